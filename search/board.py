@@ -1,0 +1,102 @@
+"""The study in TensorBoard: scalars of every trial by epoch, the HParams table, pictures of the best trials."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tensorboard.plugins.hparams import api_pb2, summary
+from torch.utils.tensorboard import SummaryWriter
+
+from search.ledger import TrialRecord
+from search.recorder import Watcher
+from search.space import Parameter, Space
+from trainables.epoch_report import EpochReport
+
+if TYPE_CHECKING:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+FOLDER = "trials"
+ABSENT = "n/a"
+Painter = Callable[[TrialRecord], np.ndarray | None]
+
+
+def scalars(report: EpochReport) -> dict[str, float]:
+    """A report's numbers by TensorBoard tag."""
+    values = {
+        "mean_iou": report.mean_iou,
+        "best_mean_iou": report.best_mean_iou,
+        "loss/train": report.train_loss,
+        "loss/val": report.val_loss,
+        "learning_rate": report.learning_rate,
+        "gradient_norm": report.gradient_norm,
+        "images_per_second": report.images_per_second,
+    } | {f"iou/{name}": value for name, value in report.class_iou.items()}
+    return {tag: value for tag, value in values.items() if value is not None}
+
+
+class Board(Watcher):
+    """Writes events below the study's folder, one run a trial, named by its number.
+
+    Args:
+        folder: the study's.
+        space: whose parameters are the columns of the HParams table.
+        class_names: the scored classes, each a metric of the table.
+        painter: makes a picture (H, W, 3) uint8 for a trial that is among the best, or None.
+    """
+
+    def __init__(self, folder: Path, space: Space, class_names: Sequence[str], painter: Painter | None = None):
+        self.folder, self.space, self.painter = folder, space, painter
+        self._writers: dict[int, SummaryWriter] = {}
+        # Tables take the first experiment summary they meet: the study has exactly one, even when it goes on.
+        if not any(folder.glob("events.out.tfevents.*")):
+            with SummaryWriter(str(folder)) as writer:
+                _add(writer, _experiment(space, class_names))
+
+    def trial_started(self, record: TrialRecord) -> None:
+        writer = self._writers[record.number] = SummaryWriter(str(self.folder / FOLDER / f"{record.number:04d}"))
+        values = {parameter.name: _value(parameter, record.params) for parameter in self.space.parameters}
+        _add(writer, summary.session_start_pb(values, start_time_secs=time.time()))
+
+    def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
+        for tag, value in scalars(report).items():
+            self._writers[record.number].add_scalar(tag, value, report.epoch)
+        self._writers[record.number].flush()
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        writer = self._writers.pop(record.number, None)
+        if writer is None:
+            return
+        if self.painter is not None and record.best is not None and (picture := self.painter(record)) is not None:
+            writer.add_image("input, truth, prediction, errors", picture, record.best.epoch, dataformats="HWC")
+        failed = record.state == "failed"
+        _add(writer, summary.session_end_pb(api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS))
+        writer.close()
+
+
+def _add(writer: SummaryWriter, value: Summary) -> None:
+    writer._get_file_writer().add_summary(value)
+
+
+def _value(parameter: Parameter, params: dict[str, Any]) -> Any:
+    value = params.get(parameter.name, ABSENT)
+    # A column has one type: where a number may be absent it is written as text.
+    return f"{value:.6g}" if parameter.when and isinstance(value, float) else value
+
+
+def _experiment(space: Space, class_names: Sequence[str]) -> Summary:
+    infos = []
+    for parameter in space.parameters:
+        info = api_pb2.HParamInfo(name=parameter.name, description=parameter.help)
+        sample = parameter.choices[0] if parameter.choices else parameter.low
+        if parameter.when or isinstance(sample, str):
+            info.type = api_pb2.DATA_TYPE_STRING
+        else:
+            info.type = api_pb2.DATA_TYPE_FLOAT64
+        infos.append(info)
+    tags = ["best_mean_iou", "mean_iou", "loss/val", "loss/train", *(f"iou/{name}" for name in class_names)]
+    metrics = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=tag) for tag in tags]
+    return summary.experiment_pb(infos, metrics, description="hyperparameter search")

@@ -1,0 +1,200 @@
+"""The search command: checks everything, then runs or continues the study. Heavy imports live behind `--help`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import tempfile
+from pathlib import Path
+
+import ray
+from rich.console import Console
+from rich.table import Table
+
+from search.board import Board
+from search.housekeeping import Housekeeping
+from search.leaderboard import leaderboard
+from search.ledger import FILE, Ledger
+from search.live_view import LiveView
+from search.painter import Painter
+from search.profiles import Profile, choose_profile
+from search.progress_state import ProgressState, duration
+from search.settings import StudySettings
+from search.space import Space, unet_space
+from search.tuner import SearchPlan, run_search, start_ray
+from trainables.checkpoints import CheckpointStore
+from trainables.data import DataSource, PreparedData, prepare
+from trainables.launchers import InlineLauncher, Launcher, WorkersLauncher, concurrent_trials
+from trainables.trial import run_trial
+
+LOCAL_STORAGE = "runs"
+INTERRUPTED = 130
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run, continue, or with `--dry-run` only describe the study. Returns the exit code.
+
+    Raises:
+        ValueError: for whatever the user can put right; nothing has been written by then.
+    """
+    console = Console(highlight=False)
+    source = DataSource(uri=options.data, seed=options.seed)
+    data = prepare(source)
+    show_data(console, data)
+    name = options.name or data.name
+    remote = "://" in options.storage
+    folder = Path(LOCAL_STORAGE if remote else options.storage) / name
+    checkpoints = (
+        f"{options.storage.rstrip('/')}/{name}/checkpoints" if remote else str(folder.resolve() / "checkpoints")
+    )
+    check_storage(folder, checkpoints if remote else None)
+
+    try:
+        start_ray(dashboard=options.workers_per_trial > 1)
+        resources = ray.cluster_resources()
+        profile = choose_profile(options.profile, resources.get("GPU", 0))
+        launcher = make_launcher(options, resources.get("GPU", 0))
+        concurrent = concurrent_trials(launcher, resources)
+        settings = make_settings(options, data, profile, checkpoints)
+        space = unet_space(profile)
+        plan = SearchPlan(
+            folder=folder,
+            settings=settings,
+            space=space,
+            sampler=options.sampler,
+            budget=options.budget,
+            time_budget=options.time_budget,
+            launcher=launcher,
+            concurrent=min(concurrent, options.max_concurrent or concurrent),
+        )
+        existing = Ledger.open(folder) if (folder / FILE).exists() else None
+        if existing is not None:
+            settings.check_same(existing.settings, name)
+        show_plan(console, plan, profile, resources, existing)
+        if options.dry_run:
+            show_space(console, space)
+            return 0
+        return _search(console, plan, source, data)
+    finally:
+        ray.shutdown()
+
+
+def _search(console: Console, plan: SearchPlan, source: DataSource, data: PreparedData) -> int:
+    ledger = Ledger.create(plan.folder)
+    ledger.settings = dataclasses.asdict(plan.settings)
+    past = ledger.records()
+    state = ProgressState(budget=plan.budget, concurrent=plan.concurrent, time_budget=plan.time_budget, past=past)
+    view = LiveView(state, console)
+    checkpoints = plan.settings.checkpoints
+    scored = [data.description.class_names[label] for label in data.present_labels]
+    board = Board(plan.folder, plan.space, scored, Painter(data, checkpoints, past))
+    with view.shown():
+        run_search(
+            plan,
+            ledger,
+            functools.partial(run_trial, source=source, checkpoints=checkpoints),
+            [state, view, board, Housekeeping(checkpoints, past)],
+        )
+    records = ledger.records()
+    console.print(leaderboard(records))
+    ended = sum(record.state != "running" for record in records)
+    console.print(f"{ended} of {plan.budget} trials in {plan.folder} after {duration(state.seconds)}", markup=False)
+    console.print(f"compare trials:         tensorboard --logdir {plan.folder}", markup=False)
+    console.print(f"report and submission:  python reports/run.py {plan.folder}", markup=False)
+    if ended >= plan.budget:
+        return 0
+    console.print("not finished: the same command continues it", style="yellow")
+    timed_out = plan.time_budget is not None and state.seconds >= plan.time_budget
+    return 0 if timed_out else INTERRUPTED
+
+
+def check_storage(folder: Path, uri: str | None) -> None:
+    """Raises ValueError if the study could not be written; leaves nothing behind."""
+    ancestor = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=ancestor):
+            pass
+    except OSError as error:
+        raise ValueError(f"--storage: cannot write to {ancestor} ({error.strerror or error})") from error
+    if uri is not None:
+        try:
+            store = CheckpointStore(uri)
+            store.save("probe", {})
+            store.delete("probe")
+        except Exception as error:
+            raise ValueError(f"--storage: cannot write to {uri} ({error})") from error
+
+
+def make_launcher(options: argparse.Namespace, cluster_gpus: float) -> Launcher:
+    gpus = options.gpus_per_trial if options.gpus_per_trial is not None else float(cluster_gpus > 0)
+    if options.workers_per_trial == 1:
+        return InlineLauncher(cpus=options.cpus_per_trial, gpus=gpus)
+    return WorkersLauncher(workers=options.workers_per_trial, cpus=options.cpus_per_trial, gpus=gpus)
+
+
+def make_settings(options: argparse.Namespace, data: PreparedData, profile: Profile, checkpoints: str) -> StudySettings:
+    max_epochs = options.max_epochs or profile.max_epochs
+    grace_epochs = options.grace_epochs or min(profile.grace_epochs, max_epochs)
+    if grace_epochs > max_epochs:
+        raise ValueError(f"--grace-epochs {grace_epochs} is above --max-epochs {max_epochs}: no trial could be stopped")
+    return StudySettings(
+        data=options.data,
+        fingerprint=data.fingerprint,
+        seed=options.seed,
+        profile=profile.name,
+        max_epochs=max_epochs,
+        grace_epochs=grace_epochs,
+        reduction_factor=options.reduction_factor,
+        patience=options.patience or profile.patience,
+        grad_clip=options.grad_clip,
+        ema_decay=options.ema_decay,
+        precision=options.precision,
+        workers_per_trial=options.workers_per_trial,
+        checkpoints=checkpoints,
+    )
+
+
+def show_data(console: Console, data: PreparedData) -> None:
+    console.print(data.report.summary(), markup=False)
+
+
+def show_plan(
+    console: Console, plan: SearchPlan, profile: Profile, resources: dict[str, float], existing: Ledger | None
+) -> None:
+    settings, demand = plan.settings, plan.launcher.demand()
+    if profile.name == "cpu":
+        console.print(
+            f"no GPU: the cpu profile narrows the search to widths {'/'.join(map(str, profile.widths))}, depths "
+            f"{'/'.join(map(str, profile.depths))} and {profile.max_epochs} epochs a trial unless --max-epochs says otherwise"
+            if resources.get("GPU", 0) == 0
+            else "profile cpu: narrow networks and short trials",
+            style="yellow",
+        )
+    limit = f", at most {duration(plan.time_budget)}" if plan.time_budget else ""
+    done = f" ({len(existing.records())} are in the ledger already)" if existing else ""
+    table = Table.grid(padding=(0, 2))
+    table.add_row("study", str(plan.folder))
+    table.add_row("budget", f"{plan.budget} trials{done}{limit}")
+    table.add_row(
+        "a trial", f"at most {settings.max_epochs} epochs, patience {settings.patience}, seed {settings.seed}"
+    )
+    table.add_row(
+        "choice",
+        f"{plan.sampler} proposes; ASHA keeps the best 1/{settings.reduction_factor} from epoch {settings.grace_epochs} on",
+    )
+    table.add_row(
+        "resources",
+        f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs; a trial takes {demand['CPU']:g} and "
+        f"{demand['GPU']:g}; {plan.concurrent} side by side",
+    )
+    console.print(table)
+
+
+def show_space(console: Console, space: Space) -> None:
+    table = Table(title="search space", title_justify="left")
+    for column in ("parameter", "range", "exists with", "meaning"):
+        table.add_column(column)
+    for parameter in space.parameters:
+        table.add_row(parameter.name, parameter.describe_range(), parameter.describe_condition(), parameter.help)
+    console.print(table)

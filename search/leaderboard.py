@@ -1,0 +1,37 @@
+"""Trials by score."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.table import Table
+
+from search.ledger import TrialRecord
+from search.progress_state import config_line
+
+
+def ranked(records: list[TrialRecord]) -> list[TrialRecord]:
+    """The trials that have a score, best first; equal ones by number."""
+    scored = [record for record in records if record.score is not None]
+    return sorted(scored, key=lambda record: (-(record.score or 0.0), record.number))
+
+
+def leaderboard(records: list[TrialRecord], top: int = 10) -> Table:
+    """A terminal table of the best trials."""
+    counts = Counter(record.state for record in records)
+    caption = ", ".join(f"{count} {state}" for state, count in counts.items())
+    table = Table(title="best trials (mean IoU on the validation part)", caption=caption, title_justify="left")
+    for column in ("rank", "trial", "mean IoU", "best epoch", "epochs", "state", "configuration"):
+        table.add_column(column, justify="left" if column in ("state", "configuration") else "right")
+    for rank, record in enumerate(ranked(records)[:top], start=1):
+        assert record.best is not None
+        table.add_row(
+            str(rank),
+            f"{record.number:04d}",
+            f"{record.score:.4f}",
+            str(record.best.epoch),
+            str(record.reports[-1].epoch),
+            record.state,
+            config_line(record.params),
+        )
+    return table

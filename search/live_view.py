@@ -1,0 +1,81 @@
+"""The study on a terminal: a live view, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from search.ledger import TrialRecord
+from search.progress_state import ProgressState, config_line, duration
+from search.recorder import Watcher
+
+ERROR_LINES = 6
+
+
+class LiveView(Watcher):
+    """Shows a `ProgressState`, which must hear of each event first. Use `with view.shown():` around the search."""
+
+    def __init__(self, state: ProgressState, console: Console):
+        self.state, self.console = state, console
+
+    def shown(self) -> AbstractContextManager[object]:
+        if not self.console.is_terminal:
+            return nullcontext()
+        return Live(get_renderable=self._render, console=self.console, refresh_per_second=2, transient=True)
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        score = "" if record.score is None else f"  mean IoU {record.score:.4f}"
+        epochs = record.reports[-1].epoch if record.reports else 0
+        line = f"trial {record.number:04d} {record.state}{score}  {epochs} epochs"
+        best = self.state.best
+        if not self.console.is_terminal:
+            line = f"[{self.state.ended}/{self.state.budget}] {line}"
+            if best is not None:
+                line += f"  (best {best.score:.4f}, trial {best.number:04d})"
+            line += f"  {self.state.epochs_per_second:.2f} epochs/s, {duration(self.state.seconds_left)} left"
+        if best is not None and best.number == record.number and best.score:
+            line += f"\n    new best: {config_line(record.params)}"
+        if record.state == "failed":
+            line += "\n    " + "\n    ".join((record.error or "").splitlines()[-ERROR_LINES:])
+        self.console.print(line, style="red" if record.state == "failed" else None, markup=False, highlight=False)
+
+    def _render(self) -> Group:
+        state = self.state
+        counts = ", ".join(f"{count} {name}" for name, count in state.counts.items())
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            ProgressBar(total=state.budget, completed=state.ended, width=30),
+            f"{state.ended}/{state.budget} trials",
+            counts or "none ended",
+            f"{state.epochs_per_second:.2f} epochs/s",
+            f"{duration(state.seconds)} gone, {duration(state.seconds_left)} left",
+        )
+        running = Table(title="running", title_justify="left", box=None, padding=(0, 2))
+        for column in ("trial", "epoch", "mean IoU", "best", "configuration"):
+            running.add_column(column, no_wrap=column != "configuration")
+        for number, (record, report) in sorted(dict(state.running).items()):
+            total = record.config.get("training.max_epochs", "?")
+            now, best = (report.mean_iou, report.best_mean_iou) if report else (None, None)
+            running.add_row(
+                f"{number:04d}",
+                f"{report.epoch if report else 0}/{total}",
+                "-" if now is None else f"{now:.4f}",
+                "-" if best is None else f"{best:.4f}",
+                escape(config_line(record.params)),
+            )
+        parts: list[object] = [head, running]
+        if (best_trial := state.best) is not None:
+            parts.append(
+                Text.assemble(
+                    ("best ", "bold"),
+                    (f"{best_trial.score:.4f}", "bold green"),
+                    f" trial {best_trial.number:04d}: {config_line(best_trial.params)}",
+                )
+            )
+        return Group(*parts)  # type: ignore[arg-type]

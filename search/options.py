@@ -1,0 +1,191 @@
+"""The command line of the search."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+
+from search.profiles import PROFILES
+from search.space import unet_space
+
+EPILOG = """\
+The same command again continues the study up to its budget; what is stopped or killed goes on from its checkpoints.
+Compare trials while it runs: tensorboard --logdir runs/NAME. Report and submission: python reports/run.py runs/NAME.
+"""
+
+
+def _whole(minimum: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?\d+", text) or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {minimum}")
+        return int(text)
+
+    return parse
+
+
+def _number(text: str, *, low: float, high: float, open_low: bool) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not (low < value if open_low else low <= value) or not value <= high or value == float("inf"):
+        rule = f"a number {'above' if open_low else 'of at least'} {low:g}" + (
+            f" and at most {high:g}" if high < float("inf") else ""
+        )
+        raise argparse.ArgumentTypeError(f"{text!r} is not {rule}")
+    return value
+
+
+def _positive(text: str) -> float:
+    return _number(text, low=0, high=float("inf"), open_low=True)
+
+
+def _not_negative(text: str) -> float:
+    return _number(text, low=0, high=float("inf"), open_low=False)
+
+
+def _decay(text: str) -> float:
+    value = _number(text, low=0, high=1, open_low=True)
+    if value == 1:
+        raise argparse.ArgumentTypeError("a decay of 1 would never change: it must be below 1")
+    return value
+
+
+def _seconds(text: str) -> float:
+    """ "90", "90s", "30m" or "2h"."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90s, 30m or 2h")
+    return seconds
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: a name has letters, digits, '.', '_' and '-', begins with a letter or digit, and is a folder's name"
+        )
+    return text
+
+
+def _space_text() -> str:
+    rows = ["the search space (profile gpu; --dry-run shows the one that would be used):"]
+    for parameter in unet_space(PROFILES["gpu"]).parameters:
+        condition = f" [{parameter.describe_condition()}]" if parameter.when else ""
+        rows.append(f"  {parameter.name:<28} {parameter.describe_range()}{condition}")
+    return "\n".join(rows)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="python search/run.py",
+        description="Search for the best U-Net for a data set: Optuna proposes, ASHA stops the weak, Ray runs the trials.",
+        epilog=f"{_space_text()}\n\n{EPILOG}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    study = top.add_argument_group("study")
+    study.add_argument(
+        "--data",
+        default="sample",
+        metavar="FILE|URI",
+        help="npz file or URI (s3://, gs://, file://); default: the built-in synthetic sample",
+    )
+    study.add_argument("--name", type=_name, help="the study's name and folder (default: the data's name)")
+    study.add_argument(
+        "--storage",
+        default="runs",
+        metavar="DIR|URI",
+        help="where studies are kept (default: runs); with a URI checkpoints go there and all else to runs",
+    )
+    study.add_argument(
+        "--seed", type=_whole(0), default=0, help="of the split, the sampler and the trials (default: 0)"
+    )
+    study.add_argument(
+        "--dry-run", action="store_true", help="check the data, print the plan, the space and the resources, and stop"
+    )
+
+    budget = top.add_argument_group("budget")
+    budget.add_argument(
+        "--budget",
+        type=_whole(1),
+        default=50,
+        metavar="N",
+        help="trials of the study, earlier runs counted in (default: 50)",
+    )
+    budget.add_argument(
+        "--time-budget",
+        type=_seconds,
+        metavar="TIME",
+        help="stop after this long (90s, 30m, 2h); what runs then goes on with the study",
+    )
+    budget.add_argument(
+        "--max-epochs", type=_whole(1), metavar="N", help="epochs of a trial at most (default: the profile's)"
+    )
+
+    choice = top.add_argument_group("sampling and early stopping")
+    choice.add_argument(
+        "--sampler",
+        choices=("tpe", "random", "gp"),
+        default="tpe",
+        help="what proposes configurations (default: tpe, multivariate and grouped)",
+    )
+    choice.add_argument(
+        "--grace-epochs", type=_whole(1), metavar="N", help="ASHA stops no trial before (default: the profile's)"
+    )
+    choice.add_argument(
+        "--reduction-factor",
+        type=_whole(2),
+        default=3,
+        metavar="N",
+        help="ASHA keeps the best 1/N at each rung (default: 3)",
+    )
+    choice.add_argument(
+        "--patience",
+        type=_whole(1),
+        metavar="N",
+        help="a trial ends after N epochs without a better score (default: the profile's)",
+    )
+
+    trial = top.add_argument_group("trials")
+    trial.add_argument(
+        "--profile",
+        choices=("auto", *PROFILES),
+        default="auto",
+        help="sizes and lengths that suit the hardware (default: gpu with a GPU, else cpu: narrower and shorter)",
+    )
+    trial.add_argument(
+        "--precision", choices=("auto", "bf16", "fp32"), default="auto", help="default: bf16 where the hardware has it"
+    )
+    trial.add_argument(
+        "--grad-clip", type=_positive, default=1.0, metavar="X", help="upper bound of the gradient norm (default: 1)"
+    )
+    trial.add_argument(
+        "--ema-decay",
+        type=_decay,
+        metavar="X",
+        help="evaluate and keep an average of the weights with this decay, such as 0.99 (default: none)",
+    )
+
+    resources = top.add_argument_group("resources")
+    resources.add_argument(
+        "--cpus-per-trial", type=_positive, default=1.0, metavar="X", help="of each worker of a trial (default: 1)"
+    )
+    resources.add_argument(
+        "--gpus-per-trial",
+        type=_not_negative,
+        metavar="X",
+        help="of each worker of a trial, fractions too (default: 1 if the cluster has GPUs, else 0)",
+    )
+    resources.add_argument(
+        "--workers-per-trial",
+        type=_whole(1),
+        default=1,
+        metavar="N",
+        help="more than 1: each trial trains in a Ray Train worker group (default: 1)",
+    )
+    resources.add_argument(
+        "--max-concurrent", type=_whole(1), metavar="N", help="trials side by side at most (default: as many as fit)"
+    )
+    return top

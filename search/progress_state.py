@@ -1,0 +1,99 @@
+"""What there is to say about a running study: counts, speed, time left, the best trial."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from search.ledger import TrialRecord
+from search.recorder import Watcher
+from trainables.epoch_report import EpochReport
+
+
+@dataclass
+class ProgressState(Watcher):
+    """Follows a study; the views read it.
+
+    Args:
+        budget: trials of the study.
+        concurrent: trials side by side.
+        time_budget: seconds that this run may take, if limited.
+        past: trials of earlier runs.
+    """
+
+    budget: int
+    concurrent: int
+    time_budget: float | None
+    past: list[TrialRecord]
+    counts: Counter[str] = field(default_factory=Counter)
+    running: dict[int, tuple[TrialRecord, EpochReport | None]] = field(default_factory=dict)
+    best: TrialRecord | None = None
+    epochs: int = 0
+    ended_here: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        for record in self.past:
+            if record.state != "running":
+                self._count(record)
+
+    def trial_started(self, record: TrialRecord) -> None:
+        self.running[record.number] = (record, record.reports[-1] if record.reports else None)
+
+    def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
+        self.running[record.number] = (record, report)
+        self.epochs += 1
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        self.running.pop(record.number, None)
+        self.ended_here += 1
+        self._count(record)
+
+    def _count(self, record: TrialRecord) -> None:
+        self.counts[record.state] += 1
+        if record.score is not None and (self.best is None or record.score > (self.best.score or 0.0)):
+            self.best = record
+
+    @property
+    def ended(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def epochs_per_second(self) -> float:
+        return self.epochs / max(self.seconds, 1e-9)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated from the trials that ended in this run; None before the first."""
+        limits = []
+        if self.ended_here:
+            limits.append((self.budget - self.ended) * self.seconds / self.ended_here)
+        if self.time_budget is not None:
+            limits.append(max(0.0, self.time_budget - self.seconds))
+        return min(limits, default=None)
+
+
+def duration(seconds: float | None) -> str:
+    """ "1 h 05 min", "3 min 20 s", "12 s", or "?" if not known."""
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def config_line(params: dict[str, object]) -> str:
+    """The searched parameters in one line: "depth 3, width 16, ..."."""
+    shown = []
+    for name, value in params.items():
+        concern, _, leaf = name.partition(".")
+        label = concern if leaf == "name" else leaf
+        shown.append(f"{label} {value:.3g}" if isinstance(value, float) else f"{label} {value}")
+    return ", ".join(shown)

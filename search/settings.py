@@ -1,0 +1,57 @@
+"""What makes a study what it is. Recorded in its ledger; a study only goes on under the same settings."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySettings:
+    """Fixed for a study's whole life; budgets, resources and the sampler may change when it goes on."""
+
+    data: str
+    """Path or URI of the data set, or "sample"."""
+    fingerprint: str
+    """Of the prepared data: content, cleaning and split."""
+    seed: int
+    """Of the split, the sampler, and every trial's weights, batches and augmentations."""
+    profile: str
+    max_epochs: int
+    grace_epochs: int
+    reduction_factor: int
+    patience: int
+    grad_clip: float
+    ema_decay: float | None
+    precision: str
+    workers_per_trial: int
+    checkpoints: str
+    """Path or URI below which each trial has its folder of checkpoints."""
+
+    def fixed_config(self) -> dict[str, Any]:
+        """The part of every trial's configuration that the search does not choose."""
+        fixed = {
+            name: getattr(self, name)
+            for name in ("max_epochs", "patience", "grad_clip", "ema_decay", "precision", "seed")
+        }
+        return {f"training.{name}": value for name, value in fixed.items() if value is not None}
+
+    def check_same(self, recorded: dict[str, Any], name: str) -> None:
+        """Refuse to go on with a study under other settings.
+
+        Raises:
+            ValueError: naming each setting that differs.
+        """
+        # The same data may have moved: its fingerprint decides.
+        fields = [field.name for field in dataclasses.fields(self) if field.name != "data"]
+        differing = [
+            f"{field} was {recorded.get(field)!r}, is now {getattr(self, field)!r}"
+            for field in fields
+            if recorded.get(field) != getattr(self, field)
+        ]
+        if differing:
+            raise ValueError(
+                f"study {name!r} exists with other settings ({'; '.join(differing)}): "
+                "repeat them to continue it, or give another --name"
+            )

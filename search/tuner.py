@@ -1,0 +1,101 @@
+"""Runs a study: the ledger's searcher and scheduler, a launcher and the recorder, put together under Ray Tune."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from search.ledger import Ledger
+from search.recorder import Recorder, Watcher
+from search.scheduler import LedgerASHA
+from search.searcher import LedgerSearcher
+from search.settings import StudySettings
+from search.space import Space
+from trainables.launchers import Launcher, Loop
+
+TUNE_FOLDER = ".tune"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchPlan:
+    """One run of a study."""
+
+    folder: Path
+    settings: StudySettings
+    space: Space
+    sampler: str
+    budget: int
+    time_budget: float | None
+    """Seconds."""
+    launcher: Launcher
+    concurrent: int
+    """Trials side by side."""
+
+
+def start_ray(*, dashboard: bool) -> None:
+    """Connect to the cluster that RAY_ADDRESS names, or start Ray on this machine, quietly and bound to 127.0.0.1."""
+    environment = {
+        "PYTHONWARNINGS": "ignore",
+        "NO_ALBUMENTATIONS_UPDATE": "1",
+        # One trial may end while Tune still takes the last one's results in: give its thread time to end.
+        "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
+    }
+    options: dict[str, Any] = {}
+    if "RAY_ADDRESS" not in os.environ:
+        options = {"include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
+    ray.init(
+        log_to_driver=False,
+        logging_level="ERROR",
+        runtime_env={"env_vars": environment},
+        ignore_reinit_error=True,
+        **options,
+    )
+
+
+def run_search(plan: SearchPlan, ledger: Ledger, loop: Loop, watchers: list[Watcher]) -> None:
+    """Run trials until the study holds its budget, or its time is up. Ray must be running.
+
+    Args:
+        plan: what to run.
+        ledger: the study's; what it holds already counts.
+        loop: what each trial runs.
+        watchers: are told of every epoch and end.
+    """
+    searcher = LedgerSearcher(ledger, plan.space, plan.settings, sampler=plan.sampler, budget=plan.budget)
+    if searcher.remaining == 0:
+        return
+    scheduler = LedgerASHA(ledger, plan.settings)
+    scratch = plan.folder / TUNE_FOLDER
+    tuner = tune.Tuner(
+        plan.launcher.trainable(loop, str(scratch.resolve())),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=searcher.remaining,
+            max_concurrent_trials=plan.concurrent,
+            time_budget_s=plan.time_budget,
+            reuse_actors=plan.launcher.reuse_actors,
+            trial_dirname_creator=_trial_folder,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(scratch.resolve()),
+            callbacks=[Recorder(ledger, scheduler, watchers)],
+            failure_config=tune.FailureConfig(max_failures=0),
+            verbose=0,
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)  # Tune's snapshots: the ledger holds all that matters
+
+
+def _trial_folder(trial: Any) -> str:
+    return f"{trial.config['number']:04d}-{trial.trial_id}"

@@ -1,0 +1,144 @@
+"""Seconds a trial that the engine costs, beside Ray's documented pattern of Ray Train inside Ray Tune.
+
+Both run a loop that computes nothing and reports 4 epochs, 2 trials at a time, on the same local cluster. Ours does all
+it does in a search: TPE suggestions, ASHA, the ledger on disk, and TensorBoard events.
+
+    python tests/benchmarks/engine_overhead.py [--trials 300] [--documented-trials 4]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+EPOCHS = 4
+
+
+def no_op_loop(request: Any) -> Iterator[Any]:
+    """4 reports at once, better for deeper networks."""
+    from trainables.epoch_report import EpochReport
+
+    for epoch in range(1, EPOCHS + 1):
+        score = 0.1 * request.config["model.depth"] + 0.01 * epoch
+        yield EpochReport(
+            epoch=epoch,
+            train_loss=1.0,
+            val_loss=1.0,
+            mean_iou=score,
+            class_iou={"soil": score, "bedrock": score},
+            best_mean_iou=score,
+            best_epoch=epoch,
+            learning_rate=1e-3,
+            gradient_norm=1.0,
+            images_per_second=1.0,
+            train_seconds=0.0,
+            val_seconds=0.0,
+            parameters=1,
+            ended="max_epochs" if epoch == EPOCHS else None,
+        )
+
+
+def ours(trials: int, folder: Path) -> float:
+    """Seconds a trial of a study of this many."""
+    from search.board import Board
+    from search.ledger import Ledger
+    from search.profiles import PROFILES
+    from search.settings import StudySettings
+    from search.space import unet_space
+    from search.tuner import SearchPlan, run_search
+    from trainables.launchers import InlineLauncher
+
+    settings = StudySettings(
+        data="none",
+        fingerprint="none",
+        seed=0,
+        profile="cpu",
+        max_epochs=EPOCHS,
+        grace_epochs=1,
+        reduction_factor=3,
+        patience=EPOCHS,
+        grad_clip=1.0,
+        ema_decay=None,
+        precision="auto",
+        workers_per_trial=1,
+        checkpoints=str(folder / "checkpoints"),
+    )
+    space = unet_space(PROFILES["cpu"])
+    plan = SearchPlan(
+        folder=folder,
+        settings=settings,
+        space=space,
+        sampler="tpe",
+        budget=trials,
+        time_budget=None,
+        launcher=InlineLauncher(cpus=1),
+        concurrent=2,
+    )
+    ledger = Ledger.create(folder)
+    started = time.perf_counter()
+    run_search(plan, ledger, no_op_loop, [Board(folder, space, ("soil", "bedrock"))])
+    seconds = time.perf_counter() - started
+    assert len([record for record in ledger.records() if record.state in ("complete", "pruned")]) == trials
+    return seconds / trials
+
+
+def documented(trials: int, folder: Path) -> float:
+    """Seconds a trial of Ray's pattern: a Tune function that fits a TorchTrainer with one worker."""
+    import ray.train
+    import ray.tune
+    from ray.train.torch import TorchTrainer
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    def train_loop(config: dict[str, Any]) -> None:
+        for epoch in range(EPOCHS):
+            ray.train.report({"epoch": epoch + 1, "mean_iou": config["x"]})
+
+    def trial(config: dict[str, Any]) -> None:
+        TorchTrainer(
+            train_loop,
+            train_loop_config=config,
+            scaling_config=ray.train.ScalingConfig(num_workers=1),
+            run_config=ray.train.RunConfig(
+                name=f"train-{ray.tune.get_context().get_trial_id()}",
+                storage_path=str(folder),
+                callbacks=[TuneReportCallback()],
+            ),
+        ).fit()
+
+    started = time.perf_counter()
+    ray.tune.Tuner(
+        ray.tune.with_resources(trial, {"cpu": 0}),
+        param_space={"x": ray.tune.uniform(0, 1)},
+        tune_config=ray.tune.TuneConfig(num_samples=trials, max_concurrent_trials=2, metric="mean_iou", mode="max"),
+        run_config=ray.tune.RunConfig(storage_path=str(folder), verbose=0),
+    ).fit()
+    return (time.perf_counter() - started) / trials
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=300)
+    parser.add_argument("--documented-trials", type=int, default=4)
+    options = parser.parse_args()
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+    from search.tuner import start_ray
+
+    with tempfile.TemporaryDirectory() as folder:
+        start_ray(dashboard=True)
+        mine = ours(options.trials, Path(folder) / "study")
+        theirs = documented(options.documented_trials, Path(folder) / "documented")
+    print(f"\n{'engine':<44}{'trials':>8}{'s / trial':>12}{'ratio':>10}")
+    print(f"{'this project (inline launcher)':<44}{options.trials:>8}{mine:>12.3f}{1:>10.1f}")
+    print(
+        f"{'Ray Train in Ray Tune, as documented':<44}{options.documented_trials:>8}{theirs:>12.3f}{theirs / mine:>10.1f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

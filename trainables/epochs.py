@@ -1,0 +1,139 @@
+"""The epoch loop: the one that trials, the final training and the tests all run."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from trainables import ranks
+from trainables.checkpoints import CheckpointStore
+from trainables.config import TrialConfig
+from trainables.data import PreparedData
+from trainables.device import default_device
+from trainables.epoch_report import EpochReport
+from trainables.evaluation import evaluate
+from trainables.models import build_model
+from trainables.training import Training
+
+
+def epochs(
+    config: TrialConfig,
+    data: PreparedData,
+    *,
+    train: np.ndarray,
+    validation: np.ndarray | None,
+    checkpoints: CheckpointStore | None = None,
+    told_epochs: int = 0,
+    last_epoch: int | None = None,
+    device: torch.device | None = None,
+) -> Iterator[EpochReport]:
+    """Train, one report an epoch, until the last of them says why it `ended`.
+
+    With `checkpoints`, every epoch is saved before it is reported, and a later call with the same arguments goes on
+    behind the last saved one to the same result as a run that was never interrupted. `best.pt` holds the weights of
+    the best epoch so far (of the newest one without validation) and what is needed to predict with them.
+
+    Args:
+        config: what to train and how.
+        data: the data set.
+        train: (K,) indices of the images to train on.
+        validation: (V,) indices of those that choose the best epoch; None trains without: no scores, no early
+            stopping, and the plateau schedule watches the training loss.
+        checkpoints: where to save to and resume from.
+        told_epochs: reports up to this epoch are already known to the caller and not given again.
+        last_epoch: end here although the schedule is `config.training.max_epochs` long.
+        device: default: the GPU if there is one.
+
+    Raises:
+        ValueError: if the checkpoints belong to another configuration or data set.
+    """
+    device = device or default_device()
+    training = Training(config, data, train, device)
+    identity = {"config": config.to_flat(), "data": data.fingerprint}
+    last_epoch = min(last_epoch or config.training.max_epochs, config.training.max_epochs)
+    history: list[EpochReport] = []
+    if checkpoints is not None and (saved := checkpoints.load("last", device)) is not None:
+        if saved["identity"] != identity:
+            raise ValueError(f"{checkpoints.location}: holds checkpoints of another configuration or data set")
+        training.load_state_dict(saved["training"])
+        history = [EpochReport.from_dict(report) for report in saved["history"]]
+    yield from (report for report in history if report.epoch > told_epochs)
+
+    while not history or history[-1].ended is None:
+        report = _run_epoch(training, data, validation, history, last_epoch)
+        history.append(report)
+        if checkpoints is not None and ranks.rank() == 0:
+            if report.best_epoch == report.epoch:
+                weights = training.evaluated.state_dict()
+                checkpoints.save("best", {"identity": identity, "epoch": report.epoch, "model": weights})
+            reports = [report.to_dict() for report in history]
+            checkpoints.save("last", {"identity": identity, "training": training.state_dict(), "history": reports})
+        if report.epoch > told_epochs:
+            yield report
+
+
+def _run_epoch(
+    training: Training, data: PreparedData, validation: np.ndarray | None, history: list[EpochReport], last_epoch: int
+) -> EpochReport:
+    epoch = len(history) + 1
+    previous = history[-1] if history else None
+    trained = training.train_epoch(epoch)
+    best_mean_iou = previous.best_mean_iou if previous else None
+    best_epoch = previous.best_epoch if previous else epoch
+    val_seconds, val_loss, mean_iou, class_iou = 0.0, None, None, {}
+    if validation is None:
+        best_epoch = epoch
+    else:
+        started = time.perf_counter()
+        scores = evaluate(
+            training.evaluated, data, validation, device=training.device, bf16=training.bf16, loss=training.loss
+        )
+        val_seconds = time.perf_counter() - started
+        val_loss, mean_iou, class_iou = scores.loss, scores.mean_iou, scores.class_iou
+        if best_mean_iou is None or mean_iou > best_mean_iou:
+            best_mean_iou, best_epoch = mean_iou, epoch
+    training.schedule.step_epoch(-trained.loss if mean_iou is None else mean_iou)
+    report = EpochReport(
+        epoch=epoch,
+        train_loss=trained.loss,
+        val_loss=val_loss,
+        mean_iou=mean_iou,
+        class_iou=class_iou,
+        best_mean_iou=best_mean_iou,
+        best_epoch=best_epoch,
+        learning_rate=training.learning_rate,
+        gradient_norm=trained.gradient_norm,
+        images_per_second=trained.images_per_second,
+        train_seconds=trained.seconds,
+        val_seconds=val_seconds,
+        parameters=training.parameters,
+    )
+    ended = None
+    if not report.is_finite():
+        ended = "diverged"
+    elif epoch >= last_epoch:
+        ended = "max_epochs"
+    elif validation is not None and epoch - best_epoch >= training.config.training.patience:
+        ended = "early_stopping"
+    return dataclasses.replace(report, ended=ended)
+
+
+def load_best(checkpoints: CheckpointStore, data: PreparedData, device: torch.device) -> torch.nn.Module:
+    """The model of the best epoch, in evaluation mode.
+
+    Raises:
+        ValueError: if there is none, or it was trained on other data.
+    """
+    saved = checkpoints.load("best", device)
+    if saved is None:
+        raise ValueError(f"{checkpoints.location}: holds no best.pt")
+    if saved["identity"]["data"] != data.fingerprint:
+        raise ValueError(f"{checkpoints.location}/best.pt: was trained on other data than {data.name}")
+    config = TrialConfig.from_flat(saved["identity"]["config"])
+    model = build_model(config.model, in_channels=1, num_classes=data.description.num_classes)
+    model.load_state_dict(saved["model"])
+    return model.to(device, memory_format=torch.channels_last).eval()

@@ -1,0 +1,97 @@
+"""Prediction with the ignored class suppressed, and its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torchmetrics.classification import MulticlassJaccardIndex
+
+from trainables import ranks
+from trainables.batches import Batches
+from trainables.data import PreparedData
+from trainables.device import autocast
+
+EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Scores over one set of images, from a single confusion matrix over all its labelled pixels."""
+
+    mean_iou: float
+    """Mean of `class_iou`; NaN if no class has one."""
+    class_iou: dict[str, float]
+    """IoU of the scored classes that the data holds; without those neither in these masks nor predicted."""
+    confusion: np.ndarray
+    """(C, C) pixels, rows truth, columns prediction; the ignored label's row is zero."""
+    loss: float
+    """Mean of the given loss over labelled pixels; NaN without one."""
+
+
+def suppress(logits: torch.Tensor, ignored_label: int | None) -> torch.Tensor:
+    """Logits (N, C, H, W) in which the ignored class can never win.
+
+    The score drops pixels whose truth is the ignored label, so predicting it can only lose: on a labelled pixel it is
+    an error, and scorers like `keras.metrics.MeanIoU(ignore_class=0)` even count it as one more, empty class.
+    """
+    if ignored_label is None:
+        return logits
+    logits = logits.clone()
+    logits[:, ignored_label] = -torch.inf
+    return logits
+
+
+def evaluate(
+    model: nn.Module,
+    data: PreparedData,
+    indices: np.ndarray,
+    *,
+    device: torch.device,
+    bf16: bool,
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+) -> Scores:
+    """Score a model on labelled images, over all ranks together. The model is left in evaluation mode."""
+    described = data.description
+    metric = MulticlassJaccardIndex(
+        described.num_classes,
+        average="none",
+        ignore_index=described.ignored_label,
+        zero_division=torch.nan,
+        validate_args=False,
+    ).to(device)
+    model.eval()
+    loss_sum_and_pixels = torch.zeros(2, device=device, dtype=torch.float64)
+    batches = Batches(
+        data,
+        indices,
+        batch_size=max(EVALUATION_BATCH, ranks.world_size()),
+        device=device,
+        rank=ranks.rank(),
+        world=ranks.world_size(),
+    )
+    with torch.inference_mode():
+        for images, masks in batches.in_order():
+            with autocast(device, bf16):
+                logits = model(images)
+            if loss is not None:
+                labelled = (masks != described.ignored_label).sum()
+                loss_sum_and_pixels += torch.stack([loss(logits, masks) * labelled, labelled])
+            metric.update(suppress(logits, described.ignored_label).argmax(1), masks)
+        class_iou = metric.compute().tolist()  # gathers the confusion matrices of all ranks
+        loss_sum, pixels = ranks.all_sum(loss_sum_and_pixels).tolist()
+        confusion = ranks.all_sum(metric.confmat.clone()).cpu().numpy()
+    scored = {
+        described.class_names[label]: class_iou[label]
+        for label in data.present_labels
+        if not np.isnan(class_iou[label])
+    }
+    return Scores(
+        mean_iou=float(np.mean(list(scored.values()))) if scored else float("nan"),
+        class_iou=scored,
+        confusion=confusion,
+        loss=loss_sum / pixels if loss is not None and pixels else float("nan"),
+    )

@@ -1,0 +1,144 @@
+"""A model in training: everything that changes from step to step, and one epoch of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from trainables import ranks
+from trainables.augmentations import build_augmentation
+from trainables.batches import Batches
+from trainables.config import TrialConfig
+from trainables.data import PreparedData
+from trainables.device import autocast, uses_bf16
+from trainables.losses import build_loss
+from trainables.models import build_model
+from trainables.optimizers import build_optimizer
+from trainables.schedules import build_schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedEpoch:
+    """What one epoch of training measured."""
+
+    loss: float
+    gradient_norm: float
+    images_per_second: float
+    seconds: float
+
+
+class Training:
+    """A trial's model, optimizer, schedule and weight average on one device.
+
+    Random numbers are drawn from (seed, epoch, rank) afresh in each epoch, so `state_dict` needs no generator states:
+    an epoch that starts from the same state always ends in the same state.
+
+    Args:
+        config: the trial.
+        data: its data set.
+        indices: (K,) the images to train on.
+        device: where to compute.
+    """
+
+    def __init__(self, config: TrialConfig, data: PreparedData, indices: np.ndarray, device: torch.device):
+        self.config, self.device = config, device
+        self.described = data.description
+        self.bf16 = uses_bf16(config.training.precision, device)
+        torch.manual_seed(config.training.seed)  # the same initial weights on every rank
+        model = build_model(config.model, in_channels=1, num_classes=data.description.num_classes)
+        self.model = model.to(device, memory_format=torch.channels_last)
+        self.parallel = ranks.parallel(self.model, device)
+        self.average: AveragedModel | None = None
+        if (decay := config.training.ema_decay) is not None:
+            self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        self.loss = build_loss(
+            config.loss,
+            num_classes=data.description.num_classes,
+            ignored_label=data.description.ignored_label,
+            pixel_counts=data.pixel_counts("train"),
+        )
+        self.augmentation = build_augmentation(config.augmentation, size=data.images.shape[1:])
+        self.batches = Batches(
+            data,
+            indices,
+            batch_size=config.training.batch_size,
+            device=device,
+            rank=ranks.rank(),
+            world=ranks.world_size(),
+        )
+        self.optimizer = build_optimizer(config.optimizer, self.model)
+        self.schedule = build_schedule(
+            config.schedule, self.optimizer, steps_per_epoch=self.batches.steps, epochs=config.training.max_epochs
+        )
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model that is validated and kept: the weight average if there is one."""
+        return self.model if self.average is None else self.average.module
+
+    @property
+    def parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
+
+    @property
+    def learning_rate(self) -> float:
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def train_epoch(self, epoch: int) -> TrainedEpoch:
+        """Train on every batch of the epoch, counted from 1."""
+        config = self.config.training
+        torch.manual_seed(int(np.random.SeedSequence((config.seed, epoch, ranks.rank())).generate_state(1)[0]))
+        self.model.train()
+        sums = torch.zeros(2, device=self.device)
+        started = time.perf_counter()
+        for images, masks in self.batches.shuffled(config.seed, epoch, self.augmentation):
+            with autocast(self.device, self.bf16):
+                logits = self.parallel(images.contiguous(memory_format=torch.channels_last))
+            loss = self.loss(logits, masks) * self._rank_weight(masks)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.grad_clip)
+            self.optimizer.step()
+            self.schedule.step_batch()
+            if self.average is not None:
+                self.average.update_parameters(self.model)
+            sums += torch.stack([loss.detach(), norm])
+        ranks.share_buffers(self.evaluated)
+        # Each rank's loss carries its weight, so their mean is the loss of the whole batch; the norms are equal.
+        loss_sum, norm_sum = (ranks.all_sum(sums) / ranks.world_size()).tolist()
+        seconds = time.perf_counter() - started
+        return TrainedEpoch(
+            loss=loss_sum / self.batches.steps,
+            gradient_norm=norm_sum / self.batches.steps,
+            images_per_second=self.batches.steps * self.batches.batch_size / seconds,
+            seconds=seconds,
+        )
+
+    def _rank_weight(self, masks: torch.Tensor) -> torch.Tensor | float:
+        """What this rank's mean over labelled pixels counts in the mean over all ranks' pixels, times their number."""
+        if ranks.world_size() == 1:
+            return 1.0
+        labelled = (masks != self.described.ignored_label).sum().float()
+        everywhere = ranks.all_sum(labelled.clone())
+        return labelled * ranks.world_size() / everywhere.clamp(min=1)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
