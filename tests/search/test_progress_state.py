@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+
+from search.progress_state import ProgressState, config_line, duration
+
+
+@pytest.fixture
+def ended(ledger, space, normalise, make_report):
+    def make(score, end="complete"):
+        number = ledger.ask(space, {}, normalise).number
+        if score is not None:
+            ledger.add_epoch(number, make_report(1, score))
+        return {"complete": ledger.complete, "prune": ledger.prune, "fail": lambda n: ledger.fail(n, "boom")}[end](number)
+
+    return make
+
+
+def test_counts_best_and_time_left(ended):
+    state = ProgressState(budget=10, concurrent=2, time_budget=None, past=[ended(0.9)])
+    assert state.ended == 1
+    assert state.seconds_left is None
+    first, second = ended(0.4), ended(0.5, "prune")
+    for record in (first, second):
+        state.trial_started(record)
+        state.epoch_ended(record, record.reports[0])
+        state.trial_ended(record)
+    state.trial_ended(ended(None, "fail"))
+    assert dict(state.counts) == {"complete": 2, "pruned": 1, "failed": 1}
+    assert state.best is not None
+    assert state.best.score == 0.9
+    assert state.epochs == 2
+    assert not state.running
+    state.started -= 30  # half a minute for 3 trials of this run, 6 to go
+    assert state.seconds_left == pytest.approx(60, abs=1)
+    state.time_budget = 40
+    assert state.seconds_left == pytest.approx(10, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, "?"), (12.4, "12 s"), (200, "3 min 20 s"), (3900, "1 h 05 min"), (59.7, "1 min 00 s")]
+)
+def test_durations_are_readable(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_a_configuration_in_one_line():
+    params = {"model.depth": 3, "loss.name": "focal", "loss.gamma": 2.0, "optimizer.lr": 0.00123456}
+    assert config_line(params) == "depth 3, loss focal, gamma 2, lr 0.00123"

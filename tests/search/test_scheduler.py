@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from ray.tune.schedulers import TrialScheduler
+
+from search.ledger import Ledger
+from search.scheduler import LedgerASHA
+
+
+def tune_trial(number, told=0):
+    return SimpleNamespace(trial_id=f"t{number}", config={"number": number, "told_epochs": told})
+
+
+def rungs(scheduler):
+    return {milestone: sorted(recorded.values()) for milestone, recorded in scheduler._brackets[0]._rungs}
+
+
+def result(epoch, mean_iou, ended=None):
+    return {"epoch": epoch, "mean_iou": mean_iou, "ended": ended}
+
+
+def test_the_weak_are_stopped_and_remembered_as_such(ledger, settings):
+    scheduler = LedgerASHA(ledger, settings)
+    decisions = []
+    for number, score in enumerate([0.5, 0.6, 0.7, 0.1]):
+        scheduler.on_trial_add(None, tune_trial(number))
+        decisions.append(scheduler.on_trial_result(None, tune_trial(number), result(1, score)))
+    assert decisions == [TrialScheduler.CONTINUE] * 3 + [TrialScheduler.STOP]
+    assert scheduler.stopped == {"t3"}
+
+
+def test_a_trial_that_ends_by_itself_is_not_counted_as_stopped(ledger, settings):
+    scheduler = LedgerASHA(ledger, settings)
+    scheduler.on_trial_add(None, tune_trial(0))
+    assert scheduler.on_trial_result(None, tune_trial(0), result(9, 0.5, "max_epochs")) == TrialScheduler.STOP
+    assert not scheduler.stopped
+
+
+def test_a_diverged_trial_stops_and_enters_no_rung(ledger, settings):
+    scheduler = LedgerASHA(ledger, settings)
+    scheduler.on_trial_add(None, tune_trial(0))
+    decision = scheduler.on_trial_result(None, tune_trial(0), result(1, float("nan"), "diverged"))
+    assert decision == TrialScheduler.STOP
+    assert rungs(scheduler) == {1: [], 3: [], 9: []}
+
+
+@pytest.mark.parametrize("orphans", [0, 1])
+def test_rungs_are_rebuilt_from_the_ledger(orphans, ledger, settings, space, make_report, normalise, tmp_path):
+    """A scheduler made in the middle has the rungs of one that saw everything."""
+    whole = LedgerASHA(ledger, settings)
+    curves = {0: [0.3, 0.4, 0.5], 1: [0.5, 0.55, 0.6, 0.65], 2: [0.1]}
+    for number, curve in curves.items():
+        ledger.ask(space, {}, normalise)
+        whole.on_trial_add(None, tune_trial(number))
+        for epoch, score in enumerate(curve, start=1):
+            ledger.add_epoch(number, make_report(epoch, score))
+            whole.on_trial_result(None, tune_trial(number), result(epoch, score))
+        if number >= orphans:
+            ledger.prune(number)
+
+    rebuilt = LedgerASHA(Ledger.open(tmp_path / "study"), settings)
+    for number in range(orphans):
+        rebuilt.on_trial_add(None, tune_trial(number, told=len(curves[number])))
+    assert rungs(rebuilt) == rungs(whole)
+    assert sum(map(len, rungs(whole).values())) == 5

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+from pyarrow import fs
+
+from trainables.checkpoints import CheckpointStore
+
+
+@pytest.fixture
+def store(tmp_path):
+    return CheckpointStore(str(tmp_path / "trial"))
+
+
+def test_what_was_saved_comes_back_and_replaces_what_was_there(store, tmp_path):
+    assert store.load("last") is None
+    store.save("last", {"epoch": 1})
+    store.save("last", {"epoch": 2, "model": {"w": torch.arange(3)}})
+    loaded = store.load("last")
+    assert loaded["epoch"] == 2
+    assert loaded["model"]["w"].tolist() == [0, 1, 2]
+    assert [path.name for path in (tmp_path / "trial").iterdir()] == ["last.pt"]
+    store.delete("last")
+    store.delete("last")
+    assert store.load("last") is None
+
+
+def test_a_write_that_breaks_leaves_the_old_one(store, tmp_path, monkeypatch):
+    store.save("last", {"epoch": 1})
+
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "_fs", BrokenMove())
+        with pytest.raises(OSError, match="No space left"):
+            store.save("last", {"epoch": 2})
+    assert store.load("last") == {"epoch": 1}
+    assert [path.name for path in (tmp_path / "trial").iterdir()] == ["last.pt"]
+
+
+class BrokenMove(fs.LocalFileSystem):
+    def move(self, *_):
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", pickle.dumps({"epoch": print})])
+def test_a_file_that_is_no_checkpoint_is_refused_by_name(content, store, tmp_path):
+    (tmp_path / "trial").mkdir()
+    (tmp_path / "trial" / "last.pt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"trial/last\.pt: not a readable checkpoint"):
+        store.load("last")
+
+
+def test_a_uri(tmp_path):
+    store = CheckpointStore((tmp_path / "trial").as_uri())
+    store.save("best", {"epoch": 3})
+    assert store.load("best") == {"epoch": 3}

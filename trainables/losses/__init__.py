@@ -1,0 +1,41 @@
+"""Training losses by name. All take logits (N, C, H, W) and labels (N, H, W) int64, and leave ignored pixels out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from trainables.config import LossConfig
+from trainables.losses.cross_entropy import cross_entropy, weighted_cross_entropy
+from trainables.losses.dice import dice
+from trainables.losses.focal import focal
+from trainables.losses.task import LossTask
+from trainables.registry import lookup
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+LOSSES: dict[str, Callable[[LossConfig, LossTask], Loss]] = {
+    "cross_entropy": cross_entropy,
+    "weighted_cross_entropy": weighted_cross_entropy,
+    "focal": focal,
+    "dice": dice,
+}
+"""Name to builder(config, task)."""
+
+__all__ = ["LOSSES", "Loss", "LossTask", "build_loss"]
+
+
+def build_loss(config: LossConfig, *, num_classes: int, ignored_label: int | None, pixel_counts: np.ndarray) -> Loss:
+    """The loss of a configuration, computed in fp32 whatever precision the logits have.
+
+    Args:
+        config: which loss, and its parameters.
+        num_classes: channels of the logits.
+        ignored_label: pixels of this label have exactly zero gradient; None: all pixels count.
+        pixel_counts: (num_classes,) pixels of each class in the training masks.
+    """
+    task = LossTask(num_classes=num_classes, ignored_label=ignored_label, pixel_counts=pixel_counts)
+    loss = lookup(LOSSES, config.name, "loss")(config, task)
+    return lambda logits, target: loss(logits.float(), target)

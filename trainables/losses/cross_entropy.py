@@ -1,0 +1,49 @@
+"""Cross-entropy over labelled pixels, plain and weighted by class frequency."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+from trainables.losses.task import LossTask
+
+if TYPE_CHECKING:
+    from trainables.config import LossConfig
+    from trainables.losses import Loss
+
+
+def cross_entropy(config: LossConfig, task: LossTask) -> Loss:
+    """Mean over labelled pixels of -log p(label)."""
+    return _cross_entropy(task, None)
+
+
+def weighted_cross_entropy(config: LossConfig, task: LossTask) -> Loss:
+    """Mean over labelled pixels of -w(label) log p(label), w the label's frequency to a negative power.
+
+    Weights are scaled so that their mean over the training pixels is 1: the loss, and with it a fitting learning rate,
+    keeps the size it has without weights.
+    """
+    assert config.class_weight_exponent is not None
+    counts = torch.as_tensor(task.pixel_counts, dtype=torch.float64).clone()
+    if task.ignored_label is not None:
+        counts[task.ignored_label] = 0
+    weights = torch.where(counts > 0, counts.clamp(min=1) ** -config.class_weight_exponent, 0.0)
+    weights *= counts.sum() / (weights * counts).sum()
+    return _cross_entropy(task, weights.float())
+
+
+def _cross_entropy(task: LossTask, weights: torch.Tensor | None) -> Loss:
+    def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        # torch's own mean is 0 / 0 for a batch without a labelled pixel, and divides by the sum of the weights drawn.
+        total = functional.cross_entropy(
+            logits,
+            target,
+            weight=None if weights is None else weights.to(logits.device),
+            ignore_index=task.ignore_index,
+            reduction="sum",
+        )
+        return total / task.labelled_pixels(target)
+
+    return loss

@@ -1,0 +1,49 @@
+"""Convolution blocks: (N, in, H, W) to (N, out, H, W)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+
+def conv_norm_relu(in_channels: int, out_channels: int, kernel: int = 3, dilation: int = 1) -> nn.Sequential:
+    """Convolution that keeps the size, batch normalisation, ReLU."""
+    padding = dilation * (kernel // 2)
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel, padding=padding, dilation=dilation, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+class DualConv(nn.Sequential):
+    """Two 3x3 convolutions, each with batch normalisation and ReLU (Ronneberger et al. 2015, with normalisation)."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__(conv_norm_relu(in_channels, out_channels), conv_norm_relu(out_channels, out_channels))
+
+
+class ResidualConv(nn.Module):
+    """Two 3x3 convolutions whose output is added to the input (He et al. 2016), projected where channels differ."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__()
+        self.convs = nn.Sequential(
+            conv_norm_relu(in_channels, out_channels),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if in_channels != out_channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)
+            )
+
+    def forward(self, x_nchw: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.convs(x_nchw) + self.shortcut(x_nchw))
+
+
+BLOCKS: dict[str, Callable[[int, int], nn.Module]] = {"plain": DualConv, "residual": ResidualConv}
+"""Name to block(in_channels, out_channels)."""

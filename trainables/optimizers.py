@@ -1,0 +1,50 @@
+"""Optimizers by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainables.config import OptimizerConfig
+from trainables.registry import lookup
+
+Groups = Iterable[dict[str, Any]]
+
+
+def _adam(groups: Groups, config: OptimizerConfig) -> torch.optim.Optimizer:
+    return torch.optim.Adam(groups, lr=config.lr, weight_decay=config.weight_decay)
+
+
+def _adamw(groups: Groups, config: OptimizerConfig) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
+
+
+def _sgd(groups: Groups, config: OptimizerConfig) -> torch.optim.Optimizer:
+    assert config.momentum is not None
+    return torch.optim.SGD(
+        groups, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum, nesterov=config.momentum > 0
+    )
+
+
+OPTIMIZERS: dict[str, Callable[[Groups, OptimizerConfig], torch.optim.Optimizer]] = {
+    "adamw": _adamw,
+    "adam": _adam,
+    "sgd": _sgd,
+}
+"""Name to builder(parameter groups, config). SGD uses Nesterov momentum."""
+
+
+def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer of a configuration for a model's parameters.
+
+    Weights decay; biases and normalisation parameters, which are vectors, do not.
+    """
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [parameter for parameter in trainable if parameter.ndim > 1]},
+        {"params": [parameter for parameter in trainable if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return lookup(OPTIMIZERS, config.name, "optimizer")([group for group in groups if group["params"]], config)

@@ -1,0 +1,104 @@
+"""Learning-rate schedules by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+
+from trainables.config import ScheduleConfig
+from trainables.registry import lookup
+
+COSINE_FLOOR = 0.01
+"""Cosine decay ends at this part of the peak learning rate."""
+
+
+class Schedule:
+    """A constant learning rate, and what the others share: the loop calls both steps and knows no schedule's name."""
+
+    def step_batch(self) -> None:
+        """Call behind every optimizer step."""
+
+    def step_epoch(self, metric: float) -> None:
+        """Call behind every epoch with its score (higher is better)."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        assert not state, "a constant learning rate has no state"
+
+
+class BatchSchedule(Schedule):
+    """Follows a torch scheduler over `steps` batches and stays at its end."""
+
+    def __init__(self, scheduler: LRScheduler, steps: int):
+        self.scheduler, self.steps = scheduler, steps
+
+    def step_batch(self) -> None:
+        if self.scheduler.last_epoch < self.steps:
+            self.scheduler.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.scheduler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.scheduler.load_state_dict(state)
+
+
+class PlateauSchedule(Schedule):
+    """Lowers the learning rate when the epochs' score stalls."""
+
+    def __init__(self, scheduler: ReduceLROnPlateau):
+        self.scheduler = scheduler
+
+    def step_epoch(self, metric: float) -> None:
+        self.scheduler.step(metric)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.scheduler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.scheduler.load_state_dict(state)
+
+
+def _constant(optimizer: Optimizer, config: ScheduleConfig, steps: int) -> Schedule:
+    return Schedule()
+
+
+def _plateau(optimizer: Optimizer, config: ScheduleConfig, steps: int) -> Schedule:
+    assert config.factor is not None
+    assert config.patience is not None
+    return PlateauSchedule(ReduceLROnPlateau(optimizer, mode="max", factor=config.factor, patience=config.patience))
+
+
+def _onecycle(optimizer: Optimizer, config: ScheduleConfig, steps: int) -> Schedule:
+    """The 1cycle policy (Smith and Topin 2018): up to the peak, then down to next to nothing; momentum stays."""
+    peak = [group["lr"] for group in optimizer.param_groups]
+    # One step more than batches: OneCycleLR counts the rate it starts with as its first.
+    scheduler = OneCycleLR(
+        optimizer, max_lr=peak, total_steps=steps + 1, pct_start=config.warmup_fraction, cycle_momentum=False
+    )
+    return BatchSchedule(scheduler, steps)
+
+
+def _cosine(optimizer: Optimizer, config: ScheduleConfig, steps: int) -> Schedule:
+    """Cosine decay without restarts (Loshchilov and Hutter 2017, eq. 5)."""
+    floor = COSINE_FLOOR * optimizer.param_groups[0]["lr"]
+    return BatchSchedule(CosineAnnealingLR(optimizer, T_max=steps, eta_min=floor), steps)
+
+
+SCHEDULES: dict[str, Callable[[Optimizer, ScheduleConfig, int], Schedule]] = {
+    "onecycle": _onecycle,
+    "cosine": _cosine,
+    "plateau": _plateau,
+    "constant": _constant,
+}
+"""Name to builder(optimizer, config, batches in the whole training)."""
+
+
+def build_schedule(config: ScheduleConfig, optimizer: Optimizer, *, steps_per_epoch: int, epochs: int) -> Schedule:
+    """The schedule of a configuration for a training of that length; the optimizer's learning rate is its peak."""
+    return lookup(SCHEDULES, config.name, "schedule")(optimizer, config, steps_per_epoch * epochs)
