@@ -12,7 +12,7 @@ from trainables.registry import lookup
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for newer versions when imported
 
-import albumentations as A  # noqa: E402
+import albumentations as A
 
 Size = tuple[int, int]
 

@@ -22,7 +22,10 @@ def play(ledger, space, normalise, make_report, state, view):
     ledger.add_epoch(done.number, report)
     state.epoch_ended(done, report)
     state.epoch_ended(running, make_report(2, 0.2))
-    for record in (ledger.complete(done.number), ledger.fail(broken.number, "line 1\n[/bold] boom\nRuntimeError: last")):
+    for record in (
+        ledger.complete(done.number),
+        ledger.fail(broken.number, "line 1\n[/bold] boom\nRuntimeError: last"),
+    ):
         state.trial_ended(record)
         view.trial_ended(record)
 

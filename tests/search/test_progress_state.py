@@ -11,7 +11,9 @@ def ended(ledger, space, normalise, make_report):
         number = ledger.ask(space, {}, normalise).number
         if score is not None:
             ledger.add_epoch(number, make_report(1, score))
-        return {"complete": ledger.complete, "prune": ledger.prune, "fail": lambda n: ledger.fail(n, "boom")}[end](number)
+        return {"complete": ledger.complete, "prune": ledger.prune, "fail": lambda n: ledger.fail(n, "boom")}[end](
+            number
+        )
 
     return make
 

@@ -37,7 +37,7 @@ def test_tpe_models_the_conditional_space_jointly(space):
     assert not [message for message in messages if "independent" in message.lower()]
 
 
-class optuna_warnings:  # noqa: N801
+class optuna_warnings:
     def __enter__(self):
         import logging
 

@@ -14,7 +14,9 @@ def test_a_study_goes_on_under_the_settings_it_recorded(settings):
 
 def test_other_settings_are_refused_by_name_and_value(settings):
     recorded = dataclasses.asdict(settings) | {"seed": 4, "max_epochs": 5}
-    with pytest.raises(ValueError, match=r"'s' exists with other settings \(seed was 4, is now 3; max_epochs was 5, is now 9\)"):
+    with pytest.raises(
+        ValueError, match=r"'s' exists with other settings \(seed was 4, is now 3; max_epochs was 5, is now 9\)"
+    ):
         settings.check_same(recorded, "s")
 
 

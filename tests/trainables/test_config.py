@@ -31,7 +31,9 @@ def test_the_flat_form_and_back():
 
 
 def test_fields_that_mean_nothing_are_absent():
-    assert not {"model.aspp_rates", "loss.gamma", "optimizer.momentum", "schedule.factor"} & set(TrialConfig().to_flat())
+    assert not {"model.aspp_rates", "loss.gamma", "optimizer.momentum", "schedule.factor"} & set(
+        TrialConfig().to_flat()
+    )
 
 
 @pytest.mark.parametrize(

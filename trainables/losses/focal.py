@@ -21,9 +21,7 @@ def focal(config: LossConfig, task: LossTask) -> Loss:
     gamma = config.gamma
 
     def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        total = focal_loss(
-            logits, target, alpha=None, gamma=gamma, reduction="sum", ignore_index=task.ignore_index
-        )
+        total = focal_loss(logits, target, alpha=None, gamma=gamma, reduction="sum", ignore_index=task.ignore_index)
         return total / task.labelled_pixels(target)
 
     return loss

@@ -51,7 +51,9 @@ class UNet(nn.Module):
     def forward(self, x_nchw: torch.Tensor) -> torch.Tensor:
         """Logits (N, num_classes, H, W) of images (N, in_channels, H, W) of any size."""
         height, width = x_nchw.shape[-2:]
-        x = functional.pad(x_nchw, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
+        # At least 2x2 at the bottleneck: batch normalisation of a single image needs more than one value a channel.
+        bottom, right = (max(2, -(-size // self.stride)) * self.stride - size for size in (height, width))
+        x = functional.pad(x_nchw, (0, right, 0, bottom), mode="replicate")
         features = []
         for stage in self.encoder:
             x = stage(x)

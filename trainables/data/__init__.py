@@ -1,0 +1,10 @@
+"""Data sets: where they come from, what is checked and dropped, how they are split, and the built-in sample."""
+
+from __future__ import annotations
+
+from trainables.data.description import MARS, DataDescription
+from trainables.data.prepare import PreparedData, prepare
+from trainables.data.report import DataReport
+from trainables.data.source import SAMPLE, DataSource
+
+__all__ = ["MARS", "SAMPLE", "DataDescription", "DataReport", "DataSource", "PreparedData", "prepare"]

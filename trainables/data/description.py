@@ -1,0 +1,34 @@
+"""What the labels of a data set mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataDescription:
+    """Names of the classes, by label, and the label that says "unlabelled"."""
+
+    class_names: tuple[str, ...]
+    ignored_label: int | None
+    """Pixels of this label neither train nor score; None: every label counts."""
+
+    def __post_init__(self) -> None:
+        if len(self.class_names) < 2 or len(set(self.class_names)) != len(self.class_names):
+            raise ValueError(f"class names {list(self.class_names)}: there must be at least two, all different")
+        if self.ignored_label is not None and self.ignored_label not in range(self.num_classes):
+            raise ValueError(
+                f"ignored label {self.ignored_label}: must be one of 0 to {self.num_classes - 1}, or absent"
+            )
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def scored_labels(self) -> tuple[int, ...]:
+        return tuple(label for label in range(self.num_classes) if label != self.ignored_label)
+
+
+MARS = DataDescription(class_names=("background", "soil", "bedrock", "sand", "big rock"), ignored_label=0)
+"""The competition's classes; background is what nobody labelled."""

@@ -1,0 +1,158 @@
+"""Reads and checks an npz file in the competition's layout.
+
+`training_set` (N, 2, H, W): image, then mask. Optional `test_set` (M, H, W): images without masks. Optional
+`class_names` (C,) text and `ignored_label` (a whole number) describe the labels; without `class_names` they are the
+competition's own.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from trainables.data.description import MARS, DataDescription
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawData:
+    """A data set as its file holds it, checked and in its smallest exact type."""
+
+    description: DataDescription
+    images: np.ndarray
+    """(N, H, W) uint8, or float32 in [0, 1]."""
+    masks: np.ndarray
+    """(N, H, W) uint8."""
+    unlabelled: np.ndarray | None
+    """(M, H, W) in the images' type."""
+
+
+def read_npz(stream: BinaryIO, name: str) -> RawData:
+    """Read a data set.
+
+    Args:
+        stream: the file's content.
+        name: the file's name, for messages.
+
+    Raises:
+        ValueError: naming the file, and where it applies the index and the value that broke a rule.
+    """
+    if not zipfile.is_zipfile(stream):
+        raise ValueError(f"{name}: not an npz file (it is no zip archive)")
+    stream.seek(0)
+    try:
+        with np.load(stream, allow_pickle=False) as archive:
+            if "training_set" not in archive:
+                raise ValueError(f"{name}: has no key 'training_set' (it has {', '.join(archive) or 'none'})")
+            training = _read(archive, "training_set", name)
+            description = _describe(archive, name)
+            _check_training_shape(training, name)
+            images, masks = training[:, 0], _labels(training[:, 1], description, name)
+            test = None
+            if "test_set" in archive:
+                test = _read(archive, "test_set", name)
+                if test.ndim != 3 or test.shape[1:] != images.shape[1:]:
+                    raise ValueError(
+                        f"{name}: test_set has shape {test.shape}, must be (M, {images.shape[1]}, {images.shape[2]}) "
+                        "like the training images"
+                    )
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise ValueError(f"{name}: broken npz file ({error})") from error
+    stored, stored_test = _pixels(images, test, name)
+    return RawData(description=description, images=stored, masks=masks, unlabelled=stored_test)
+
+
+def _read(archive: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
+    try:
+        array = archive[key]
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            raise ValueError(
+                f"{name}: {key} holds pickled Python objects, which are never loaded: save plain numbers"
+            ) from None
+        raise ValueError(f"{name}: {key} cannot be read ({error})") from error
+    return array
+
+
+def _describe(archive: np.lib.npyio.NpzFile, name: str) -> DataDescription:
+    if "class_names" not in archive:
+        return MARS
+    names = _read(archive, "class_names", name)
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise ValueError(f"{name}: class_names must be a list of texts, has shape {names.shape} and type {names.dtype}")
+    ignored = None
+    if "ignored_label" in archive:
+        value = _read(archive, "ignored_label", name)
+        if value.shape != () or value.dtype.kind not in "iu":
+            raise ValueError(f"{name}: ignored_label must be one whole number, is {value!r}")
+        ignored = int(value)
+    try:
+        return DataDescription(class_names=tuple(map(str, names)), ignored_label=ignored)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _check_training_shape(training: np.ndarray, name: str) -> None:
+    if training.ndim != 4:
+        raise ValueError(f"{name}: training_set has shape {training.shape}, must have 4 axes: (N, 2, H, W)")
+    if training.shape[1] != 2:
+        raise ValueError(
+            f"{name}: training_set has shape {training.shape}: its second axis must pair image and mask, so be 2"
+        )
+    if 0 in training.shape:
+        raise ValueError(f"{name}: training_set has shape {training.shape}: it is empty")
+    if training.dtype.kind not in "uif":
+        raise ValueError(f"{name}: training_set has type {training.dtype}, must be integers or floats")
+
+
+def _first(wrong_nhw: np.ndarray) -> tuple[int, ...]:
+    """Index (n, row, column) of the first True."""
+    return tuple(int(i) for i in np.unravel_index(int(wrong_nhw.argmax()), wrong_nhw.shape))
+
+
+def _labels(masks: np.ndarray, description: DataDescription, name: str) -> np.ndarray:
+    top = description.num_classes - 1
+    wrong = (masks < 0) | (masks > top)
+    if masks.dtype.kind == "f":
+        wrong |= masks != np.floor(masks)  # NaN too
+    if wrong.any():
+        n, row, column = _first(wrong)
+        raise ValueError(
+            f"{name}: training_set mask {n} holds {masks[n, row, column]:g} at row {row}, column {column}: "
+            f"labels are whole numbers from 0 to {top}"
+        )
+    labels = masks.astype(np.uint8)
+    if description.ignored_label is not None and not (labels != description.ignored_label).any():
+        raise ValueError(f"{name}: no mask holds a labelled pixel: all are {description.ignored_label}")
+    return labels
+
+
+def _pixels(images: np.ndarray, test: np.ndarray | None, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+    parts = {"training_set image": images} | ({} if test is None else {"test_set image": test})
+    for part, pixels in parts.items():
+        if pixels.dtype.kind not in "uif":
+            raise ValueError(f"{name}: {part}s have type {pixels.dtype}, must be integers or floats")
+        if pixels.dtype.kind == "f" and not (finite := np.isfinite(pixels)).all():
+            n, row, column = _first(~finite)
+            raise ValueError(
+                f"{name}: {part} {n} holds {pixels[n, row, column]} at row {row}, column {column}: pixels must be finite"
+            )
+        wrong = (pixels < 0) | (pixels > 255)
+        if wrong.any():
+            n, row, column = _first(wrong)
+            raise ValueError(
+                f"{name}: {part} {n} holds {pixels[n, row, column]:g} at row {row}, column {column}: "
+                "pixels are in 0 to 255, or floats in 0 to 1"
+            )
+    if all(pixels.max(initial=0) <= 1 and pixels.dtype.kind == "f" for pixels in parts.values()):
+        return images.astype(np.float32), None if test is None else test.astype(np.float32)
+    for part, pixels in parts.items():
+        if pixels.dtype.kind == "f" and (broken := pixels != np.floor(pixels)).any():
+            n, row, column = _first(broken)
+            raise ValueError(
+                f"{name}: {part} {n} holds {pixels[n, row, column]:g} at row {row}, column {column}: pixels in 0 to 255 "
+                "must be whole numbers; scale other floats to 0 to 1"
+            )
+    return images.astype(np.uint8), None if test is None else test.astype(np.uint8)
