@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from tensorboard.plugins.hparams import api_pb2, summary
+from google.protobuf import struct_pb2
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import api_pb2, metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from torch.utils.tensorboard import SummaryWriter
 
 from search.ledger import TrialRecord
 from search.recorder import Watcher
 from search.space import Parameter, Space
 from trainables.epoch_report import EpochReport
-
-if TYPE_CHECKING:
-    from tensorboard.compat.proto.summary_pb2 import Summary
 
 FOLDER = "trials"
 ABSENT = "n/a"
@@ -54,12 +54,14 @@ class Board(Watcher):
         # Tables take the first experiment summary they meet: the study has exactly one, even when it goes on.
         if not any(folder.glob("events.out.tfevents.*")):
             with SummaryWriter(str(folder)) as writer:
-                _add(writer, _experiment(space, class_names))
+                _add(writer, metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=_experiment(space, class_names)))
 
     def trial_started(self, record: TrialRecord) -> None:
         writer = self._writers[record.number] = SummaryWriter(str(self.folder / FOLDER / f"{record.number:04d}"))
-        values = {parameter.name: _value(parameter, record.params) for parameter in self.space.parameters}
-        _add(writer, summary.session_start_pb(values, start_time_secs=time.time()))
+        start = SessionStartInfo(start_time_secs=time.time())
+        for parameter in self.space.parameters:
+            _set(start.hparams[parameter.name], _value(parameter, record.params))
+        _add(writer, metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
 
     def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
         for tag, value in scalars(report).items():
@@ -72,13 +74,26 @@ class Board(Watcher):
             return
         if self.painter is not None and record.best is not None and (picture := self.painter(record)) is not None:
             writer.add_image("input, truth, prediction, errors", picture, record.best.epoch, dataformats="HWC")
-        failed = record.state == "failed"
-        _add(writer, summary.session_end_pb(api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS))
+        status = api_pb2.STATUS_FAILURE if record.state == "failed" else api_pb2.STATUS_SUCCESS
+        end = SessionEndInfo(status=status, end_time_secs=time.time())
+        _add(writer, metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
         writer.close()
 
 
-def _add(writer: SummaryWriter, value: Summary) -> None:
-    writer._get_file_writer().add_summary(value)
+def _add(writer: SummaryWriter, tag: str, content: HParamsPluginData) -> None:
+    content.version = metadata.PLUGIN_DATA_VERSION
+    described = metadata.create_summary_metadata(content)
+    value = Summary.Value(tag=tag, metadata=described, tensor=metadata.NULL_TENSOR)
+    writer._get_file_writer().add_summary(Summary(value=[value]))
+
+
+def _set(target: struct_pb2.Value, value: bool | float | str) -> None:
+    if isinstance(value, bool):
+        target.bool_value = value
+    elif isinstance(value, str):
+        target.string_value = value
+    else:
+        target.number_value = value
 
 
 def _value(parameter: Parameter, params: dict[str, Any]) -> Any:
@@ -87,7 +102,7 @@ def _value(parameter: Parameter, params: dict[str, Any]) -> Any:
     return f"{value:.6g}" if parameter.when and isinstance(value, float) else value
 
 
-def _experiment(space: Space, class_names: Sequence[str]) -> Summary:
+def _experiment(space: Space, class_names: Sequence[str]) -> api_pb2.Experiment:
     infos = []
     for parameter in space.parameters:
         info = api_pb2.HParamInfo(name=parameter.name, description=parameter.help)
@@ -99,4 +114,9 @@ def _experiment(space: Space, class_names: Sequence[str]) -> Summary:
         infos.append(info)
     tags = ["best_mean_iou", "mean_iou", "loss/val", "loss/train", *(f"iou/{name}" for name in class_names)]
     metrics = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=tag) for tag in tags]
-    return summary.experiment_pb(infos, metrics, description="hyperparameter search")
+    return api_pb2.Experiment(
+        description="hyperparameter search",
+        time_created_secs=time.time(),
+        hparam_infos=infos,
+        metric_infos=metrics,
+    )
