@@ -24,7 +24,7 @@ from search.settings import StudySettings
 from search.space import Space, unet_space
 from search.tuner import SearchPlan, run_search, start_ray
 from trainables.checkpoints import CheckpointStore
-from trainables.data import DataSource, PreparedData, prepare
+from trainables.data import PreparedData
 from trainables.launchers import InlineLauncher, Launcher, WorkersLauncher, concurrent_trials
 from trainables.trial import run_trial
 
@@ -32,16 +32,14 @@ LOCAL_STORAGE = "runs"
 INTERRUPTED = 130
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, data: PreparedData) -> int:
     """Run, continue, or with `--dry-run` only describe the study. Returns the exit code.
 
     Raises:
         ValueError: for whatever the user can put right; nothing has been written by then.
     """
     console = Console(highlight=False)
-    source = DataSource(uri=options.data, seed=options.seed)
-    data = prepare(source)
-    show_data(console, data)
+    console.print(data.report.summary(), markup=False, soft_wrap=True)
     name = options.name or data.name
     remote = "://" in options.storage
     folder = Path(LOCAL_STORAGE if remote else options.storage) / name
@@ -75,12 +73,12 @@ def run(options: argparse.Namespace) -> int:
         if options.dry_run:
             show_space(console, space)
             return 0
-        return _search(console, plan, source, data)
+        return _search(console, plan, data)
     finally:
         ray.shutdown()
 
 
-def _search(console: Console, plan: SearchPlan, source: DataSource, data: PreparedData) -> int:
+def _search(console: Console, plan: SearchPlan, data: PreparedData) -> int:
     ledger = Ledger.create(plan.folder)
     ledger.settings = dataclasses.asdict(plan.settings)
     past = ledger.records()
@@ -93,7 +91,7 @@ def _search(console: Console, plan: SearchPlan, source: DataSource, data: Prepar
         run_search(
             plan,
             ledger,
-            functools.partial(run_trial, source=source, checkpoints=checkpoints),
+            functools.partial(run_trial, source=data.source, checkpoints=checkpoints),
             [state, view, board, Housekeeping(checkpoints, past)],
         )
     records = ledger.records()
@@ -155,10 +153,6 @@ def make_settings(options: argparse.Namespace, data: PreparedData, profile: Prof
     )
 
 
-def show_data(console: Console, data: PreparedData) -> None:
-    console.print(data.report.summary(), markup=False)
-
-
 def show_plan(
     console: Console, plan: SearchPlan, profile: Profile, resources: dict[str, float], existing: Ledger | None
 ) -> None:
@@ -170,6 +164,7 @@ def show_plan(
             if resources.get("GPU", 0) == 0
             else "profile cpu: narrow networks and short trials",
             style="yellow",
+            soft_wrap=True,
         )
     limit = f", at most {duration(plan.time_budget)}" if plan.time_budget else ""
     done = f" ({len(existing.records())} are in the ledger already)" if existing else ""

@@ -22,7 +22,8 @@ def leaderboard(records: list[TrialRecord], top: int = 10) -> Table:
     caption = ", ".join(f"{count} {state}" for state, count in counts.items())
     table = Table(title="best trials (mean IoU on the validation part)", caption=caption, title_justify="left")
     for column in ("rank", "trial", "mean IoU", "best epoch", "epochs", "state", "configuration"):
-        table.add_column(column, justify="left" if column in ("state", "configuration") else "right")
+        left = column in ("state", "configuration")
+        table.add_column(column, justify="left" if left else "right", no_wrap=True, overflow="ellipsis")
     for rank, record in enumerate(ranked(records)[:top], start=1):
         assert record.best is not None
         table.add_row(

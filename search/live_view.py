@@ -43,7 +43,9 @@ class LiveView(Watcher):
             line += f"\n    new best: {config_line(record.params)}"
         if record.state == "failed":
             line += "\n    " + "\n    ".join((record.error or "").splitlines()[-ERROR_LINES:])
-        self.console.print(line, style="red" if record.state == "failed" else None, markup=False, highlight=False)
+        self.console.print(
+            line, style="red" if record.state == "failed" else None, markup=False, highlight=False, soft_wrap=True
+        )
 
     def _render(self) -> Group:
         state = self.state

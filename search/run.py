@@ -19,10 +19,15 @@ def main() -> int:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-    from search.command import run
-
     try:
-        return run(options)
+        # The data is checked before what takes seconds to import.
+        from trainables.data import DataSource, prepare
+
+        data = prepare(DataSource(uri=options.data, seed=options.seed))
+
+        from search.command import run
+
+        return run(options, data)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return USER_ERROR

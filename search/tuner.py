@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import optuna
 import ray
 from ray import tune
 
@@ -46,6 +47,8 @@ def start_ray(*, dashboard: bool) -> None:
         # One trial may end while Tune still takes the last one's results in: give its thread time to end.
         "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
     }
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Tune's own progress output; verbose=0 silences the other kind
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     options: dict[str, Any] = {}
     if "RAY_ADDRESS" not in os.environ:
         options = {"include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}

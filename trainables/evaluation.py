@@ -78,7 +78,7 @@ def evaluate(
             with autocast(device, bf16):
                 logits = model(images)
             if loss is not None:
-                labelled = (masks != described.ignored_label).sum()
+                labelled = (masks != described.ignore_index).sum()
                 loss_sum_and_pixels += torch.stack([loss(logits, masks) * labelled, labelled])
             metric.update(suppress(logits, described.ignored_label).argmax(1), masks)
         class_iou = metric.compute().tolist()  # gathers the confusion matrices of all ranks

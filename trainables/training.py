@@ -59,8 +59,7 @@ class Training:
             self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
         self.loss = build_loss(
             config.loss,
-            num_classes=data.description.num_classes,
-            ignored_label=data.description.ignored_label,
+            described=data.description,
             pixel_counts=data.pixel_counts("train"),
         )
         self.augmentation = build_augmentation(config.augmentation, size=data.images.shape[1:])
@@ -124,7 +123,7 @@ class Training:
         """What this rank's mean over labelled pixels counts in the mean over all ranks' pixels, times their number."""
         if ranks.world_size() == 1:
             return 1.0
-        labelled = (masks != self.described.ignored_label).sum().float()
+        labelled = (masks != self.described.ignore_index).sum().float()
         everywhere = ranks.all_sum(labelled.clone())
         return labelled * ranks.world_size() / everywhere.clamp(min=1)
 

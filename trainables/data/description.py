@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+NOTHING_IGNORED = -100
+"""A label that no mask holds."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataDescription:
     """Names of the classes, by label, and the label that says "unlabelled"."""
@@ -24,6 +28,11 @@ class DataDescription:
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
+
+    @property
+    def ignore_index(self) -> int:
+        """The ignored label for functions that want one: without any, a label that no mask holds."""
+        return NOTHING_IGNORED if self.ignored_label is None else self.ignored_label
 
     @property
     def scored_labels(self) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from trainables.config import LossConfig
+from trainables.data import DataDescription
 from trainables.losses.cross_entropy import cross_entropy, weighted_cross_entropy
 from trainables.losses.dice import dice
 from trainables.losses.focal import focal
@@ -27,15 +28,14 @@ LOSSES: dict[str, Callable[[LossConfig, LossTask], Loss]] = {
 __all__ = ["LOSSES", "Loss", "LossTask", "build_loss"]
 
 
-def build_loss(config: LossConfig, *, num_classes: int, ignored_label: int | None, pixel_counts: np.ndarray) -> Loss:
+def build_loss(config: LossConfig, *, described: DataDescription, pixel_counts: np.ndarray) -> Loss:
     """The loss of a configuration, computed in fp32 whatever precision the logits have.
 
     Args:
         config: which loss, and its parameters.
-        num_classes: channels of the logits.
-        ignored_label: pixels of this label have exactly zero gradient; None: all pixels count.
+        described: the classes; pixels of the ignored label have exactly zero gradient.
         pixel_counts: (num_classes,) pixels of each class in the training masks.
     """
-    task = LossTask(num_classes=num_classes, ignored_label=ignored_label, pixel_counts=pixel_counts)
+    task = LossTask(described=described, pixel_counts=pixel_counts)
     loss = lookup(LOSSES, config.name, "loss")(config, task)
     return lambda logits, target: loss(logits.float(), target)

@@ -26,9 +26,9 @@ def weighted_cross_entropy(config: LossConfig, task: LossTask) -> Loss:
     keeps the size it has without weights.
     """
     assert config.class_weight_exponent is not None
-    counts = torch.as_tensor(task.pixel_counts, dtype=torch.float64).clone()
-    if task.ignored_label is not None:
-        counts[task.ignored_label] = 0
+    scored = torch.zeros(len(task.pixel_counts), dtype=torch.float64)
+    scored[list(task.described.scored_labels)] = 1
+    counts = torch.as_tensor(task.pixel_counts) * scored
     weights = torch.where(counts > 0, counts.clamp(min=1) ** -config.class_weight_exponent, 0.0)
     weights *= counts.sum() / (weights * counts).sum()
     return _cross_entropy(task, weights.float())

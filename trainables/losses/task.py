@@ -7,21 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-NOTHING_IGNORED = -100
-"""A label that no mask holds, for losses that want one."""
+from trainables.data import DataDescription
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossTask:
-    """Classes, the ignored label, and how many training pixels each class has."""
+    """The classes, and how many training pixels each has."""
 
-    num_classes: int
-    ignored_label: int | None
+    described: DataDescription
     pixel_counts: np.ndarray
+    """(num_classes,) pixels of each class."""
 
     @property
     def ignore_index(self) -> int:
-        return NOTHING_IGNORED if self.ignored_label is None else self.ignored_label
+        return self.described.ignore_index
 
     def labelled_pixels(self, target_nhw: torch.Tensor) -> torch.Tensor:
         """Their number, at least 1: a sum over pixels divided by it is a mean that is 0 where nothing is labelled."""

@@ -7,9 +7,17 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from trainables.models.blocks import conv
 
-class Concat(nn.Module):
-    """Features side by side, as in the original U-Net. Gives twice the channels."""
+
+class Skip(nn.Module):
+    """Joins (skip, upsampled), both (N, channels, H, W), into (N, out_channels, H, W)."""
+
+    out_channels: int
+
+
+class Concat(Skip):
+    """Features side by side (Ronneberger et al. 2015)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -19,24 +27,30 @@ class Concat(nn.Module):
         return torch.cat((skip_nchw, up_nchw), dim=1)
 
 
-class AttentionGate(nn.Module):
-    """Concatenation after an additive attention gate on the skip (Oktay et al. 2018, "Attention U-Net", section 2).
+class AttentionGate(Skip):
+    """Concatenation after an additive attention gate on the skip (Oktay et al. 2018, "Attention U-Net", eq. 1 and 2).
 
-    The decoder's features say, for each pixel, how much of the encoder's pass: sigmoid(psi(relu(W_x x + W_g g))).
+    A weight a pixel, sigmoid(psi(relu(W_x x + W_g g))), scales the encoder's features x. Other than in the paper, the
+    gating signal g is the upsampled one, so that the weights need no resampling, and the sum is batch-normalised.
     """
+
+    OPEN = 2.0
+    """The gates' bias at the start, sigmoid(2) = 0.88: like the paper's, they begin by letting everything through."""
 
     def __init__(self, channels: int):
         super().__init__()
         inner = max(1, channels // 2)
-        self.from_skip = nn.Sequential(nn.Conv2d(channels, inner, 1, bias=False), nn.BatchNorm2d(inner))
-        self.from_up = nn.Sequential(nn.Conv2d(channels, inner, 1, bias=False), nn.BatchNorm2d(inner))
-        self.psi = nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(inner, 1, 1), nn.Sigmoid())
+        self.from_skip, self.from_up = conv(channels, inner), conv(channels, inner)
+        self.norm_relu = nn.Sequential(nn.BatchNorm2d(inner), nn.ReLU(inplace=True))
+        self.psi = nn.Conv2d(inner, 1, 1)
+        nn.init.kaiming_normal_(self.psi.weight, nonlinearity="linear")
+        nn.init.constant_(self.psi.bias, self.OPEN)  # type: ignore[arg-type]
         self.out_channels = 2 * channels
 
     def forward(self, skip_nchw: torch.Tensor, up_nchw: torch.Tensor) -> torch.Tensor:
-        gate_n1hw = self.psi(self.from_skip(skip_nchw) + self.from_up(up_nchw))
+        gate_n1hw = self.psi(self.norm_relu(self.from_skip(skip_nchw) + self.from_up(up_nchw))).sigmoid()
         return torch.cat((skip_nchw * gate_n1hw, up_nchw), dim=1)
 
 
-SKIPS: dict[str, Callable[[int], nn.Module]] = {"concat": Concat, "attention": AttentionGate}
-"""Name to skip(channels): a module that joins (skip, upsampled), both of that many channels, into `out_channels`."""
+SKIPS: dict[str, Callable[[int], Skip]] = {"concat": Concat, "attention": AttentionGate}
+"""Name to skip(channels)."""

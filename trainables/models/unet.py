@@ -16,8 +16,8 @@ from trainables.registry import lookup
 class UNet(nn.Module):
     """Encoder of `depth` stages that halve the size and double the channels, and a decoder that undoes it.
 
-    Dropout drops whole channels behind the bottleneck and behind each decoder stage. Weights are drawn for ReLU (He et
-    al. 2015).
+    Dropout drops whole channels behind the bottleneck and behind each decoder stage but the last, whose few channels go
+    straight to the classifier.
 
     Args:
         config: sizes and parts.
@@ -29,31 +29,37 @@ class UNet(nn.Module):
         super().__init__()
         block = lookup(BLOCKS, config.block, "block")
         skip = lookup(SKIPS, config.skip, "skip connection")
+        bottleneck = lookup(BOTTLENECKS, config.bottleneck, "bottleneck")
         widths = [config.width * 2**stage for stage in range(config.depth + 1)]
         self.stride = 2**config.depth
         self.encoder = nn.ModuleList(
-            block(before, after) for before, after in zip([in_channels, *widths], widths[:-1], strict=False)
+            block(before, after) for before, after in zip([in_channels, *widths[:-2]], widths[:-1], strict=True)
         )
         self.pool = nn.MaxPool2d(2)
         self.bottleneck = nn.Sequential(
-            block(widths[-2], widths[-1]),
-            lookup(BOTTLENECKS, config.bottleneck, "bottleneck")(widths[-1], config.aspp_rates or ()),
-            nn.Dropout2d(config.dropout),
+            block(widths[-2], widths[-1]), bottleneck(widths[-1], config.aspp_rates or ()), _dropout(config.dropout)
         )
         self.upsample, self.skips, self.decoder = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for below, width in zip(widths[:0:-1], widths[-2::-1], strict=True):
-            self.upsample.append(nn.ConvTranspose2d(below, width, 2, stride=2))
+            self.upsample.append(_upsample(below, width))
             self.skips.append(joined := skip(width))
-            self.decoder.append(nn.Sequential(block(int(joined.out_channels), width), nn.Dropout2d(config.dropout)))
-        self.head = nn.Conv2d(widths[0], num_classes, 1)
-        self.apply(_initialise)
+            dropout = _dropout(config.dropout if width > config.width else 0.0)
+            self.decoder.append(nn.Sequential(block(joined.out_channels, width), dropout))
+        self.head = nn.Conv2d(config.width, num_classes, 1)
+        nn.init.normal_(self.head.weight, std=0.01)  # all classes start equally likely: the first loss is log(classes)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, x_nchw: torch.Tensor) -> torch.Tensor:
-        """Logits (N, num_classes, H, W) of images (N, in_channels, H, W) of any size."""
+        """Logits (N, num_classes, H, W) of images (N, in_channels, H, W) of any size.
+
+        Sizes that the stride does not divide are padded with their last row and column, and the logits cropped.
+        """
         height, width = x_nchw.shape[-2:]
-        # At least 2x2 at the bottleneck: batch normalisation of a single image needs more than one value a channel.
-        bottom, right = (max(2, -(-size // self.stride)) * self.stride - size for size in (height, width))
-        x = functional.pad(x_nchw, (0, right, 0, bottom), mode="replicate")
+        rows, columns = -(-height // self.stride), -(-width // self.stride)
+        if rows == columns == 1:
+            columns = 2  # batch normalisation of a single image needs more than one pixel at the bottleneck
+        bottom, right = rows * self.stride - height, columns * self.stride - width
+        x = functional.pad(x_nchw, (0, right, 0, bottom), mode="replicate") if bottom or right else x_nchw
         features = []
         for stage in self.encoder:
             x = stage(x)
@@ -65,13 +71,20 @@ class UNet(nn.Module):
         return self.head(x)[..., :height, :width]
 
 
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+def _upsample(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
+    """Transposed convolution that doubles the size. Its windows do not overlap and no ReLU follows: each output is a
+    sum of `in_channels` products, which these weights keep at the scale of the input."""
+    layer = nn.ConvTranspose2d(in_channels, out_channels, 2, stride=2)
+    nn.init.normal_(layer.weight, std=in_channels**-0.5)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+def _dropout(probability: float) -> nn.Module:
+    # Dropout2d(0) would still draw its mask and multiply by it.
+    return nn.Dropout2d(probability) if probability else nn.Identity()
 
 
 def build_model(config: ModelConfig, *, in_channels: int, num_classes: int) -> UNet:
-    """The network of a configuration, freshly initialised."""
+    """The network of a configuration, freshly initialised from torch's global generator."""
     return UNet(config, in_channels=in_channels, num_classes=num_classes)

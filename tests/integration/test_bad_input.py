@@ -1,0 +1,118 @@
+"""Users' mistakes through the real command: exit code 2, one clear message, no traceback, nothing written."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.integration.conftest import tiny_pairs
+
+PAIRS = tiny_pairs()
+FLOATS = PAIRS.astype(np.float32)
+
+
+def changed(position, value):
+    pairs = FLOATS.copy()
+    pairs[position] = value
+    return pairs
+
+
+BAD_FILES = {
+    "not an npz": (b"hello", "bad.npz: not an npz file"),
+    "pickled objects": (
+        {"training_set": np.array([{"a": 1}], dtype=object)},
+        "bad.npz: training_set holds pickled Python objects, which are never loaded",
+    ),
+    "missing key": ({"train": PAIRS}, "bad.npz: has no key 'training_set' (it has train)"),
+    "wrong rank": (
+        {"training_set": PAIRS[:, 0]},
+        "training_set has shape (24, 16, 24), must have 4 axes: (N, 2, H, W)",
+    ),
+    "unpaired": ({"training_set": PAIRS[:, :1]}, "its second axis must pair image and mask, so be 2"),
+    "test set of another size": (
+        {"training_set": PAIRS, "test_set": PAIRS[:, 0, 1:]},
+        "test_set has shape (24, 15, 24), must be (M, 16, 24)",
+    ),
+    "label out of range": (
+        {"training_set": changed((3, 1, 2, 5), 9)},
+        "training_set mask 3 holds 9 at row 2, column 5: labels are whole numbers from 0 to 4",
+    ),
+    "label between": ({"training_set": changed((3, 1, 2, 5), 1.5)}, "training_set mask 3 holds 1.5 at row 2, column 5"),
+    "NaN pixel": (
+        {"training_set": changed((7, 0, 1, 4), np.nan)},
+        "training_set image 7 holds nan at row 1, column 4: pixels must be finite",
+    ),
+    "empty set": ({"training_set": PAIRS[:0]}, "training_set has shape (0, 2, 16, 24): it is empty"),
+    "no labelled pixel": ({"training_set": changed((slice(None), 1), 0)}, "no mask holds a labelled pixel: all are 0"),
+    "too few images": ({"training_set": PAIRS[:9]}, "9 images are too few to split 80/10/10: at least 10 are needed"),
+}
+
+
+def assert_refused(done, message, folder, left=()):
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr
+    assert done.stderr.strip().count("\n") == 0 or done.stderr.startswith("usage:")
+    assert "Traceback" not in done.stdout + done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == sorted(left)
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_bad_files(case, command, tmp_path):
+    content, message = BAD_FILES[case]
+    if isinstance(content, dict):
+        buffer = io.BytesIO()
+        np.savez(buffer, **content)
+        content = buffer.getvalue()
+    (tmp_path / "bad.npz").write_bytes(content)
+    assert_refused(command("search/run.py", "--data", "bad.npz"), message, tmp_path, left=["bad.npz"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "gone.npz"], "error: gone.npz: no such file"),
+        (["--data", "."], "error: .: is a folder, not an npz file"),
+        (["--data", "nowhere://bucket/x.npz"], "error: nowhere://bucket/x.npz: cannot be reached"),
+        (["--budget", "0"], "argument --budget: '0' is not a whole number of at least 1"),
+        (["--sampler", "magic"], "argument --sampler: invalid choice: 'magic'"),
+        (["--storage", "/proc/runs"], "error: --storage: cannot write to /proc"),
+        (["--storage", "nowhere://runs"], "error: --storage: cannot write to nowhere://runs/"),
+        (["--cpus-per-trial", "4096"], "error: a trial asks for 4096 CPU but the cluster has"),
+        (["--gpus-per-trial", "0.5", "--cpus-per-trial", "1"], "error: a trial asks for 0.5 GPU but the cluster has 0"),
+        (["--max-epochs", "2", "--grace-epochs", "3"], "error: --grace-epochs 3 is above --max-epochs 2"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_options(arguments, message, command, data_file, tmp_path):
+    if "--data" not in arguments:
+        arguments = ["--data", data_file, *arguments]
+    if "GPU" in message and _has_gpu():
+        pytest.skip("this machine has a GPU")
+    assert_refused(command("search/run.py", *arguments), message, tmp_path)
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def test_a_cache_that_cannot_be_written(command, data_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("MARS_SEARCH_CACHE", "/proc/cache")
+    message = "error: /proc/cache: prepared data cannot be kept there"
+    assert_refused(command("search/run.py", "--data", data_file), message, tmp_path)
+
+
+def test_a_class_that_no_mask_holds_is_a_warning(command, tmp_path):
+    pairs = PAIRS.copy()
+    pairs[:, 1][pairs[:, 1] == 4] = 3
+    np.savez(tmp_path / "four.npz", training_set=pairs)
+    done = command("search/run.py", "--data", "four.npz", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "warning: no mask holds class 4 (big rock): it is left out of the mean IoU" in done.stdout
+    assert "search space" in done.stdout
+    assert "side by side" in done.stdout
+    assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["four.npz"]

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from trainables.augmentations import build_augmentation
+from trainables.batches import Batches, ahead
+from trainables.config import AugmentationConfig
+
+CPU = torch.device("cpu")
+
+
+def batches(data, **changes):
+    arguments = {"batch_size": 8, "device": CPU} | changes
+    return Batches(data, data.split["train"], **arguments)
+
+
+def test_shapes_types_and_ranges(tiny):
+    images, masks = next(batches(tiny).shuffled(seed=0, epoch=1))
+    assert (images.shape, images.dtype) == ((8, 1, 16, 24), torch.float32)
+    assert (masks.shape, masks.dtype) == ((8, 16, 24), torch.int64)
+    assert 0 <= images.min() <= images.max() <= 1
+    assert images.max() > 0.5
+
+
+def test_an_epoch_has_its_own_order_and_no_image_twice(tiny):
+    def pixels(epoch):
+        return torch.cat([images for images, _ in batches(tiny).shuffled(seed=0, epoch=epoch)]).flatten(1).numpy()
+
+    first = pixels(1)
+    assert len(first) == len(tiny.split["train"]) // 8 * 8
+    assert len(np.unique(first, axis=0)) == len(first)
+    assert (pixels(1) == first).all()
+    assert not (pixels(2) == first).all()
+
+
+def test_ranks_share_each_batch_between_them(tiny):
+    """Also the augmented images: an image's augmentation does not depend on the rank."""
+    augmentation = build_augmentation(AugmentationConfig(name="flips_crop"), size=(16, 24))
+    whole = list(batches(tiny).shuffled(0, 1, augmentation))
+    halves = [list(batches(tiny, rank=rank, world=2).shuffled(0, 1, augmentation)) for rank in range(2)]
+    for (images, masks), *parts in zip(whole, *halves, strict=True):
+        for rank, (part_images, part_masks) in enumerate(parts):
+            assert torch.equal(images[rank::2], part_images)
+            assert torch.equal(masks[rank::2], part_masks)
+
+
+def test_in_order_gives_every_image_once(tiny):
+    images = torch.cat([images for images, _ in batches(tiny).in_order()])
+    assert np.array_equal((images[:, 0] * 255).round().byte().numpy(), tiny.images[tiny.split["train"]])
+
+
+def test_fewer_images_than_a_batch_make_one_small_batch(tiny):
+    assert len(next(batches(tiny, batch_size=999).shuffled(0, 1))[0]) == len(tiny.split["train"])
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tiny):
+    with pytest.raises(ValueError, match="a batch of 2 images cannot be shared by 3 workers"):
+        batches(tiny, batch_size=2, world=3)
+
+
+def test_ahead_keeps_the_order_and_passes_errors_on():
+    assert list(ahead(lambda x: x * x, range(5))) == [0, 1, 4, 9, 16]
+    assert list(ahead(str, [])) == []
+    with pytest.raises(ZeroDivisionError):
+        list(ahead(lambda x: 1 // x, [1, 0]))
