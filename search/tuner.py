@@ -44,6 +44,8 @@ def start_ray(*, dashboard: bool) -> None:
     environment = {
         "PYTHONWARNINGS": "ignore",
         "NO_ALBUMENTATIONS_UPDATE": "1",
+        # On a busy machine two workers may take longer than the default minute to start.
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
         # One trial may end while Tune still takes the last one's results in: give its thread time to end.
         "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
     }

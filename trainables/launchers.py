@@ -26,6 +26,9 @@ class TrialRequest:
     """Epochs that the ledger already knows: a resumed trial reports those behind them."""
 
 
+WAITING_MEMORY = 200 * 2**20
+"""Bytes that Ray sets aside for a trial's process that waits for its workers."""
+
 Loop = Callable[[TrialRequest], Iterator[EpochReport]]
 
 
@@ -161,5 +164,6 @@ class WorkersLauncher:
 
         from ray import tune
 
-        # The Tune function itself only waits: the workers hold the resources.
-        return tune.with_resources(run, {"cpu": 0, "gpu": 0})
+        # The Tune function itself only waits: a CPU for it could be the one that its workers wait for. Tune wants it to
+        # ask for something, so it asks for the memory of a waiting process.
+        return tune.with_resources(run, {"cpu": 0, "memory": WAITING_MEMORY})

@@ -1,0 +1,101 @@
+"""Both launchers give the same epoch reports, on a real Ray cluster."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import pytest
+
+from search.ledger import Ledger
+from search.profiles import PROFILES
+from search.settings import StudySettings
+from search.space import unet_space
+from search.tuner import SearchPlan, run_search
+from trainables.data import DataSource, prepare
+from trainables.launchers import InlineLauncher, WorkersLauncher, concurrent_trials
+from trainables.trial import run_trial
+
+EPOCHS = 3
+
+
+@pytest.fixture(scope="module")
+def reports_of(ray_cluster, data_file, tmp_path_factory):
+    """The epoch reports of one trial, the same for every launcher."""
+
+    @functools.cache
+    def run(launcher):
+        folder: Path = tmp_path_factory.mktemp("launchers") / "study"
+        data = prepare(DataSource(uri=str(data_file)))
+        settings = StudySettings(
+            data=str(data_file),
+            fingerprint=data.fingerprint,
+            seed=0,
+            profile="cpu",
+            max_epochs=EPOCHS,
+            grace_epochs=1,
+            reduction_factor=2,
+            patience=EPOCHS,
+            grad_clip=1.0,
+            ema_decay=None,
+            precision="fp32",
+            workers_per_trial=1,
+            checkpoints=str(folder / "checkpoints"),
+        )
+        plan = SearchPlan(
+            folder=folder,
+            settings=settings,
+            space=unet_space(PROFILES["cpu"]),
+            sampler="random",
+            budget=1,
+            time_budget=None,
+            launcher=launcher,
+            concurrent=1,
+        )
+        loop = functools.partial(run_trial, source=data.source, checkpoints=settings.checkpoints)
+        run_search(plan, Ledger.create(folder), loop, [])
+        (record,) = Ledger.open(folder).records()
+        assert record.state == "complete", record.error
+        return record.reports
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("workers", "tolerance"), [(1, 1e-5), (2, 0.05)])
+def test_a_worker_group_reports_what_the_trials_own_process_does(workers, tolerance, reports_of):
+    """Two workers normalise half a batch each, so they only come close; all else is the same sum in two parts."""
+    inline, grouped = reports_of(InlineLauncher()), reports_of(WorkersLauncher(workers=workers))
+    assert [report.epoch for report in grouped] == [report.epoch for report in inline] == [1, 2, 3]
+    for one, other in zip(inline, grouped, strict=True):
+        assert other.train_loss == pytest.approx(one.train_loss, rel=tolerance)
+        assert other.val_loss == pytest.approx(one.val_loss, rel=tolerance)
+        assert other.mean_iou == pytest.approx(one.mean_iou, abs=tolerance)
+        assert other.class_iou == pytest.approx(one.class_iou, abs=2 * tolerance)
+        assert (other.ended, other.learning_rate, other.parameters) == (one.ended, one.learning_rate, one.parameters)
+
+
+@pytest.mark.parametrize(
+    ("launcher", "resources", "expected"),
+    [
+        (InlineLauncher(cpus=1), {"CPU": 4.0}, 4),
+        (InlineLauncher(cpus=2, gpus=0.1), {"CPU": 64.0, "GPU": 1.0}, 10),
+        (InlineLauncher(cpus=1, gpus=1), {"CPU": 64.0, "GPU": 3.0}, 3),
+        (WorkersLauncher(workers=2, cpus=2), {"CPU": 9.0}, 2),
+    ],
+)
+def test_how_many_trials_fit(launcher, resources, expected):
+    assert concurrent_trials(launcher, resources) == expected
+
+
+@pytest.mark.parametrize(
+    ("launcher", "message"),
+    [
+        (InlineLauncher(cpus=5), "asks for 5 CPU but the cluster has 4"),
+        (InlineLauncher(gpus=0.5), "asks for 0.5 GPU but the cluster has 0"),
+        (WorkersLauncher(workers=3, cpus=2), "asks for 6 CPU but the cluster has 4"),
+    ],
+)
+def test_what_can_never_start_is_refused(launcher, message):
+    with pytest.raises(ValueError, match=message):
+        concurrent_trials(launcher, {"CPU": 4.0})

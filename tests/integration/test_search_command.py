@@ -1,0 +1,110 @@
+"""The search command as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from search.ledger import FILE, Ledger
+from tests.integration.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+SMALL = ("--max-epochs", "2", "--sampler", "random", "--name", "study")
+
+
+def events(folder: Path) -> set[str]:
+    from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
+
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(folder))
+    multiplexer.Reload()
+    return {run for run, tags in multiplexer.Runs().items() if tags["scalars"]}
+
+
+def test_a_search_continues_to_its_budget_under_the_same_settings(command, data_file, tmp_path):
+    done = command("search/run.py", "--data", data_file, "--budget", 3, *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "no GPU: the cpu profile narrows the search" in done.stdout
+    assert "[3/3] trial" in done.stdout
+    assert "tensorboard --logdir runs/study" in done.stdout
+    folder = tmp_path / "runs" / "study"
+    first = Ledger.open(folder).records()
+    assert len(first) == 3
+    assert events(folder) == {f"trials/000{number}" for number in range(3)}
+    kept = {path.relative_to(folder / "checkpoints").as_posix() for path in folder.glob("checkpoints/*/*")}
+    assert kept <= {f"000{number}/best.pt" for number in range(3)}
+
+    done = command("search/run.py", "--data", data_file, "--budget", 5, *SMALL)
+    assert done.returncode == 0, done.stderr
+    records = Ledger.open(folder).records()
+    assert records[:3] == first
+    assert len(records) == 5
+    assert len(list(folder.glob("checkpoints/*/best.pt"))) == 3
+
+    done = command("search/run.py", "--data", data_file, "--budget", 5, "--seed", 1, *SMALL)
+    assert done.returncode == 2
+    assert "error: study 'study' exists with other settings" in done.stderr
+    assert "seed was 0, is now 1" in done.stderr
+
+
+def test_a_killed_search_goes_on_where_it_was(data_file, tmp_path):
+    arguments = [
+        "--data",
+        str(data_file),
+        "--budget",
+        "4",
+        "--max-epochs",
+        "40",
+        "--grace-epochs",
+        "40",
+        "--name",
+        "study",
+    ]
+    start = [sys.executable, str(ROOT / "search" / "run.py"), *arguments, "--patience", "40"]
+    ledger_file = tmp_path / "runs" / "study" / FILE
+    driver = subprocess.Popen(start, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (ledger_file.exists() and ledger_file.read_text().count("epoch 00") > 30):
+        assert time.monotonic() < deadline
+        assert driver.poll() is None
+        time.sleep(0.05)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    before = Ledger.open(ledger_file.parent).records()
+    running = [record for record in before if record.state == "running"]
+    assert running
+
+    done = subprocess.run(start, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    after = Ledger.open(ledger_file.parent).records()
+    assert [record.state for record in after] == ["complete"] * 4
+    for record in after:
+        assert [report.epoch for report in record.reports] == list(range(1, 41))
+    for record in before:
+        assert after[record.number].config == record.config
+        assert after[record.number].reports[: len(record.reports)] == record.reports
+
+
+def test_ctrl_c_stops_with_a_summary_and_the_study_can_go_on(data_file, tmp_path):
+    start = [sys.executable, str(ROOT / "search" / "run.py"), "--data", str(data_file), "--budget", "200", *SMALL]
+    ledger_file = tmp_path / "runs" / "study" / FILE
+    driver = subprocess.Popen(start, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (ledger_file.exists() and '"state":1' in ledger_file.read_text().replace(" ", "")):
+        assert time.monotonic() < deadline
+        assert driver.poll() is None
+        time.sleep(0.05)
+    driver.send_signal(signal.SIGINT)
+    output, errors = driver.communicate(timeout=120)
+    assert driver.returncode == 130, errors
+    assert "not finished: the same command continues it" in output
+    assert "Traceback" not in output + errors
+    states = [record.state for record in Ledger.open(ledger_file.parent).records()]
+    assert 0 < len(states) < 200
