@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,21 +11,29 @@ from torch import nn
 from trainables.config import OptimizerConfig
 from trainables.registry import lookup
 
-Groups = Iterable[dict[str, Any]]
+Groups = list[dict[str, Any]]
+
+# One kernel for all parameters where torch has it: half the time of the default on a CPU (foreach for SGD, whose
+# fused kernel is the slower of the two there).
 
 
 def _adam(groups: Groups, config: OptimizerConfig) -> torch.optim.Optimizer:
-    return torch.optim.Adam(groups, lr=config.lr, weight_decay=config.weight_decay)
+    return torch.optim.Adam(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
 
 
 def _adamw(groups: Groups, config: OptimizerConfig) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay)
+    return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
 
 
 def _sgd(groups: Groups, config: OptimizerConfig) -> torch.optim.Optimizer:
     assert config.momentum is not None
     return torch.optim.SGD(
-        groups, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum, nesterov=config.momentum > 0
+        groups,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        momentum=config.momentum,
+        nesterov=config.momentum > 0,
+        foreach=True,
     )
 
 
@@ -34,16 +42,17 @@ OPTIMIZERS: dict[str, Callable[[Groups, OptimizerConfig], torch.optim.Optimizer]
     "adam": _adam,
     "sgd": _sgd,
 }
-"""Name to builder(parameter groups, config). SGD uses Nesterov momentum."""
+"""Name to builder(parameter groups, config). Adam's decay is an L2 penalty, AdamW's is decoupled from the gradient
+(Loshchilov and Hutter 2019). SGD uses Nesterov momentum."""
 
 
 def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of a configuration for a model's parameters.
+    """The optimizer of a configuration for a model's parameters, which are on their device already.
 
     Weights decay; biases and normalisation parameters, which are vectors, do not.
     """
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
+    groups: Groups = [
         {"params": [parameter for parameter in trainable if parameter.ndim > 1]},
         {"params": [parameter for parameter in trainable if parameter.ndim <= 1], "weight_decay": 0.0},
     ]

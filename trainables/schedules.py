@@ -16,7 +16,10 @@ COSINE_FLOOR = 0.01
 
 
 class Schedule:
-    """A constant learning rate, and what the others share: the loop calls both steps and knows no schedule's name."""
+    """A constant learning rate, and what the others share: the loop calls both steps and knows no schedule's name.
+
+    Learning rates are part of the optimizer's state: to resume, load that as well, before or after.
+    """
 
     def step_batch(self) -> None:
         """Call behind every optimizer step."""
@@ -31,37 +34,38 @@ class Schedule:
         assert not state, "a constant learning rate has no state"
 
 
-class BatchSchedule(Schedule):
+class TorchSchedule(Schedule):
+    """Holds a torch scheduler's state."""
+
+    def __init__(self, scheduler: LRScheduler):
+        self.scheduler = scheduler
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.scheduler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.scheduler.load_state_dict(state)
+
+
+class BatchSchedule(TorchSchedule):
     """Follows a torch scheduler over `steps` batches and stays at its end."""
 
     def __init__(self, scheduler: LRScheduler, steps: int):
-        self.scheduler, self.steps = scheduler, steps
+        super().__init__(scheduler)
+        self.steps = steps
 
     def step_batch(self) -> None:
         if self.scheduler.last_epoch < self.steps:
             self.scheduler.step()
 
-    def state_dict(self) -> dict[str, Any]:
-        return self.scheduler.state_dict()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.scheduler.load_state_dict(state)
-
-
-class PlateauSchedule(Schedule):
+class PlateauSchedule(TorchSchedule):
     """Lowers the learning rate when the epochs' score stalls."""
 
-    def __init__(self, scheduler: ReduceLROnPlateau):
-        self.scheduler = scheduler
+    scheduler: ReduceLROnPlateau
 
     def step_epoch(self, metric: float) -> None:
         self.scheduler.step(metric)
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.scheduler.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.scheduler.load_state_dict(state)
 
 
 def _constant(optimizer: Optimizer, config: ScheduleConfig, steps: int) -> Schedule:
@@ -71,16 +75,29 @@ def _constant(optimizer: Optimizer, config: ScheduleConfig, steps: int) -> Sched
 def _plateau(optimizer: Optimizer, config: ScheduleConfig, steps: int) -> Schedule:
     assert config.factor is not None
     assert config.patience is not None
-    return PlateauSchedule(ReduceLROnPlateau(optimizer, mode="max", factor=config.factor, patience=config.patience))
+    # Better is better, by however little, as for early stopping. Torch's own threshold is relative: for scores above 0.
+    return PlateauSchedule(
+        ReduceLROnPlateau(
+            optimizer,
+            mode="max",
+            factor=config.factor,
+            patience=config.patience,
+            threshold=0.0,
+            threshold_mode="abs",
+        )
+    )
 
 
 def _onecycle(optimizer: Optimizer, config: ScheduleConfig, steps: int) -> Schedule:
-    """The 1cycle policy (Smith and Topin 2018): up to the peak, then down to next to nothing; momentum stays."""
+    """The 1cycle policy (Smith and Topin 2018), by cosines: from 1/25 of the peak up to it in the first
+    `warmup_fraction` of the steps, then down to next to nothing. Momentum stays."""
+    assert config.warmup_fraction is not None
     peak = [group["lr"] for group in optimizer.param_groups]
-    # One step more than batches: OneCycleLR counts the rate it starts with as its first.
-    scheduler = OneCycleLR(
-        optimizer, max_lr=peak, total_steps=steps + 1, pct_start=config.warmup_fraction, cycle_momentum=False
-    )
+    # One step more than batches, as OneCycleLR counts the rate it starts with. It has the peak at
+    # pct_start * total_steps - 1, and divides by zero where that is 0.
+    total_steps = steps + 1
+    pct_start = (config.warmup_fraction * steps + 1) / total_steps
+    scheduler = OneCycleLR(optimizer, max_lr=peak, total_steps=total_steps, pct_start=pct_start, cycle_momentum=False)
     return BatchSchedule(scheduler, steps)
 
 

@@ -35,7 +35,16 @@ def build_loss(config: LossConfig, *, described: DataDescription, pixel_counts: 
         config: which loss, and its parameters.
         described: the classes; pixels of the ignored label have exactly zero gradient.
         pixel_counts: (num_classes,) pixels of each class in the training masks.
+
+    Returns:
+        A function of logits (N, num_classes, H, W) and target (N, H, W) int64 to a scalar fp32 tensor. A batch
+        without a labelled pixel gives zero, with zero gradient.
     """
     task = LossTask(described=described, pixel_counts=pixel_counts)
     loss = lookup(LOSSES, config.name, "loss")(config, task)
-    return lambda logits, target: loss(logits.float(), target)
+
+    def in_fp32(logits_nchw: torch.Tensor, target_nhw: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(logits_nchw.device.type, enabled=False):
+            return loss(logits_nchw.float(), target_nhw)
+
+    return in_fp32

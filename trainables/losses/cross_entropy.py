@@ -26,12 +26,17 @@ def weighted_cross_entropy(config: LossConfig, task: LossTask) -> Loss:
     keeps the size it has without weights.
     """
     assert config.class_weight_exponent is not None
-    scored = torch.zeros(len(task.pixel_counts), dtype=torch.float64)
-    scored[list(task.described.scored_labels)] = 1
-    counts = torch.as_tensor(task.pixel_counts) * scored
-    weights = torch.where(counts > 0, counts.clamp(min=1) ** -config.class_weight_exponent, 0.0)
-    weights *= counts.sum() / (weights * counts).sum()
-    return _cross_entropy(task, weights.float())
+    return _cross_entropy(task, class_weights(task, config.class_weight_exponent))
+
+
+def class_weights(task: LossTask, exponent: float) -> torch.Tensor:
+    """(num_classes,) float32; 0 for the ignored class and for those that no training pixel has."""
+    scored = list(task.described.scored_labels)
+    counts = torch.zeros(task.described.num_classes, dtype=torch.float64)
+    counts[scored] = torch.as_tensor(task.pixel_counts, dtype=torch.float64)[scored]
+    assert counts.sum() > 0, "the training masks hold no labelled pixel"
+    weights = torch.where(counts > 0, counts**-exponent, 0.0)
+    return (weights * counts.sum() / (weights * counts).sum()).float()
 
 
 def _cross_entropy(task: LossTask, weights: torch.Tensor | None) -> Loss:
@@ -40,7 +45,7 @@ def _cross_entropy(task: LossTask, weights: torch.Tensor | None) -> Loss:
         total = functional.cross_entropy(
             logits,
             target,
-            weight=None if weights is None else weights.to(logits.device),
+            weight=None if weights is None else weights.to(logits.device, non_blocking=True),
             ignore_index=task.ignore_index,
             reduction="sum",
         )

@@ -14,10 +14,16 @@ if TYPE_CHECKING:
 
 
 def dice(config: LossConfig, task: LossTask) -> Loss:
-    """1 - Dice, mean over the classes that an image's labelled pixels hold, then over images (Milletari et al. 2016)."""
+    """1 - Dice, mean over the classes that an image's labelled pixels hold, then over images that have any.
+
+    Dice is 2 sum(p y) / (sum(p) + sum(y)) over the image's labelled pixels, p the softmax, y one-hot labels.
+    """
     from kornia.losses import dice_loss
 
     def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return dice_loss(logits, target, average="macro", ignore_index=task.ignore_index)
+        mean = dice_loss(logits, target, average="macro", ignore_index=task.ignore_index)
+        # An image without a labelled pixel enters that mean as a constant 1: take it out again.
+        labelled = (target != task.ignore_index).flatten(1).any(1).sum()
+        return (mean * len(target) - (len(target) - labelled)) / labelled.clamp(min=1)
 
     return loss
