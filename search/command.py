@@ -160,7 +160,7 @@ def show_plan(
     if profile.name == "cpu":
         console.print(
             f"no GPU: the cpu profile narrows the search to widths {'/'.join(map(str, profile.widths))}, depths "
-            f"{'/'.join(map(str, profile.depths))} and {profile.max_epochs} epochs a trial unless --max-epochs says otherwise"
+            f"{'/'.join(map(str, profile.depths))} and {profile.max_epochs} epochs a trial (--max-epochs changes that)"
             if resources.get("GPU", 0) == 0
             else "profile cpu: narrow networks and short trials",
             style="yellow",
@@ -176,7 +176,7 @@ def show_plan(
     )
     table.add_row(
         "choice",
-        f"{plan.sampler} proposes; ASHA keeps the best 1/{settings.reduction_factor} from epoch {settings.grace_epochs} on",
+        f"{plan.sampler} proposes, ASHA keeps 1 in {settings.reduction_factor} from epoch {settings.grace_epochs} on",
     )
     table.add_row(
         "resources",

@@ -64,7 +64,7 @@ def _seconds(text: str) -> float:
 def _name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
         raise argparse.ArgumentTypeError(
-            f"{text!r}: a name has letters, digits, '.', '_' and '-', begins with a letter or digit, and is a folder's name"
+            f"{text!r}: a name has letters, digits, '.', '_' and '-', and begins with a letter or digit"
         )
     return text
 
@@ -80,7 +80,7 @@ def _space_text() -> str:
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python search/run.py",
-        description="Search for the best U-Net for a data set: Optuna proposes, ASHA stops the weak, Ray runs the trials.",
+        description="Search for the best U-Net for a data set: Optuna proposes, ASHA stops, Ray runs the trials.",
         epilog=f"{_space_text()}\n\n{EPILOG}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -19,9 +19,9 @@ class CheckpointStore:
 
     def __init__(self, location: str):
         self.location = location
-        self._fs, self._folder = (
-            fs.FileSystem.from_uri(location) if "://" in location else (fs.LocalFileSystem(), location)
-        )
+        opened = fs.FileSystem.from_uri(location) if "://" in location else (fs.LocalFileSystem(), location)
+        self._fs: Any = opened[0]
+        self._folder: str = opened[1]
 
     def save(self, name: str, content: dict[str, Any]) -> None:
         """Write `<name>.pt`, replacing an older one in a single step."""

@@ -61,7 +61,7 @@ class ModelConfig:
     bottleneck: str = "plain"
     """What follows the last encoder stage: a key of BOTTLENECKS."""
     aspp_rates: tuple[int, ...] | None = None
-    """Dilation rates of the ASPP branches, in pixels of the bottleneck's feature map. Only with ASPP; default 1, 2, 4."""
+    """Dilation rates of the ASPP branches, in pixels of the bottleneck's map (default 1, 2, 4). Only with ASPP."""
     dropout: float = 0.0
     """Probability of dropping a channel, in [0, 1)."""
 
@@ -189,7 +189,7 @@ class TrainingConfig:
     grad_clip: float = 1.0
     """Upper bound of the gradient's L2 norm."""
     ema_decay: float | None = None
-    """Decay of the exponential moving average of the weights that is evaluated and kept, in (0, 1). None: no average."""
+    """Decay, in (0, 1), of the weights' exponential moving average that is evaluated and kept. None: no average."""
     seed: int = 0
     precision: str = "auto"
     """bf16 (autocast), fp32, or auto: bf16 where the device computes in it natively."""
@@ -231,14 +231,23 @@ class TrialConfig:
         Raises:
             ValueError: for an unknown key or a value that breaks its field's rule.
         """
-        concerns = {concern.name: concern.default_factory for concern in dataclasses.fields(cls)}
-        nested: dict[str, dict[str, Any]] = {name: {} for name in concerns}
+        nested: dict[str, dict[str, Any]] = {concern: {} for concern in CONCERNS}
         for key, value in flat.items():
             concern, _, name = key.partition(".")
-            known = {f.name for f in dataclasses.fields(concerns[concern])} if concern in concerns else set()  # type: ignore[arg-type]
-            if name not in known:
+            if concern not in CONCERNS or name not in {field.name for field in dataclasses.fields(CONCERNS[concern])}:
                 raise ValueError(f"unknown configuration key {key!r}: known are {', '.join(cls().to_flat())}, ...")
             if name == "aspp_rates" and isinstance(value, str):
                 value = tuple(int(rate) for rate in value.split("-"))
             nested[concern][name] = value
-        return cls(**{name: build(**nested[name]) for name, build in concerns.items()})  # type: ignore[operator, misc]
+        return cls(**{concern: config(**nested[concern]) for concern, config in CONCERNS.items()})
+
+
+CONCERNS: dict[str, type[Any]] = {
+    "model": ModelConfig,
+    "loss": LossConfig,
+    "optimizer": OptimizerConfig,
+    "schedule": ScheduleConfig,
+    "augmentation": AugmentationConfig,
+    "training": TrainingConfig,
+}
+"""The fields of `TrialConfig` and their types."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 import torch
+from torch import nn
 
 
 def default_device() -> torch.device:
@@ -21,6 +22,11 @@ def uses_bf16(precision: str, device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def place(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model on a device, its weights in the layout in which convolutions are fastest there (channels last)."""
+    return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def autocast(device: torch.device, bf16: bool) -> AbstractContextManager:

@@ -13,7 +13,7 @@ from trainables import ranks
 from trainables.checkpoints import CheckpointStore
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
-from trainables.device import default_device
+from trainables.device import default_device, place
 from trainables.epoch_report import EpochReport
 from trainables.evaluation import evaluate
 from trainables.models import build_model
@@ -136,4 +136,4 @@ def load_best(checkpoints: CheckpointStore, data: PreparedData, device: torch.de
     config = TrialConfig.from_flat(saved["identity"]["config"])
     model = build_model(config.model, in_channels=1, num_classes=data.description.num_classes)
     model.load_state_dict(saved["model"])
-    return model.to(device, memory_format=torch.channels_last).eval()
+    return place(model, device).eval()

@@ -35,10 +35,10 @@ Loop = Callable[[TrialRequest], Iterator[EpochReport]]
 class Launcher(Protocol):
     """How trials are run, and what each needs of the cluster."""
 
-    reuse_actors: bool
-    """Whether Tune may run the next trial in the process of an ended one."""
-    needs_dashboard: bool
-    """Whether Ray's dashboard (on 127.0.0.1) must run: Ray Train watches its worker groups through it."""
+    @property
+    def reuse_actors(self) -> bool:
+        """Whether Tune may run the next trial in the process of an ended one."""
+        ...
 
     def demand(self) -> dict[str, float]:
         """Resources of one running trial ("CPU", "GPU"), over all its processes."""
@@ -82,7 +82,6 @@ class InlineLauncher:
     cpus: float = 1
     gpus: float = 0
     reuse_actors: bool = True
-    needs_dashboard: bool = False
 
     def demand(self) -> dict[str, float]:
         return {"CPU": self.cpus, "GPU": self.gpus}
@@ -111,17 +110,18 @@ class InlineLauncher:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkersLauncher:
-    """The loop in a Ray Train worker group: DDP over the workers, the first worker's reports forwarded to Tune."""
+    """The loop in a Ray Train worker group: DDP over the workers, the first worker's reports forwarded to Tune.
+
+    Needs Ray's dashboard: from it the group's cleaner learns that the group's controller is gone; without it the groups
+    of trials that ASHA stopped keep their resources for ever.
+    """
 
     workers: int
     cpus: float = 1
     """CPUs of one worker."""
     gpus: float = 0
     """GPUs of one worker."""
-    # An ASHA stop ends the process that would be reused; and the group's cleaner learns from the dashboard that the
-    # group's controller is gone: without it stopped groups keep their resources for ever.
-    reuse_actors: bool = False
-    needs_dashboard: bool = True
+    reuse_actors: bool = False  # an ASHA stop ends the process that would be reused
 
     def demand(self) -> dict[str, float]:
         return {"CPU": self.workers * self.cpus, "GPU": self.workers * self.gpus}

@@ -16,7 +16,7 @@ from trainables.augmentations import build_augmentation
 from trainables.batches import Batches
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
-from trainables.device import autocast, uses_bf16
+from trainables.device import autocast, place, uses_bf16
 from trainables.losses import build_loss
 from trainables.models import build_model
 from trainables.optimizers import build_optimizer
@@ -52,7 +52,7 @@ class Training:
         self.bf16 = uses_bf16(config.training.precision, device)
         torch.manual_seed(config.training.seed)  # the same initial weights on every rank
         model = build_model(config.model, in_channels=1, num_classes=data.description.num_classes)
-        self.model = model.to(device, memory_format=torch.channels_last)
+        self.model = place(model, device)
         self.parallel = ranks.parallel(self.model, device)
         self.average: AveragedModel | None = None
         if (decay := config.training.ema_decay) is not None:

@@ -113,7 +113,7 @@ def main() -> None:
     rates = {name: len(indices) / statistics.median(times) for name, times in seconds.items()}
     precision = "bf16" if bf16 else "fp32"
     print(
-        f"U-Net depth {options.depth} width {options.width}, batch {BATCH}, {len(indices)} images of the sample, {precision}, "
+        f"U-Net depth {options.depth} width {options.width}, batch {BATCH}, {len(indices)} sample images, {precision}, "
         f"{default_device()}, {torch.get_num_threads()} threads, median of {options.rounds} rounds"
     )
     print(f"{'':<44}{'images/s':>10}{'of bare':>10}{'of DataLoader':>15}")

@@ -40,7 +40,7 @@ def audit(images: np.ndarray, masks: np.ndarray, description: DataDescription) -
 def _shared_masks(masks: np.ndarray, description: DataDescription) -> Dropped:
     images_of: dict[bytes, list[int]] = defaultdict(list)
     for index, mask in enumerate(masks):
-        images_of[hashlib.blake2b(np.ascontiguousarray(mask), digest_size=16).digest()].append(index)
+        images_of[hashlib.blake2b(mask.tobytes(), digest_size=16).digest()].append(index)
     scored = description.scored_labels
     indices = [
         index

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 NOTHING_IGNORED = -100
 """A label that no mask holds."""
 

@@ -107,9 +107,12 @@ def _check_training_shape(training: np.ndarray, name: str) -> None:
         raise ValueError(f"{name}: training_set has type {training.dtype}, must be integers or floats")
 
 
-def _first(wrong_nhw: np.ndarray) -> tuple[int, ...]:
-    """Index (n, row, column) of the first True."""
-    return tuple(int(i) for i in np.unravel_index(int(wrong_nhw.argmax()), wrong_nhw.shape))
+def _refuse(wrong_nhw: np.ndarray, pixels_nhw: np.ndarray, what: str, rule: str) -> None:
+    """Raise a ValueError for the first pixel that is wrong, if any is."""
+    if wrong_nhw.any():
+        n, row, column = (int(i) for i in np.unravel_index(int(wrong_nhw.argmax()), wrong_nhw.shape))
+        value = pixels_nhw[n, row, column]
+        raise ValueError(f"{what} {n} holds {value:g} at row {row}, column {column}: {rule}")
 
 
 def _labels(masks: np.ndarray, description: DataDescription, name: str) -> np.ndarray:
@@ -117,12 +120,7 @@ def _labels(masks: np.ndarray, description: DataDescription, name: str) -> np.nd
     wrong = (masks < 0) | (masks > top)
     if masks.dtype.kind == "f":
         wrong |= masks != np.floor(masks)  # NaN too
-    if wrong.any():
-        n, row, column = _first(wrong)
-        raise ValueError(
-            f"{name}: training_set mask {n} holds {masks[n, row, column]:g} at row {row}, column {column}: "
-            f"labels are whole numbers from 0 to {top}"
-        )
+    _refuse(wrong, masks, f"{name}: training_set mask", f"labels are whole numbers from 0 to {top}")
     labels = masks.astype(np.uint8)
     if description.ignored_label is not None and not (labels != description.ignored_label).any():
         raise ValueError(f"{name}: no mask holds a labelled pixel: all are {description.ignored_label}")
@@ -132,27 +130,15 @@ def _labels(masks: np.ndarray, description: DataDescription, name: str) -> np.nd
 def _pixels(images: np.ndarray, test: np.ndarray | None, name: str) -> tuple[np.ndarray, np.ndarray | None]:
     parts = {"training_set image": images} | ({} if test is None else {"test_set image": test})
     for part, pixels in parts.items():
+        what = f"{name}: {part}"
         if pixels.dtype.kind not in "uif":
-            raise ValueError(f"{name}: {part}s have type {pixels.dtype}, must be integers or floats")
-        if pixels.dtype.kind == "f" and not (finite := np.isfinite(pixels)).all():
-            n, row, column = _first(~finite)
-            raise ValueError(
-                f"{name}: {part} {n} holds {pixels[n, row, column]} at row {row}, column {column}: pixels must be finite"
-            )
-        wrong = (pixels < 0) | (pixels > 255)
-        if wrong.any():
-            n, row, column = _first(wrong)
-            raise ValueError(
-                f"{name}: {part} {n} holds {pixels[n, row, column]:g} at row {row}, column {column}: "
-                "pixels are in 0 to 255, or floats in 0 to 1"
-            )
-    if all(pixels.max(initial=0) <= 1 and pixels.dtype.kind == "f" for pixels in parts.values()):
+            raise ValueError(f"{what}s have type {pixels.dtype}, must be integers or floats")
+        if pixels.dtype.kind == "f":
+            _refuse(~np.isfinite(pixels), pixels, what, "pixels must be finite")
+        _refuse((pixels < 0) | (pixels > 255), pixels, what, "pixels are in 0 to 255, or floats in 0 to 1")
+    if all(pixels.dtype.kind == "f" and pixels.max(initial=0) <= 1 for pixels in parts.values()):
         return images.astype(np.float32), None if test is None else test.astype(np.float32)
     for part, pixels in parts.items():
-        if pixels.dtype.kind == "f" and (broken := pixels != np.floor(pixels)).any():
-            n, row, column = _first(broken)
-            raise ValueError(
-                f"{name}: {part} {n} holds {pixels[n, row, column]:g} at row {row}, column {column}: pixels in 0 to 255 "
-                "must be whole numbers; scale other floats to 0 to 1"
-            )
+        rule = "pixels in 0 to 255 must be whole numbers; scale other floats to 0 to 1"
+        _refuse(pixels != np.floor(pixels), pixels, f"{name}: {part}", rule)
     return images.astype(np.uint8), None if test is None else test.astype(np.uint8)

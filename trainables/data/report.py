@@ -39,7 +39,7 @@ class DataReport:
         shares = ", ".join(f"{name} {share:.2%}" for name, share in self.class_shares.items())
         lines = [
             f"data: {self.name} ({kind})",
-            f"  {self.labelled} labelled images of {self.size[0]}x{self.size[1]} ({parts}), {self.unlabelled} to predict",
+            f"  {self.labelled} labelled {self.size[0]}x{self.size[1]} images ({parts}), {self.unlabelled} to predict",
             f"  pixels: {shares}",
         ]
         for dropped in self.dropped:

@@ -53,8 +53,8 @@ def _scene(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     bias = rng.normal((0.35, 0.0, -0.05), 0.9)
     kinds = np.stack([_field(rng, 48) + b for b in bias])
     terrain = kinds.argmax(axis=0) + SOIL
-    textures = {SOIL: _soil(rng), BEDROCK: _bedrock(rng), SAND: _sand(rng)}
-    surface = sum(np.where(terrain == label, texture, 0.0) for label, texture in textures.items())
+    textures = (_soil(rng), _bedrock(rng), _sand(rng))  # in the order of their labels
+    surface = np.choose(terrain - SOIL, textures)
     mask = terrain.astype(np.uint8)
     if rng.random() < WITH_ROCK:
         for _ in range(int(rng.integers(1, 4))):

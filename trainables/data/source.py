@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 SAMPLE = "sample"
 
@@ -74,7 +74,7 @@ def find(uri: str) -> SourceFile:
     return SourceFile(uri=uri, version=f"{info.size} {info.mtime_ns}")
 
 
-def _filesystem(uri: str):  # type: ignore[no-untyped-def]  # pyarrow has no types
+def _filesystem(uri: str) -> tuple[Any, str]:
     from pyarrow import fs
 
     return fs.FileSystem.from_uri(uri)
