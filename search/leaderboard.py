@@ -23,7 +23,9 @@ def leaderboard(records: list[TrialRecord], top: int = 10) -> Table:
     table = Table(title="best trials (mean IoU on the validation part)", caption=caption, title_justify="left")
     for column in ("rank", "trial", "mean IoU", "best epoch", "epochs", "state", "configuration"):
         left = column in ("state", "configuration")
-        table.add_column(column, justify="left" if left else "right", no_wrap=True, overflow="ellipsis")
+        # On a narrow terminal the configuration is cut, never a number.
+        width = {"configuration": None, "state": 8}.get(column, len(column))
+        table.add_column(column, justify="left" if left else "right", no_wrap=True, min_width=width)
     for rank, record in enumerate(ranked(records)[:top], start=1):
         assert record.best is not None
         table.add_row(

@@ -38,7 +38,7 @@ def predict(
     """
     with torch.inference_mode():
         for start in range(0, len(images), EVALUATION_BATCH):
-            batch = images_to_device(images[start : start + EVALUATION_BATCH], scale, device)
+            batch = images_to_device(np.array(images[start : start + EVALUATION_BATCH]), scale, device)
             probabilities = torch.zeros((), device=device)
             for dims in flips:
                 with autocast(device, bf16):

@@ -1,0 +1,159 @@
+"""The report command: scores, final training, submission, page. Heavy imports live behind `--help`."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from reports.leaderboard_files import write_leaderboard
+from reports.page import BestModel, FinalModel, write_page
+from reports.retrain import retrain, retrain_plan, retrain_store
+from reports.study_facts import StudyFacts, read_study
+from reports.submission import check_submission, write_submission
+from search.leaderboard import leaderboard
+from search.panels import telling_images
+from search.progress_state import duration
+from trainables.config import TrialConfig
+from trainables.device import default_device, uses_bf16
+from trainables.epochs import load_best
+from trainables.evaluation import EVALUATION_BATCH, evaluate
+from trainables.prediction import FLIPS, predict
+from trainables.trial import checkpoint_store
+
+VERTICALLY_FLIPPED = ("flips", "flips_crop")
+"""Augmentation sets whose models have seen images upside down."""
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make the report, and unless told otherwise the final model and the submission.
+
+    Raises:
+        ValueError: for whatever the user can put right.
+    """
+    console = Console(highlight=False)
+    facts = read_study(options.study, options.data)
+    console.print(facts.data.report.summary(), markup=False, soft_wrap=True)
+    try:
+        facts.output.mkdir(exist_ok=True)
+        _report(console, facts, options)
+    except OSError as error:
+        raise ValueError(f"{facts.output}: cannot write there ({error.strerror or error})") from error
+
+
+def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) -> None:
+    console.print(leaderboard(facts.records))
+    if unfinished := facts.states["running"]:
+        console.print(f"the study is not finished: {unfinished} trials are running", style="yellow")
+    device = default_device()
+    searched = load_best(checkpoint_store(facts.settings["checkpoints"], facts.best.number), facts.data, device)
+    model = _score(facts, searched, device)
+    written = write_leaderboard(facts)
+    for part, scores in (("validation (chose the model)", model.validation), ("held-out test", model.test)):
+        classes = ", ".join(f"{name} {value:.3f}" for name, value in scores.class_iou.items())
+        console.print(f"{part}: mean IoU {scores.mean_iou:.4f} ({classes})", markup=False, soft_wrap=True)
+    console.print(f"  trial {facts.best.number:04d}, {facts.origin}", markup=False, soft_wrap=True)
+    final = None
+    if not options.no_submission:
+        final = _finish(console, facts, options, searched, device)
+        if final.submission is not None:
+            written.append(facts.output / final.submission)
+    written.append(write_page(facts, model, final))
+    for path in written:
+        console.print(f"wrote {path}", markup=False, soft_wrap=True)
+
+
+def _bf16(facts: StudyFacts, device: torch.device) -> bool:
+    return uses_bf16(facts.settings["precision"], device)
+
+
+def _score(facts: StudyFacts, model: torch.nn.Module, device: torch.device) -> BestModel:
+    data, bf16 = facts.data, _bf16(facts, device)
+    scores = {part: evaluate(model, data, data.split[part], device=device, bf16=bf16) for part in ("val", "test")}
+    shown = telling_images(data, "test")
+    predicted = predict(
+        model,
+        data.images[shown],
+        scale=data.scale,
+        device=device,
+        bf16=bf16,
+        suppressed=data.description.ignored_label,
+    )
+    return BestModel(
+        validation=scores["val"],
+        test=scores["test"],
+        example_indices=shown,
+        example_predictions=np.concatenate(list(predicted)),
+    )
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+
+
+def _finish(
+    console: Console, facts: StudyFacts, options: argparse.Namespace, searched: torch.nn.Module, device: torch.device
+) -> FinalModel:
+    data = facts.data
+    if data.unlabelled is None:
+        console.print("the data has no test set: nothing to retrain for or to submit", style="yellow")
+        return FinalModel(retrained_epochs=None, flips="none", submission=None, rows=0, label_shares={})
+    model, epochs = (searched, None) if options.no_retrain else _retrain(console, facts, device)
+    names = data.description.class_names
+    vertical = TrialConfig.from_flat(facts.best.config).augmentation.name in VERTICALLY_FLIPPED
+    suppressed = None if options.allow_ignored else data.description.ignored_label
+    path, pixels = facts.output / "submission.csv", data.images[0].size
+    with _progress(console) as progress:
+        batches = predict(
+            model,
+            data.unlabelled,
+            scale=data.scale,
+            device=device,
+            bf16=_bf16(facts, device),
+            suppressed=suppressed,
+            flips=FLIPS if vertical else FLIPS[:2],
+        )
+        total = -(-len(data.unlabelled) // EVALUATION_BATCH)
+        rows = write_submission(path, progress.track(batches, total=total, description="predicting"), pixels)
+    try:
+        counts = check_submission(
+            path, rows=len(data.unlabelled), pixels=pixels, classes=len(names), refused=suppressed
+        )
+    except ValueError:
+        path.unlink()  # nobody should hand it in
+        raise
+    shares = counts / counts.sum()
+    console.print(f"submission: {rows} rows of {pixels} pixels, checked", markup=False)
+    return FinalModel(
+        retrained_epochs=epochs,
+        flips="none, horizontal, vertical, both" if vertical else "none, horizontal",
+        submission=path.name,
+        rows=rows,
+        label_shares={name: float(share) for name, share in zip(names, shares, strict=True) if share},
+    )
+
+
+def _retrain(console: Console, facts: StudyFacts, device: torch.device) -> tuple[torch.nn.Module, int]:
+    plan, checkpoints = retrain_plan(facts), retrain_store(facts)
+    console.print(
+        f"final training on all {len(facts.data.images)} labelled images: {plan.last_epoch} epochs "
+        f"({plan.searched_epochs} on the train part)",
+        soft_wrap=True,
+    )
+    with _progress(console) as progress:
+        task = progress.add_task("training", total=plan.last_epoch)
+        for report in retrain(plan, facts.data, checkpoints):
+            progress.update(task, completed=report.epoch)
+            left = (plan.last_epoch - report.epoch) * report.train_seconds
+            line = f"  epoch {report.epoch}/{plan.last_epoch}  loss {report.train_loss:.4f}  {duration(left)} left"
+            console.print(line, markup=False)
+            if report.diverged:
+                raise ValueError(
+                    f"{facts.folder}: the final training diverged in epoch {report.epoch}; --no-retrain predicts with "
+                    "the search's model"
+                )
+    return load_best(checkpoints, facts.data, device), plan.last_epoch

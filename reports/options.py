@@ -1,0 +1,34 @@
+"""The command line of the report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+EPILOG = """\
+Everything lands in RUN/report: report.html, leaderboard.csv, leaderboard.parquet, submission.csv, and the retrained
+model. A retraining that was stopped goes on from its last finished epoch when the same command runs again.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="python reports/run.py",
+        description="Report on a study: leaderboard, score on held-out images, final training, submission.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("study", type=Path, metavar="RUN", help="the study's folder, such as runs/sample")
+    top.add_argument("--data", metavar="FILE|URI", help="where the study's data is now, if it has moved")
+    final = top.add_argument_group("final model and submission")
+    final.add_argument(
+        "--no-retrain",
+        action="store_true",
+        help="predict with the search's best model instead of one retrained on all labelled data",
+    )
+    final.add_argument("--no-submission", action="store_true", help="neither retrain nor predict: the report only")
+    final.add_argument(
+        "--allow-ignored", action="store_true", help="let the submission hold the ignored class (default: suppressed)"
+    )
+    return top

@@ -1,0 +1,34 @@
+"""Report on a study, retrain its best configuration, predict the test set: `python reports/run.py --help`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+# Started as a script, Python looks for modules in this file's folder first: look in the project's instead.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from reports.options import parser
+
+USER_ERROR, INTERRUPTED = 2, 130
+
+
+def main() -> int:
+    options = parser().parse_args()
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    try:
+        from reports.command import run
+
+        run(options)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from the last finished epoch", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""What a report needs to know of a study, read and checked once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.leaderboard import ranked
+from search.ledger import Ledger, TrialRecord
+from search.profiles import PROFILES
+from search.space import Space, unet_space
+from trainables.data import DataSource, PreparedData, prepare
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFacts:
+    """A study with at least one scored trial, and its data."""
+
+    folder: Path
+    settings: dict[str, Any]
+    """Of the study, as `search.settings.StudySettings` recorded them."""
+    records: list[TrialRecord]
+    """Every trial, by number."""
+    data: PreparedData
+
+    @property
+    def output(self) -> Path:
+        """Where the report's files go."""
+        return self.folder / "report"
+
+    @property
+    def best(self) -> TrialRecord:
+        return ranked(self.records)[0]
+
+    @property
+    def states(self) -> Counter[str]:
+        """Number of trials in each state."""
+        return Counter(record.state for record in self.records)
+
+    @property
+    def space(self) -> Space:
+        return unet_space(PROFILES[self.settings["profile"]])
+
+    @property
+    def origin(self) -> str:
+        """What a score of this study must be stated with."""
+        kind = "synthetic " if self.data.report.synthetic else ""
+        return f"{kind}data set {self.data.name}, split 80/10/10 with seed {self.settings['seed']}"
+
+
+def read_study(folder: Path, data: str | None) -> StudyFacts:
+    """Read a study and map its data.
+
+    Args:
+        folder: the study's.
+        data: where the data is now, if not where the study recorded it.
+
+    Raises:
+        ValueError: if there is no study, nothing to report yet, or the data is not the study's.
+    """
+    ledger = Ledger.open(folder)
+    settings, records = ledger.settings, ledger.records()
+    if not settings or not ranked(records):
+        raise ValueError(f"{folder}: no trial of this study has a score yet")
+    prepared = prepare(DataSource(uri=data or settings["data"], seed=settings["seed"]))
+    if prepared.fingerprint != settings["fingerprint"]:
+        raise ValueError(
+            f"{prepared.source.uri}: is not the data of this study (fingerprint {prepared.fingerprint}, the study's is "
+            f"{settings['fingerprint']}); name the right file with --data"
+        )
+    return StudyFacts(folder=folder, settings=settings, records=records, data=prepared)
