@@ -49,7 +49,7 @@ def score_over_trials(facts: StudyFacts) -> str:
     axes.step([record.number for record in scored], best, where="post", color="#333333", label="best so far")
     axes.set(xlabel="trial", ylabel="best mean IoU (validation)", ylim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False)
     return _svg(figure)
 
 

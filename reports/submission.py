@@ -81,6 +81,8 @@ def check_submission(path: Path, *, rows: int, pixels: int, classes: int, refuse
             if reader.schema.names != columns:
                 raise ValueError(f"{path}: columns must be id, 0, ..., {pixels - 1}")
             for batch in reader:
+                if any(column.null_count for column in batch.columns):
+                    raise ValueError(f"{path}: a cell is empty in the {len(batch)} rows from row {seen} on")
                 ids = batch.column(0).to_numpy(zero_copy_only=False)
                 if not np.array_equal(ids, np.arange(seen, seen + len(ids))):
                     raise ValueError(f"{path}: ids must be 0 to {rows - 1} in order, row {seen} begins another order")

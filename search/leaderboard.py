@@ -20,12 +20,13 @@ def leaderboard(records: list[TrialRecord], top: int = 10) -> Table:
     """A terminal table of the best trials."""
     counts = Counter(record.state for record in records)
     caption = ", ".join(f"{count} {state}" for state, count in counts.items())
-    table = Table(title="best trials (mean IoU on the validation part)", caption=caption, title_justify="left")
-    for column in ("rank", "trial", "mean IoU", "best epoch", "epochs", "state", "configuration"):
-        left = column in ("state", "configuration")
-        # On a narrow terminal the configuration is cut, never a number.
-        width = {"configuration": None, "state": 8}.get(column, len(column))
-        table.add_column(column, justify="left" if left else "right", no_wrap=True, min_width=width)
+    table = Table(
+        title="best trials (mean IoU on the validation part)", caption=caption, title_justify="left", expand=True
+    )
+    for column in ("rank", "trial", "mean IoU", "best epoch", "epochs"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("configuration", ratio=1, no_wrap=True, overflow="ellipsis")
     for rank, record in enumerate(ranked(records)[:top], start=1):
         assert record.best is not None
         table.add_row(

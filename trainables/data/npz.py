@@ -8,6 +8,7 @@ competition's own.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -58,7 +59,7 @@ def read_npz(stream: BinaryIO, name: str) -> RawData:
                         f"{name}: test_set has shape {test.shape}, must be (M, {images.shape[1]}, {images.shape[2]}) "
                         "like the training images"
                     )
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise ValueError(f"{name}: broken npz file ({error})") from error
     stored, stored_test = _pixels(images, test, name)
     return RawData(description=description, images=stored, masks=masks, unlabelled=stored_test)

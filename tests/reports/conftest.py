@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reports.study_facts import StudyFacts, read_study
+from search.ledger import Ledger
+from search.profiles import PROFILES
+from search.settings import StudySettings
+from search.space import unet_space
+from trainables.config import TrialConfig
+from trainables.data import DataSource, prepare
+from trainables.epochs import epochs
+from trainables.trial import checkpoint_store
+
+
+@pytest.fixture(scope="session")
+def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 images of 16x24 with the competition's classes, and 70 to predict."""
+    masks = np.random.default_rng(0).integers(0, 5, (24, 4, 6)).repeat(4, axis=1).repeat(4, axis=2)
+    pairs = np.stack([masks * 50 + 20, masks], axis=1).astype(np.uint8)
+    path = tmp_path_factory.mktemp("data") / "tiny.npz"
+    np.savez(path, training_set=pairs, test_set=pairs[np.arange(70) % 24, 0])
+    return path
+
+
+@pytest.fixture
+def study(tiny_file: Path, tmp_path: Path) -> Path:
+    """A study with two complete trials, a pruned, a failed and a running one, and real checkpoints of the first two."""
+    folder = tmp_path / "runs" / "study"
+    data = prepare(DataSource(uri=str(tiny_file)))
+    settings = StudySettings(
+        data=str(tiny_file),
+        fingerprint=data.fingerprint,
+        seed=0,
+        profile="cpu",
+        max_epochs=5,
+        grace_epochs=1,
+        reduction_factor=3,
+        patience=5,
+        grad_clip=1.0,
+        ema_decay=None,
+        precision="fp32",
+        workers_per_trial=1,
+        checkpoints=str(folder / "checkpoints"),
+    )
+    ledger = Ledger.create(folder)
+    ledger.settings = dataclasses.asdict(settings)
+    space = unet_space(PROFILES["cpu"])
+    for _ in range(5):
+        ledger.ask(space, settings.fixed_config(), lambda flat: TrialConfig.from_flat(flat).to_flat())
+    for number in (0, 1):
+        store = checkpoint_store(settings.checkpoints, number)
+        config = TrialConfig.from_flat(ledger.record(number).config)
+        for report in epochs(config, data, train=data.split["train"], validation=data.split["val"], checkpoints=store):
+            ledger.add_epoch(number, report)
+        ledger.complete(number)
+    worse = dataclasses.replace(report, epoch=1, mean_iou=0.01, best_mean_iou=0.01, best_epoch=1, ended=None)
+    ledger.add_epoch(2, worse)
+    ledger.prune(2)
+    ledger.fail(3, "Traceback ...\n<script>alert('boom')</script>\nRuntimeError: <b>boom</b>")
+    return folder
+
+
+@pytest.fixture
+def facts(study: Path) -> StudyFacts:
+    return read_study(study, None)

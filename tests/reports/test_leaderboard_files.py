@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+from pyarrow import csv, parquet
+
+from reports.leaderboard_files import write_leaderboard
+
+
+def test_both_files_hold_every_trial_best_first(facts):
+    facts.output.mkdir()
+    csv_path, parquet_path = write_leaderboard(facts)
+    rows = parquet.read_table(parquet_path).to_pylist()
+    assert csv.read_csv(csv_path).num_rows == len(rows) == 5
+    assert [row["trial"] for row in rows[3:]] == [3, 4]
+    assert [row["rank"] for row in rows] == [1, 2, 3, None, None]
+    scores = [row["mean_iou"] for row in rows[:3]]
+    assert scores == sorted(scores, reverse=True)
+    first = facts.best
+    assert rows[0]["mean_iou"] == pytest.approx(first.score)
+    assert rows[0]["iou soil"] == pytest.approx(first.best.class_iou["soil"])
+    for parameter in facts.space.parameters:
+        assert rows[0][parameter.name] == first.params.get(parameter.name), parameter.name
+    assert rows[3]["error"] == "RuntimeError: <b>boom</b>"
+    assert rows[3]["state"] == "failed"

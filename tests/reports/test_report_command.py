@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reports.command import run
+from reports.options import parser
+from reports.submission import check_submission
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def report(*arguments):
+    run(parser().parse_args([str(argument) for argument in arguments]))
+
+
+def test_the_whole_report(study, capsys, monkeypatch):
+    report(study)
+    output = capsys.readouterr().out
+    files = {path.name for path in (study / "report").iterdir()}
+    assert files == {"report.html", "leaderboard.csv", "leaderboard.parquet", "submission.csv", "retrain"}
+    check_submission(study / "report" / "submission.csv", rows=70, pixels=16 * 24, classes=5, refused=0)
+    assert "held-out test: mean IoU" in output
+    assert "data set tiny, split 80/10/10 with seed 0" in output
+    assert "the study is not finished: 1 trials are running" in output
+    assert "final training on all 24 labelled images" in output
+
+    page = (study / "report" / "report.html").read_text()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+    assert "The study is not finished." in page
+    assert "has seen every label" in page
+    assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!data:|#)[^"']+""", page)
+    assert page.count("<svg") == 4
+
+
+def test_the_submission_may_come_from_the_searchs_own_model(study):
+    report(study, "--no-retrain", "--allow-ignored")
+    assert not (study / "report" / "retrain").exists()
+    check_submission(study / "report" / "submission.csv", rows=70, pixels=16 * 24, classes=5, refused=None)
+
+
+def test_a_report_without_a_submission(study):
+    report(study, "--no-submission")
+    assert {path.name for path in (study / "report").iterdir()} == {
+        "report.html",
+        "leaderboard.csv",
+        "leaderboard.parquet",
+    }
+
+
+def test_a_wrong_submission_is_not_left_behind(study, monkeypatch):
+    def refuse(*_, **__):
+        raise ValueError("submission.csv: wrong")
+
+    monkeypatch.setattr("reports.command.check_submission", refuse)
+    with pytest.raises(ValueError, match="wrong"):
+        report(study, "--no-retrain")
+    assert not (study / "report" / "submission.csv").exists()
+
+
+def test_a_missing_checkpoint_is_named(study):
+    shutil.rmtree(study / "checkpoints")
+    with pytest.raises(ValueError, match=r"checkpoints/000\d: holds no best\.pt"):
+        report(study)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["gone"], "error: gone: no study there"), ([], "the following arguments are required: RUN")],
+)
+def test_mistakes_through_the_real_command(arguments, message, tmp_path):
+    command = [sys.executable, str(ROOT / "reports" / "run.py"), *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_needs_no_heavy_import():
+    code = (
+        "import sys, runpy; sys.argv = ['run.py', '--help']\n"
+        "try: runpy.run_path('reports/run.py', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print('heavy:', {'torch', 'numpy', 'matplotlib', 'optuna', 'rich'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "--no-retrain" in done.stdout
+    assert "heavy: set()" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+def test_the_page_in_a_real_browser(study, tmp_path):
+    """It renders, with its pictures, on a narrow screen too."""
+    report(study, "--no-submission")
+    page = (study / "report" / "report.html").as_uri()
+    probe = tmp_path / "probe.html"
+    probe.write_text(
+        f"<iframe src='{page}' width=400 height=3000></iframe><script>onload = () => {{"
+        "const inside = document.querySelector('iframe').contentDocument;"
+        "const wide = inside.documentElement.scrollWidth, images = [...inside.images];"
+        "document.title = `wide ${wide} images ${images.filter(i => i.naturalWidth).length} of ${images.length}`"
+        "}</script>"
+    )
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--dump-dom"]
+    done = subprocess.run(
+        ["chromium", *flags, f"--user-data-dir={tmp_path / 'profile'}", probe.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    found = re.search(r"<title>wide (\d+) images (\d+) of (\d+)</title>", done.stdout)
+    assert found, done.stdout[-2000:] + done.stderr[-2000:]
+    assert int(found[1]) <= 400
+    assert found[2] == found[3] == "1"

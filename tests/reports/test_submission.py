@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reports.submission import check_submission, write_submission
+
+MASKS = np.random.default_rng(0).integers(1, 5, (23, 4, 6)).astype(np.uint8)
+
+
+def batches(masks, size=5):
+    return (masks[start : start + size] for start in range(0, len(masks), size))
+
+
+@pytest.mark.parametrize("top", [5, 10, 200])
+def test_the_file_is_what_pandas_would_write(top, tmp_path):
+    masks = np.random.default_rng(1).integers(0, top, (23, 4, 6)).astype(np.uint8)
+    path = tmp_path / "s.csv"
+    assert write_submission(path, batches(masks), 24) == 23
+    expected = io.StringIO()
+    pd.DataFrame(masks.reshape(23, 24)).to_csv(expected, index_label="id", lineterminator="\n")
+    assert path.read_text() == expected.getvalue()
+    assert [p.name for p in tmp_path.iterdir()] == ["s.csv"]
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(0, 2**31))
+def test_what_is_written_is_counted_as_written(rows, size, seed):
+    import tempfile
+    from pathlib import Path
+
+    masks = np.random.default_rng(seed).integers(0, 5, (rows, 3, 5)).astype(np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "s.csv"
+        write_submission(path, batches(masks, size), 15)
+        counts = check_submission(path, rows=rows, pixels=15, classes=5, refused=None)
+    assert counts.tolist() == np.bincount(masks.ravel(), minlength=5).tolist()
+
+
+def test_a_write_that_breaks_leaves_nothing(tmp_path):
+    def broken():
+        yield MASKS[:5]
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError):
+        write_submission(tmp_path / "s.csv", broken(), 24)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lines: lines[:-1], "holds 22 rows, must be 23"),
+        (lambda lines: [lines[0].replace("id", "index"), *lines[1:]], "columns must be id, 0, ..., 23"),
+        (lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], "ids must be 0 to 22 in order"),
+        (lambda lines: [*lines[:3], lines[3][:-1] + "7", *lines[4:]], "holds label 7, must be below 5"),
+        (lambda lines: [*lines[:3], lines[3][:-1] + "0", *lines[4:]], "holds the ignored class 0 in 1 pixels"),
+        (lambda lines: [*lines[:3], lines[3][:-1] + "x", *lines[4:]], "not a submission"),
+        (lambda lines: [*lines[:3], lines[3] + ",1", *lines[4:]], "not a submission"),
+        (lambda lines: [*lines[:3], lines[3][:-1], *lines[4:]], "a cell is empty"),
+    ],
+)
+def test_a_file_that_is_wrong_is_refused(change, message, tmp_path):
+    path = tmp_path / "s.csv"
+    write_submission(path, batches(MASKS), 24)
+    check_submission(path, rows=23, pixels=24, classes=5, refused=0)
+    path.write_text("\n".join(change(path.read_text().splitlines())) + "\n")
+    with pytest.raises(ValueError, match=message):
+        check_submission(path, rows=23, pixels=24, classes=5, refused=0)

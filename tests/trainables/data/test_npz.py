@@ -1,0 +1,81 @@
+"""What the reader accepts; what it refuses is tested through the real command (tests/integration/test_bad_input.py)."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+from trainables.data.description import MARS
+from trainables.data.npz import read_npz
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (6, 8, 10))
+MASKS = RNG.integers(0, 5, (6, 8, 10))
+
+
+def read(**arrays):
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return read_npz(buffer, "x.npz")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32, np.float64])
+def test_integers_and_integral_floats_become_bytes(dtype):
+    raw = read(training_set=np.stack([IMAGES, MASKS], axis=1).astype(dtype), test_set=IMAGES[:2].astype(dtype))
+    assert (raw.images.dtype, raw.masks.dtype, raw.unlabelled.dtype) == (np.uint8,) * 3
+    assert np.array_equal(raw.images, IMAGES)
+    assert np.array_equal(raw.masks, MASKS)
+    assert np.array_equal(raw.unlabelled, IMAGES[:2])
+    assert raw.description == MARS
+
+
+def test_floats_up_to_one_stay_floats():
+    raw = read(training_set=np.stack([IMAGES / 255, MASKS], axis=1))
+    assert raw.images.dtype == np.float32
+    assert np.allclose(raw.images, IMAGES / 255)
+    assert raw.unlabelled is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"training_set": np.stack([IMAGES // 2 + 0.5, MASKS], axis=1)},
+            "image 0 holds .*5 at row 0, column 0: .* whole numbers",
+        ),
+        ({"training_set": np.stack([IMAGES - 300, MASKS], axis=1)}, "pixels are in 0 to 255, or floats in 0 to 1"),
+        ({"test_set": np.full((1, 8, 10), np.inf)}, "test_set image 0 holds inf at row 0, column 0"),
+        ({"test_set": np.full((1, 8, 10), "x")}, "test_set images have type <U1"),
+        ({"training_set": np.full((1, 2, 8, 10), "x")}, "training_set has type <U1"),
+        ({"class_names": np.array([1, 2])}, "class_names must be a list of texts"),
+        ({"class_names": np.array(["a", "a"])}, r"class names \['a', 'a'\]: there must be at least two, all different"),
+        ({"class_names": np.array(list("abcde")), "ignored_label": 7}, "ignored label 7: must be one of 0 to 4"),
+        ({"class_names": np.array(list("abcde")), "ignored_label": 0.5}, "ignored_label must be one whole number"),
+        ({"class_names": np.array(list("abc"))}, "labels are whole numbers from 0 to 2"),
+    ],
+)
+def test_what_breaks_a_rule_is_named(changes, message):
+    with pytest.raises(ValueError, match=f"x.npz: .*{message}|x.npz: {message}"):
+        read(**{"training_set": np.stack([IMAGES, MASKS], axis=1)} | changes)
+
+
+def test_a_file_may_describe_its_own_classes():
+    pairs = np.stack([IMAGES, MASKS], axis=1)
+    raw = read(training_set=pairs, class_names=np.array(list("vwxyz")), ignored_label=4)
+    assert raw.description.class_names == tuple("vwxyz")
+    assert raw.description.ignored_label == 4
+    assert raw.description.scored_labels == (0, 1, 2, 3)
+    every = read(training_set=pairs, class_names=np.array(list("vwxyz"))).description
+    assert every.ignored_label is None
+    assert every.scored_labels == (0, 1, 2, 3, 4)
+
+
+def test_a_cut_off_file_is_refused():
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, training_set=np.stack([IMAGES, MASKS], axis=1))
+    content = bytearray(buffer.getvalue())
+    content[60:200] = bytes(140)
+    with pytest.raises(ValueError, match=r"x\.npz: "):
+        read_npz(io.BytesIO(bytes(content)), "x.npz")

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainables.data import DataSource, prepare
+
+ROOT = Path(__file__).resolve().parents[3]
+MARS_FILE = Path(os.environ.get("MARS_DATA") or ROOT.parent / "shared" / "data" / "mars.npz")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def mapped_file(array: np.ndarray) -> str:
+    while not isinstance(array, np.memmap):
+        assert array.base is not None, "not a memory map"
+        array = array.base
+    return str(array.filename)
+
+
+def test_arrays_are_maps_of_one_file_that_is_written_once(tiny_npz, cache):
+    first = prepare(DataSource(uri=str(tiny_npz)), cache=cache)
+    written = (first.folder / "images.npy").stat().st_mtime_ns
+    again = prepare(DataSource(uri=str(tiny_npz), seed=3), cache=cache)
+    assert again.folder == first.folder
+    assert mapped_file(again.images) == mapped_file(first.images) == str(first.folder / "images.npy")
+    assert (first.folder / "images.npy").stat().st_mtime_ns == written
+    assert first.fingerprint != again.fingerprint  # another split
+    with pytest.raises(ValueError, match="read-only"):
+        first.images[0] = 0
+
+
+def test_it_pickles_as_a_path(tiny):
+    assert len(pickle.dumps(tiny)) < 1000
+    copy = pickle.loads(pickle.dumps(tiny))
+    assert np.array_equal(copy.images, tiny.images)
+    assert copy.fingerprint == tiny.fingerprint
+
+
+def test_processes_that_race_write_one_copy(tiny_npz, cache):
+    code = (
+        "import sys; from pathlib import Path; from trainables.data import DataSource, prepare\n"
+        "data = prepare(DataSource(uri=sys.argv[1]), cache=Path(sys.argv[2]))\n"
+        "print(data.folder, int(data.images.sum()))"
+    )
+    command = [sys.executable, "-c", code, str(tiny_npz), str(cache)]
+    racers = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    outputs = {racer.communicate(timeout=60)[0] for racer in racers}
+    assert len(outputs) == 1
+    assert len([path for path in cache.iterdir() if path.is_dir()]) == 1
+
+
+@pytest.mark.parametrize("damage", ["cut off", "gone", "no meta"])
+def test_a_broken_copy_is_made_anew(damage, tiny_npz, cache):
+    source = DataSource(uri=str(tiny_npz))
+    folder = prepare(source, cache=cache).folder
+    good = (folder / "masks.npy").read_bytes()
+    if damage == "cut off":
+        (folder / "masks.npy").write_bytes(good[:100])
+    elif damage == "gone":
+        (folder / "masks.npy").unlink()
+    else:
+        (folder / "meta.json").write_text("{")
+    assert prepare(source, cache=cache).folder == folder
+    assert (folder / "masks.npy").read_bytes() == good
+    assert json.loads((folder / "meta.json").read_text())
+
+
+def test_a_file_that_changed_is_read_again(tmp_path, cache):
+    pairs = np.zeros((12, 2, 4, 4), np.uint8)
+    pairs[:, 1] = 1
+    for value in (10, 20):
+        pairs[:, 0] = value
+        np.savez(tmp_path / "d.npz", training_set=pairs)
+        assert prepare(DataSource(uri=str(tmp_path / "d.npz")), cache=cache).images[0, 0, 0] == value
+
+
+def test_outliers_are_left_out_and_reported(tmp_path, cache):
+    rng = np.random.default_rng(0)
+    pairs = rng.integers(0, 5, (40, 2, 6, 8)).astype(np.uint8)
+    pairs[[4, 8, 9], 1] = pairs[4, 1]
+    np.savez(tmp_path / "d.npz", training_set=pairs)
+    data = prepare(DataSource(uri=str(tmp_path / "d.npz")), cache=cache)
+    assert len(data.images) == len(data.masks) == 37
+    assert np.array_equal(data.masks, np.delete(pairs[:, 1], [4, 8, 9], axis=0))
+    assert [(found.indices, found.reason) for found in data.report.dropped] == [
+        ((4, 8, 9), "share one and the same mask of several classes")
+    ]
+    assert (
+        "dropped 3 images that share one and the same mask of several classes (indices 4, 8, 9)"
+        in data.report.summary()
+    )
+
+
+def test_counts_and_labels_are_those_of_the_masks(tiny):
+    train = np.asarray(tiny.masks[tiny.split["train"]])
+    assert tiny.pixel_counts("train").tolist() == [(train == label).sum() for label in range(4)]
+    assert tiny.present_labels == (1, 2, 3)
+    assert tiny.scale == 1 / 255
+    assert tiny.name == "tiny"
+    assert len(tiny.unlabelled) == 7
+    assert sum(tiny.report.class_shares.values()) == pytest.approx(1)
+
+
+def test_a_class_too_rare_for_every_part_is_a_warning(tmp_path, cache):
+    pairs = np.random.default_rng(0).integers(1, 4, (40, 2, 6, 8)).astype(np.uint8)
+    pairs[5, 1, 0, 0] = 4
+    np.savez(tmp_path / "d.npz", training_set=pairs)
+    (warning,) = prepare(DataSource(uri=str(tmp_path / "d.npz")), cache=cache).report.warnings
+    assert warning.startswith("class 4 (big rock) is too rare for every part: none in ")
+
+
+@pytest.mark.parametrize("scheme", ["path", "file", "s3"])
+def test_every_kind_of_address_gives_the_same_data(scheme, request, tiny_npz, tiny, cache):
+    if scheme == "s3":
+        uri = request.getfixturevalue("bucket")
+    else:
+        uri = tiny_npz.as_uri() if scheme == "file" else str(tiny_npz)
+    data = prepare(DataSource(uri=uri), cache=cache)
+    assert data.fingerprint == tiny.fingerprint
+    assert data.name == "tiny"
+    assert np.array_equal(data.images, tiny.images)
+
+
+@pytest.fixture
+def bucket(tiny_npz: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The tiny data set on a real S3 server on this machine."""
+    from moto.server import ThreadedMotoServer
+    from pyarrow import fs
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    query = f"scheme=http&endpoint_override={host}:{port}&region=us-east-1&allow_bucket_creation=true"
+    filesystem, path = fs.FileSystem.from_uri(f"s3://bucket/data?{query}")
+    filesystem.create_dir(path)
+    with filesystem.open_output_stream(f"{path}/tiny.npz") as stream:
+        stream.write(tiny_npz.read_bytes())
+    yield f"s3://bucket/data/tiny.npz?{query}"
+    server.stop()
+
+
+def test_an_object_that_is_not_there_is_refused(bucket, cache):
+    with pytest.raises(ValueError, match="no such file"):
+        prepare(DataSource(uri=bucket.replace("tiny.npz", "gone.npz")), cache=cache)
+
+
+@pytest.mark.skipif(not MARS_FILE.exists(), reason=f"the real data is not at {MARS_FILE} (MARS_DATA names it)")
+def test_the_real_data(cache):
+    data = prepare(DataSource(uri=str(MARS_FILE)), cache=cache)
+    (aliens,) = data.report.dropped
+    assert len(aliens.indices) == 110
+    assert data.images.shape == data.masks.shape == (2505, 64, 128)
+    assert len(data.unlabelled) == 10022
+    assert {part: len(indices) for part, indices in data.split.items()} == {"train": 2003, "val": 251, "test": 251}
+    assert all(data.pixel_counts(part)[4] > 0 for part in data.split)

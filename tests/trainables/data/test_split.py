@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainables.data.split import split
+
+
+@st.composite
+def pixel_counts(draw):
+    images = draw(st.integers(10, 300))
+    shares = draw(st.lists(st.floats(0.005, 1), min_size=1, max_size=5))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    return (rng.random((images, len(shares))) < shares) * rng.integers(1, 100, (images, len(shares)))
+
+
+@settings(deadline=None, max_examples=150)
+@given(pixel_counts(), st.integers(0, 10))
+def test_the_parts_are_whole_disjoint_and_of_their_size(counts, seed):
+    parts = split(counts, seed)
+    assert set(parts) == {"train", "val", "test"}
+    together = np.concatenate(list(parts.values()))
+    assert np.array_equal(np.sort(together), np.arange(len(counts)))
+    tenth = len(counts) / 10
+    for part in ("val", "test"):
+        # A stratum of three gives one image to each, which can be more than a tenth of it: at most one a stratum.
+        assert 1 <= len(parts[part]) <= tenth + counts.shape[1] + 1
+    assert len(parts["train"]) > len(counts) / 3
+
+
+@settings(deadline=None, max_examples=150)
+@given(pixel_counts(), st.integers(0, 10))
+def test_the_rarest_class_is_in_every_part(counts, seed):
+    total = counts.sum(axis=0)
+    rarest = int(np.argmin(np.where(total > 0, total, total.max() + 1)))
+    holding = counts[:, rarest] > 0
+    if holding.sum() >= 3:
+        for indices in split(counts, seed).values():
+            assert holding[indices].any()
+
+
+def test_a_large_set_is_split_80_10_10():
+    parts = split(np.random.default_rng(0).integers(0, 2, (1000, 4)), 0)
+    assert {part: len(indices) for part, indices in parts.items()} == {"train": 800, "val": 100, "test": 100}
+
+
+def test_the_seed_decides():
+    counts = np.random.default_rng(0).integers(0, 2, (100, 4))
+    assert all(np.array_equal(a, b) for a, b in zip(split(counts, 1).values(), split(counts, 1).values(), strict=True))
+    assert not np.array_equal(split(counts, 1)["val"], split(counts, 2)["val"])
+
+
+def test_too_few_images_are_refused():
+    with pytest.raises(ValueError, match="9 images are too few to split 80/10/10: at least 10 are needed"):
+        split(np.ones((9, 2)), 0)
