@@ -107,6 +107,7 @@ def _finish(
     vertical = TrialConfig.from_flat(facts.best.config).augmentation.name in VERTICALLY_FLIPPED
     suppressed = None if options.allow_ignored else data.description.ignored_label
     path, pixels = facts.output / "submission.csv", data.images[0].size
+    console.print(f"predicting {len(data.unlabelled)} images")
     with _progress(console) as progress:
         batches = predict(
             model,
@@ -140,20 +141,20 @@ def _finish(
 def _retrain(console: Console, facts: StudyFacts, device: torch.device) -> tuple[torch.nn.Module, int]:
     plan, checkpoints = retrain_plan(facts), retrain_store(facts)
     console.print(
-        f"final training on all {len(facts.data.images)} labelled images: {plan.last_epoch} epochs "
+        f"final training on all {len(facts.data.images)} labelled images: {plan.epochs} epochs "
         f"({plan.searched_epochs} on the train part)",
         soft_wrap=True,
     )
     with _progress(console) as progress:
-        task = progress.add_task("training", total=plan.last_epoch)
+        task = progress.add_task("training", total=plan.epochs)
         for report in retrain(plan, facts.data, checkpoints):
             progress.update(task, completed=report.epoch)
-            left = (plan.last_epoch - report.epoch) * report.train_seconds
-            line = f"  epoch {report.epoch}/{plan.last_epoch}  loss {report.train_loss:.4f}  {duration(left)} left"
+            left = (plan.epochs - report.epoch) * report.train_seconds
+            line = f"  epoch {report.epoch}/{plan.epochs}  loss {report.train_loss:.4f}  {duration(left)} left"
             console.print(line, markup=False)
             if report.diverged:
                 raise ValueError(
                     f"{facts.folder}: the final training diverged in epoch {report.epoch}; --no-retrain predicts with "
                     "the search's model"
                 )
-    return load_best(checkpoints, facts.data, device), plan.last_epoch
+    return load_best(checkpoints, facts.data, device), plan.epochs

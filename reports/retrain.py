@@ -21,28 +21,28 @@ class RetrainPlan:
     """How long and with what schedule the final training runs."""
 
     config: TrialConfig
-    """The best trial's, its schedule as long as the larger set wants it."""
-    last_epoch: int
+    """The best trial's, but for `training.max_epochs`."""
     searched_epochs: int
     """The best trial's best epoch, which early stopping found on the train part."""
+
+    @property
+    def epochs(self) -> int:
+        return self.config.training.max_epochs
 
 
 def retrain_plan(facts: StudyFacts) -> RetrainPlan:
     """The number of optimizer steps that early stopping found, on all labelled images.
 
-    All images are more than the train part, so the same number of steps is fewer epochs: both the best epoch and the
-    length of the learning-rate schedule are scaled by (train images / all images).
+    All images are more than the train part, so the same number of steps is fewer epochs: the best epoch is scaled by
+    (train images / all images). The learning-rate schedule spans just these epochs: without validation no epoch can be
+    picked, so the last one must be where the schedule has come to its end.
     """
     best = facts.best.best
     assert best is not None
     config = TrialConfig.from_flat(facts.best.config)
     smaller = len(facts.data.split["train"]) / len(facts.data.images)
-    last_epoch = max(1, round(best.epoch * smaller))
-    length = max(last_epoch, round(config.training.max_epochs * smaller))
-    training = dataclasses.replace(config.training, max_epochs=length)
-    return RetrainPlan(
-        config=dataclasses.replace(config, training=training), last_epoch=last_epoch, searched_epochs=best.epoch
-    )
+    training = dataclasses.replace(config.training, max_epochs=max(1, round(best.epoch * smaller)))
+    return RetrainPlan(config=dataclasses.replace(config, training=training), searched_epochs=best.epoch)
 
 
 def retrain_store(facts: StudyFacts) -> CheckpointStore:
@@ -52,7 +52,4 @@ def retrain_store(facts: StudyFacts) -> CheckpointStore:
 
 def retrain(plan: RetrainPlan, data: PreparedData, checkpoints: CheckpointStore) -> Iterator[EpochReport]:
     """Train on every labelled image, one report an epoch; what a stopped run finished is reported again, not redone."""
-    everything = np.arange(len(data.images))
-    return epochs(
-        plan.config, data, train=everything, validation=None, checkpoints=checkpoints, last_epoch=plan.last_epoch
-    )
+    return epochs(plan.config, data, train=np.arange(len(data.images)), validation=None, checkpoints=checkpoints)

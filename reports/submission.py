@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv, fs
 
-CHECK_BLOCK = 16 * 2**20
+CHECK_BLOCK = 8 * 2**20
 """Bytes that the check reads at a time; a row must fit into it."""
 
 

@@ -28,7 +28,6 @@ def epochs(
     validation: np.ndarray | None,
     checkpoints: CheckpointStore | None = None,
     told_epochs: int = 0,
-    last_epoch: int | None = None,
     device: torch.device | None = None,
 ) -> Iterator[EpochReport]:
     """Train, one report an epoch, until the last of them says why it `ended`.
@@ -45,7 +44,6 @@ def epochs(
             stopping, and the plateau schedule watches the training loss.
         checkpoints: where to save to and resume from.
         told_epochs: reports up to this epoch are already known to the caller and not given again.
-        last_epoch: end here although the schedule is `config.training.max_epochs` long.
         device: default: the GPU if there is one.
 
     Raises:
@@ -54,7 +52,6 @@ def epochs(
     device = device or default_device()
     training = Training(config, data, train, device)
     identity = {"config": config.to_flat(), "data": data.fingerprint}
-    last_epoch = min(last_epoch or config.training.max_epochs, config.training.max_epochs)
     history: list[EpochReport] = []
     if checkpoints is not None and (saved := checkpoints.load("last", device)) is not None:
         if saved["identity"] != identity:
@@ -64,7 +61,7 @@ def epochs(
     yield from (report for report in history if report.epoch > told_epochs)
 
     while not history or history[-1].ended is None:
-        report = _run_epoch(training, data, validation, history, last_epoch)
+        report = _run_epoch(training, data, validation, history)
         history.append(report)
         if checkpoints is not None and ranks.rank() == 0:
             if report.best_epoch == report.epoch:
@@ -77,7 +74,7 @@ def epochs(
 
 
 def _run_epoch(
-    training: Training, data: PreparedData, validation: np.ndarray | None, history: list[EpochReport], last_epoch: int
+    training: Training, data: PreparedData, validation: np.ndarray | None, history: list[EpochReport]
 ) -> EpochReport:
     epoch = len(history) + 1
     previous = history[-1] if history else None
@@ -115,7 +112,7 @@ def _run_epoch(
     ended = None
     if not report.is_finite():
         ended = "diverged"
-    elif epoch >= last_epoch:
+    elif epoch >= training.config.training.max_epochs:
         ended = "max_epochs"
     elif validation is not None and epoch - best_epoch >= training.config.training.patience:
         ended = "early_stopping"

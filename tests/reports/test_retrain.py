@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -13,8 +14,7 @@ def test_the_plan_keeps_the_number_of_steps(facts):
     plan = retrain_plan(facts)
     train, every = len(facts.data.split["train"]), len(facts.data.images)
     assert plan.searched_epochs == facts.best.best.epoch
-    assert plan.last_epoch == max(1, round(plan.searched_epochs * train / every))
-    assert plan.config.training.max_epochs == max(plan.last_epoch, round(5 * train / every))
+    assert plan.epochs == plan.config.training.max_epochs == max(1, round(plan.searched_epochs * train / every))
     assert plan.config.model == type(plan.config).from_flat(facts.best.config).model
 
 
@@ -31,7 +31,8 @@ def test_a_stopped_training_goes_on_to_the_same_weights(stop, facts, tmp_path):
     from trainables.checkpoints import CheckpointStore
 
     plan = retrain_plan(facts)
-    plan = type(plan)(config=plan.config, last_epoch=3, searched_epochs=3)
+    training = dataclasses.replace(plan.config.training, max_epochs=3)
+    plan = dataclasses.replace(plan, config=dataclasses.replace(plan.config, training=training))
     whole, stopped = CheckpointStore(str(tmp_path / "a")), CheckpointStore(str(tmp_path / "b"))
     expected = [report.train_loss for report in retrain(plan, facts.data, whole)]
     list(itertools.islice(retrain(plan, facts.data, stopped), stop))
