@@ -139,7 +139,8 @@ def _finish(
 
 
 def _retrain(console: Console, facts: StudyFacts, device: torch.device) -> tuple[torch.nn.Module, int]:
-    plan, checkpoints = retrain_plan(facts), retrain_store(facts)
+    plan = retrain_plan(facts)
+    checkpoints = retrain_store(facts, plan)
     console.print(
         f"final training on all {len(facts.data.images)} labelled images: {plan.epochs} epochs "
         f"({plan.searched_epochs} on the train part)",

@@ -45,9 +45,9 @@ def retrain_plan(facts: StudyFacts) -> RetrainPlan:
     return RetrainPlan(config=dataclasses.replace(config, training=training), searched_epochs=best.epoch)
 
 
-def retrain_store(facts: StudyFacts) -> CheckpointStore:
-    """Each trial's final model has its own folder: a study that found a better one starts afresh."""
-    return CheckpointStore(str(facts.output / "retrain" / f"{facts.best.number:04d}"))
+def retrain_store(facts: StudyFacts, plan: RetrainPlan) -> CheckpointStore:
+    """Each plan has its own folder: a study that went on to a better trial or epoch starts afresh."""
+    return CheckpointStore(str(facts.output / "retrain" / f"{facts.best.number:04d}-{plan.epochs}-epochs"))
 
 
 def retrain(plan: RetrainPlan, data: PreparedData, checkpoints: CheckpointStore) -> Iterator[EpochReport]:

@@ -21,7 +21,7 @@ def test_the_plan_keeps_the_number_of_steps(facts):
 def test_it_trains_on_every_labelled_image(facts, monkeypatch):
     seen = []
     monkeypatch.setattr("reports.retrain.epochs", lambda *args, **kwargs: seen.append(kwargs) or iter(()))
-    list(retrain(retrain_plan(facts), facts.data, retrain_store(facts)))
+    list(retrain(retrain_plan(facts), facts.data, retrain_store(facts, retrain_plan(facts))))
     assert np.array_equal(seen[0]["train"], np.arange(24))
     assert seen[0]["validation"] is None
 
@@ -44,10 +44,10 @@ def test_a_stopped_training_goes_on_to_the_same_weights(stop, facts, tmp_path):
 
 def test_a_finished_training_is_not_repeated(facts, monkeypatch):
     plan = retrain_plan(facts)
-    first = list(retrain(plan, facts.data, retrain_store(facts)))
+    first = list(retrain(plan, facts.data, retrain_store(facts, retrain_plan(facts))))
 
     def never(*_):
         raise AssertionError("trained again")
 
     monkeypatch.setattr("trainables.training.Training.train_epoch", never)
-    assert list(retrain(plan, facts.data, retrain_store(facts))) == first
+    assert list(retrain(plan, facts.data, retrain_store(facts, retrain_plan(facts)))) == first
