@@ -19,12 +19,13 @@ pytestmark = pytest.mark.slow
 SMALL = ("--max-epochs", "2", "--sampler", "random", "--name", "study")
 
 
-def events(folder: Path) -> set[str]:
+def events(folder: Path, kind: str) -> set[str]:
+    """The runs in which TensorBoard finds scalars or images."""
     from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 
     multiplexer = EventMultiplexer().AddRunsFromDirectory(str(folder))
     multiplexer.Reload()
-    return {run for run, tags in multiplexer.Runs().items() if tags["scalars"]}
+    return {run for run, tags in multiplexer.Runs().items() if tags[kind]}
 
 
 def test_a_search_continues_to_its_budget_under_the_same_settings(command, data_file, tmp_path):
@@ -37,7 +38,8 @@ def test_a_search_continues_to_its_budget_under_the_same_settings(command, data_
     folder = tmp_path / "runs" / "study"
     first = Ledger.open(folder).records()
     assert len(first) == 3
-    assert events(folder) == {f"trials/000{number}" for number in range(3)}
+    assert events(folder, "scalars") == {f"trials/000{number}" for number in range(3)}
+    assert events(folder, "images")
     kept = {path.relative_to(folder / "checkpoints").as_posix() for path in folder.glob("checkpoints/*/*")}
     assert kept <= {f"000{number}/best.pt" for number in range(3)}
 
