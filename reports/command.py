@@ -49,7 +49,9 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     if unfinished := facts.states["running"]:
         console.print(f"the study is not finished: {unfinished} trials are running", style="yellow")
     device = default_device()
-    searched = load_best(checkpoint_store(facts.settings["checkpoints"], facts.best.number), facts.data, device)
+    searched = load_best(
+        checkpoint_store(facts.settings.checkpoint_root(facts.folder), facts.best.number), facts.data, device
+    )
     model = _score(facts, searched, device)
     written = write_leaderboard(facts)
     for part, scores in (("validation (chose the model)", model.validation), ("held-out test", model.test)):
@@ -67,7 +69,7 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
 
 
 def _bf16(facts: StudyFacts, device: torch.device) -> bool:
-    return uses_bf16(facts.settings["precision"], device)
+    return uses_bf16(facts.settings.precision, device)
 
 
 def _score(facts: StudyFacts, model: torch.nn.Module, device: torch.device) -> BestModel:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from search.leaderboard import ranked
 from search.ledger import Ledger, TrialRecord
 from search.profiles import PROFILES
+from search.settings import StudySettings
 from search.space import Space, unet_space
 from trainables.data import DataSource, PreparedData, prepare
 
@@ -19,8 +19,7 @@ class StudyFacts:
     """A study with at least one scored trial, and its data."""
 
     folder: Path
-    settings: dict[str, Any]
-    """Of the study, as `search.settings.StudySettings` recorded them."""
+    settings: StudySettings
     records: list[TrialRecord]
     """Every trial, by number."""
     data: PreparedData
@@ -41,13 +40,13 @@ class StudyFacts:
 
     @property
     def space(self) -> Space:
-        return unet_space(PROFILES[self.settings["profile"]])
+        return unet_space(PROFILES[self.settings.profile])
 
     @property
     def origin(self) -> str:
         """What a score of this study must be stated with."""
         kind = "synthetic " if self.data.report.synthetic else ""
-        return f"{kind}data set {self.data.name}, split 80/10/10 with seed {self.settings['seed']}"
+        return f"{kind}data set {self.data.name}, split 80/10/10 with seed {self.settings.seed}"
 
 
 def read_study(folder: Path, data: str | None) -> StudyFacts:
@@ -61,13 +60,14 @@ def read_study(folder: Path, data: str | None) -> StudyFacts:
         ValueError: if there is no study, nothing to report yet, or the data is not the study's.
     """
     ledger = Ledger.open(folder)
-    settings, records = ledger.settings, ledger.records()
-    if not settings or not ranked(records):
+    records = ledger.records()
+    if not ranked(records):
         raise ValueError(f"{folder}: no trial of this study has a score yet")
-    prepared = prepare(DataSource(uri=data or settings["data"], seed=settings["seed"]))
-    if prepared.fingerprint != settings["fingerprint"]:
+    settings = StudySettings(**ledger.settings)
+    prepared = prepare(DataSource(uri=data or settings.data, seed=settings.seed))
+    if prepared.fingerprint != settings.fingerprint:
         raise ValueError(
             f"{prepared.source.uri}: is not the data of this study (fingerprint {prepared.fingerprint}, the study's is "
-            f"{settings['fingerprint']}); name the right file with --data"
+            f"{settings.fingerprint}); name the right file with --data"
         )
     return StudyFacts(folder=folder, settings=settings, records=records, data=prepared)

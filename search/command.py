@@ -17,65 +17,70 @@ from search.housekeeping import Housekeeping
 from search.leaderboard import leaderboard
 from search.ledger import FILE, Ledger
 from search.live_view import LiveView
+from search.options import refuse
 from search.painter import Painter
 from search.profiles import Profile, choose_profile
 from search.progress_state import ProgressState, duration
 from search.settings import StudySettings
 from search.space import Space, unet_space
 from search.tuner import SearchPlan, run_search, start_ray
-from trainables.checkpoints import CheckpointStore
+from trainables.checkpoints import CheckpointStore, below
 from trainables.data import PreparedData
 from trainables.launchers import InlineLauncher, Launcher, WorkersLauncher, concurrent_trials
 from trainables.trial import run_trial
 
 LOCAL_STORAGE = "runs"
+CHECKPOINTS = "checkpoints"
 INTERRUPTED = 130
 
 
 def run(options: argparse.Namespace, data: PreparedData) -> int:
-    """Run, continue, or with `--dry-run` only describe the study. Returns the exit code.
+    """Run, continue, or with `--dry-run` only describe the study. Returns the exit code."""
+    console = Console(highlight=False)
+    console.print(data.report.summary(), markup=False, soft_wrap=True)
+    try:
+        try:
+            plan = _plan(console, options, data)
+        except ValueError as error:
+            return refuse(error)
+        return 0 if options.dry_run else _search(console, plan, data)
+    finally:
+        ray.shutdown()
+
+
+def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> SearchPlan:
+    """Check and show all that can be known beforehand; starts Ray.
 
     Raises:
         ValueError: for whatever the user can put right; nothing has been written by then.
     """
-    console = Console(highlight=False)
-    console.print(data.report.summary(), markup=False, soft_wrap=True)
     name = options.name or data.name
     remote = "://" in options.storage
     folder = Path(LOCAL_STORAGE if remote else options.storage) / name
-    checkpoints = (
-        f"{options.storage.rstrip('/')}/{name}/checkpoints" if remote else str(folder.resolve() / "checkpoints")
-    )
+    checkpoints = below(options.storage, name, CHECKPOINTS) if remote else CHECKPOINTS
     check_storage(folder, checkpoints if remote else None)
-
-    try:
-        start_ray(dashboard=options.workers_per_trial > 1)
-        resources = ray.cluster_resources()
-        profile = choose_profile(options.profile, resources.get("GPU", 0))
-        launcher = make_launcher(options, resources.get("GPU", 0))
-        concurrent = concurrent_trials(launcher, resources)
-        settings = make_settings(options, data, profile, checkpoints)
-        space = unet_space(profile)
-        plan = SearchPlan(
-            folder=folder,
-            settings=settings,
-            space=space,
-            sampler=options.sampler,
-            budget=options.budget,
-            time_budget=options.time_budget,
-            launcher=launcher,
-            concurrent=min(concurrent, options.max_concurrent or concurrent),
-        )
-        existing = Ledger.open(folder) if (folder / FILE).exists() else None
-        if existing is not None:
-            settings.check_same(existing.settings, name)
-        show_plan(console, plan, profile, resources, existing)
-        if options.dry_run:
-            show_space(console, space)
-            return 0
-        return _search(console, plan, data)
-    finally:
-        ray.shutdown()
+    start_ray(dashboard=options.workers_per_trial > 1)
+    resources = ray.cluster_resources()
+    profile = choose_profile(options.profile, resources.get("GPU", 0))
+    launcher = make_launcher(options, resources.get("GPU", 0))
+    concurrent = concurrent_trials(launcher, resources)
+    plan = SearchPlan(
+        folder=folder,
+        settings=make_settings(options, data, profile, checkpoints),
+        space=unet_space(profile),
+        sampler=options.sampler,
+        budget=options.budget,
+        time_budget=options.time_budget,
+        launcher=launcher,
+        concurrent=min(concurrent, options.max_concurrent or concurrent),
+    )
+    existing = Ledger.open(folder) if (folder / FILE).exists() else None
+    if existing is not None and existing.settings:
+        plan.settings.check_same(existing.settings, name)
+    show_plan(console, plan, profile, resources, existing)
+    if options.dry_run:
+        show_space(console, plan.space)
+    return plan
 
 
 def _search(console: Console, plan: SearchPlan, data: PreparedData) -> int:
@@ -84,7 +89,7 @@ def _search(console: Console, plan: SearchPlan, data: PreparedData) -> int:
     past = ledger.records()
     state = ProgressState(budget=plan.budget, concurrent=plan.concurrent, time_budget=plan.time_budget, past=past)
     view = LiveView(state, console)
-    checkpoints = plan.settings.checkpoints
+    checkpoints = plan.settings.checkpoint_root(plan.folder)
     scored = [data.description.class_names[label] for label in data.present_labels]
     board = Board(plan.folder, plan.space, scored, Painter(data, checkpoints, past))
     with view.shown():
@@ -137,7 +142,7 @@ def make_settings(options: argparse.Namespace, data: PreparedData, profile: Prof
     if grace_epochs > max_epochs:
         raise ValueError(f"--grace-epochs {grace_epochs} is above --max-epochs {max_epochs}: no trial could be stopped")
     return StudySettings(
-        data=options.data,
+        data=data.source.absolute_uri,
         fingerprint=data.fingerprint,
         seed=options.seed,
         profile=profile.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from collections.abc import Callable
 
 from search.profiles import PROFILES
@@ -13,6 +14,15 @@ EPILOG = """\
 The same command again continues the study up to its budget; what is stopped or killed goes on from its checkpoints.
 Compare trials while it runs: tensorboard --logdir runs/NAME. Report and submission: python reports/run.py runs/NAME.
 """
+
+
+USER_ERROR = 2
+
+
+def refuse(error: ValueError) -> int:
+    """Say what the user can put right; returns the exit code for it."""
+    print(f"error: {error}", file=sys.stderr)
+    return USER_ERROR
 
 
 def _whole(minimum: int) -> Callable[[str], int]:

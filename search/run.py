@@ -9,28 +9,24 @@ from pathlib import Path
 # Started as a script, Python looks for modules in this file's folder first: look in the project's instead.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from search.options import parser
-
-USER_ERROR = 2
+from search.options import parser, refuse
 
 
 def main() -> int:
     options = parser().parse_args()  # ends here, at once, for --help and for options that make no sense
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    # The data is checked before what takes seconds to import.
+    from trainables.data import DataSource, prepare
 
     try:
-        # The data is checked before what takes seconds to import.
-        from trainables.data import DataSource, prepare
-
         data = prepare(DataSource(uri=options.data, seed=options.seed))
-
-        from search.command import run
-
-        return run(options, data)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
+        return refuse(error)
+
+    from search.command import run
+
+    return run(options, data)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -27,7 +28,11 @@ class StudySettings:
     precision: str
     workers_per_trial: int
     checkpoints: str
-    """Path or URI below which each trial has its folder of checkpoints."""
+    """URI, or path relative to the study's folder, below which each trial has its folder of checkpoints."""
+
+    def checkpoint_root(self, folder: Path) -> str:
+        """Where the checkpoints of the study in that folder are: an absolute path or a URI."""
+        return self.checkpoints if "://" in self.checkpoints else str(folder.resolve() / self.checkpoints)
 
     def fixed_config(self) -> dict[str, Any]:
         """The part of every trial's configuration that the search does not choose."""

@@ -10,6 +10,12 @@ import torch
 from pyarrow import fs
 
 
+def below(root: str, *parts: str) -> str:
+    """A path or URI below another; a URI keeps its options (`s3://bucket/study?endpoint_override=...`)."""
+    address, mark, options = root.partition("?") if "://" in root else (root, "", "")
+    return "/".join([address.rstrip("/"), *parts]) + mark + options
+
+
 class CheckpointStore:
     """Named checkpoints under one path or URI; each is written whole or not at all.
 

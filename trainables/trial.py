@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
-from trainables.checkpoints import CheckpointStore
+from trainables.checkpoints import CheckpointStore, below
 from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData, prepare
 from trainables.epoch_report import EpochReport
@@ -18,7 +18,7 @@ _prepared = functools.lru_cache(maxsize=1)(prepare)
 
 def checkpoint_store(root: str, number: int) -> CheckpointStore:
     """Where the trial of that number keeps its checkpoints, below the study's root path or URI."""
-    return CheckpointStore(f"{root}/{number:04d}")
+    return CheckpointStore(below(root, f"{number:04d}"))
 
 
 def run_trial(request: TrialRequest, *, source: DataSource, checkpoints: str) -> Iterator[EpochReport]:

@@ -66,7 +66,7 @@ def ours(trials: int, folder: Path) -> float:
         ema_decay=None,
         precision="auto",
         workers_per_trial=1,
-        checkpoints=str(folder / "checkpoints"),
+        checkpoints="checkpoints",
     )
     space = unet_space(PROFILES["cpu"])
     plan = SearchPlan(

@@ -40,7 +40,7 @@ def reports_of(ray_cluster, data_file, tmp_path_factory):
             ema_decay=None,
             precision="fp32",
             workers_per_trial=1,
-            checkpoints=str(folder / "checkpoints"),
+            checkpoints="checkpoints",
         )
         plan = SearchPlan(
             folder=folder,
@@ -52,7 +52,7 @@ def reports_of(ray_cluster, data_file, tmp_path_factory):
             launcher=launcher,
             concurrent=1,
         )
-        loop = functools.partial(run_trial, source=data.source, checkpoints=settings.checkpoints)
+        loop = functools.partial(run_trial, source=data.source, checkpoints=settings.checkpoint_root(folder))
         run_search(plan, Ledger.create(folder), loop, [])
         (record,) = Ledger.open(folder).records()
         assert record.state == "complete", record.error

@@ -56,6 +56,20 @@ def test_a_search_continues_to_its_budget_under_the_same_settings(command, data_
     assert "seed was 0, is now 1" in done.stderr
 
 
+def test_checkpoints_may_go_to_an_object_store(command, object_store, data_file, tmp_path):
+    """The report finds them there; the ledger stays on this machine."""
+    from trainables.trial import checkpoint_store
+
+    storage = object_store("studies")
+    done = command("search/run.py", "--data", data_file, "--budget", 1, "--storage", storage, *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert checkpoint_store(object_store("studies/study/checkpoints"), 0).load("best")["epoch"] in (1, 2)
+    assert not (tmp_path / "runs" / "study" / "checkpoints").exists()
+    done = command("reports/run.py", "runs/study", "--no-retrain")
+    assert done.returncode == 0, done.stderr
+    assert "submission: 5 rows of 384 pixels, checked" in done.stdout
+
+
 def test_a_killed_search_goes_on_where_it_was(data_file, tmp_path):
     arguments = [
         "--data",

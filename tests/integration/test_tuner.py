@@ -84,7 +84,7 @@ def search(tmp_path: Path):
         ema_decay=None,
         precision="auto",
         workers_per_trial=1,
-        checkpoints=str(folder / "checkpoints"),
+        checkpoints="checkpoints",
     )
 
     def run(loop, budget, concurrent=1, time_budget=None, watchers=()):

@@ -45,7 +45,7 @@ def study(tiny_file: Path, tmp_path: Path) -> Path:
         ema_decay=None,
         precision="fp32",
         workers_per_trial=1,
-        checkpoints=str(folder / "checkpoints"),
+        checkpoints="checkpoints",
     )
     ledger = Ledger.create(folder)
     ledger.settings = dataclasses.asdict(settings)
@@ -53,7 +53,7 @@ def study(tiny_file: Path, tmp_path: Path) -> Path:
     for _ in range(5):
         ledger.ask(space, settings.fixed_config(), lambda flat: TrialConfig.from_flat(flat).to_flat())
     for number in (0, 1):
-        store = checkpoint_store(settings.checkpoints, number)
+        store = checkpoint_store(settings.checkpoint_root(folder), number)
         config = TrialConfig.from_flat(ledger.record(number).config)
         for report in epochs(config, data, train=data.split["train"], validation=data.split["val"], checkpoints=store):
             ledger.add_epoch(number, report)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,11 @@ def test_what_is_known_of_a_study(facts):
 def test_data_that_moved_is_found_by_name(study, tiny_file, tmp_path):
     moved = shutil.copy(tiny_file, tmp_path / "moved.npz")
     assert read_study(study, str(moved)).data.name == "moved"
+
+
+def test_a_study_may_move_as_a_whole(study, tmp_path):
+    moved = read_study(study.rename(tmp_path / "moved"), None)
+    assert Path(moved.settings.checkpoint_root(moved.folder)) == tmp_path / "moved" / "checkpoints"
 
 
 def test_other_data_is_refused(study, tmp_path):

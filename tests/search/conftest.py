@@ -29,7 +29,7 @@ def settings(tmp_path: Path) -> StudySettings:
         ema_decay=None,
         precision="auto",
         workers_per_trial=1,
-        checkpoints=str(tmp_path / "checkpoints"),
+        checkpoints="checkpoints",
     )
 
 

@@ -20,6 +20,12 @@ def test_other_settings_are_refused_by_name_and_value(settings):
         settings.check_same(recorded, "s")
 
 
+def test_checkpoints_move_with_their_study(settings, tmp_path):
+    assert settings.checkpoint_root(tmp_path / "s") == str(tmp_path / "s" / "checkpoints")
+    remote = dataclasses.replace(settings, checkpoints="s3://bucket/s/checkpoints")
+    assert remote.checkpoint_root(tmp_path) == "s3://bucket/s/checkpoints"
+
+
 def test_the_fixed_part_is_a_valid_configuration(settings):
     config = TrialConfig.from_flat(dataclasses.replace(settings, ema_decay=0.9).fixed_config())
     assert (config.training.max_epochs, config.training.seed, config.training.ema_decay) == (9, 3, 0.9)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from pyarrow import fs
 
-from trainables.checkpoints import CheckpointStore
+from trainables.checkpoints import CheckpointStore, below
+from trainables.trial import checkpoint_store
 
 
 @pytest.fixture
@@ -51,7 +52,30 @@ def test_a_file_that_is_no_checkpoint_is_refused_by_name(content, store, tmp_pat
         store.load("last")
 
 
-def test_a_uri(tmp_path):
-    store = CheckpointStore((tmp_path / "trial").as_uri())
+@pytest.mark.parametrize(
+    ("root", "expected"),
+    [
+        ("/a/b", "/a/b/c/d"),
+        ("/a/b?", "/a/b?/c/d"),
+        ("s3://a/b/", "s3://a/b/c/d"),
+        ("s3://a/b?scheme=http&region=x", "s3://a/b/c/d?scheme=http&region=x"),
+    ],
+)
+def test_addresses_below_another(root, expected):
+    assert below(root, "c", "d") == expected
+
+
+@pytest.mark.parametrize("scheme", ["file", "s3"])
+def test_a_uri(scheme, tmp_path, request):
+    if scheme == "s3":
+        uri = request.getfixturevalue("object_store")("study/checkpoints")
+    else:
+        uri = (tmp_path / "checkpoints").as_uri()
+    store = checkpoint_store(uri, 7)
+    assert store.load("best") is None
     store.save("best", {"epoch": 3})
-    assert store.load("best") == {"epoch": 3}
+    store.save("best", {"epoch": 4})
+    assert checkpoint_store(uri, 7).load("best") == {"epoch": 4}
+    assert checkpoint_store(uri, 8).load("best") is None
+    store.delete("best")
+    assert store.load("best") is None

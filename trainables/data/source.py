@@ -24,6 +24,11 @@ class DataSource:
         """The file's name without its ending."""
         return PurePosixPath(self.uri.split("?")[0]).stem
 
+    @property
+    def absolute_uri(self) -> str:
+        """The same place seen from any working directory."""
+        return self.uri if self.uri == SAMPLE or "://" in self.uri else str(Path(self.uri).resolve())
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFile:

@@ -5,7 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -134,28 +134,19 @@ def test_every_kind_of_address_gives_the_same_data(scheme, request, tiny_npz, ti
 
 
 @pytest.fixture
-def bucket(tiny_npz: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The tiny data set on a real S3 server on this machine."""
-    from moto.server import ThreadedMotoServer
+def bucket(object_store: Callable[[str], str], tiny_npz: Path) -> str:
+    """The tiny data set in an object store."""
     from pyarrow import fs
 
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    query = f"scheme=http&endpoint_override={host}:{port}&region=us-east-1&allow_bucket_creation=true"
-    filesystem, path = fs.FileSystem.from_uri(f"s3://bucket/data?{query}")
-    filesystem.create_dir(path)
-    with filesystem.open_output_stream(f"{path}/tiny.npz") as stream:
+    filesystem, path = fs.FileSystem.from_uri(object_store("data/tiny.npz"))
+    with filesystem.open_output_stream(path) as stream:
         stream.write(tiny_npz.read_bytes())
-    yield f"s3://bucket/data/tiny.npz?{query}"
-    server.stop()
+    return object_store("data/tiny.npz")
 
 
-def test_an_object_that_is_not_there_is_refused(bucket, cache):
+def test_an_object_that_is_not_there_is_refused(object_store, cache):
     with pytest.raises(ValueError, match="no such file"):
-        prepare(DataSource(uri=bucket.replace("tiny.npz", "gone.npz")), cache=cache)
+        prepare(DataSource(uri=object_store("data/gone.npz")), cache=cache)
 
 
 @pytest.mark.skipif(not MARS_FILE.exists(), reason=f"the real data is not at {MARS_FILE} (MARS_DATA names it)")
