@@ -10,8 +10,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from reports.options import parser
-
-USER_ERROR, INTERRUPTED = 2, 130
+from search.options import INTERRUPTED, refuse
 
 
 def main() -> int:
@@ -22,8 +21,7 @@ def main() -> int:
 
         run(options)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
+        return refuse(error)
     except KeyboardInterrupt:
         print("stopped: the same command goes on from the last finished epoch", file=sys.stderr)
         return INTERRUPTED

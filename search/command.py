@@ -17,7 +17,7 @@ from search.housekeeping import Housekeeping
 from search.leaderboard import leaderboard
 from search.ledger import FILE, Ledger
 from search.live_view import LiveView
-from search.options import refuse
+from search.options import INTERRUPTED, refuse
 from search.painter import Painter
 from search.profiles import Profile, choose_profile
 from search.progress_state import ProgressState, duration
@@ -31,7 +31,6 @@ from trainables.trial import run_trial
 
 LOCAL_STORAGE = "runs"
 CHECKPOINTS = "checkpoints"
-INTERRUPTED = 130
 
 
 def run(options: argparse.Namespace, data: PreparedData) -> int:
@@ -87,7 +86,7 @@ def _search(console: Console, plan: SearchPlan, data: PreparedData) -> int:
     ledger = Ledger.create(plan.folder)
     ledger.settings = dataclasses.asdict(plan.settings)
     past = ledger.records()
-    state = ProgressState(budget=plan.budget, concurrent=plan.concurrent, time_budget=plan.time_budget, past=past)
+    state = ProgressState(budget=plan.budget, time_budget=plan.time_budget, past=past)
     view = LiveView(state, console)
     checkpoints = plan.settings.checkpoint_root(plan.folder)
     scored = [data.description.class_names[label] for label in data.present_labels]

@@ -16,7 +16,7 @@ Compare trials while it runs: tensorboard --logdir runs/NAME. Report and submiss
 """
 
 
-USER_ERROR = 2
+USER_ERROR, INTERRUPTED = 2, 130
 
 
 def refuse(error: ValueError) -> int:

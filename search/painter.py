@@ -40,7 +40,7 @@ class Painter:
             images,
             scale=self.data.scale,
             device=device,
-            bf16=uses_bf16("auto", device),
+            bf16=uses_bf16(record.config["training.precision"], device),
             suppressed=self.data.description.ignored_label,
         )
         return prediction_panel(

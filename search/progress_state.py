@@ -17,13 +17,11 @@ class ProgressState(Watcher):
 
     Args:
         budget: trials of the study.
-        concurrent: trials side by side.
         time_budget: seconds that this run may take, if limited.
         past: trials of earlier runs.
     """
 
     budget: int
-    concurrent: int
     time_budget: float | None
     past: list[TrialRecord]
     counts: Counter[str] = field(default_factory=Counter)

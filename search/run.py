@@ -9,7 +9,7 @@ from pathlib import Path
 # Started as a script, Python looks for modules in this file's folder first: look in the project's instead.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from search.options import parser, refuse
+from search.options import INTERRUPTED, parser, refuse
 
 
 def main() -> int:
@@ -30,4 +30,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # before or behind the trials: nothing to tell
+        sys.exit(INTERRUPTED)

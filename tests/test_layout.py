@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,6 +26,7 @@ def test_the_constraints_pin_every_dependency():
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    names = {text.split(">")[0].split("[")[0].strip() for text in wanted}
-    pinned = {line.split("==")[0] for line in (ROOT / "constraints.txt").read_text().split()}
+    names = {canonicalize_name(Requirement(text).name) for text in wanted}
+    lines = (ROOT / "constraints.txt").read_text().split()
+    pinned = {canonicalize_name(line.split("==")[0]) for line in lines}
     assert names <= pinned, names - pinned

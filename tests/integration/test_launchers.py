@@ -9,9 +9,9 @@ import pytest
 
 from search.ledger import Ledger
 from search.profiles import PROFILES
-from search.settings import StudySettings
 from search.space import unet_space
 from search.tuner import SearchPlan, run_search
+from tests.studies import study_settings
 from trainables.data import DataSource, prepare
 from trainables.launchers import InlineLauncher, WorkersLauncher, concurrent_trials
 from trainables.trial import run_trial
@@ -27,21 +27,7 @@ def reports_of(ray_cluster, data_file, tmp_path_factory):
     def run(launcher):
         folder: Path = tmp_path_factory.mktemp("launchers") / "study"
         data = prepare(DataSource(uri=str(data_file)))
-        settings = StudySettings(
-            data=str(data_file),
-            fingerprint=data.fingerprint,
-            seed=0,
-            profile="cpu",
-            max_epochs=EPOCHS,
-            grace_epochs=1,
-            reduction_factor=2,
-            patience=EPOCHS,
-            grad_clip=1.0,
-            ema_decay=None,
-            precision="fp32",
-            workers_per_trial=1,
-            checkpoints="checkpoints",
-        )
+        settings = study_settings(max_epochs=EPOCHS)
         plan = SearchPlan(
             folder=folder,
             settings=settings,

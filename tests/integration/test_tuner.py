@@ -14,9 +14,9 @@ import pytest
 from search.ledger import Ledger
 from search.profiles import PROFILES
 from search.recorder import Watcher
-from search.settings import StudySettings
 from search.space import unet_space
 from search.tuner import TUNE_FOLDER, SearchPlan, run_search
+from tests.studies import epoch_report, study_settings
 from trainables.epoch_report import EpochReport
 from trainables.launchers import InlineLauncher, TrialRequest
 
@@ -25,67 +25,38 @@ EPOCHS = 4
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_cluster")]
 
 
-def make_report(epoch: int, mean_iou: float, ended: str | None = None) -> EpochReport:
-    return EpochReport(
-        epoch=epoch,
-        train_loss=1.0,
-        val_loss=1.0,
-        mean_iou=mean_iou,
-        class_iou={"soil": mean_iou},
-        best_mean_iou=mean_iou,
-        best_epoch=epoch,
-        learning_rate=1e-3,
-        gradient_norm=1.0,
-        images_per_second=1.0,
-        train_seconds=0.0,
-        val_seconds=0.0,
-        parameters=1,
-        ended=ended,
-    )
+def last(epoch: int) -> str | None:
+    return "max_epochs" if epoch == EPOCHS else None
 
 
 def steady(request: TrialRequest) -> Iterator[EpochReport]:
     """Each trial a little better than the one before: none is stopped."""
     for epoch in range(request.told_epochs + 1, EPOCHS + 1):
-        yield make_report(epoch, 0.1 + 0.01 * request.number, "max_epochs" if epoch == EPOCHS else None)
+        yield epoch_report(epoch, 0.1 + 0.01 * request.number, ended=last(epoch))
 
 
 def falling(request: TrialRequest) -> Iterator[EpochReport]:
     """Each trial worse than the one before: all but the first are stopped."""
     for epoch in range(1, EPOCHS + 1):
-        yield make_report(epoch, 0.9 - 0.1 * request.number, "max_epochs" if epoch == EPOCHS else None)
+        yield epoch_report(epoch, 0.9 - 0.1 * request.number, ended=last(epoch))
 
 
 def troubled(request: TrialRequest) -> Iterator[EpochReport]:
     """Trial 0 raises, 1 is killed, 2 diverges, the others end."""
-    yield make_report(1, 0.5)
+    yield epoch_report(1, 0.5)
     if request.number == 0:
         raise RuntimeError("the disk caught fire")
     if request.number == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     if request.number == 2:
-        yield make_report(2, math.nan, "diverged")
-    yield make_report(2, 0.6, "max_epochs")
+        yield epoch_report(2, math.nan, ended="diverged")
+    yield epoch_report(2, 0.6, ended="max_epochs")
 
 
 @pytest.fixture
 def search(tmp_path: Path):
     folder = tmp_path / "study"
-    settings = StudySettings(
-        data="none",
-        fingerprint="none",
-        seed=0,
-        profile="cpu",
-        max_epochs=EPOCHS,
-        grace_epochs=1,
-        reduction_factor=2,
-        patience=EPOCHS,
-        grad_clip=1.0,
-        ema_decay=None,
-        precision="auto",
-        workers_per_trial=1,
-        checkpoints="checkpoints",
-    )
+    settings = study_settings(max_epochs=EPOCHS, reduction_factor=2)
 
     def run(loop, budget, concurrent=1, time_budget=None, watchers=()):
         plan = SearchPlan(
@@ -162,7 +133,7 @@ def stuck(request: TrialRequest) -> Iterator[EpochReport]:
     for epoch in range(request.told_epochs + 1, EPOCHS + 1):
         if epoch == 3 and request.told_epochs == 0:
             time.sleep(60)
-        yield make_report(epoch, 0.5, "max_epochs" if epoch == EPOCHS else None)
+        yield epoch_report(epoch, 0.5, ended=last(epoch))
 
 
 def test_what_a_time_budget_cuts_off_goes_on_with_the_study(search):

@@ -9,8 +9,8 @@ import pytest
 from reports.study_facts import StudyFacts, read_study
 from search.ledger import Ledger
 from search.profiles import PROFILES
-from search.settings import StudySettings
 from search.space import unet_space
+from tests.studies import study_settings
 from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
 from trainables.epochs import epochs
@@ -32,21 +32,7 @@ def study(tiny_file: Path, tmp_path: Path) -> Path:
     """A study with two complete trials, a pruned, a failed and a running one, and real checkpoints of the first two."""
     folder = tmp_path / "runs" / "study"
     data = prepare(DataSource(uri=str(tiny_file)))
-    settings = StudySettings(
-        data=str(tiny_file),
-        fingerprint=data.fingerprint,
-        seed=0,
-        profile="cpu",
-        max_epochs=5,
-        grace_epochs=1,
-        reduction_factor=3,
-        patience=5,
-        grad_clip=1.0,
-        ema_decay=None,
-        precision="fp32",
-        workers_per_trial=1,
-        checkpoints="checkpoints",
-    )
+    settings = study_settings(data=str(tiny_file), fingerprint=data.fingerprint, max_epochs=5)
     ledger = Ledger.create(folder)
     ledger.settings = dataclasses.asdict(settings)
     space = unet_space(PROFILES["cpu"])

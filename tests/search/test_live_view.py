@@ -10,7 +10,7 @@ from search.progress_state import ProgressState
 
 def view_on(terminal, budget=5):
     console = Console(file=io.StringIO(), force_terminal=terminal, width=140)
-    state = ProgressState(budget=budget, concurrent=2, time_budget=None, past=[])
+    state = ProgressState(budget=budget, time_budget=None, past=[])
     return state, LiveView(state, console)
 
 

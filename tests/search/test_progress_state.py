@@ -19,7 +19,7 @@ def ended(ledger, space, normalise, make_report):
 
 
 def test_counts_best_and_time_left(ended):
-    state = ProgressState(budget=10, concurrent=2, time_budget=None, past=[ended(0.9)])
+    state = ProgressState(budget=10, time_budget=None, past=[ended(0.9)])
     assert state.ended == 1
     assert state.seconds_left is None
     first, second = ended(0.4), ended(0.5, "prune")

@@ -1,0 +1,48 @@
+"""Pieces of studies for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from search.settings import StudySettings
+from trainables.epoch_report import EpochReport
+
+
+def study_settings(**changes: Any) -> StudySettings:
+    """Of a small study on no particular data."""
+    values: dict[str, Any] = {
+        "data": "none",
+        "fingerprint": "none",
+        "seed": 0,
+        "profile": "cpu",
+        "max_epochs": 9,
+        "grace_epochs": 1,
+        "reduction_factor": 3,
+        "patience": 9,
+        "grad_clip": 1.0,
+        "ema_decay": None,
+        "precision": "fp32",
+        "workers_per_trial": 1,
+        "checkpoints": "checkpoints",
+    }
+    return StudySettings(**values | changes)
+
+
+def epoch_report(epoch: int, mean_iou: float | None = 0.5, **changes: Any) -> EpochReport:
+    """An epoch that went like any other."""
+    values: dict[str, Any] = {
+        "epoch": epoch,
+        "train_loss": 1.0 / epoch,
+        "val_loss": 0.7,
+        "mean_iou": mean_iou,
+        "class_iou": {"soil": mean_iou, "sand": mean_iou},
+        "best_mean_iou": mean_iou,
+        "best_epoch": epoch,
+        "learning_rate": 1e-3,
+        "gradient_norm": 0.4,
+        "images_per_second": 100.0,
+        "train_seconds": 1.0,
+        "val_seconds": 0.1,
+        "parameters": 1000,
+    }
+    return EpochReport(**values | changes)
