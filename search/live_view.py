@@ -37,9 +37,9 @@ class LiveView(Watcher):
         if not self.console.is_terminal:
             line = f"[{self.state.ended}/{self.state.budget}] {line}"
             if best is not None:
-                line += f"  (best {best.score:.4f}, trial {best.number:04d})"
+                line += f"  (best {self.state.best_score:.4f}, trial {best.number:04d})"
             line += f"  {self.state.epochs_per_second:.2f} epochs/s, {duration(self.state.seconds_left)} left"
-        if best is not None and best.number == record.number and best.score:
+        if best is not None and best.number == record.number:
             line += f"\n    new best: {config_line(record.params)}"
         if record.state == "failed":
             line += "\n    " + "\n    ".join((record.error or "").splitlines()[-ERROR_LINES:])
@@ -76,7 +76,7 @@ class LiveView(Watcher):
             parts.append(
                 Text.assemble(
                     ("best ", "bold"),
-                    (f"{best_trial.score:.4f}", "bold green"),
+                    (f"{state.best_score:.4f}", "bold green"),
                     f" trial {best_trial.number:04d}: {config_line(best_trial.params)}",
                 )
             )

@@ -27,6 +27,7 @@ class ProgressState(Watcher):
     counts: Counter[str] = field(default_factory=Counter)
     running: dict[int, tuple[TrialRecord, EpochReport | None]] = field(default_factory=dict)
     best: TrialRecord | None = None
+    best_score: float | None = None
     epochs: int = 0
     ended_here: int = 0
     started: float = field(default_factory=time.monotonic)
@@ -42,6 +43,8 @@ class ProgressState(Watcher):
     def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
         self.running[record.number] = (record, report)
         self.epochs += 1
+        if not report.diverged:
+            self._consider(record, report.mean_iou)
 
     def trial_ended(self, record: TrialRecord) -> None:
         self.running.pop(record.number, None)
@@ -50,8 +53,11 @@ class ProgressState(Watcher):
 
     def _count(self, record: TrialRecord) -> None:
         self.counts[record.state] += 1
-        if record.score is not None and (self.best is None or record.score > (self.best.score or 0.0)):
-            self.best = record
+        self._consider(record, record.score)
+
+    def _consider(self, record: TrialRecord, score: float | None) -> None:
+        if score is not None and (self.best_score is None or score > self.best_score):
+            self.best, self.best_score = record, score
 
     @property
     def ended(self) -> int:

@@ -30,13 +30,22 @@ def test_counts_best_and_time_left(ended):
     state.trial_ended(ended(None, "fail"))
     assert dict(state.counts) == {"complete": 2, "pruned": 1, "failed": 1}
     assert state.best is not None
-    assert state.best.score == 0.9
+    assert state.best.score == state.best_score == 0.9
     assert state.epochs == 2
     assert not state.running
     state.started -= 30  # half a minute for 3 trials of this run, 6 to go
     assert state.seconds_left == pytest.approx(60, abs=1)
     state.time_budget = 40
     assert state.seconds_left == pytest.approx(10, abs=1)
+
+
+def test_a_running_trial_may_be_the_best_so_far(ended, ledger, space, normalise, make_report):
+    state = ProgressState(budget=10, time_budget=None, past=[ended(0.4)])
+    running = ledger.ask(space, {}, normalise)
+    for epoch, score in ((1, 0.3), (2, 0.6), (3, 0.5)):
+        state.epoch_ended(running, make_report(epoch, score))
+    assert state.best is running
+    assert state.best_score == 0.6
 
 
 @pytest.mark.parametrize(
