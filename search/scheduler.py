@@ -46,10 +46,11 @@ class LedgerASHA(ASHAScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         if result["ended"] is not None:
-            # It ends by itself. What a diverged trial scored says nothing about the others: it enters no rung.
+            # It ends by itself, so it is left to: a stop would kill its process, and leave a worker group behind.
+            # What a diverged trial scored says nothing about the others: it enters no rung.
             if result["ended"] != "diverged":
                 super().on_trial_result(tune_controller, trial, result)
-            return TrialScheduler.STOP
+            return TrialScheduler.CONTINUE
         decision = super().on_trial_result(tune_controller, trial, result)
         if decision == TrialScheduler.STOP:
             self.stopped.add(trial.trial_id)

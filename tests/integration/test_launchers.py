@@ -11,7 +11,7 @@ from search.ledger import Ledger
 from search.profiles import PROFILES
 from search.space import unet_space
 from search.tuner import SearchPlan, run_search
-from tests.studies import study_settings
+from tests.studies import epoch_report, study_settings
 from trainables.data import DataSource, prepare
 from trainables.launchers import InlineLauncher, WorkersLauncher, concurrent_trials
 from trainables.trial import run_trial
@@ -59,6 +59,34 @@ def test_a_worker_group_reports_what_the_trials_own_process_does(workers, tolera
         assert other.mean_iou == pytest.approx(one.mean_iou, abs=tolerance)
         assert other.class_iou == pytest.approx(one.class_iou, abs=2 * tolerance)
         assert (other.ended, other.learning_rate, other.parameters) == (one.ended, one.learning_rate, one.parameters)
+
+
+def falling(request):
+    """Each trial worse than the one before: all but the first are stopped."""
+    for epoch in range(1, EPOCHS + 1):
+        yield epoch_report(epoch, 0.9 - 0.1 * request.number, ended="max_epochs" if epoch == EPOCHS else None)
+
+
+@pytest.mark.slow
+def test_stopped_worker_groups_give_their_resources_back(ray_cluster, tmp_path):
+    """Each group takes the whole machine, so the next trial starts only if the stopped one is really gone."""
+    import ray
+
+    cpus = int(ray.cluster_resources()["CPU"])
+    plan = SearchPlan(
+        folder=tmp_path / "study",
+        settings=study_settings(max_epochs=EPOCHS),
+        space=unet_space(PROFILES["cpu"]),
+        sampler="random",
+        budget=3,
+        time_budget=None,
+        launcher=WorkersLauncher(workers=2, cpus=cpus / 2),
+        concurrent=1,
+    )
+    run_search(plan, Ledger.create(plan.folder), falling, [])
+    records = Ledger.open(plan.folder).records()
+    assert [record.state for record in records] == ["complete", "pruned", "pruned"]
+    assert [len(record.reports) for record in records] == [EPOCHS, 1, 1]
 
 
 @pytest.mark.parametrize(

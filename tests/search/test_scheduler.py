@@ -31,18 +31,20 @@ def test_the_weak_are_stopped_and_remembered_as_such(ledger, settings):
     assert scheduler.stopped == {"t3"}
 
 
-def test_a_trial_that_ends_by_itself_is_not_counted_as_stopped(ledger, settings):
+@pytest.mark.parametrize("ended", ["max_epochs", "early_stopping"])
+def test_a_trial_that_ends_by_itself_is_not_stopped_but_enters_its_rung(ended, ledger, settings):
     scheduler = LedgerASHA(ledger, settings)
     scheduler.on_trial_add(None, tune_trial(0))
-    assert scheduler.on_trial_result(None, tune_trial(0), result(9, 0.5, "max_epochs")) == TrialScheduler.STOP
+    assert scheduler.on_trial_result(None, tune_trial(0), result(4, 0.5, ended)) == TrialScheduler.CONTINUE
+    assert rungs(scheduler) == {1: [], 3: [0.5], 9: []}
     assert not scheduler.stopped
 
 
-def test_a_diverged_trial_stops_and_enters_no_rung(ledger, settings):
+def test_a_diverged_trial_ends_by_itself_and_enters_no_rung(ledger, settings):
     scheduler = LedgerASHA(ledger, settings)
     scheduler.on_trial_add(None, tune_trial(0))
     decision = scheduler.on_trial_result(None, tune_trial(0), result(1, float("nan"), "diverged"))
-    assert decision == TrialScheduler.STOP
+    assert decision == TrialScheduler.CONTINUE
     assert rungs(scheduler) == {1: [], 3: [], 9: []}
 
 
