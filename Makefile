@@ -11,7 +11,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 search: $(VENV)/.run ## a small search on the built-in sample, its report and a submission (under 6 minutes on 2 cores)
-	$(BIN)/python search/run.py --name quickstart --budget 8 --max-epochs 8
+	$(BIN)/python search/run.py --name quickstart --budget 6 --max-epochs 6
 	$(BIN)/python reports/run.py runs/quickstart
 
 test: $(VENV)/.dev ## the whole test suite

@@ -60,8 +60,11 @@ def test_a_write_that_breaks_leaves_nothing(tmp_path):
         (lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], "ids must be 0 to 22 in order"),
         (lambda lines: [*lines[:3], lines[3][:-1] + "7", *lines[4:]], "holds label 7, must be below 5"),
         (lambda lines: [*lines[:3], lines[3][:-1] + "0", *lines[4:]], "holds the ignored class 0 in 1 pixels"),
-        (lambda lines: [*lines[:3], lines[3][:-1] + "x", *lines[4:]], "not a submission"),
-        (lambda lines: [*lines[:3], lines[3] + ",1", *lines[4:]], "not a submission"),
+        (lambda lines: [*lines[:3], lines[3][:-1] + "x", *lines[4:]], "not every line is 25 whole numbers"),
+        (lambda lines: [*lines[:3], lines[3] + ",1", *lines[4:]], "not every line is 25 whole numbers"),
+        (lambda lines: [*lines[:3], lines[3].replace(",", "\n", 1), *lines[4:]], "not every line is 25 whole numbers"),
+        (lambda lines: [*lines[:3], lines[3].replace(",", ",-", 1), *lines[4:]], "not every line is 25 whole numbers"),
+        (lambda lines: [*lines, "23"], "not every line is 25 whole numbers"),
         (lambda lines: [*lines[:3], lines[3][:-1], *lines[4:]], "a cell is empty"),
     ],
 )
