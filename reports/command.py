@@ -7,13 +7,13 @@ import argparse
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from reports.leaderboard_files import write_leaderboard
 from reports.page import BestModel, FinalModel, write_page
 from reports.retrain import retrain, retrain_plan, retrain_store
 from reports.study_facts import StudyFacts, read_study
 from reports.submission import check_submission, write_submission
+from reports.tracking import tracked
 from search.leaderboard import leaderboard
 from search.panels import telling_images
 from search.progress_state import duration
@@ -92,36 +92,30 @@ def _score(facts: StudyFacts, model: torch.nn.Module, device: torch.device) -> B
     )
 
 
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
-
-
 def _finish(
     console: Console, facts: StudyFacts, options: argparse.Namespace, searched: torch.nn.Module, device: torch.device
 ) -> FinalModel:
     data = facts.data
-    if data.unlabelled is None:
-        console.print("the data has no test set: nothing to retrain for or to submit", style="yellow")
-        return FinalModel(retrained_epochs=None, flips="none", submission=None, rows=0, label_shares={})
     model, epochs = (searched, None) if options.no_retrain else _retrain(console, facts, device)
+    if data.unlabelled is None:
+        console.print("the data has no test set: nothing to submit", style="yellow")
+        return FinalModel(retrained_epochs=epochs, flips="none", submission=None, rows=0, label_shares={})
     names = data.description.class_names
     vertical = TrialConfig.from_flat(facts.best.config).augmentation.name in VERTICALLY_FLIPPED
     suppressed = None if options.allow_ignored else data.description.ignored_label
     path, pixels = facts.output / "submission.csv", data.images[0].size
     console.print(f"predicting {len(data.unlabelled)} images")
-    with _progress(console) as progress:
-        batches = predict(
-            model,
-            data.unlabelled,
-            scale=data.scale,
-            device=device,
-            bf16=_bf16(facts, device),
-            suppressed=suppressed,
-            flips=FLIPS if vertical else FLIPS[:2],
-        )
-        total = -(-len(data.unlabelled) // EVALUATION_BATCH)
-        rows = write_submission(path, progress.track(batches, total=total, description="predicting"), pixels)
+    batches = predict(
+        model,
+        data.unlabelled,
+        scale=data.scale,
+        device=device,
+        bf16=_bf16(facts, device),
+        suppressed=suppressed,
+        flips=FLIPS if vertical else FLIPS[:2],
+    )
+    total = -(-len(data.unlabelled) // EVALUATION_BATCH)
+    rows = write_submission(path, tracked(console, batches, total, "predicting"), pixels)
     try:
         counts = check_submission(
             path, rows=len(data.unlabelled), pixels=pixels, classes=len(names), refused=suppressed
@@ -148,16 +142,12 @@ def _retrain(console: Console, facts: StudyFacts, device: torch.device) -> tuple
         f"({plan.searched_epochs} on the train part)",
         soft_wrap=True,
     )
-    with _progress(console) as progress:
-        task = progress.add_task("training", total=plan.epochs)
-        for report in retrain(plan, facts.data, checkpoints):
-            progress.update(task, completed=report.epoch)
-            left = (plan.epochs - report.epoch) * report.train_seconds
-            line = f"  epoch {report.epoch}/{plan.epochs}  loss {report.train_loss:.4f}  {duration(left)} left"
-            console.print(line, markup=False)
-            if report.diverged:
-                raise ValueError(
-                    f"{facts.folder}: the final training diverged in epoch {report.epoch}; --no-retrain predicts with "
-                    "the search's model"
-                )
+    for report in retrain(plan, facts.data, checkpoints):
+        left = duration((plan.epochs - report.epoch) * report.train_seconds)
+        console.print(f"  epoch {report.epoch}/{plan.epochs}  loss {report.train_loss:.4f}  {left} left", markup=False)
+        if report.diverged:
+            raise ValueError(
+                f"{facts.folder}: the final training diverged in epoch {report.epoch}; --no-retrain predicts with "
+                "the search's model"
+            )
     return load_best(checkpoints, facts.data, device), plan.epochs

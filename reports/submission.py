@@ -12,6 +12,9 @@ from pyarrow import fs
 CHECK_BLOCK = 2**20
 """Bytes that the check reads at a time, and the rest of the row in which they end."""
 
+MOST_DIGITS = 18
+"""Of a number that fits into 64 bits, whatever its digits."""
+
 
 def write_submission(path: Path, predictions: Iterable[np.ndarray], pixels: int) -> int:
     """Write predictions: columns `id` (0, 1, ... in test order) and `0` to `pixels - 1`, the mask row by row.
@@ -104,11 +107,14 @@ def _parse(block: bytes, columns: int) -> np.ndarray:
     ends = np.flatnonzero(text - ord("0") > 9)  # unsigned: what is below "0" wraps around
     layout = np.full(columns, ord(","), np.uint8)
     layout[-1] = ord("\n")
-    if len(ends) % columns or (text[ends].reshape(-1, columns) != layout).any() or ends[-1] != len(text) - 1:
+    whole = not len(ends) % columns and text[-1] == ord("\n")
+    if not whole or (text[ends].reshape(-1, columns) != layout).any():
         raise ValueError(f"not every line is {columns} whole numbers with commas between them")
     lengths = np.diff(ends, prepend=-1) - 1
     if not lengths.all():
         raise ValueError("a cell is empty")
+    if lengths.max() > MOST_DIGITS:
+        raise ValueError(f"a number has {lengths.max()} digits")
     values = text[ends - 1].astype(np.int64) - ord("0")
     longer = np.flatnonzero(lengths > 1)
     for digit in range(1, int(lengths.max())):  # tens, hundreds, ...: few numbers are that long

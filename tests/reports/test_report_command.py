@@ -11,6 +11,7 @@ import pytest
 from reports.command import run
 from reports.options import parser
 from reports.submission import check_submission
+from trainables.data import PreparedData
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,6 +53,15 @@ def test_a_report_without_a_submission(study):
         "leaderboard.csv",
         "leaderboard.parquet",
     }
+
+
+def test_data_without_a_test_set_gets_its_final_model_but_no_submission(study, capsys, monkeypatch):
+    monkeypatch.setattr(PreparedData, "unlabelled", None)
+    report(study)
+    assert "nothing to submit" in capsys.readouterr().out
+    assert not (study / "report" / "submission.csv").exists()
+    assert list((study / "report" / "retrain").glob("*/best.pt"))
+    assert "has no test set" in (study / "report" / "report.html").read_text()
 
 
 def test_a_wrong_submission_is_not_left_behind(study, monkeypatch):

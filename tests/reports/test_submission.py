@@ -42,6 +42,25 @@ def test_what_is_written_is_counted_as_written(rows, size, seed):
     assert counts.tolist() == np.bincount(masks.ravel(), minlength=5).tolist()
 
 
+def test_a_file_that_was_cut_is_refused(tmp_path):
+    path = tmp_path / "s.csv"
+    write_submission(path, batches(MASKS), 24)
+    whole = path.read_bytes()
+    for end in (*range(len(whole) - 60, len(whole)), 0, 10):
+        path.write_bytes(whole[:end])
+        with pytest.raises(ValueError, match=r"s\.csv: "):
+            check_submission(path, rows=23, pixels=24, classes=5, refused=0)
+
+
+@pytest.mark.parametrize("block", [1, 50, 2**20])
+def test_the_check_reads_whole_rows_whatever_its_block(block, tmp_path, monkeypatch):
+    monkeypatch.setattr("reports.submission.CHECK_BLOCK", block)
+    masks = np.random.default_rng(2).integers(0, 200, (23, 4, 6)).astype(np.uint8)
+    write_submission(tmp_path / "s.csv", batches(masks), 24)
+    counts = check_submission(tmp_path / "s.csv", rows=23, pixels=24, classes=200, refused=None)
+    assert counts.tolist() == np.bincount(masks.ravel(), minlength=200).tolist()
+
+
 def test_a_write_that_breaks_leaves_nothing(tmp_path):
     def broken():
         yield MASKS[:5]
@@ -64,6 +83,7 @@ def test_a_write_that_breaks_leaves_nothing(tmp_path):
         (lambda lines: [*lines[:3], lines[3] + ",1", *lines[4:]], "not every line is 25 whole numbers"),
         (lambda lines: [*lines[:3], lines[3].replace(",", "\n", 1), *lines[4:]], "not every line is 25 whole numbers"),
         (lambda lines: [*lines[:3], lines[3].replace(",", ",-", 1), *lines[4:]], "not every line is 25 whole numbers"),
+        (lambda lines: [*lines[:3], "9" * 20 + lines[3], *lines[4:]], "a number has 21 digits"),
         (lambda lines: [*lines, "23"], "not every line is 25 whole numbers"),
         (lambda lines: [*lines[:3], lines[3][:-1], *lines[4:]], "a cell is empty"),
     ],

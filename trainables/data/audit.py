@@ -21,6 +21,7 @@ class Dropped:
     """Training pairs that were left out for one reason."""
 
     reason: str
+    """A verb phrase: images that ..."""
     indices: tuple[int, ...]
     """Positions in the file's training_set."""
 
@@ -59,6 +60,6 @@ def _odd_brightness(images: np.ndarray) -> Dropped:
     deviation = max(1.4826 * float(np.median(distances)), 0.5 * grey_level)
     odd = np.flatnonzero(distances > MEAN_DEVIATIONS * deviation)
     return Dropped(
-        reason=f"mean pixel value further than {MEAN_DEVIATIONS:g} robust standard deviations from the median",
+        reason=f"have a mean pixel more than {MEAN_DEVIATIONS:g} robust standard deviations from the median",
         indices=tuple(map(int, odd)),
     )

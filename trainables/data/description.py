@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 NOTHING_IGNORED = -100
 """A label that no mask holds."""
+MOST_CLASSES = 256
+"""Masks are kept as bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +21,8 @@ class DataDescription:
     def __post_init__(self) -> None:
         if len(self.class_names) < 2 or len(set(self.class_names)) != len(self.class_names):
             raise ValueError(f"class names {list(self.class_names)}: there must be at least two, all different")
+        if self.num_classes > MOST_CLASSES:
+            raise ValueError(f"{self.num_classes} class names: there must be at most {MOST_CLASSES}")
         if self.ignored_label is not None and self.ignored_label not in range(self.num_classes):
             raise ValueError(
                 f"ignored label {self.ignored_label}: must be one of 0 to {self.num_classes - 1}, or absent"

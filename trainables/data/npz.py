@@ -7,6 +7,7 @@ competition's own.
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -40,7 +41,8 @@ def read_npz(stream: BinaryIO, name: str) -> RawData:
     Raises:
         ValueError: naming the file, and where it applies the index and the value that broke a rule.
     """
-    if not zipfile.is_zipfile(stream):
+    stream.seek(0)
+    if stream.read(2) != b"PK" or not zipfile.is_zipfile(stream):
         raise ValueError(f"{name}: not an npz file (it is no zip archive)")
     stream.seek(0)
     try:
@@ -59,7 +61,8 @@ def read_npz(stream: BinaryIO, name: str) -> RawData:
                         f"{name}: test_set has shape {test.shape}, must be (M, {images.shape[1]}, {images.shape[2]}) "
                         "like the training images"
                     )
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:
+        # RuntimeError: a compression method that this Python lacks, or an encrypted member.
         raise ValueError(f"{name}: broken npz file ({error})") from error
     stored, stored_test = _pixels(images, test, name)
     return RawData(description=description, images=stored, masks=masks, unlabelled=stored_test)
@@ -74,11 +77,17 @@ def _read(archive: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
                 f"{name}: {key} holds pickled Python objects, which are never loaded: save plain numbers"
             ) from None
         raise ValueError(f"{name}: {key} cannot be read ({error})") from error
+    except MemoryError as error:
+        raise ValueError(f"{name}: {key} does not fit into memory ({error})") from error
+    if not isinstance(array, np.ndarray):  # NumPy hands out members that are no arrays as plain bytes
+        raise ValueError(f"{name}: {key} is no NumPy array")
     return array
 
 
 def _describe(archive: np.lib.npyio.NpzFile, name: str) -> DataDescription:
     if "class_names" not in archive:
+        if "ignored_label" in archive:
+            raise ValueError(f"{name}: has ignored_label without class_names: a file describes both or neither")
         return MARS
     names = _read(archive, "class_names", name)
     if names.ndim != 1 or names.dtype.kind != "U":

@@ -93,6 +93,11 @@ class PreparedData:
         return self._counts[self.split[part]].sum(axis=0)
 
     @cached_property
+    def dropped(self) -> tuple[Dropped, ...]:
+        """What the audit left out of the file's training pairs."""
+        return tuple(Dropped(reason=reason, indices=tuple(found)) for reason, found in self._meta["dropped"])
+
+    @cached_property
     def report(self) -> DataReport:
         shares = self._counts.sum(axis=0) / self._counts.sum()
         return DataReport(
@@ -102,7 +107,7 @@ class PreparedData:
             labelled=len(self.images),
             unlabelled=0 if self.unlabelled is None else len(self.unlabelled),
             size=self.images.shape[1:],
-            dropped=tuple(Dropped(reason=reason, indices=tuple(found)) for reason, found in self._meta["dropped"]),
+            dropped=self.dropped,
             class_shares=dict(zip(self.description.class_names, map(float, shares), strict=True)),
             parts={part: len(indices) for part, indices in self.split.items()},
             warnings=tuple(warnings_of(self.description, self._counts, self.split)),
@@ -139,11 +144,19 @@ def prepare(source: DataSource, *, cache: Path | None = None) -> PreparedData:
             f"{cache}: prepared data cannot be kept there ({error.strerror or error}); "
             f"name another folder in {CACHE_VARIABLE}"
         ) from error
+    _check_usable(data)
+    return data
+
+
+def _check_usable(data: PreparedData) -> None:
+    """Raise a ValueError if what the audit left cannot be split or holds nothing to learn."""
+    after = "".join(f"; {len(found.indices)} were dropped: they {found.reason}" for found in data.dropped)
     try:
         _ = data.split
     except ValueError as error:
-        raise ValueError(f"{source.uri}: {error}") from None
-    return data
+        raise ValueError(f"{data.source.uri}: {error}{after}") from None
+    if not data.present_labels:
+        raise ValueError(f"{data.source.uri}: no mask that was kept holds a labelled pixel{after}")
 
 
 def _prepared_folder(source: DataSource, cache: Path) -> Path:
@@ -156,7 +169,10 @@ def _prepared_folder(source: DataSource, cache: Path) -> Path:
     if known.exists() and _is_whole(cache / (key := known.read_text())):
         return cache / key
     with file.open() as stream:
-        key = f"{_hash(stream)}-{FORMAT}"
+        try:
+            key = f"{_hash(stream)}-{FORMAT}"
+        except OSError as error:
+            raise ValueError(f"{source.uri}: cannot be read ({error})") from error
         folder = _build(cache, key, lambda: read_npz(stream, source.uri))
     _write_whole(known, lambda path: path.write_text(key))
     return folder
@@ -171,9 +187,13 @@ def _hash(content: Any) -> str:
 def _build(cache: Path, key: str, read: Callable[[], RawData]) -> Path:
     """The prepared folder of that key; made by the first process that asks, the others wait for it."""
     folder = cache / key
+    if _is_whole(folder):  # needs no lock, so a cache that is only readable will do
+        return folder
     with FileLock(cache / f"{key}.lock"):
         if not _is_whole(folder):
             shutil.rmtree(folder, ignore_errors=True)
+            for left_behind in cache.glob(f"{key}.*/"):  # by a process that was killed while it held the lock
+                shutil.rmtree(left_behind, ignore_errors=True)
             _write_whole(folder, lambda path: _write(path, read()))
     return folder
 

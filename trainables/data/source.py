@@ -62,10 +62,13 @@ def find(uri: str) -> SourceFile:
     """
     if "://" not in uri:
         path = Path(uri)
-        if not path.is_file():
-            what = "is a folder, not an npz file" if path.is_dir() else "no such file"
-            raise ValueError(f"{uri}: {what}")
-        status = path.stat()
+        try:
+            if not path.is_file():
+                what = "is a folder, not an npz file" if path.is_dir() else "no such file"
+                raise ValueError(f"{uri}: {what}")
+            status = path.stat()
+        except OSError as error:  # a folder that may not be entered, a name that is too long
+            raise ValueError(f"{uri}: cannot be reached ({error.strerror})") from error
         return SourceFile(uri=str(path.resolve()), version=f"{status.st_size} {status.st_mtime_ns}")
     from pyarrow import fs
 
