@@ -24,6 +24,8 @@ from trainables.evaluation import EVALUATION_BATCH, evaluate
 from trainables.prediction import FLIPS, predict
 from trainables.trial import checkpoint_store
 
+EXAMPLES = 8
+"""Test images shown with their predictions."""
 VERTICALLY_FLIPPED = ("flips", "flips_crop")
 """Augmentation sets whose models have seen images upside down."""
 
@@ -41,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
         facts.output.mkdir(exist_ok=True)
         _report(console, facts, options)
     except OSError as error:
-        raise ValueError(f"{facts.output}: cannot write there ({error.strerror or error})") from error
+        raise ValueError(f"{error.filename or facts.output}: {error.strerror or error}") from error
 
 
 def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) -> None:
@@ -64,6 +66,12 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
         if final.submission is not None:
             written.append(facts.output / final.submission)
     written.append(write_page(facts, model, final))
+    console.print(
+        f"trial {facts.best.number:04d}: mean IoU {model.test.mean_iou:.4f} on the held-out test part, "
+        f"{model.validation.mean_iou:.4f} on validation; {facts.origin}",
+        markup=False,
+        soft_wrap=True,
+    )
     for path in written:
         console.print(f"wrote {path}", markup=False, soft_wrap=True)
 
@@ -75,7 +83,7 @@ def _bf16(facts: StudyFacts, device: torch.device) -> bool:
 def _score(facts: StudyFacts, model: torch.nn.Module, device: torch.device) -> BestModel:
     data, bf16 = facts.data, _bf16(facts, device)
     scores = {part: evaluate(model, data, data.split[part], device=device, bf16=bf16) for part in ("val", "test")}
-    shown = telling_images(data, "test")
+    shown = telling_images(data, "test", EXAMPLES)
     predicted = predict(
         model,
         data.images[shown],
@@ -88,7 +96,7 @@ def _score(facts: StudyFacts, model: torch.nn.Module, device: torch.device) -> B
         validation=scores["val"],
         test=scores["test"],
         example_indices=shown,
-        example_predictions=np.concatenate(list(predicted)),
+        example_predictions=np.concatenate([np.empty((0, *data.images.shape[1:]), np.uint8), *predicted]),
     )
 
 

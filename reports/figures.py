@@ -1,4 +1,8 @@
-"""The report's figures, as inline SVG or PNG data."""
+"""The report's figures, as inline SVG or PNG data.
+
+Lines and text of a figure have the colour of the page's text, and its ground is the page's: it suits light and dark.
+Data has Okabe and Ito's colours, which colour-blind readers can tell apart.
+"""
 
 from __future__ import annotations
 
@@ -11,29 +15,56 @@ import numpy as np
 
 from reports.study_facts import StudyFacts
 from search.leaderboard import ranked
+from search.ledger import TrialRecord
 from search.panels import class_colours, prediction_panel
 
 mpl.use("Agg")
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-STATE_COLOURS = {"complete": "#0072b2", "pruned": "#e69f00", "failed": "#d55e00", "running": "#999999"}
-HIGHLIGHTED = 5
-MAGNIFIED = 2
+BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"
+GREY = "#999999"
+STATE_COLOURS = {"complete": BLUE, "pruned": ORANGE, "failed": VERMILION, "running": GREY}
+CURVE_COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE)
+"""Of the best trials, best first."""
+INK = "#010203"
+"""Stands for the colour of the page's text; no other thing has it."""
 
-mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none"})
+mpl.rcParams.update(
+    {
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "svg.fonttype": "none",
+        **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+        "axes.facecolor": "none",
+        "figure.facecolor": "none",
+    }
+)
 
 
-def _svg(figure: Figure) -> str:
+def _svg(figure: Figure, label: str) -> str:
+    """Inline SVG; `label` is read out in its place."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    unneeded = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata=unneeded)
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    return (
+        text[text.index("<svg") :]
+        .replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+        .replace(INK, "currentColor")
+    )
 
 
-def _axes(width: float = 7, height: float = 3.2) -> tuple[Figure, mpl.axes.Axes]:
+def _axes(width: float = 4.8, height: float = 3) -> tuple[Figure, mpl.axes.Axes]:
     figure = Figure(figsize=(width, height))
     return figure, figure.subplots()
+
+
+def _curve(record: TrialRecord) -> tuple[list[int], list[float]]:
+    """Epochs and their mean IoU."""
+    scored = [(r.epoch, r.mean_iou) for r in record.reports if r.mean_iou is not None and not r.diverged]
+    return [epoch for epoch, _ in scored], [score for _, score in scored]
 
 
 def score_over_trials(facts: StudyFacts) -> str:
@@ -46,46 +77,45 @@ def score_over_trials(facts: StudyFacts) -> str:
             numbers, scores = [r.number for r in chosen], [r.score or 0.0 for r in chosen]
             axes.plot(numbers, scores, "o", color=colour, label=state, markersize=5, alpha=0.8)
     best = np.maximum.accumulate([record.score or 0.0 for record in scored])
-    axes.step([record.number for record in scored], best, where="post", color="#333333", label="best so far")
+    axes.step(
+        [record.number for record in scored], best, where="post", color=INK, linewidth=1, zorder=1, label="best so far"
+    )
     axes.set(xlabel="trial", ylabel="best mean IoU (validation)", ylim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
-    return _svg(figure)
+    return _svg(figure, "Best mean IoU of each trial on the validation part, by trial number")
 
 
 def learning_curves(facts: StudyFacts) -> str:
     """Mean IoU by epoch of all trials, the best ones in colour."""
     figure, axes = _axes()
-    best = ranked(facts.records)[:HIGHLIGHTED]
+    best = ranked(facts.records)[: len(CURVE_COLOURS)]
+    highlighted = {record.number for record in best}
     for record in facts.records:
-        curve = [(r.epoch, r.mean_iou) for r in record.reports if r.mean_iou is not None and not r.diverged]
-        if record not in best and curve:
-            axes.plot(
-                *zip(*curve, strict=True), color="#bbbbbb", linewidth=0.8, marker="." if len(curve) == 1 else None
-            )
-    for record in reversed(best):
-        curve = [(r.epoch, r.mean_iou) for r in record.reports if r.mean_iou is not None and not r.diverged]
-        axes.plot(*zip(*curve, strict=True), linewidth=1.8, marker=".", label=f"trial {record.number:04d}")
+        if record.number not in highlighted:
+            axes.plot(*_curve(record), color=GREY, alpha=0.6, linewidth=0.8, marker=".", markersize=2)
+    for record, colour in reversed(list(zip(best, CURVE_COLOURS, strict=False))):
+        axes.plot(*_curve(record), color=colour, linewidth=1.6, marker=".", label=f"trial {record.number:04d}")
     axes.set(xlabel="epoch", ylabel="mean IoU (validation)", ylim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, loc="lower right", reverse=True)
-    return _svg(figure)
+    return _svg(figure, "Mean IoU on the validation part by epoch, the best trials in colour")
 
 
 def class_bars(facts: StudyFacts, by_part: dict[str, dict[str, float]]) -> str:
     """IoU of each class on each part: {"validation": {"soil": 0.8, ...}, ...}."""
     names = [facts.data.description.class_names[label] for label in facts.data.present_labels]
-    figure, axes = _axes(height=2.6)
+    figure, axes = _axes()
     width = 0.8 / len(by_part)
     for position, (part, values) in enumerate(by_part.items()):
         heights = [values.get(name, 0.0) for name in names]
         places = np.arange(len(names)) + (position - (len(by_part) - 1) / 2) * width
-        bars = axes.bar(places, heights, width * 0.95, label=part, color=("#56b4e9", "#0072b2")[position % 2])
+        bars = axes.bar(places, heights, width * 0.95, label=part, color=(SKY, BLUE)[position % 2])
         axes.bar_label(bars, [f"{values[name]:.2f}" if name in values else "none" for name in names], fontsize=8)
     axes.set_xticks(range(len(names)), names)
     axes.set(ylabel="IoU", ylim=(0, 1.05))
     axes.legend(frameon=False, ncols=2, loc="upper right", bbox_to_anchor=(1, 1.15))
-    return _svg(figure)
+    return _svg(figure, "IoU of each class on each part")
 
 
 def confusion_matrix(facts: StudyFacts, confusion: np.ndarray) -> str:
@@ -98,16 +128,16 @@ def confusion_matrix(facts: StudyFacts, confusion: np.ndarray) -> str:
     names = [facts.data.description.class_names[label] for label in labels]
     chosen = confusion[np.ix_(labels, labels)].astype(float)
     shares = chosen / np.maximum(confusion[labels].sum(axis=1, keepdims=True), 1)
-    figure, axes = _axes(4.2, 3.4)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure, axes = _axes()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(shares.shape):
-        shade = "white" if shares[row, column] > 0.6 else "black"
+        shade = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, f"{shares[row, column]:.1%}", ha="center", va="center", color=shade, fontsize=8)
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="predicted", ylabel="truth")
     axes.spines[:].set_visible(False)
-    return _svg(figure)
+    return _svg(figure, "What the pixels of each class were taken for")
 
 
 def examples(facts: StudyFacts, indices: np.ndarray, predicted: np.ndarray) -> str:
@@ -119,7 +149,6 @@ def examples(facts: StudyFacts, indices: np.ndarray, predicted: np.ndarray) -> s
     """
     data = facts.data
     panel = prediction_panel(data.images[indices] * data.scale, data.masks[indices], predicted, data.description)
-    panel = panel.repeat(MAGNIFIED, axis=0).repeat(MAGNIFIED, axis=1)
     encoded, content = cv2.imencode(".png", panel[..., ::-1])
     assert encoded
     return f"data:image/png;base64,{base64.b64encode(content.tobytes()).decode()}"

@@ -18,26 +18,48 @@ def leaderboard_table(facts: StudyFacts) -> pa.Table:
     scored = ranked(facts.records)
     order = scored + [record for record in facts.records if record.score is None]
     rows = [_row(facts, record, rank if record.score is not None else None) for rank, record in enumerate(order, 1)]
-    parameters = [parameter.name for parameter in facts.space.parameters]
-    return pa.Table.from_pylist(
-        [row | {name: record.params.get(name) for name in parameters} for row, record in zip(rows, order, strict=True)]
-    )
+    return pa.Table.from_pylist(rows, schema=_schema(facts))
+
+
+def _schema(facts: StudyFacts) -> pa.Schema:
+    """Types that depend on the space alone, not on which of its parameters the trials happen to have."""
+    metrics = {
+        "rank": pa.int64(),
+        "trial": pa.int64(),
+        "state": pa.string(),
+        "mean_iou": pa.float64(),
+        "best_epoch": pa.int64(),
+        "epochs": pa.int64(),
+        **{f"iou {name}": pa.float64() for name in _class_names(facts)},
+        "val_loss": pa.float64(),
+        "parameters": pa.int64(),
+        "seconds": pa.float64(),
+    }
+    parameters = {
+        parameter.name: pa.float64() if parameter.choices is None else pa.array(parameter.choices).type
+        for parameter in facts.space.parameters
+    }
+    return pa.schema([*metrics.items(), *parameters.items(), ("error", pa.string())])
+
+
+def _class_names(facts: StudyFacts) -> list[str]:
+    return [facts.data.description.class_names[label] for label in facts.data.present_labels]
 
 
 def _row(facts: StudyFacts, record: TrialRecord, rank: int | None) -> dict[str, Any]:
     best = record.best
-    names = [facts.data.description.class_names[label] for label in facts.data.present_labels]
     return {
         "rank": rank,
         "trial": record.number,
         "state": record.state,
         "mean_iou": record.score,
-        **{f"iou {name}": best.class_iou.get(name) if best else None for name in names},
+        **{f"iou {name}": best.class_iou.get(name) if best else None for name in _class_names(facts)},
         "val_loss": best.val_loss if best else None,
         "best_epoch": best.epoch if best else None,
         "epochs": len(record.reports),
         "parameters": best.parameters if best else None,
         "seconds": sum(report.train_seconds + report.val_seconds for report in record.reports),
+        **record.params,
         "error": record.error.splitlines()[-1] if record.error else None,
     }
 

@@ -82,6 +82,8 @@ def _content(facts: StudyFacts, model: BestModel, final: FinalModel | None) -> d
         "learning_curves": figures.learning_curves(facts),
         "class_bars": figures.class_bars(facts, by_part),
         "confusion": figures.confusion_matrix(facts, model.test.confusion),
-        "examples": figures.examples(facts, model.example_indices, model.example_predictions),
+        "examples": figures.examples(facts, model.example_indices, model.example_predictions)
+        if len(model.example_indices)
+        else None,
         "legend": figures.legend(facts),
     }

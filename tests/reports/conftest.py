@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,10 @@ def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def study(tiny_file: Path, tmp_path: Path) -> Path:
-    """A study with two complete trials, a pruned, a failed and a running one, and real checkpoints of the first two."""
-    folder = tmp_path / "runs" / "study"
-    data = prepare(DataSource(uri=str(tiny_file)))
+@pytest.fixture(scope="session")
+def original(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "study"
+    data = prepare(DataSource(uri=str(tiny_file)), cache=tmp_path_factory.getbasetemp() / "cache")
     settings = study_settings(data=str(tiny_file), fingerprint=data.fingerprint, max_epochs=5)
     ledger = Ledger.create(folder)
     ledger.settings = dataclasses.asdict(settings)
@@ -49,6 +49,12 @@ def study(tiny_file: Path, tmp_path: Path) -> Path:
     ledger.prune(2)
     ledger.fail(3, "Traceback ...\n<script>alert('boom')</script>\nRuntimeError: <b>boom</b>")
     return folder
+
+
+@pytest.fixture
+def study(original: Path, tmp_path: Path) -> Path:
+    """A study with two complete trials, a pruned, a failed and a running one, and real checkpoints of the first two."""
+    return shutil.copytree(original, tmp_path / "runs" / "study")
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
+
+import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
-from reports.leaderboard_files import write_leaderboard
+from reports.leaderboard_files import leaderboard_table, write_leaderboard
 
 
 def test_both_files_hold_every_trial_best_first(facts):
@@ -22,3 +25,12 @@ def test_both_files_hold_every_trial_best_first(facts):
         assert rows[0][parameter.name] == first.params.get(parameter.name), parameter.name
     assert rows[3]["error"] == "RuntimeError: <b>boom</b>"
     assert rows[3]["state"] == "failed"
+
+
+def test_the_types_are_the_spaces_not_the_trials(facts):
+    schema = leaderboard_table(facts).schema
+    assert schema == leaderboard_table(dataclasses.replace(facts, records=facts.records[:1])).schema
+    assert pa.null() not in schema.types
+    assert schema.field("model.width").type == pa.int64()
+    assert schema.field("model.dropout").type == pa.float64()
+    assert schema.field("error").type == pa.string()

@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from reports.command import run
 from reports.options import parser
+from reports.study_facts import read_study
 from reports.submission import check_submission
 from trainables.data import PreparedData
 
@@ -29,6 +31,9 @@ def test_the_whole_report(study, capsys, monkeypatch):
     assert "held-out test: mean IoU" in output
     assert "data set tiny, split 80/10/10 with seed 0" in output
     assert "the study is not finished: 1 trials are running" in output
+    assert re.search(
+        r"trial 000\d: mean IoU 0\.\d{4} on the held-out test part, 0\.\d{4} on validation; data set tiny", output
+    )
     assert "final training on all 24 labelled images" in output
 
     page = (study / "report" / "report.html").read_text()
@@ -74,6 +79,22 @@ def test_a_wrong_submission_is_not_left_behind(study, monkeypatch):
     assert not (study / "report" / "submission.csv").exists()
 
 
+def test_a_test_part_without_labels_is_said(study, monkeypatch):
+    data = read_study(study, None).data
+    monkeypatch.setattr(type(data), "masks", np.zeros_like(data.masks))
+    report(study, "--no-submission")
+    page = (study / "report" / "report.html").read_text()
+    assert "<b>none</b>" in page
+    assert "Errors are red" not in page
+
+
+def test_a_file_that_cannot_be_read_or_written_is_named(study):
+    best = study / "report" / "leaderboard.csv"
+    best.mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"leaderboard\.csv is a directory"):
+        report(study, "--no-submission")
+
+
 def test_a_missing_checkpoint_is_named(study):
     shutil.rmtree(study / "checkpoints")
     with pytest.raises(ValueError, match=r"checkpoints/000\d: holds no best\.pt"):
@@ -105,28 +126,39 @@ def test_help_needs_no_heavy_import():
     assert "heavy: set()" in done.stderr
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
-def test_the_page_in_a_real_browser(study, tmp_path):
-    """It renders, with its pictures, on a narrow screen too."""
-    report(study, "--no-submission")
-    page = (study / "report" / "report.html").as_uri()
-    probe = tmp_path / "probe.html"
-    probe.write_text(
-        f"<iframe src='{page}' width=400 height=3000></iframe><script>onload = () => {{"
-        "const inside = document.querySelector('iframe').contentDocument;"
-        "const wide = inside.documentElement.scrollWidth, images = [...inside.images];"
-        "document.title = `wide ${wide} images ${images.filter(i => i.naturalWidth).length} of ${images.length}`"
-        "}</script>"
-    )
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--dump-dom"]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def in_browser(page, profile):
+    """The page's tree after it was rendered, and what the browser logged."""
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--enable-logging=stderr"]
     done = subprocess.run(
-        ["chromium", *flags, f"--user-data-dir={tmp_path / 'profile'}", probe.as_uri()],
+        [CHROMIUM, *flags, f"--user-data-dir={profile}", "--dump-dom", page.as_uri()],
         capture_output=True,
         text=True,
         timeout=120,
     )
-    found = re.search(r"<title>wide (\d+) images (\d+) of (\d+)</title>", done.stdout)
-    assert found, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
+def test_the_page_in_a_real_browser(study, tmp_path):
+    """It renders with its pictures, needs nothing else, complains of nothing, and fits a narrow screen."""
+    report(study, "--no-submission")
+    probe = tmp_path / "probe.html"
+    probe.write_text(
+        f"<iframe src='{(study / 'report' / 'report.html').as_uri()}' width=400 height=3000></iframe>"
+        "<script>onload = () => { const inside = document.querySelector('iframe').contentWindow;"
+        "const [page, images] = [inside.document.documentElement, [...inside.document.images]];"
+        "document.title = `wide ${page.scrollWidth} images ${images.filter(i => i.naturalWidth).length} of "
+        "${images.length} loaded ${inside.performance.getEntriesByType('resource').filter("
+        "entry => !entry.name.startsWith('data:')).length}` }</script>"
+    )
+    rendered, log = in_browser(probe, tmp_path / "profile")
+    found = re.search(r"<title>wide (\d+) images (\d+) of (\d+) loaded (\d+)</title>", rendered)
+    assert found, rendered[-2000:] + log[-2000:]
     assert int(found[1]) <= 400
     assert found[2] == found[3] == "1"
+    assert found[4] == "0"
+    assert "CONSOLE" not in log

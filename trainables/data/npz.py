@@ -61,6 +61,8 @@ def read_npz(stream: BinaryIO, name: str) -> RawData:
                         f"{name}: test_set has shape {test.shape}, must be (M, {images.shape[1]}, {images.shape[2]}) "
                         "like the training images"
                     )
+                if not len(test):
+                    raise ValueError(f"{name}: test_set has shape {test.shape}: it is empty, leave it out")
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:
         # RuntimeError: a compression method that this Python lacks, or an encrypted member.
         raise ValueError(f"{name}: broken npz file ({error})") from error
@@ -87,7 +89,7 @@ def _read(archive: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
 def _describe(archive: np.lib.npyio.NpzFile, name: str) -> DataDescription:
     if "class_names" not in archive:
         if "ignored_label" in archive:
-            raise ValueError(f"{name}: has ignored_label without class_names: a file describes both or neither")
+            raise ValueError(f"{name}: has ignored_label without class_names: it needs both")
         return MARS
     names = _read(archive, "class_names", name)
     if names.ndim != 1 or names.dtype.kind != "U":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -49,6 +50,9 @@ def test_floats_up_to_one_stay_floats():
         ({"test_set": np.full((1, 8, 10), np.inf)}, "test_set image 0 holds inf at row 0, column 0"),
         ({"test_set": np.full((1, 8, 10), "x")}, "test_set images have type <U1"),
         ({"training_set": np.full((1, 2, 8, 10), "x")}, "training_set has type <U1"),
+        ({"test_set": np.zeros((0, 8, 10))}, "test_set has shape .0, 8, 10.: it is empty"),
+        ({"ignored_label": 3}, "has ignored_label without class_names"),
+        ({"class_names": np.arange(257).astype(str)}, "257 class names: there must be at most 256"),
         ({"class_names": np.array([1, 2])}, "class_names must be a list of texts"),
         ({"class_names": np.array(["a", "a"])}, r"class names \['a', 'a'\]: there must be at least two, all different"),
         ({"class_names": np.array(list("abcde")), "ignored_label": 7}, "ignored label 7: must be one of 0 to 4"),
@@ -72,7 +76,47 @@ def test_a_file_may_describe_its_own_classes():
     assert every.scored_labels == (0, 1, 2, 3, 4)
 
 
-def test_a_cut_off_file_is_refused():
+def archive(member, content, flags=0, method=0):
+    """A zip archive of one stored member, with the given flags and compression method written over it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr(member, content)
+    written = bytearray(buffer.getvalue())
+    for header, offset in ((0, 6), (written.rfind(b"PK\x01\x02"), 8)):
+        written[header + offset] |= flags
+        written[header + offset + 2] = method
+    return bytes(written)
+
+
+def array_file(shape):
+    """An array's header, and none of its content."""
+    buffer = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not an npz file"),
+        (b"PK\x03\x04 and so on", "not an npz file"),
+        (b"#!/bin/sh\n" + archive("training_set.npy", array_file((9, 2, 8, 10))), "not an npz file"),
+        (archive("other.npy", array_file((1,))), r"has no key 'training_set' \(it has other\)"),
+        (archive("training_set.npy", b"plain text"), "training_set is no NumPy array"),
+        (archive("training_set.npy", array_file((9, 2, 8, 10))), "training_set cannot be read"),
+        (archive("training_set.npy", array_file((10**9, 2, 10**4, 10**4))), "training_set does not fit into memory"),
+        (archive("training_set.npy", array_file((9, 2, 8, 10)), flags=1), "broken npz file .*encrypted"),
+        (archive("training_set.npy", array_file((9, 2, 8, 10)), method=99), "broken npz file .*compression method"),
+    ],
+    ids=["empty", "cut off", "prefixed", "other key", "text", "header alone", "huge", "encrypted", "method"],
+)
+def test_a_damaged_archive_is_refused(content, message):
+    with pytest.raises(ValueError, match=rf"x\.npz: {message}"):
+        read_npz(io.BytesIO(content), "x.npz")
+
+
+def test_a_scrambled_file_is_refused():
     buffer = io.BytesIO()
     np.savez_compressed(buffer, training_set=np.stack([IMAGES, MASKS], axis=1))
     content = bytearray(buffer.getvalue())

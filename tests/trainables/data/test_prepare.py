@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainables.data import DataSource, prepare
+from trainables.data import SAMPLE, DataSource, prepare
 
 ROOT = Path(__file__).resolve().parents[3]
 MARS_FILE = Path(os.environ.get("MARS_DATA") or ROOT.parent / "shared" / "data" / "mars.npz")
@@ -75,6 +75,60 @@ def test_a_broken_copy_is_made_anew(damage, tiny_npz, cache):
     assert prepare(source, cache=cache).folder == folder
     assert (folder / "masks.npy").read_bytes() == good
     assert json.loads((folder / "meta.json").read_text())
+
+
+def test_what_a_killed_process_left_behind_is_removed(tiny_npz, cache):
+    folder = prepare(DataSource(uri=str(tiny_npz)), cache=cache).folder
+    folder.rename(folder.with_name(f"{folder.name}.0123"))  # as if killed just before its folder was complete
+    assert prepare(DataSource(uri=str(tiny_npz)), cache=cache).folder == folder
+    assert [path for path in cache.iterdir() if path.is_dir()] == [folder]
+
+
+def test_prepared_data_needs_no_lock(tiny_npz, cache):
+    """A cache that may only be read will do once the data is in it."""
+    for source in (DataSource(uri=str(tiny_npz)), DataSource(uri=SAMPLE)):
+        folder = prepare(source, cache=cache).folder
+        lock = folder.with_name(f"{folder.name}.lock")
+        lock.unlink(missing_ok=True)
+        assert prepare(source, cache=cache).folder == folder
+        assert not lock.exists()
+
+
+def test_a_full_cache_is_refused_and_left_as_it_was(tiny_npz, cache):
+    code = (
+        "import resource, sys; from pathlib import Path; from trainables.data import DataSource, prepare\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
+        "try:\n    prepare(DataSource(uri=sys.argv[1]), cache=Path(sys.argv[2]))\n"
+        "except ValueError as error:\n    print(error)"
+    )
+    command = [sys.executable, "-B", "-c", code, str(tiny_npz), str(cache)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith(f"{cache}: prepared data cannot be kept there ("), done.stderr
+    assert done.stdout.rstrip().endswith("name another folder in MARS_SEARCH_CACHE")
+    assert not [path for path in cache.iterdir() if path.is_dir()]
+    assert len(prepare(DataSource(uri=str(tiny_npz)), cache=cache).images) == 30
+
+
+def test_the_cache_is_where_the_environment_says(tiny_npz, tmp_path, monkeypatch):
+    monkeypatch.setenv("MARS_SEARCH_CACHE", str(tmp_path / "elsewhere"))
+    assert prepare(DataSource(uri=str(tiny_npz))).folder.parent == tmp_path / "elsewhere"
+
+
+@pytest.mark.parametrize(("labelled", "message"), [(40, "0 images are too few"), (5, "no mask that was kept holds")])
+def test_what_the_audit_leaves_must_be_usable(labelled, message, tmp_path, cache):
+    pairs = np.random.default_rng(0).integers(100, 120, (40, 2, 6, 8)).astype(np.uint8)
+    pairs[:, 1] = 0
+    pairs[:labelled, 1, 0] = np.arange(8) % 5
+    np.savez(tmp_path / "d.npz", training_set=pairs)
+    reason = f"; {labelled} were dropped: they share one and the same mask of several classes"
+    with pytest.raises(ValueError, match=rf"d\.npz: {message}.*{reason}"):
+        prepare(DataSource(uri=str(tmp_path / "d.npz")), cache=cache)
+
+
+@pytest.mark.parametrize("uri", ["x" * 300, "/proc/self/mem"])
+def test_a_file_that_cannot_be_read_is_not_blamed_on_the_cache(uri, cache):
+    with pytest.raises(ValueError, match=f"{uri}: cannot be (reached|read)"):
+        prepare(DataSource(uri=uri), cache=cache)
 
 
 def test_a_file_that_changed_is_read_again(tmp_path, cache):
