@@ -60,7 +60,7 @@ class Training:
         self.loss = build_loss(
             config.loss,
             described=data.description,
-            pixel_counts=data.pixel_counts("train"),
+            pixel_counts=data.pixel_counts(indices),
         )
         self.augmentation = build_augmentation(config.augmentation, size=data.images.shape[1:])
         self.batches = Batches(

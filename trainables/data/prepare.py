@@ -88,9 +88,9 @@ class PreparedData:
         total = self._counts.sum(axis=0)
         return tuple(label for label in self.description.scored_labels if total[label])
 
-    def pixel_counts(self, part: str) -> np.ndarray:
-        """(num_classes,) int64 pixels of each class in a part."""
-        return self._counts[self.split[part]].sum(axis=0)
+    def pixel_counts(self, indices: np.ndarray) -> np.ndarray:
+        """(num_classes,) int64 pixels of each class in the masks of these images."""
+        return self._counts[indices].sum(axis=0)
 
     @cached_property
     def dropped(self) -> tuple[Dropped, ...]:

@@ -40,7 +40,7 @@ def test_classes_are_as_rare_as_in_the_real_data():
 
 def test_a_constant_prediction_scores_below_015():
     data = prepare(DataSource(uri=SAMPLE))
-    counts = data.pixel_counts("test")[1:]
+    counts = data.pixel_counts(data.split["test"])[1:]
     assert (counts / counts.sum()).max() / len(counts) < 0.15
 
 
