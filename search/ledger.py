@@ -70,18 +70,24 @@ class Ledger:
 
     @classmethod
     def create(cls, folder: Path) -> Ledger:
-        """The ledger in that folder; made, with the folder, if there is none.
+        """The ledger in that folder, for a driver to write to; made, with the folder, if there is none.
+
+        A trial whose last epoch an earlier driver told, but not its end, is ended now: it has nothing left to report.
 
         Raises:
             ValueError: if it cannot be written.
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            return cls(
-                optuna.create_study(
-                    storage=_storage(folder), study_name=folder.name, direction="maximize", load_if_exists=True
-                )
+            study = optuna.create_study(
+                storage=_storage(folder), study_name=folder.name, direction="maximize", load_if_exists=True
             )
+            ledger = cls(study)
+            for record, frozen in zip(ledger.records(), study.get_trials(deepcopy=False), strict=True):
+                if record.state == "running" and record.reports and record.reports[-1].ended is not None:
+                    ledger._trials[record.number] = optuna.Trial(study, frozen._trial_id)
+                    ledger.finish(record.number)
+            return ledger
         except OSError as error:
             raise ValueError(f"{folder}: cannot write the study there ({error.strerror or error})") from error
 
@@ -151,6 +157,14 @@ class Ledger:
         trial.set_user_attr(f"epoch {report.epoch:04d}", json.dumps(report.to_dict()))
         if report.mean_iou is not None and not report.diverged:
             trial.report(report.mean_iou, report.epoch)
+
+    def finish(self, number: int) -> TrialRecord:
+        """The trial ended by itself, as its last report says: complete, or failed if it diverged."""
+        last = self.record(number).reports[-1]
+        assert last.ended is not None
+        if last.diverged:
+            return self.fail(number, f"diverged: a loss, score or gradient of epoch {last.epoch} is not finite")
+        return self.complete(number)
 
     def complete(self, number: int) -> TrialRecord:
         """The trial ran to its end: its value is its best mean IoU."""

@@ -45,12 +45,8 @@ class Recorder(tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number = trial.config["number"]
-        ended = trial.last_result.get("ended")
-        if ended == "diverged":
-            epoch = trial.last_result["epoch"]
-            self._ended(self.ledger.fail(number, f"diverged: a loss, score or gradient of epoch {epoch} is not finite"))
-        elif ended is not None:
-            self._ended(self.ledger.complete(number))
+        if trial.last_result.get("ended") is not None:
+            self._ended(self.ledger.finish(number))
         elif trial.trial_id in self.scheduler.stopped:
             self._ended(self.ledger.prune(number))
         # Otherwise the search itself ends: the trial stays running in the ledger and goes on with the study.

@@ -40,7 +40,7 @@ class SearchPlan:
 
 
 def start_ray(*, dashboard: bool) -> None:
-    """Connect to the cluster that RAY_ADDRESS names, or start Ray on this machine, quietly and bound to 127.0.0.1."""
+    """Connect to the cluster that RAY_ADDRESS names, or start Ray on this machine, its dashboard on 127.0.0.1."""
     environment = {
         "PYTHONWARNINGS": "ignore",
         "NO_ALBUMENTATIONS_UPDATE": "1",

@@ -60,6 +60,21 @@ def test_an_orphan_goes_on_under_its_own_number_and_configuration(ledger, space,
     assert len(later.records()) == 1
 
 
+@pytest.mark.parametrize(("ended", "state"), [("max_epochs", "complete"), ("diverged", "failed")])
+def test_an_end_that_was_reported_but_never_told_is_told_by_the_next_driver(
+    ended, state, ledger, space, make_report, normalise, tmp_path
+):
+    number = ledger.ask(space, {}, normalise).number
+    going_on = ledger.ask(space, {}, normalise).number
+    for trial in (number, going_on):
+        ledger.add_epoch(trial, make_report(1, 0.4))
+    ledger.add_epoch(number, make_report(2, 0.3, ended=ended))
+    records = Ledger.create(tmp_path / "study").records()
+    assert records[number].state == state
+    assert records[number].score == 0.4
+    assert records[going_on].state == "running"
+
+
 def test_an_orphan_killed_before_its_configuration_gets_the_rest_of_it(ledger, space, normalise, tmp_path):
     trial = ledger.study.ask()
     depth = trial.suggest_categorical("model.depth", space.parameters[0].choices)
