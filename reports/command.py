@@ -59,7 +59,6 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     for part, scores in (("validation (chose the model)", model.validation), ("held-out test", model.test)):
         classes = ", ".join(f"{name} {value:.3f}" for name, value in scores.class_iou.items())
         console.print(f"{part}: mean IoU {scores.mean_iou:.4f} ({classes})", markup=False, soft_wrap=True)
-    console.print(f"  trial {facts.best.number:04d}, {facts.origin}", markup=False, soft_wrap=True)
     final = None
     if not options.no_submission:
         final = _finish(console, facts, options, searched, device)

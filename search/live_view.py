@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
@@ -71,7 +71,7 @@ class LiveView(Watcher):
                 "-" if best is None else f"{best:.4f}",
                 escape(config_line(record.params)),
             )
-        parts: list[object] = [head, running]
+        parts: list[RenderableType] = [head, running]
         if (best_trial := state.best) is not None:
             parts.append(
                 Text.assemble(
@@ -80,4 +80,4 @@ class LiveView(Watcher):
                     f" trial {best_trial.number:04d}: {config_line(best_trial.params)}",
                 )
             )
-        return Group(*parts)  # type: ignore[arg-type]
+        return Group(*parts)

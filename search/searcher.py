@@ -65,8 +65,5 @@ class LedgerSearcher(Searcher):
     def save(self, checkpoint_path: str) -> None:
         """Tune's own snapshots: nobody reads them, the ledger is the truth."""
 
-    def restore(self, checkpoint_path: str) -> None:
-        raise NotImplementedError("a study goes on from its ledger")
-
     def __getstate__(self) -> dict[str, Any]:
         return {}  # for Tune's snapshots, see save
