@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
+from filelock import FileLock
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
@@ -184,8 +185,26 @@ class Ledger:
         return self.record(number)
 
 
+class _JournalLock:
+    """A lock on the journal that ends with the process that holds it.
+
+    Optuna's own is a link that a killed driver leaves behind; the next one waits 30 s for it, and for ever where the
+    path is relative.
+    """
+
+    def __init__(self, file: Path):
+        self._lock = FileLock(f"{file}.lock")
+
+    def acquire(self) -> bool:
+        self._lock.acquire()
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
 def _storage(folder: Path) -> JournalStorage:
-    return JournalStorage(JournalFileBackend(str(folder / FILE)))
+    return JournalStorage(JournalFileBackend(str(folder / FILE), lock_obj=_JournalLock(folder / FILE)))
 
 
 def _record(frozen: FrozenTrial) -> TrialRecord:

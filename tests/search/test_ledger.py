@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import optuna
@@ -95,3 +98,20 @@ def test_a_folder_without_a_study_is_refused(tmp_path):
 def test_an_unwritable_folder_is_refused():
     with pytest.raises(ValueError, match="cannot write"):
         Ledger.create(Path("/proc/study"))
+
+
+def test_a_driver_killed_while_it_writes_leaves_no_lock_behind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # studies usually have a relative path
+    Ledger.create(Path("study"))
+    holder = """
+import os, pathlib, signal
+from search.ledger import FILE, Ledger, _JournalLock
+_JournalLock(pathlib.Path("study") / FILE).acquire()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", holder], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert (Path("study") / f"{FILE}.lock").exists()
+    again = Ledger.create(Path("study"))
+    again.settings = {"data": "none"}
+    assert Ledger.open(Path("study")).settings == {"data": "none"}
