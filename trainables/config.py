@@ -9,41 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# A default that applies only where another field has one of the given values: field -> (that field, values, default).
-Conditions = Mapping[str, tuple[str, tuple[str, ...], Any]]
-
-
-def _resolve(config: Any, conditions: Conditions) -> None:
-    """Fill the conditional fields that apply; refuse those that are given where they mean nothing."""
-    for name, (owner, values, default) in conditions.items():
-        applies = getattr(config, owner) in values
-        value = getattr(config, name)
-        if applies and value is None:
-            object.__setattr__(config, name, default)
-        elif not applies and value is not None:
-            raise ValueError(
-                f"{type(config).__name__}.{name} = {value!r} means nothing with {owner} = {getattr(config, owner)!r}: "
-                f"it belongs to {', '.join(values)}"
-            )
-
-
-def _check(config: Any, name: str, ok: bool, rule: str) -> None:
-    if not ok:
-        raise ValueError(f"{type(config).__name__}.{name} = {getattr(config, name)!r}: {rule}")
-
-
-def _check_positive(config: Any, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        _check(config, name, math.isfinite(value) and value > 0, "must be a positive number")
-
-
-def _check_name(config: Any, name: str, known: tuple[str, ...]) -> None:
-    _check(config, name, getattr(config, name) in known, f"known are {', '.join(known)}")
+from trainables.config_rules import PLUS, check, check_name, check_names, check_positive, resolve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,51 +34,83 @@ class ModelConfig:
     """Dilation rates of the ASPP branches, in pixels of the bottleneck's map (default 1, 2, 4). Only with ASPP."""
     dropout: float = 0.0
     """Probability of dropping a channel, in [0, 1)."""
+    deep_supervision: float = 0.0
+    """Weight of the auxiliary heads' losses: the one at half the size gets this, each coarser one half of the one
+    before (0: no such heads). They do not exist at inference."""
+    background: str = "none"
+    """A second network that tells the ignored class from the others: none, "joint" (trained together with the first)
+    or "sequential" (trained first, alone)."""
 
     def __post_init__(self) -> None:
         from trainables.models import BLOCKS, BOTTLENECKS, SKIPS
 
-        _check(self, "depth", self.depth in range(2, 6), "must be 2, 3, 4 or 5")
-        _check(self, "width", isinstance(self.width, int) and self.width >= 1, "must be a whole number of at least 1")
+        check(self, "depth", self.depth in range(2, 6), "must be 2, 3, 4 or 5")
+        check(self, "width", isinstance(self.width, int) and self.width >= 1, "must be a whole number of at least 1")
         for name, registry in (("block", BLOCKS), ("skip", SKIPS), ("bottleneck", BOTTLENECKS)):
-            _check_name(self, name, tuple(registry))
-        _resolve(self, {"aspp_rates": ("bottleneck", ("aspp",), (1, 2, 4))})
+            check_name(self, name, tuple(registry))
+        resolve(self, {"aspp_rates": ("bottleneck", ("aspp",), (1, 2, 4))})
         if self.aspp_rates is not None:
             object.__setattr__(self, "aspp_rates", tuple(self.aspp_rates))
-            _check(
+            check(
                 self,
                 "aspp_rates",
                 len(self.aspp_rates) > 0 and min(self.aspp_rates) >= 1,
                 "must be rates of at least 1",
             )
-        _check(self, "dropout", 0 <= self.dropout < 1, "must be at least 0 and below 1")
+        check(self, "dropout", 0 <= self.dropout < 1, "must be at least 0 and below 1")
+        check(self, "deep_supervision", 0 <= self.deep_supervision <= 1, "must be between 0 and 1")
+        check_name(self, "background", ("none", "joint", "sequential"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """The training loss: a key of `trainables.losses.LOSSES` and its parameters."""
+    """The training loss: one or more keys of `trainables.losses.LOSSES`, and their parameters."""
 
     name: str = "cross_entropy"
+    """A key, or several joined by a plus: "focal+dice" is their weighted sum."""
+    term_weights: tuple[float, ...] | None = None
+    """Weights of the sum's terms (default: 1 each). Only with a sum."""
+    learn_ignored: bool = False
+    """Train on pixels of the ignored label as on any other class. The score leaves them out in any case."""
     gamma: float | None = None
     """Focusing parameter of the focal loss (at least 0; default 2). Only with focal."""
     class_weight_exponent: float | None = None
     """Class weights are inverse class frequencies to this power (default 0.5). Only with weighted_cross_entropy."""
+    class_weight_cap: float | None = None
+    """No class weighs more than this many times the lightest (None: no cap). Only with weighted_cross_entropy."""
+    alpha: float | None = None
+    """What a false positive counts in the Tversky loss, in (0, 1); a false negative counts 1 - alpha (default 0.3)."""
 
     def __post_init__(self) -> None:
         from trainables.losses import LOSSES
 
-        _check_name(self, "name", tuple(LOSSES))
-        _resolve(
+        check_names(self, "name", tuple(LOSSES))
+        resolve(
             self,
             {
                 "gamma": ("name", ("focal",), 2.0),
                 "class_weight_exponent": ("name", ("weighted_cross_entropy",), 0.5),
+                "class_weight_cap": ("name", ("weighted_cross_entropy",), None),
+                "alpha": ("name", ("tversky",), 0.3),
             },
         )
+        terms = self.name.split(PLUS)
+        if self.term_weights is None and len(terms) > 1:
+            object.__setattr__(self, "term_weights", (1.0,) * len(terms))
+        if self.term_weights is not None:
+            object.__setattr__(self, "term_weights", tuple(map(float, self.term_weights)))
+            ok = len(terms) > 1 and len(self.term_weights) == len(terms)
+            check(self, "term_weights", ok, f"must be one weight for each term of a sum, the loss is {self.name!r}")
+            ok = all(math.isfinite(weight) and weight > 0 for weight in self.term_weights)
+            check(self, "term_weights", ok, "must be positive numbers")
         if self.gamma is not None:
-            _check(self, "gamma", 0 <= self.gamma < math.inf, "must be at least 0")
+            check(self, "gamma", 0 <= self.gamma < math.inf, "must be at least 0")
         if self.class_weight_exponent is not None:
-            _check(self, "class_weight_exponent", 0 <= self.class_weight_exponent <= 2, "must be between 0 and 2")
+            check(self, "class_weight_exponent", 0 <= self.class_weight_exponent <= 2, "must be between 0 and 2")
+        if self.class_weight_cap is not None:
+            check(self, "class_weight_cap", 1 <= self.class_weight_cap < math.inf, "must be at least 1")
+        if self.alpha is not None:
+            check(self, "alpha", 0 < self.alpha < 1, "must be above 0 and below 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,12 +127,12 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         from trainables.optimizers import OPTIMIZERS
 
-        _check_name(self, "name", tuple(OPTIMIZERS))
-        _check_positive(self, "lr")
-        _check(self, "weight_decay", 0 <= self.weight_decay < math.inf, "must be at least 0")
-        _resolve(self, {"momentum": ("name", ("sgd",), 0.9)})
+        check_name(self, "name", tuple(OPTIMIZERS))
+        check_positive(self, "lr")
+        check(self, "weight_decay", 0 <= self.weight_decay < math.inf, "must be at least 0")
+        resolve(self, {"momentum": ("name", ("sgd",), 0.9)})
         if self.momentum is not None:
-            _check(self, "momentum", 0 <= self.momentum < 1, "must be at least 0 and below 1")
+            check(self, "momentum", 0 <= self.momentum < 1, "must be at least 0 and below 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,8 +150,8 @@ class ScheduleConfig:
     def __post_init__(self) -> None:
         from trainables.schedules import SCHEDULES
 
-        _check_name(self, "name", tuple(SCHEDULES))
-        _resolve(
+        check_name(self, "name", tuple(SCHEDULES))
+        resolve(
             self,
             {
                 "factor": ("name", ("plateau",), 0.5),
@@ -159,21 +161,54 @@ class ScheduleConfig:
         )
         for name in ("factor", "warmup_fraction"):
             if (value := getattr(self, name)) is not None:
-                _check(self, name, 0 < value < 1, "must be above 0 and below 1")
+                check(self, name, 0 < value < 1, "must be above 0 and below 1")
         if self.patience is not None:
-            _check(self, "patience", self.patience >= 0, "must be at least 0")
+            check(self, "patience", self.patience >= 0, "must be at least 0")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationConfig:
-    """The training augmentation: a key of `trainables.augmentations.AUGMENTATIONS`."""
+    """The training augmentation: keys of `trainables.augmentations.AUGMENTATIONS`, and what mixes images."""
 
     name: str = "hflip"
+    """A key, or several joined by a plus: "flips+crop" applies them in this order."""
+    cutmix: float = 0.0
+    """Probability that a box of an image is replaced by that of another training image, labels included."""
+    copy_paste: float = 0.0
+    """Probability that regions of the rarest class are pasted into an image from other training images."""
+    oversampling: int = 1
+    """Images that hold the rarest class are drawn this many times as often as the others."""
 
     def __post_init__(self) -> None:
         from trainables.augmentations import AUGMENTATIONS
 
-        _check_name(self, "name", tuple(AUGMENTATIONS))
+        check_names(self, "name", tuple(AUGMENTATIONS))
+        alone = self.name == "none" or "none" not in self.name.split(PLUS)
+        check(self, "name", alone, "none stands alone")
+        for name in ("cutmix", "copy_paste"):
+            check(self, name, 0 <= getattr(self, name) <= 1, "must be between 0 and 1")
+        ok = isinstance(self.oversampling, int) and self.oversampling >= 1
+        check(self, "oversampling", ok, "must be a whole number of at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondStageConfig:
+    """What follows when the first stage of training is over: fine-tuning from its best epoch."""
+
+    name: str = "none"
+    """none, or "frozen_encoder": bottleneck and decoder are trained on, the encoder and its batch statistics stay."""
+    fraction: float | None = None
+    """The second stage's part of `training.max_epochs`, in (0, 1) (default 0.3). Only with a second stage."""
+    lr: float | None = None
+    """Its peak learning rate (default 3e-4). Only with a second stage."""
+
+    def __post_init__(self) -> None:
+        check_name(self, "name", ("none", "frozen_encoder"))
+        resolve(self, {"fraction": ("name", ("frozen_encoder",), 0.3), "lr": ("name", ("frozen_encoder",), 3e-4)})
+        if self.fraction is not None:
+            check(self, "fraction", 0 < self.fraction < 1, "must be above 0 and below 1")
+        if self.lr is not None:
+            check_positive(self, "lr")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,12 +231,12 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_epochs", "patience"):
-            _check(self, name, isinstance(getattr(self, name), int) and getattr(self, name) >= 1, "must be at least 1")
-        _check_positive(self, "grad_clip")
+            check(self, name, isinstance(getattr(self, name), int) and getattr(self, name) >= 1, "must be at least 1")
+        check_positive(self, "grad_clip")
         if self.ema_decay is not None:
-            _check(self, "ema_decay", 0 < self.ema_decay < 1, "must be above 0 and below 1")
-        _check(self, "seed", isinstance(self.seed, int) and self.seed >= 0, "must be a whole number of at least 0")
-        _check_name(self, "precision", ("auto", "bf16", "fp32"))
+            check(self, "ema_decay", 0 < self.ema_decay < 1, "must be above 0 and below 1")
+        check(self, "seed", isinstance(self.seed, int) and self.seed >= 0, "must be a whole number of at least 0")
+        check_name(self, "precision", ("auto", "bf16", "fp32"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,15 +248,16 @@ class TrialConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    second_stage: SecondStageConfig = field(default_factory=SecondStageConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def to_flat(self) -> dict[str, Any]:
-        """`{"model.depth": 3, ...}` with plain scalars; None fields are absent, ASPP rates read "1-2-4"."""
+        """`{"model.depth": 3, ...}` with plain scalars; None fields are absent, several rates read "1-2-4"."""
         flat = {}
         for concern in dataclasses.fields(self):
             for name, value in dataclasses.asdict(getattr(self, concern.name)).items():
                 if value is not None:
-                    flat[f"{concern.name}.{name}"] = "-".join(map(str, value)) if isinstance(value, tuple) else value
+                    flat[f"{concern.name}.{name}"] = TUPLES[name][1].join(map(str, value)) if name in TUPLES else value
         return flat
 
     @classmethod
@@ -236,11 +272,15 @@ class TrialConfig:
             concern, _, name = key.partition(".")
             if concern not in CONCERNS or name not in {field.name for field in dataclasses.fields(CONCERNS[concern])}:
                 raise ValueError(f"unknown configuration key {key!r}: known are {', '.join(cls().to_flat())}, ...")
-            if name == "aspp_rates" and isinstance(value, str):
-                value = tuple(int(rate) for rate in value.split("-"))
+            if name in TUPLES and isinstance(value, str):
+                kind, separator = TUPLES[name]
+                value = tuple(kind(part) for part in value.split(separator))
             nested[concern][name] = value
         return cls(**{concern: config(**nested[concern]) for concern, config in CONCERNS.items()})
 
+
+TUPLES: dict[str, tuple[Callable[[str], float], str]] = {"aspp_rates": (int, "-"), "term_weights": (float, ":")}
+"""Fields that hold several values: the type of one, and what stands between two in the flat form."""
 
 CONCERNS: dict[str, type[Any]] = {
     "model": ModelConfig,
@@ -248,6 +288,7 @@ CONCERNS: dict[str, type[Any]] = {
     "optimizer": OptimizerConfig,
     "schedule": ScheduleConfig,
     "augmentation": AugmentationConfig,
+    "second_stage": SecondStageConfig,
     "training": TrainingConfig,
 }
 """The fields of `TrialConfig` and their types."""

@@ -1,0 +1,49 @@
+"""Rules that the fields of a configuration keep; each breach is a ValueError that names the field and the value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+PLUS = "+"
+"""Joins names where several may be taken together: "focal+dice", "flips+crop"."""
+
+# A default that applies only where another field has one of the given values: field -> (that field, values, default).
+Conditions = Mapping[str, tuple[str, tuple[str, ...], Any]]
+
+
+def resolve(config: Any, conditions: Conditions) -> None:
+    """Fill the conditional fields that apply; refuse those that are given where they mean nothing."""
+    for name, (owner, values, default) in conditions.items():
+        applies = not set(values).isdisjoint(str(getattr(config, owner)).split(PLUS))
+        value = getattr(config, name)
+        if applies and value is None:
+            object.__setattr__(config, name, default)
+        elif not applies and value is not None:
+            raise ValueError(
+                f"{type(config).__name__}.{name} = {value!r} means nothing with {owner} = {getattr(config, owner)!r}: "
+                f"it belongs to {', '.join(values)}"
+            )
+
+
+def check(config: Any, name: str, ok: bool, rule: str) -> None:
+    if not ok:
+        raise ValueError(f"{type(config).__name__}.{name} = {getattr(config, name)!r}: {rule}")
+
+
+def check_positive(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        check(config, name, math.isfinite(value) and value > 0, "must be a positive number")
+
+
+def check_name(config: Any, name: str, known: tuple[str, ...]) -> None:
+    check(config, name, getattr(config, name) in known, f"known are {', '.join(known)}")
+
+
+def check_names(config: Any, name: str, known: tuple[str, ...]) -> None:
+    """One or more known names, each once, joined by a plus."""
+    given = str(getattr(config, name)).split(PLUS)
+    rule = f"known are {', '.join(known)}, and any of them joined by {PLUS}, each once"
+    check(config, name, set(given) <= set(known) and len(set(given)) == len(given), rule)
