@@ -251,6 +251,13 @@ class TrialConfig:
     second_stage: SecondStageConfig = field(default_factory=SecondStageConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
+    def __post_init__(self) -> None:
+        if self.loss.learn_ignored and self.model.background != "none":
+            raise ValueError(
+                f"loss.learn_ignored means nothing with model.background = {self.model.background!r}: "
+                "the background network learns the ignored label"
+            )
+
     def to_flat(self) -> dict[str, Any]:
         """`{"model.depth": 3, ...}` with plain scalars; None fields are absent, several rates read "1-2-4"."""
         flat = {}

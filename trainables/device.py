@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
 import torch
 from torch import nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def default_device() -> torch.device:
@@ -24,7 +27,7 @@ def uses_bf16(precision: str, device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def place(model: nn.Module, device: torch.device) -> nn.Module:
+def place(model: Network, device: torch.device) -> Network:
     """The model on a device, its weights in the layout in which convolutions are fastest there (channels last)."""
     return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

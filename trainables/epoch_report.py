@@ -32,7 +32,9 @@ class EpochReport:
     train_seconds: float
     val_seconds: float
     parameters: int
-    """Trainable parameters of the model."""
+    """Of the model."""
+    stage: int = 1
+    """Stage of the training that the epoch belongs to, counted from 1."""
     ended: str | None = None
     """Why the trial ends with this epoch: "max_epochs", "early_stopping", "diverged"; None while it goes on."""
 
@@ -51,4 +53,4 @@ class EpochReport:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EpochReport:
         """The inverse of `to_dict`; other keys, such as those that Tune adds, are passed over."""
-        return cls(**{field.name: values[field.name] for field in dataclasses.fields(cls)})
+        return cls(**{field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +33,8 @@ def epochs(
 ) -> Iterator[EpochReport]:
     """Train, one report an epoch, until the last of them says why it `ended`.
 
+    A trial may have several stages (`trainables.stages`); its epochs are counted through them.
+
     With `checkpoints`, every epoch is saved before it is reported, and a later call with the same arguments goes on
     behind the last saved one to the same result as a run that was never interrupted. `best.pt` holds the weights of
     the best epoch so far (of the newest one without validation) and what is needed to predict with them.
@@ -53,24 +56,61 @@ def epochs(
     training = Training(config, data, train, device)
     identity = {"config": config.to_flat(), "data": data.fingerprint}
     history: list[EpochReport] = []
+    best: dict[str, Any] | None = None  # weights of the best epoch, while a later stage may want them
+
+    def save_best() -> None:
+        if checkpoints is not None and ranks.rank() == 0:
+            weights = training.evaluated.state_dict()
+            checkpoints.save("best", {"identity": identity, "epoch": history[-1].epoch, "model": weights})
+
     if checkpoints is not None and (saved := checkpoints.load("last", device)) is not None:
         if saved["identity"] != identity:
             raise ValueError(f"{checkpoints.location}: holds checkpoints of another configuration or data set")
-        training.load_state_dict(saved["training"])
         history = [EpochReport.from_dict(report) for report in saved["history"]]
+        training.begin_stage(history[-1].stage)
+        training.load_state_dict(saved["training"])
+        kept = checkpoints.load("best", device)
+        if history[-1].best_epoch == history[-1].epoch:
+            best = _copied(training)
+            if kept is None or kept["epoch"] != history[-1].epoch:
+                save_best()  # the run was stopped between the two files
+        elif kept is None:
+            raise ValueError(f"{checkpoints.location}: best.pt is missing")
+        else:
+            best = kept["model"]
     yield from (report for report in history if report.epoch > told_epochs)
 
     while not history or history[-1].ended is None:
+        if history and _over(history, training) is not None:
+            following = training.stages[history[-1].stage]
+            training.begin_stage(history[-1].stage + 1, best if following.from_best else None)
         report = _run_epoch(training, data, validation, history)
         history.append(report)
+        if report.best_epoch == report.epoch and any(stage.from_best for stage in training.stages[report.stage :]):
+            best = _copied(training)
         if checkpoints is not None and ranks.rank() == 0:
-            if report.best_epoch == report.epoch:
-                weights = training.evaluated.state_dict()
-                checkpoints.save("best", {"identity": identity, "epoch": report.epoch, "model": weights})
             reports = [report.to_dict() for report in history]
             checkpoints.save("last", {"identity": identity, "training": training.state_dict(), "history": reports})
+        if report.best_epoch == report.epoch:
+            save_best()
         if report.epoch > told_epochs:
             yield report
+
+
+def _copied(training: Training) -> dict[str, Any]:
+    return {name: tensor.clone() for name, tensor in training.evaluated.state_dict().items()}
+
+
+def _over(history: list[EpochReport], training: Training) -> str | None:
+    """Why the stage of the last epoch ends with it; None while it goes on."""
+    last, stage = history[-1], training.stage
+    before = sum(report.stage < last.stage for report in history)
+    if last.epoch - before >= stage.epochs:
+        return "max_epochs"
+    stalled = last.epoch - max(last.best_epoch, before)
+    if last.mean_iou is not None and stage.scored and stalled >= training.config.training.patience:
+        return "early_stopping"
+    return None
 
 
 def _run_epoch(
@@ -93,7 +133,7 @@ def _run_epoch(
         val_loss, mean_iou, class_iou = scores.loss, scores.mean_iou, scores.class_iou
         if best_mean_iou is None or mean_iou > best_mean_iou:
             best_mean_iou, best_epoch = mean_iou, epoch
-    training.schedule.step_epoch(-trained.loss if mean_iou is None else mean_iou)
+    training.schedule.step_epoch(-trained.loss if mean_iou is None or not training.stage.scored else mean_iou)
     report = EpochReport(
         epoch=epoch,
         train_loss=trained.loss,
@@ -108,14 +148,11 @@ def _run_epoch(
         train_seconds=trained.seconds,
         val_seconds=val_seconds,
         parameters=training.parameters,
+        stage=training.stages.index(training.stage) + 1,
     )
-    ended = None
     if not report.is_finite():
-        ended = "diverged"
-    elif epoch >= training.config.training.max_epochs:
-        ended = "max_epochs"
-    elif validation is not None and epoch - best_epoch >= training.config.training.patience:
-        ended = "early_stopping"
+        return dataclasses.replace(report, ended="diverged")
+    ended = _over([*history, report], training) if report.stage == len(training.stages) else None
     return dataclasses.replace(report, ended=ended)
 
 
@@ -131,6 +168,9 @@ def load_best(checkpoints: CheckpointStore, data: PreparedData, device: torch.de
     if saved["identity"]["data"] != data.fingerprint:
         raise ValueError(f"{checkpoints.location}/best.pt: was trained on other data than {data.name}")
     config = TrialConfig.from_flat(saved["identity"]["config"])
-    model = build_model(config.model, in_channels=1, num_classes=data.description.num_classes)
+    described = data.description
+    model = build_model(
+        config.model, in_channels=1, num_classes=described.num_classes, ignored_label=described.ignored_label
+    )
     model.load_state_dict(saved["model"])
     return place(model, device).eval()

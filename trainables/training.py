@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +17,13 @@ from trainables.augmentations import build_augmentation
 from trainables.batches import Batches
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
-from trainables.device import autocast, place, uses_bf16
+from trainables.device import place, uses_bf16
 from trainables.losses import build_loss
 from trainables.models import build_model
+from trainables.objective import Objective
 from trainables.optimizers import build_optimizer
 from trainables.schedules import build_schedule
+from trainables.stages import stages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,7 @@ class TrainedEpoch:
 
 
 class Training:
-    """A trial's model, optimizer, schedule and weight average on one device.
+    """A trial's model on one device, and its stage's optimizer, schedule and weight average.
 
     Random numbers are drawn from (seed, epoch, rank) afresh in each epoch, so `state_dict` needs no generator states:
     an epoch that starts from the same state always ends in the same state.
@@ -51,12 +54,13 @@ class Training:
         self.described = data.description
         self.bf16 = uses_bf16(config.training.precision, device)
         torch.manual_seed(config.training.seed)  # the same initial weights on every rank
-        model = build_model(config.model, in_channels=1, num_classes=data.description.num_classes)
+        model = build_model(
+            config.model,
+            in_channels=1,
+            num_classes=data.description.num_classes,
+            ignored_label=data.description.ignored_label,
+        )
         self.model = place(model, device)
-        self.parallel = ranks.parallel(self.model, device)
-        self.average: AveragedModel | None = None
-        if (decay := config.training.ema_decay) is not None:
-            self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
         self.loss = build_loss(
             config.loss,
             described=data.description,
@@ -71,9 +75,26 @@ class Training:
             rank=ranks.rank(),
             world=ranks.world_size(),
         )
-        self.optimizer = build_optimizer(config.optimizer, self.model)
+        self.stages = stages(config)
+        self.begin_stage(1)
+
+    def begin_stage(self, number: int, weights: dict[str, Any] | None = None) -> None:
+        """Start the stage of that number, counted from 1, from these weights or from those that the model has."""
+        config, self.stage = self.config, self.stages[number - 1]
+        if weights is not None:
+            self.model.load_state_dict(weights)
+        self.model.requires_grad_(True)
+        self._frozen = self.stage.frozen(self.model)
+        for part in self._frozen:
+            part.requires_grad_(False)
+        self.average: AveragedModel | None = None
+        if (decay := config.training.ema_decay) is not None:
+            self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        objective = Objective(self.model, self.loss, ignored_label=self.described.ignored_label, bf16=self.bf16)
+        self.parallel = ranks.parallel(objective, self.device)
+        self.optimizer = build_optimizer(dataclasses.replace(config.optimizer, lr=self.stage.lr), self.model)
         self.schedule = build_schedule(
-            config.schedule, self.optimizer, steps_per_epoch=self.batches.steps, epochs=config.training.max_epochs
+            config.schedule, self.optimizer, steps_per_epoch=self.batches.steps, epochs=self.stage.epochs
         )
 
     @property
@@ -83,7 +104,7 @@ class Training:
 
     @property
     def parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
+        return sum(parameter.numel() for parameter in self.model.parameters())
 
     @property
     def learning_rate(self) -> float:
@@ -94,12 +115,13 @@ class Training:
         config = self.config.training
         torch.manual_seed(int(np.random.SeedSequence((config.seed, epoch, ranks.rank())).generate_state(1)[0]))
         self.model.train()
+        for part in self._frozen:
+            part.eval()
         sums = torch.zeros(2, device=self.device)
         started = time.perf_counter()
         for images, masks in self.batches.shuffled(config.seed, epoch, self.augmentation):
-            with autocast(self.device, self.bf16):
-                logits = self.parallel(images.contiguous(memory_format=torch.channels_last))
-            loss = self.loss(logits, masks) * self._rank_weight(masks)
+            loss = self.parallel(images.contiguous(memory_format=torch.channels_last), masks)
+            loss = loss * self._rank_weight(masks)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.grad_clip)

@@ -45,6 +45,6 @@ def tiny_config() -> TrialConfig:
         model=ModelConfig(depth=2, width=4, dropout=0.2),
         optimizer=OptimizerConfig(lr=5e-3),
         schedule=ScheduleConfig(name="onecycle"),
-        augmentation=AugmentationConfig(name="flips_crop"),
+        augmentation=AugmentationConfig(name="flips+crop"),
         training=TrainingConfig(batch_size=8, max_epochs=4, ema_decay=0.9, precision="fp32"),
     )

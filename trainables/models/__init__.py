@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from trainables.config import ModelConfig
+from trainables.models.background import BackgroundPair
 from trainables.models.blocks import BLOCKS
 from trainables.models.bottlenecks import BOTTLENECKS
+from trainables.models.outputs import Outputs
 from trainables.models.skips import SKIPS
-from trainables.models.unet import UNet, build_model
+from trainables.models.unet import UNet
 
-__all__ = ["BLOCKS", "BOTTLENECKS", "SKIPS", "UNet", "build_model"]
+Model = UNet | BackgroundPair
+
+__all__ = ["BLOCKS", "BOTTLENECKS", "SKIPS", "BackgroundPair", "Model", "Outputs", "UNet", "build_model"]
+
+
+def build_model(config: ModelConfig, *, in_channels: int, num_classes: int, ignored_label: int | None = None) -> Model:
+    """The network of a configuration, freshly initialised from torch's global generator.
+
+    Raises:
+        ValueError: for a background network where no label is ignored.
+    """
+    if config.background == "none":
+        return UNet(config, in_channels=in_channels, num_classes=num_classes)
+    if ignored_label is None:
+        raise ValueError(f"model.background = {config.background!r}: the data has no ignored label to be told apart")
+    return BackgroundPair(config, in_channels=in_channels, num_classes=num_classes, ignored_label=ignored_label)

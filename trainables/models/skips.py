@@ -9,6 +9,9 @@ from torch import nn
 
 from trainables.models.blocks import conv
 
+OPEN = 2.0
+"""Bias of the gates at the start, sigmoid(2) = 0.88: they begin by letting nearly everything through."""
+
 
 class Skip(nn.Module):
     """Joins (skip, upsampled), both (N, channels, H, W), into (N, out_channels, H, W)."""
@@ -27,15 +30,52 @@ class Concat(Skip):
         return torch.cat((skip_nchw, up_nchw), dim=1)
 
 
+class Add(Skip):
+    """Their sum (Chaurasia and Culurciello 2017, "LinkNet", section 3)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.out_channels = channels
+
+    def forward(self, skip_nchw: torch.Tensor, up_nchw: torch.Tensor) -> torch.Tensor:
+        return skip_nchw + up_nchw
+
+
+class AdaptiveFusion(Skip):
+    """Their mean under two learned weights a channel (Tan et al. 2020, "EfficientDet", section 3.3, softmax fusion)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weights = nn.Parameter(torch.zeros(2, channels, 1, 1))
+        self.out_channels = channels
+
+    def forward(self, skip_nchw: torch.Tensor, up_nchw: torch.Tensor) -> torch.Tensor:
+        from_skip, from_up = self.weights.softmax(0)
+        return from_skip * skip_nchw + from_up * up_nchw
+
+
+class GatedSkip(Skip):
+    """Concatenation after a gate a channel and pixel, sigmoid(W [skip, upsampled]), on the skip (Dauphin et al. 2017,
+    "Language Modeling with Gated Convolutional Networks", eq. 1)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.gate = nn.Conv2d(2 * channels, channels, 1)
+        nn.init.kaiming_normal_(self.gate.weight, nonlinearity="sigmoid")
+        nn.init.constant_(self.gate.bias, OPEN)  # type: ignore[arg-type]
+        self.out_channels = 2 * channels
+
+    def forward(self, skip_nchw: torch.Tensor, up_nchw: torch.Tensor) -> torch.Tensor:
+        gate_nchw = self.gate(torch.cat((skip_nchw, up_nchw), dim=1)).sigmoid()
+        return torch.cat((skip_nchw * gate_nchw, up_nchw), dim=1)
+
+
 class AttentionGate(Skip):
     """Concatenation after an additive attention gate on the skip (Oktay et al. 2018, "Attention U-Net", eq. 1 and 2).
 
     A weight a pixel, sigmoid(psi(relu(W_x x + W_g g))), scales the encoder's features x. Other than in the paper, the
     gating signal g is the upsampled one, so that the weights need no resampling, and the sum is batch-normalised.
     """
-
-    OPEN = 2.0
-    """The gates' bias at the start, sigmoid(2) = 0.88: like the paper's, they begin by letting everything through."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -44,7 +84,7 @@ class AttentionGate(Skip):
         self.norm_relu = nn.Sequential(nn.BatchNorm2d(inner), nn.ReLU(inplace=True))
         self.psi = nn.Conv2d(inner, 1, 1)
         nn.init.kaiming_normal_(self.psi.weight, nonlinearity="linear")
-        nn.init.constant_(self.psi.bias, self.OPEN)  # type: ignore[arg-type]
+        nn.init.constant_(self.psi.bias, OPEN)  # type: ignore[arg-type]
         self.out_channels = 2 * channels
 
     def forward(self, skip_nchw: torch.Tensor, up_nchw: torch.Tensor) -> torch.Tensor:
@@ -52,5 +92,11 @@ class AttentionGate(Skip):
         return torch.cat((skip_nchw * gate_n1hw, up_nchw), dim=1)
 
 
-SKIPS: dict[str, Callable[[int], Skip]] = {"concat": Concat, "attention": AttentionGate}
+SKIPS: dict[str, Callable[[int], Skip]] = {
+    "concat": Concat,
+    "add": Add,
+    "fusion": AdaptiveFusion,
+    "gated": GatedSkip,
+    "attention": AttentionGate,
+}
 """Name to skip(channels)."""

@@ -9,6 +9,7 @@ from torch.nn import functional
 from trainables.config import ModelConfig
 from trainables.models.blocks import BLOCKS
 from trainables.models.bottlenecks import BOTTLENECKS
+from trainables.models.outputs import Outputs
 from trainables.models.skips import SKIPS
 from trainables.registry import lookup
 
@@ -17,7 +18,8 @@ class UNet(nn.Module):
     """Encoder of `depth` stages that halve the size and double the channels, and a decoder that undoes it.
 
     Dropout drops whole channels behind the bottleneck and behind each decoder stage but the last, whose few channels go
-    straight to the classifier.
+    straight to the classifier. With deep supervision (Lee et al. 2015, "Deeply-Supervised Nets") each decoder stage but
+    the last has a classifier of its own, which only training uses.
 
     Args:
         config: sizes and parts.
@@ -45,15 +47,37 @@ class UNet(nn.Module):
             self.skips.append(joined := skip(width))
             dropout = _dropout(config.dropout if width > config.width else 0.0)
             self.decoder.append(nn.Sequential(block(joined.out_channels, width), dropout))
-        self.head = nn.Conv2d(config.width, num_classes, 1)
-        nn.init.normal_(self.head.weight, std=0.01)  # all classes start equally likely: the first loss is log(classes)
-        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        self.head = _head(config.width, num_classes)
+        supervised = widths[-2:0:-1] if config.deep_supervision else []  # the decoder's stages but the last
+        self.auxiliary_heads = nn.ModuleList(_head(width, num_classes) for width in supervised)
+        self.auxiliary_weights = [config.deep_supervision / 2 ** (stage - 1) for stage in range(len(supervised), 0, -1)]
 
     def forward(self, x_nchw: torch.Tensor) -> torch.Tensor:
         """Logits (N, num_classes, H, W) of images (N, in_channels, H, W) of any size.
 
         Sizes that the stride does not divide are padded with their last row and column, and the logits cropped.
         """
+        decoded = self._decode(x_nchw)
+        return self.head(decoded[-1])[..., : x_nchw.shape[-2], : x_nchw.shape[-1]]
+
+    def outputs(self, x_nchw: torch.Tensor) -> Outputs:
+        """`forward`, and the auxiliary heads' logits, upsampled to the images' size."""
+        height, width = x_nchw.shape[-2:]
+        decoded = self._decode(x_nchw)
+        size = decoded[-1].shape[-2:]
+        auxiliary = [
+            functional.interpolate(head(x), size, mode="bilinear", align_corners=False)[..., :height, :width]
+            for head, x in zip(self.auxiliary_heads, decoded, strict=False)
+        ]
+        logits = self.head(decoded[-1])[..., :height, :width]
+        return Outputs(logits=logits, auxiliary=list(zip(self.auxiliary_weights, auxiliary, strict=True)))
+
+    def encoders(self) -> list[nn.Module]:
+        """What a second stage of training freezes."""
+        return [self.encoder]
+
+    def _decode(self, x_nchw: torch.Tensor) -> list[torch.Tensor]:
+        """The features of each decoder stage, coarsest first; their sizes are those of the padded images."""
         height, width = x_nchw.shape[-2:]
         rows, columns = -(-height // self.stride), -(-width // self.stride)
         if rows == columns == 1:
@@ -66,9 +90,18 @@ class UNet(nn.Module):
             features.append(x)
             x = self.pool(x)
         x = self.bottleneck(x)
+        decoded = []
         for upsample, skip, stage in zip(self.upsample, self.skips, self.decoder, strict=True):
             x = stage(skip(features.pop(), upsample(x)))
-        return self.head(x)[..., :height, :width]
+            decoded.append(x)
+        return decoded
+
+
+def _head(in_channels: int, num_classes: int) -> nn.Conv2d:
+    layer = nn.Conv2d(in_channels, num_classes, 1)
+    nn.init.normal_(layer.weight, std=0.01)  # all classes start equally likely: the first loss is log(classes)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
 
 
 def _upsample(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
@@ -83,8 +116,3 @@ def _upsample(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
 def _dropout(probability: float) -> nn.Module:
     # Dropout2d(0) would still draw its mask and multiply by it.
     return nn.Dropout2d(probability) if probability else nn.Identity()
-
-
-def build_model(config: ModelConfig, *, in_channels: int, num_classes: int) -> UNet:
-    """The network of a configuration, freshly initialised from torch's global generator."""
-    return UNet(config, in_channels=in_channels, num_classes=num_classes)
