@@ -53,8 +53,13 @@ def evaluate(
     device: torch.device,
     bf16: bool,
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+    suppressed: bool = True,
 ) -> Scores:
-    """Score a model on labelled images, over all ranks together. The model is left in evaluation mode."""
+    """Score a model on labelled images, over all ranks together. The model is left in evaluation mode.
+
+    With `suppressed` off the ignored class may be predicted. Where that happens on a labelled pixel it counts as one
+    class more, with an IoU of 0, as in `keras.metrics.MeanIoU(ignore_class=...)`.
+    """
     described = data.description
     metric = MulticlassJaccardIndex(
         described.num_classes,
@@ -80,15 +85,16 @@ def evaluate(
             if loss is not None:
                 labelled = (masks != described.ignore_index).sum()
                 loss_sum_and_pixels += torch.stack([loss(logits, masks) * labelled, labelled])
-            metric.update(suppress(logits, described.ignored_label).argmax(1), masks)
+            if suppressed:
+                logits = suppress(logits, described.ignored_label)
+            metric.update(logits.argmax(1), masks)
         class_iou = metric.compute().tolist()  # gathers the confusion matrices of all ranks
         loss_sum, pixels = ranks.all_sum(loss_sum_and_pixels).tolist()
         confusion = ranks.all_sum(metric.confmat.clone()).cpu().numpy()
-    scored = {
-        described.class_names[label]: class_iou[label]
-        for label in data.present_labels
-        if not np.isnan(class_iou[label])
-    }
+    counted = data.present_labels
+    if not suppressed and described.ignored_label is not None:
+        counted = (described.ignored_label, *counted)
+    scored = {described.class_names[label]: class_iou[label] for label in counted if not np.isnan(class_iou[label])}
     return Scores(
         mean_iou=float(np.mean(list(scored.values()))) if scored else float("nan"),
         class_iou=scored,

@@ -53,6 +53,23 @@ def test_predictions_of_the_ignored_class_are_never_made(tiny):
     assert scores.confusion[:, 1].sum() == scores.confusion.sum()
 
 
+def test_without_suppression_one_stray_prediction_of_the_ignored_class_is_an_empty_class_more(tiny):
+    def stray(pixels):
+        labels = by_brightness(pixels)
+        first = (labels > 0).flatten().float().argmax()
+        labels.view(-1)[first] = 0
+        return labels
+
+    scores = score(Fixed(stray, 4), tiny, suppressed=False)
+    assert scores.class_iou["unlabelled"] == 0
+    assert scores.mean_iou == pytest.approx(sum(scores.class_iou.values()) / 4)
+    assert 0.7 < scores.mean_iou < 0.75
+    truth = np.asarray(tiny.masks[tiny.split["val"]])
+    assert scores.confusion[:, 0].sum() == 1
+    assert scores.confusion.sum() == (truth != 0).sum()
+    assert score(Fixed(by_brightness, 4), tiny, suppressed=False).mean_iou == 1
+
+
 def test_suppression_leaves_the_logits_of_the_caller_alone():
     logits = torch.ones(1, 3, 2, 2)
     assert suppress(logits, 1)[:, 1].eq(-torch.inf).all()
