@@ -13,6 +13,15 @@ from reports.page import BestModel, FinalModel, write_page
 from reports.retrain import retrain, retrain_plan, retrain_store
 from reports.study_facts import StudyFacts, read_study
 from reports.submission import check_submission, write_submission
+from reports.systems_table import (
+    SystemRow,
+    boost_sentence,
+    differences,
+    rows_of,
+    score_runs,
+    terminal_tables,
+    write_systems,
+)
 from reports.tracking import tracked
 from search.leaderboard import leaderboard
 from search.panels import telling_images
@@ -26,8 +35,8 @@ from trainables.trial import checkpoint_store
 
 EXAMPLES = 8
 """Test images shown with their predictions."""
-VERTICALLY_FLIPPED = ("flips", "flips_crop")
-"""Augmentation sets whose models have seen images upside down."""
+VERTICAL_FLIPS = "flips"
+"""The augmentation that shows images upside down as well."""
 
 
 def run(options: argparse.Namespace) -> None:
@@ -59,12 +68,15 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     for part, scores in (("validation (chose the model)", model.validation), ("held-out test", model.test)):
         classes = ", ".join(f"{name} {value:.3f}" for name, value in scores.class_iou.items())
         console.print(f"{part}: mean IoU {scores.mean_iou:.4f} ({classes})", markup=False, soft_wrap=True)
+    systems = _systems(console, facts, device) if facts.settings.systems else []
+    if systems:
+        written.append(write_systems(facts, systems))
     final = None
     if not options.no_submission:
         final = _finish(console, facts, options, searched, device)
         if final.submission is not None:
             written.append(facts.output / final.submission)
-    written.append(write_page(facts, model, final))
+    written.append(write_page(facts, model, final, systems))
     console.print(
         f"trial {facts.best.number:04d}: mean IoU {model.test.mean_iou:.4f} on the held-out test part, "
         f"{model.validation.mean_iou:.4f} on validation; {facts.origin}",
@@ -73,6 +85,17 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     )
     for path in written:
         console.print(f"wrote {path}", markup=False, soft_wrap=True)
+
+
+def _systems(console: Console, facts: StudyFacts, device: torch.device) -> list[SystemRow]:
+    count = facts.states["complete"]
+    rows = rows_of(list(tracked(console, score_runs(facts, device), count, "scoring systems")))
+    for table in terminal_tables(facts, rows):
+        console.print(table)
+    console.print(boost_sentence(rows), markup=False)
+    for effect, points in differences(rows):
+        console.print(f"{effect.claim}: {effect.better} {points:+.2f} points over {effect.worse}", markup=False)
+    return rows
 
 
 def _bf16(facts: StudyFacts, device: torch.device) -> bool:
@@ -108,7 +131,8 @@ def _finish(
         console.print("the data has no test set: nothing to submit", style="yellow")
         return FinalModel(retrained_epochs=epochs, flips="none", submission=None, rows=0, label_shares={})
     names = data.description.class_names
-    vertical = TrialConfig.from_flat(facts.best.config).augmentation.name in VERTICALLY_FLIPPED
+    augmentations = TrialConfig.from_flat(facts.best.config).augmentation.name.split("+")
+    vertical = VERTICAL_FLIPS in augmentations
     suppressed = None if options.allow_ignored else data.description.ignored_label
     path, pixels = facts.output / "submission.csv", data.images[0].size
     console.print(f"predicting {len(data.unlabelled)} images")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +13,10 @@ import numpy as np
 
 from reports import figures
 from reports.study_facts import StudyFacts
+from reports.systems_table import SystemRow, boost_sentence, differences
 from search.leaderboard import ranked
 from search.progress_state import config_line, duration
+from search.systems import REPORTS
 from trainables.evaluation import Scores
 
 SHOWN = 15
@@ -48,17 +51,32 @@ class FinalModel:
     """Part of the predicted pixels, by class name."""
 
 
-def write_page(facts: StudyFacts, model: BestModel, final: FinalModel | None) -> Path:
+def write_page(
+    facts: StudyFacts, model: BestModel, final: FinalModel | None, systems: Sequence[SystemRow] = ()
+) -> Path:
     """Write the page; returns its path."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("reports"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    html = environment.get_template("report.html").render(**_content(facts, model, final))
+    html = environment.get_template("report.html").render(
+        **_content(facts, model, final), **_systems_content(facts, list(systems))
+    )
     path = facts.output / "report.html"
     temporary = path.with_suffix(".tmp")
     temporary.write_text(html)
     temporary.replace(path)
     return path
+
+
+def _systems_content(facts: StudyFacts, rows: list[SystemRow]) -> dict[str, Any]:
+    return {
+        "systems": rows,
+        "reports": REPORTS,
+        "seeds": max((len(row.runs) for row in rows), default=0),
+        "rarest": facts.data.description.class_names[facts.data.rarest_label],
+        "boost": boost_sentence(rows),
+        "effects": differences(rows),
+    }
 
 
 def _content(facts: StudyFacts, model: BestModel, final: FinalModel | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,10 +11,11 @@ import numpy as np
 
 from reports.study_facts import StudyFacts
 from trainables.checkpoints import CheckpointStore
-from trainables.config import TrialConfig
+from trainables.config import SecondStageConfig, TrialConfig
 from trainables.data import PreparedData
 from trainables.epoch_report import EpochReport
 from trainables.epochs import epochs
+from trainables.stages import stages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +37,27 @@ def retrain_plan(facts: StudyFacts) -> RetrainPlan:
 
     All images are more than the train part, so the same number of steps is fewer epochs: the best epoch is scaled by
     (train images / all images). The learning-rate schedule spans just these epochs: without validation no epoch can be
-    picked, so the last one must be where the schedule has come to its end.
+    picked, so the last one must be where the schedule has come to its end. A second stage keeps its part of the epochs up
+    to the best one, and is left out if that was before it.
     """
     best = facts.best.best
     assert best is not None
     config = TrialConfig.from_flat(facts.best.config)
-    smaller = len(facts.data.split["train"]) / len(facts.data.images)
-    training = dataclasses.replace(config.training, max_epochs=max(1, round(best.epoch * smaller)))
-    return RetrainPlan(config=dataclasses.replace(config, training=training), searched_epochs=best.epoch)
+    smaller = len(facts.data.train_part(facts.settings.train_fraction)) / len(facts.data.images)
+    epochs, second_stage = best.epoch, config.second_stage
+    found = Counter(stages(config)[report.stage - 1].name for report in facts.best.reports[: best.epoch])
+    if second_stage.fraction is not None:
+        if fine_tuned := found[second_stage.name]:
+            second_stage = dataclasses.replace(second_stage, fraction=fine_tuned / epochs)
+        else:
+            second_stage = SecondStageConfig()
+    if found["background"]:
+        # The background network gets half of the first stage: it must be long enough for the longer of the two.
+        epochs = 2 * max(found["background"], found["terrain"]) + found[config.second_stage.name]
+    training = dataclasses.replace(config.training, max_epochs=max(1, round(epochs * smaller)))
+    return RetrainPlan(
+        config=dataclasses.replace(config, training=training, second_stage=second_stage), searched_epochs=best.epoch
+    )
 
 
 def retrain_store(facts: StudyFacts, plan: RetrainPlan) -> CheckpointStore:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from search.leaderboard import ranked
 from search.ledger import Ledger, TrialRecord
-from search.profiles import PROFILES
 from search.settings import StudySettings
-from search.space import Space, unet_space
+from search.space import Space
 from trainables.data import DataSource, PreparedData, prepare
 
 
@@ -40,7 +39,7 @@ class StudyFacts:
 
     @property
     def space(self) -> Space:
-        return unet_space(PROFILES[self.settings.profile])
+        return self.settings.search_space()
 
     @property
     def origin(self) -> str:

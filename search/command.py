@@ -7,13 +7,14 @@ import dataclasses
 import functools
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import ray
 from rich.console import Console
 from rich.table import Table
 
 from search.board import Board
-from search.housekeeping import Housekeeping
+from search.housekeeping import KEPT, Housekeeping
 from search.leaderboard import leaderboard
 from search.ledger import FILE, Ledger
 from search.live_view import LiveView
@@ -22,14 +23,18 @@ from search.painter import Painter
 from search.profiles import Profile, choose_profile
 from search.progress_state import ProgressState, duration
 from search.settings import StudySettings
-from search.space import Space, unet_space
+from search.space import Space
+from search.systems import MAX_EPOCHS, PATIENCE, SYSTEMS, runs_of, starting_points
 from search.tuner import SearchPlan, run_search, start_ray
 from trainables.checkpoints import CheckpointStore, below
+from trainables.config import TrialConfig
 from trainables.data import PreparedData
 from trainables.launchers import InlineLauncher, Launcher, WorkersLauncher, concurrent_trials
 from trainables.trial import run_trial
 
 LOCAL_STORAGE = "runs"
+BUDGET = 50
+"""Trials of a search that names no budget."""
 CHECKPOINTS = "checkpoints"
 
 
@@ -53,7 +58,7 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
     Raises:
         ValueError: for whatever the user can put right; nothing has been written by then.
     """
-    name = options.name or data.name
+    name = options.name or (f"{data.name}-systems" if options.systems else data.name)
     remote = "://" in options.storage
     folder = Path(LOCAL_STORAGE if remote else options.storage) / name
     checkpoints = below(options.storage, name, CHECKPOINTS) if remote else CHECKPOINTS
@@ -63,12 +68,21 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
     profile = choose_profile(options.profile, resources.get("GPU", 0))
     launcher = make_launcher(options, resources.get("GPU", 0))
     concurrent = concurrent_trials(launcher, resources)
+    settings = make_settings(options, data, profile, checkpoints)
+    space = settings.search_space()
+    first: list[dict[str, Any]] = []
+    if options.systems:
+        check_systems(settings, data)
+        first = runs_of(options.systems, seeds=options.seeds or 1, first_seed=options.seed)
+    elif options.start_from == "systems":
+        first = starting_points(space)
     plan = SearchPlan(
         folder=folder,
-        settings=make_settings(options, data, profile, checkpoints),
-        space=unet_space(profile),
+        settings=settings,
+        space=space,
         sampler=options.sampler,
-        budget=options.budget,
+        first=tuple(first),
+        budget=len(first) if options.systems else options.budget or BUDGET,
         time_budget=options.time_budget,
         launcher=launcher,
         concurrent=min(concurrent, options.max_concurrent or concurrent),
@@ -95,12 +109,17 @@ def _search(console: Console, plan: SearchPlan, data: PreparedData) -> int:
         run_search(
             plan,
             ledger,
-            functools.partial(run_trial, source=data.source, checkpoints=checkpoints),
-            [state, view, board, Housekeeping(checkpoints, past)],
+            functools.partial(
+                run_trial,
+                source=data.source,
+                checkpoints=checkpoints,
+                train_fraction=plan.settings.train_fraction,
+            ),
+            [state, view, board, Housekeeping(checkpoints, past, None if plan.settings.systems else KEPT)],
         )
     records = ledger.records()
     console.print(leaderboard(records))
-    ended = sum(record.state != "running" for record in records)
+    ended = sum(record.has_ended for record in records)
     console.print(f"{ended} of {plan.budget} trials in {plan.folder} after {duration(state.seconds)}", markup=False)
     console.print(f"compare trials:         tensorboard --logdir {plan.folder}", markup=False)
     console.print(f"report and submission:  python reports/run.py {plan.folder}", markup=False)
@@ -136,8 +155,9 @@ def make_launcher(options: argparse.Namespace, cluster_gpus: float) -> Launcher:
 
 
 def make_settings(options: argparse.Namespace, data: PreparedData, profile: Profile, checkpoints: str) -> StudySettings:
-    max_epochs = options.max_epochs or profile.max_epochs
-    grace_epochs = options.grace_epochs or min(profile.grace_epochs, max_epochs)
+    max_epochs = options.max_epochs or (MAX_EPOCHS if options.systems else profile.max_epochs)
+    # Systems are compared at their own ends: ASHA stops none.
+    grace_epochs = max_epochs if options.systems else options.grace_epochs or min(profile.grace_epochs, max_epochs)
     if grace_epochs > max_epochs:
         raise ValueError(f"--grace-epochs {grace_epochs} is above --max-epochs {max_epochs}: no trial could be stopped")
     return StudySettings(
@@ -145,10 +165,14 @@ def make_settings(options: argparse.Namespace, data: PreparedData, profile: Prof
         fingerprint=data.fingerprint,
         seed=options.seed,
         profile=profile.name,
+        space="systems" if options.systems else options.space,
+        overrides=dict(options.overrides or ()),
+        systems=list(options.systems or ()),
+        train_fraction=options.train_fraction,
         max_epochs=max_epochs,
         grace_epochs=grace_epochs,
         reduction_factor=options.reduction_factor,
-        patience=options.patience or profile.patience,
+        patience=options.patience or (PATIENCE if options.systems else profile.patience),
         grad_clip=options.grad_clip,
         ema_decay=options.ema_decay,
         precision=options.precision,
@@ -157,11 +181,23 @@ def make_settings(options: argparse.Namespace, data: PreparedData, profile: Prof
     )
 
 
+def check_systems(settings: StudySettings, data: PreparedData) -> None:
+    """Raises ValueError if an override makes a system impossible, or the data lacks what one needs."""
+    for name in settings.systems:
+        try:
+            config = TrialConfig.from_flat({**SYSTEMS[name].config, **settings.fixed_config(), **settings.overrides})
+        except (TypeError, ValueError) as error:
+            given = ", ".join(f"{key}={value}" for key, value in settings.overrides.items())
+            raise ValueError(f"--set {given}: system {name} cannot be made with it ({error})") from error
+        if config.model.background != "none" and data.description.ignored_label is None:
+            raise ValueError(f"system {name} has a network for the ignored label, but {data.name} has no such label")
+
+
 def show_plan(
     console: Console, plan: SearchPlan, profile: Profile, resources: dict[str, float], existing: Ledger | None
 ) -> None:
     settings, demand = plan.settings, plan.launcher.demand()
-    if profile.name == "cpu":
+    if profile.name == "cpu" and not settings.systems:
         console.print(
             f"no GPU: the cpu profile narrows the search to widths {'/'.join(map(str, profile.widths))}, depths "
             f"{'/'.join(map(str, profile.depths))} and {profile.max_epochs} epochs a trial (--max-epochs changes that)"
@@ -178,10 +214,16 @@ def show_plan(
     table.add_row(
         "a trial", f"at most {settings.max_epochs} epochs, patience {settings.patience}, seed {settings.seed}"
     )
-    table.add_row(
-        "choice",
-        f"{plan.sampler} proposes, ASHA keeps 1 in {settings.reduction_factor} from epoch {settings.grace_epochs} on",
-    )
+    if settings.systems:
+        seeds = len(plan.first) // len(settings.systems)
+        changed = "".join(f", {key}={value}" for key, value in settings.overrides.items())
+        table.add_row("systems", f"{len(settings.systems)} of the two reports with {seeds} seeds{changed}")
+    else:
+        rule = f"ASHA keeps 1 in {settings.reduction_factor} from epoch {settings.grace_epochs} on"
+        begin = f"{len(plan.first)} systems first, then " if plan.first else ""
+        table.add_row("choice", f"{begin}{plan.sampler} proposes, {rule}")
+    if settings.train_fraction < 1:
+        table.add_row("training data", f"{settings.train_fraction:.0%} of the train part")
     table.add_row(
         "resources",
         f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs; a trial takes {demand['CPU']:g} and "

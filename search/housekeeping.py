@@ -8,7 +8,7 @@ from search.recorder import Watcher
 from trainables.trial import checkpoint_store
 
 KEPT = 3
-"""The best trials whose weights stay; running trials keep all they need to resume."""
+"""The best trials of a search whose weights stay; running trials keep all they need to resume."""
 
 
 class Housekeeping(Watcher):
@@ -17,16 +17,17 @@ class Housekeeping(Watcher):
     Args:
         checkpoints: the study's root path or URI.
         past: trials of earlier runs.
+        kept: how many of the best trials keep their weights; None: every trial.
     """
 
-    def __init__(self, checkpoints: str, past: list[TrialRecord]):
-        self.checkpoints = checkpoints
-        self._ended = [record for record in past if record.state != "running"]
+    def __init__(self, checkpoints: str, past: list[TrialRecord], kept: int | None = KEPT):
+        self.checkpoints, self.kept = checkpoints, kept
+        self._ended = [record for record in past if record.has_ended]
 
     def trial_ended(self, record: TrialRecord) -> None:
         self._ended = [other for other in self._ended if other.number != record.number] + [record]
         checkpoint_store(self.checkpoints, record.number).delete("last")
-        kept = ranked(self._ended)[:KEPT]
+        kept = ranked(self._ended)[: self.kept]
         for other in self._ended:
             if other not in kept:
                 checkpoint_store(self.checkpoints, other.number).delete("best")

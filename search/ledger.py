@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -45,6 +45,10 @@ class TrialRecord:
     error: str | None
     started: datetime | None
     ended: datetime | None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state not in ("running", "waiting")
 
     @property
     def best(self) -> EpochReport | None:
@@ -122,10 +126,15 @@ class Ledger:
     def record(self, number: int) -> TrialRecord:
         return _record(self.study.get_trials(deepcopy=False)[number])
 
+    def enqueue(self, points: Iterable[dict[str, Any]]) -> None:
+        """Let these points be the next trials, in this order; parameters that a point leaves out are sampled."""
+        for point in points:
+            self.study.enqueue_trial(point)
+
     def ask(
         self, space: Space, fixed: dict[str, Any], normalise: Callable[[dict[str, Any]], dict[str, Any]]
     ) -> TrialRecord:
-        """A new running trial with a suggested configuration."""
+        """A new running trial: the next one that waits, or one with a suggested configuration."""
         return self._configure(self.study.ask(), space, fixed, normalise)
 
     def revive(

@@ -6,6 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from search.profiles import PROFILES
 from search.space import unet_space
@@ -79,8 +80,27 @@ def _name(text: str) -> str:
     return text
 
 
+def _fraction(text: str) -> float:
+    return _number(text, low=0, high=1, open_low=True)
+
+
+def _override(text: str) -> tuple[str, Any]:
+    """KEY=VALUE with the value as it reads: a whole number, a number, true or false, else a text."""
+    key, mark, value = text.partition("=")
+    if not (key and mark and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE, such as model.width=16")
+    if value in ("true", "false"):
+        return key, value == "true"
+    for kind in (int, float):
+        try:
+            return key, kind(value)
+        except ValueError:
+            continue
+    return key, value
+
+
 def _space_text() -> str:
-    rows = ["the search space (profile gpu; --dry-run shows the one that would be used):"]
+    rows = ["the search space (profile gpu, --space default; --dry-run shows the one that would be used):"]
     for parameter in unet_space(PROFILES["gpu"]).parameters:
         condition = f" [{parameter.describe_condition()}]" if parameter.when else ""
         rows.append(f"  {parameter.name:<28} {parameter.describe_range()}{condition}")
@@ -120,7 +140,6 @@ def parser() -> argparse.ArgumentParser:
     budget.add_argument(
         "--budget",
         type=_whole(1),
-        default=50,
         metavar="N",
         help="trials of the study, earlier runs counted in (default: 50)",
     )
@@ -158,12 +177,51 @@ def parser() -> argparse.ArgumentParser:
         help="a trial ends after N epochs without a better score (default: the profile's)",
     )
 
+    choice.add_argument(
+        "--space",
+        choices=("default", "wide"),
+        default="default",
+        help="wide adds what others found useless or costly, to try it yourself (default: default)",
+    )
+    choice.add_argument(
+        "--start-from",
+        choices=("systems",),
+        help="begin with the systems of the two reports, as near as the space has them, before sampling",
+    )
+
+    systems = top.add_argument_group("systems of the two reports, instead of a search")
+    systems.add_argument(
+        "--systems",
+        nargs="?",
+        const="list",
+        metavar="NAMES",
+        help="run report-a, report-b, all, or names joined by commas, each to its own end; without names: list them",
+    )
+    systems.add_argument(
+        "--seeds", type=_whole(1), metavar="N", help="runs of each system, with seeds from --seed on (default: 1)"
+    )
+    systems.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        type=_override,
+        metavar="KEY=VALUE",
+        help="change every system, such as model.width=8; may be repeated",
+    )
+
     trial = top.add_argument_group("trials")
     trial.add_argument(
         "--profile",
         choices=("auto", *PROFILES),
         default="auto",
         help="sizes and lengths that suit the hardware (default: gpu with a GPU, else cpu: narrower and shorter)",
+    )
+    trial.add_argument(
+        "--train-fraction",
+        type=_fraction,
+        default=1.0,
+        metavar="X",
+        help="train on this part of the train part only, for a quick look (default: 1)",
     )
     trial.add_argument(
         "--precision", choices=("auto", "bf16", "fp32"), default="auto", help="default: bf16 where the hardware has it"
@@ -199,3 +257,25 @@ def parser() -> argparse.ArgumentParser:
         "--max-concurrent", type=_whole(1), metavar="N", help="trials side by side at most (default: as many as fit)"
     )
     return top
+
+
+def check_together(options: argparse.Namespace) -> None:
+    """Options that mean nothing beside others.
+
+    Raises:
+        ValueError: naming both.
+    """
+    if options.systems is None:
+        for name, given in (("--seeds", options.seeds), ("--set", options.overrides)):
+            if given:
+                raise ValueError(f"{name} belongs to --systems")
+        return
+    searching = {
+        "--budget": options.budget is not None,
+        "--start-from": options.start_from is not None,
+        "--space": options.space != "default",
+        "--grace-epochs": options.grace_epochs is not None,
+    }
+    for name, given in searching.items():
+        if given:
+            raise ValueError(f"{name} belongs to a search; with --systems each system runs to its own end")

@@ -34,7 +34,7 @@ class ProgressState(Watcher):
 
     def __post_init__(self) -> None:
         for record in self.past:
-            if record.state != "running":
+            if record.has_ended:
                 self._count(record)
 
     def trial_started(self, record: TrialRecord) -> None:

@@ -9,11 +9,24 @@ from pathlib import Path
 # Started as a script, Python looks for modules in this file's folder first: look in the project's instead.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from search.options import INTERRUPTED, parser, refuse
+from search.options import INTERRUPTED, check_together, parser, refuse
 
 
 def main() -> int:
     options = parser().parse_args()  # ends here, at once, for --help and for options that make no sense
+    try:
+        check_together(options)
+        if options.systems == "list":
+            from search.systems_list import show_systems
+
+            show_systems()
+            return 0
+        if options.systems is not None:
+            from search.systems import choose_systems
+
+            options.systems = choose_systems(options.systems)
+    except ValueError as error:
+        return refuse(error)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     # The data is checked before what takes seconds to import.

@@ -29,7 +29,7 @@ class LedgerASHA(ASHAScheduler):
         self.ledger = ledger
         self.stopped: set[str] = set()
         for record in ledger.records():
-            if record.state != "running":  # those come back through on_trial_add
+            if record.has_ended:  # running ones come back through on_trial_add
                 past = SimpleNamespace(trial_id=f"past trial {record.number}")
                 super().on_trial_add(None, past)
                 self._replay(past, record)

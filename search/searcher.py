@@ -36,7 +36,7 @@ class LedgerSearcher(Searcher):
         self.ledger, self.space, self.settings = ledger, space, settings
         self.sampler, self.budget = sampler, budget
         records = ledger.records()
-        self.trials = len(records)
+        self.trials = sum(record.state != "waiting" for record in records)  # those that wait are the last
         self.orphans = [record.number for record in records if record.state == "running"]
 
     @property

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.profiles import PROFILES
+from search.space import Space, unet_space
+from search.systems import systems_space
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudySettings:
@@ -19,6 +23,14 @@ class StudySettings:
     seed: int
     """Of the split, the sampler, and every trial's weights, batches and augmentations."""
     profile: str
+    space: str
+    """default, wide, or systems: those of the two reports instead of a search."""
+    overrides: dict[str, Any]
+    """What every trial has instead of what its system says, in the flat form of `TrialConfig`."""
+    systems: list[str]
+    """Names of the systems that are run; empty for a search."""
+    train_fraction: float
+    """Part of the train part that is trained on."""
     max_epochs: int
     grace_epochs: int
     reduction_factor: int
@@ -33,6 +45,12 @@ class StudySettings:
     def checkpoint_root(self, folder: Path) -> str:
         """Where the checkpoints of the study in that folder are: an absolute path or a URI."""
         return self.checkpoints if "://" in self.checkpoints else str(folder.resolve() / self.checkpoints)
+
+    def search_space(self) -> Space:
+        """What the study's trials are chosen from."""
+        if self.space == "systems":
+            return systems_space(self.overrides)
+        return unet_space(PROFILES[self.profile], wide=self.space == "wide")
 
     def fixed_config(self) -> dict[str, Any]:
         """The part of every trial's configuration that the search does not choose."""

@@ -31,6 +31,8 @@ class SearchPlan:
     settings: StudySettings
     space: Space
     sampler: str
+    first: tuple[dict[str, Any], ...] = ()
+    """Points of the space that come before what the sampler proposes."""
     budget: int
     time_budget: float | None
     """Seconds."""
@@ -72,6 +74,7 @@ def run_search(plan: SearchPlan, ledger: Ledger, loop: Loop, watchers: list[Watc
         loop: what each trial runs.
         watchers: are told of every epoch and end.
     """
+    ledger.enqueue(plan.first[len(ledger.records()) :])  # what an earlier run enqueued is in the ledger already
     searcher = LedgerSearcher(ledger, plan.space, plan.settings, sampler=plan.sampler, budget=plan.budget)
     if searcher.remaining == 0:
         return

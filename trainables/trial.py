@@ -21,13 +21,15 @@ def checkpoint_store(root: str, number: int) -> CheckpointStore:
     return CheckpointStore(below(root, f"{number:04d}"))
 
 
-def run_trial(request: TrialRequest, *, source: DataSource, checkpoints: str) -> Iterator[EpochReport]:
-    """Train on the train part, choose the best epoch on the validation part; resumable (see `epochs`)."""
+def run_trial(
+    request: TrialRequest, *, source: DataSource, checkpoints: str, train_fraction: float = 1.0
+) -> Iterator[EpochReport]:
+    """Train on a fraction of the train part, choose the best epoch on the validation part; resumable (see `epochs`)."""
     data: PreparedData = _prepared(source)
     yield from epochs(
         TrialConfig.from_flat(request.config),
         data,
-        train=data.split["train"],
+        train=data.train_part(train_fraction),
         validation=data.split["val"],
         checkpoints=checkpoint_store(checkpoints, request.number),
         told_epochs=request.told_epochs,

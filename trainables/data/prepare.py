@@ -22,7 +22,7 @@ from trainables.data.npz import RawData, read_npz
 from trainables.data.report import DataReport, warnings_of
 from trainables.data.sample import sample
 from trainables.data.source import SAMPLE, DataSource, find
-from trainables.data.split import split
+from trainables.data.split import split, stratified_part
 
 FORMAT = "1"
 """Of the prepared files and of what the cleaning does: another one means other data."""
@@ -91,6 +91,17 @@ class PreparedData:
     def pixel_counts(self, indices: np.ndarray) -> np.ndarray:
         """(num_classes,) int64 pixels of each class in the masks of these images."""
         return self._counts[indices].sum(axis=0)
+
+    @property
+    def rarest_label(self) -> int:
+        """The scored label with the fewest pixels of those that some mask holds."""
+        total = self._counts.sum(axis=0)
+        return min(self.present_labels, key=lambda label: total[label])
+
+    def train_part(self, fraction: float = 1.0) -> np.ndarray:
+        """Indices (int64) of that fraction of the train part, stratified by the rarest class."""
+        train = self.split["train"]
+        return stratified_part(train, self._counts[train, self.rarest_label] > 0, fraction, self.source.seed)
 
     @cached_property
     def dropped(self) -> tuple[Dropped, ...]:

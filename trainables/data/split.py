@@ -51,3 +51,22 @@ def _split_strata(stratum: np.ndarray, seed: int) -> dict[str, np.ndarray]:
         parts["test"].append(members[held_out : 2 * held_out])
         parts["train"].append(members[2 * held_out :])
     return {part: np.sort(np.concatenate(members)).astype(np.int64) for part, members in parts.items()}
+
+
+def stratified_part(indices: np.ndarray, holds_rarest: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """A seeded part of the images with the same share of those that hold the rarest class, sorted; at least one.
+
+    Args:
+        indices: (K,) of the images.
+        holds_rarest: (K,) bool.
+        fraction: in (0, 1].
+        seed: of the choice; a larger fraction holds a smaller one.
+    """
+    if fraction == 1:
+        return indices
+    rng = np.random.default_rng(seed)
+    chosen = [
+        rng.permutation(indices[holds_rarest == rare])[: round(fraction * np.count_nonzero(holds_rarest == rare))]
+        for rare in (True, False)
+    ]
+    return np.sort(np.concatenate(chosen)) if sum(map(len, chosen)) else indices[:1]
