@@ -37,8 +37,8 @@ def retrain_plan(facts: StudyFacts) -> RetrainPlan:
 
     All images are more than the train part, so the same number of steps is fewer epochs: the best epoch is scaled by
     (train images / all images). The learning-rate schedule spans just these epochs: without validation no epoch can be
-    picked, so the last one must be where the schedule has come to its end. A second stage keeps its part of the epochs up
-    to the best one, and is left out if that was before it.
+    picked, so the last one must be where the schedule has come to its end. A second stage keeps its part of the epochs
+    up to the best one, and is left out if that was before it.
     """
     best = facts.best.best
     assert best is not None

@@ -84,6 +84,7 @@ class Training:
         if weights is not None:
             self.model.load_state_dict(weights)
         self.model.requires_grad_(True)
+        self.model.zero_grad(set_to_none=True)  # what is frozen now must not count in the gradient's norm
         self._frozen = self.stage.frozen(self.model)
         for part in self._frozen:
             part.requires_grad_(False)

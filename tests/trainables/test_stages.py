@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import pytest
+import torch
+
+from trainables.checkpoints import CheckpointStore
+from trainables.config import AugmentationConfig, SecondStageConfig, TrainingConfig, TrialConfig
+from trainables.epochs import epochs, load_best
+from trainables.stages import stages
+from trainables.training import Training
+
+TIMES = ("images_per_second", "train_seconds", "val_seconds")
+
+
+def timeless(reports):
+    return [{key: value for key, value in report.to_dict().items() if key not in TIMES} for report in reports]
+
+
+def run(config, data, **changes):
+    arguments = {"train": data.split["train"], "validation": data.split["val"]} | changes
+    return epochs(config, data, **arguments)
+
+
+@pytest.fixture
+def config(tiny_config) -> TrialConfig:
+    """Six epochs of at most; 0.5 of them with a frozen encoder."""
+    return dataclasses.replace(
+        tiny_config,
+        augmentation=AugmentationConfig(name="hflip"),
+        second_stage=SecondStageConfig(name="frozen_encoder", fraction=0.5, lr=2e-3),
+        training=dataclasses.replace(tiny_config.training, max_epochs=6),
+    )
+
+
+def with_background(config: TrialConfig, kind: str) -> TrialConfig:
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, background=kind))
+
+
+def weights(parts) -> dict[str, torch.Tensor]:
+    """Parameters and batch statistics."""
+    states = [part.state_dict() for part in parts]
+    return {f"{number} {name}": value.clone() for number, state in enumerate(states) for name, value in state.items()}
+
+
+def same(one, other) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    ("background", "fraction", "max_epochs", "expected"),
+    [
+        ("none", None, 9, [("main", 9)]),
+        ("joint", None, 9, [("main", 9)]),
+        ("none", 0.3, 10, [("main", 7), ("frozen_encoder", 3)]),
+        ("none", 0.01, 10, [("main", 9), ("frozen_encoder", 1)]),
+        ("none", 0.99, 10, [("main", 1), ("frozen_encoder", 9)]),
+        ("none", 0.5, 1, [("main", 1)]),
+        ("sequential", None, 9, [("background", 4), ("terrain", 5)]),
+        ("sequential", 0.25, 12, [("background", 4), ("terrain", 5), ("frozen_encoder", 3)]),
+        ("sequential", None, 1, [("terrain", 1)]),
+    ],
+)
+def test_the_stages_share_the_epochs(background, fraction, max_epochs, expected):
+    second = SecondStageConfig() if fraction is None else SecondStageConfig(name="frozen_encoder", fraction=fraction)
+    config = TrialConfig(second_stage=second, training=TrainingConfig(max_epochs=max_epochs))
+    assert [(stage.name, stage.epochs) for stage in stages(with_background(config, background))] == expected
+
+
+def test_a_frozen_encoder_keeps_its_weights_and_batch_statistics(tiny, config):
+    training = Training(config, tiny, tiny.split["train"], torch.device("cpu"))
+    training.train_epoch(1)
+    training.begin_stage(2)
+    before, encoder = weights([training.model]), weights(training.model.encoders())
+    training.train_epoch(2)
+    assert same(encoder, weights(training.model.encoders()))
+    changed = {name.split(".")[0] for name, value in weights([training.model]).items() if (value != before[name]).any()}
+    assert {"0 bottleneck", "0 decoder", "0 head", "0 upsample"} <= changed
+    assert "0 encoder" not in changed
+    for name, value in weights([training.evaluated.encoder]).items():  # the weight average starts anew
+        torch.testing.assert_close(value, encoder[name])
+
+
+def test_the_second_stage_starts_from_the_best_epoch_with_its_own_learning_rate(tiny, config, monkeypatch):
+    started = []
+    begin = Training.begin_stage
+    monkeypatch.setattr(
+        Training,
+        "begin_stage",
+        lambda self, number, given=None: (started.append((number, given)), begin(self, number, given))[1],
+    )
+    kept = {}
+    for report in (reports := run(config, tiny)):
+        if report.stage == 1 and report.best_epoch == report.epoch:
+            kept = weights([reports.gi_frame.f_locals["training"].evaluated])
+        last = report
+    assert [number for number, _ in started] == [1, 2]
+    assert same({f"0 {name}": value for name, value in started[1][1].items()}, kept)
+    assert last.stage == 2
+    assert last.epoch == 6
+    assert last.ended == "max_epochs"
+
+
+def test_early_stopping_ends_the_first_stage_and_then_the_second(tiny, config):
+    impatient = dataclasses.replace(config.training, patience=1, max_epochs=30, ema_decay=None)
+    restless = dataclasses.replace(config.optimizer, lr=0.1)
+    reports = list(run(dataclasses.replace(config, training=impatient, optimizer=restless), tiny))
+    first = [report for report in reports if report.stage == 1]
+    assert len(first) < 15
+    assert first[-1].epoch - first[-1].best_epoch == 1
+    assert reports[-1].ended == "early_stopping"
+    assert [report.epoch for report in reports] == list(range(1, len(reports) + 1))
+
+
+@pytest.mark.parametrize("stop", [2, 3, 4])
+@pytest.mark.parametrize("background", ["none", "sequential"])
+def test_a_resumed_trial_ends_as_an_undisturbed_one(stop, background, tiny, config, tmp_path):
+    config = with_background(config, background)
+    whole, store = CheckpointStore(str(tmp_path / "whole")), CheckpointStore(str(tmp_path / "resumed"))
+    expected = timeless(run(config, tiny, checkpoints=whole))
+    first = list(itertools.islice(run(config, tiny, checkpoints=store), stop))
+    rest = list(run(config, tiny, checkpoints=store, told_epochs=stop))
+    assert timeless(first + rest) == expected
+    one, other = (load_best(each, tiny, torch.device("cpu")) for each in (whole, store))
+    assert same(weights([one]), weights([other]))
+
+
+def test_a_run_that_was_stopped_before_its_best_weights_were_kept_keeps_them_on_resume(tiny, config, tmp_path):
+    whole, store = CheckpointStore(str(tmp_path / "whole")), CheckpointStore(str(tmp_path / "resumed"))
+    expected = timeless(run(config, tiny, checkpoints=whole))
+    list(itertools.islice(run(config, tiny, checkpoints=store), 1))
+    store.delete("best")
+    assert timeless(run(config, tiny, checkpoints=store)) == expected
+    one, other = (load_best(each, tiny, torch.device("cpu")) for each in (whole, store))
+    assert same(weights([one]), weights([other]))
+
+
+def test_networks_trained_one_after_the_other_leave_each_other_alone(tiny, config):
+    config = with_background(config, "sequential")
+    training = Training(config, tiny, tiny.split["train"], torch.device("cpu"))
+    pair = training.model
+    for number, (trained, frozen) in enumerate([(pair.background, pair.terrain), (pair.terrain, pair.background)], 1):
+        training.begin_stage(number)
+        before, kept = weights([trained]), weights([frozen])
+        training.train_epoch(number)
+        assert same(kept, weights([frozen]))
+        assert not same(before, weights([trained]))
+
+
+def test_networks_trained_together_both_learn(tiny, config):
+    training = Training(with_background(config, "joint"), tiny, tiny.split["train"], torch.device("cpu"))
+    before = weights([training.model.background]), weights([training.model.terrain])
+    training.train_epoch(1)
+    assert not same(before[0], weights([training.model.background]))
+    assert not same(before[1], weights([training.model.terrain]))
