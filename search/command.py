@@ -183,6 +183,8 @@ def make_settings(options: argparse.Namespace, data: PreparedData, profile: Prof
 
 def check_systems(settings: StudySettings, data: PreparedData) -> None:
     """Raises ValueError if an override makes a system impossible, or the data lacks what one needs."""
+    for key in settings.overrides.keys() & settings.fixed_config().keys():
+        raise ValueError(f"--set {key}: has an option of its own, --{key.partition('.')[2].replace('_', '-')}")
     for name in settings.systems:
         try:
             config = TrialConfig.from_flat({**SYSTEMS[name].config, **settings.fixed_config(), **settings.overrides})

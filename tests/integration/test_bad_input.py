@@ -83,6 +83,20 @@ def test_bad_files(case, command, tmp_path):
         (["--cpus-per-trial", "4096"], "error: a trial asks for 4096 CPU but the cluster has"),
         (["--gpus-per-trial", "0.5", "--cpus-per-trial", "1"], "error: a trial asks for 0.5 GPU but the cluster has 0"),
         (["--max-epochs", "2", "--grace-epochs", "3"], "error: --grace-epochs 3 is above --max-epochs 2"),
+        (
+            ["--systems", "a-ce,magic"],
+            "error: --systems: unknown system 'magic': known are all, report-a, ",
+        ),
+        (["--systems", "a-ce", "--budget", "3"], "error: --budget belongs to a search; with --systems"),
+        (["--seeds", "3"], "error: --seeds belongs to --systems"),
+        (["--systems", "all", "--set", "model.width"], "argument --set: 'model.width' is not KEY=VALUE"),
+        (
+            ["--systems", "a-ce", "--set", "model.width=0"],
+            "error: --set model.width=0: system a-ce cannot be made with it (ModelConfig.width = 0: must be a whole",
+        ),
+        (["--systems", "a-ce", "--set", "model.colour=1"], "unknown configuration key 'model.colour'"),
+        (["--systems", "a-ce", "--set", "training.max_epochs=2"], "has an option of its own, --max-epochs"),
+        (["--train-fraction", "1.5"], "argument --train-fraction: '1.5' is not a number above 0 and at most 1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

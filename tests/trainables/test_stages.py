@@ -80,6 +80,8 @@ def test_a_frozen_encoder_keeps_its_weights_and_batch_statistics(tiny, config):
     assert {"0 bottleneck", "0 decoder", "0 head", "0 upsample"} <= changed
     assert "0 encoder" not in changed
     for name, value in weights([training.evaluated.encoder]).items():  # the weight average starts anew
+        if name.endswith("num_batches_tracked"):
+            continue
         torch.testing.assert_close(value, encoder[name])
 
 
