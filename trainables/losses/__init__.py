@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 import torch
 
 from trainables.config import LossConfig
+from trainables.config_rules import PLUS
 from trainables.data import DataDescription
+from trainables.losses.boundary import boundary
 from trainables.losses.cross_entropy import cross_entropy, weighted_cross_entropy
-from trainables.losses.dice import dice
 from trainables.losses.focal import focal
+from trainables.losses.lovasz import lovasz_softmax
+from trainables.losses.regions import dice, jaccard, tversky
 from trainables.losses.task import LossTask
 from trainables.registry import lookup
 
@@ -22,6 +26,10 @@ LOSSES: dict[str, Callable[[LossConfig, LossTask], Loss]] = {
     "weighted_cross_entropy": weighted_cross_entropy,
     "focal": focal,
     "dice": dice,
+    "jaccard": jaccard,
+    "tversky": tversky,
+    "lovasz_softmax": lovasz_softmax,
+    "boundary": boundary,
 }
 """Name to builder(config, task)."""
 
@@ -32,19 +40,25 @@ def build_loss(config: LossConfig, *, described: DataDescription, pixel_counts: 
     """The loss of a configuration, computed in fp32 whatever precision the logits have.
 
     Args:
-        config: which loss, and its parameters.
-        described: the classes; pixels of the ignored label have exactly zero gradient.
+        config: which loss, or which weighted sum of losses, and their parameters.
+        described: the classes; pixels of the ignored label have exactly zero gradient, unless the configuration says
+            to learn them as a class.
         pixel_counts: (num_classes,) pixels of each class in the training masks.
 
     Returns:
         A function of logits (N, num_classes, H, W) and target (N, H, W) int64 to a scalar fp32 tensor. A batch
         without a labelled pixel gives zero, with zero gradient.
     """
+    if config.learn_ignored:
+        described = dataclasses.replace(described, ignored_label=None)
     task = LossTask(described=described, pixel_counts=pixel_counts)
-    loss = lookup(LOSSES, config.name, "loss")(config, task)
+    terms = [lookup(LOSSES, name, "loss")(config, task) for name in config.name.split(PLUS)]
+    weights = config.term_weights or (1.0,)
 
     def in_fp32(logits_nchw: torch.Tensor, target_nhw: torch.Tensor) -> torch.Tensor:
         with torch.autocast(logits_nchw.device.type, enabled=False):
-            return loss(logits_nchw.float(), target_nhw)
+            logits = logits_nchw.float()
+            values = [weight * term(logits, target_nhw) for weight, term in zip(weights, terms, strict=True)]
+            return torch.stack(values).sum()
 
     return in_fp32

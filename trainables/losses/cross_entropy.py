@@ -20,22 +20,33 @@ def cross_entropy(config: LossConfig, task: LossTask) -> Loss:
 
 
 def weighted_cross_entropy(config: LossConfig, task: LossTask) -> Loss:
-    """Mean over labelled pixels of -w(label) log p(label), w the label's frequency to a negative power.
+    """Mean over labelled pixels of -w(label) log p(label), w the label's frequency to a negative power, capped.
 
     Weights are scaled so that their mean over the training pixels is 1: the loss, and with it a fitting learning rate,
     keeps the size it has without weights.
     """
     assert config.class_weight_exponent is not None
-    return _cross_entropy(task, class_weights(task, config.class_weight_exponent))
+    return _cross_entropy(task, class_weights(task, config.class_weight_exponent, config.class_weight_cap))
 
 
-def class_weights(task: LossTask, exponent: float) -> torch.Tensor:
-    """(num_classes,) float32; 0 for the ignored class and for those that no training pixel has."""
+def class_weights(task: LossTask, exponent: float, cap: float | None = None) -> torch.Tensor:
+    """Inverse class frequencies to a power, scaled to mean 1 over the training pixels.
+
+    Args:
+        task: how many training pixels each class has.
+        exponent: the power.
+        cap: no class weighs more than this many times the lightest (None: no cap).
+
+    Returns:
+        (num_classes,) float32; 0 for the ignored class and for those that no training pixel has.
+    """
     scored = list(task.described.scored_labels)
     counts = torch.zeros(task.described.num_classes, dtype=torch.float64)
     counts[scored] = torch.as_tensor(task.pixel_counts, dtype=torch.float64)[scored]
     assert counts.sum() > 0, "the training masks hold no labelled pixel"
     weights = torch.where(counts > 0, counts**-exponent, 0.0)
+    if cap is not None:
+        weights = weights.clamp(max=cap * weights[weights > 0].min())
     return (weights * counts.sum() / (weights * counts).sum()).float()
 
 
