@@ -7,9 +7,11 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from trainables.config import AugmentationConfig
+from trainables.config_rules import PLUS
 from trainables.registry import lookup
 
 # Albumentations is imported where it is used: it takes a second, and only processes that train need it.
@@ -21,6 +23,12 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the netwo
 Size = tuple[int, int]
 
 
+SHARE = 0.5
+"""Part of the images that each transform changes."""
+MOST_ROTATION = 15
+"""Degrees."""
+
+
 def _none(size: Size) -> list[BasicTransform]:
     return []
 
@@ -28,31 +36,70 @@ def _none(size: Size) -> list[BasicTransform]:
 def _hflip(size: Size) -> list[BasicTransform]:
     import albumentations as A
 
-    return [A.HorizontalFlip(p=0.5)]
+    return [A.HorizontalFlip(p=SHARE)]
 
 
 def _flips(size: Size) -> list[BasicTransform]:
     import albumentations as A
 
-    return [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
+    return [A.HorizontalFlip(p=SHARE), A.VerticalFlip(p=SHARE)]
 
 
-def _flips_crop(size: Size) -> list[BasicTransform]:
+def _crop(size: Size) -> list[BasicTransform]:
+    """60 to 100 % of the area, at nearly the image's own aspect, resized back."""
     import albumentations as A
 
-    # Half of the images are cropped to 60 to 100 % of their area, at nearly their own aspect, and resized back.
     aspect = size[1] / size[0]
-    crop = A.RandomResizedCrop(size=size, scale=(0.6, 1.0), ratio=(0.8 * aspect, 1.25 * aspect), p=0.5)
-    return [*_flips(size), crop]
+    return [A.RandomResizedCrop(size=size, scale=(0.6, 1.0), ratio=(0.8 * aspect, 1.25 * aspect), p=SHARE)]
+
+
+def _rotate(size: Size) -> list[BasicTransform]:
+    import albumentations as A
+
+    return [A.Rotate(limit=MOST_ROTATION, border_mode=cv2.BORDER_REFLECT_101, p=SHARE)]
+
+
+def _brightness(size: Size) -> list[BasicTransform]:
+    import albumentations as A
+
+    return [A.RandomBrightnessContrast(p=SHARE)]
+
+
+def _elastic(size: Size) -> list[BasicTransform]:
+    """Smooth random displacement (Simard et al. 2003) of a few pixels, over a tenth of the height."""
+    import albumentations as A
+
+    smooth = 0.1 * min(size)
+    return [A.ElasticTransform(alpha=6 * smooth, sigma=smooth, border_mode=cv2.BORDER_REFLECT_101, p=SHARE)]
+
+
+def _grid_distortion(size: Size) -> list[BasicTransform]:
+    import albumentations as A
+
+    return [A.GridDistortion(border_mode=cv2.BORDER_REFLECT_101, p=SHARE)]
+
+
+def _coarse_dropout(size: Size) -> list[BasicTransform]:
+    """Up to four black boxes (DeVries and Taylor 2017, "Cutout"). Labels stay: the surroundings must tell them."""
+    import albumentations as A
+
+    side = (0.1, 0.3)
+    return [A.CoarseDropout(num_holes_range=(1, 4), hole_height_range=side, hole_width_range=side, p=SHARE)]
 
 
 AUGMENTATIONS: dict[str, Callable[[Size], list[BasicTransform]]] = {
     "none": _none,
     "hflip": _hflip,
     "flips": _flips,
-    "flips_crop": _flips_crop,
+    "crop": _crop,
+    "rotate": _rotate,
+    "brightness": _brightness,
+    "elastic": _elastic,
+    "grid_distortion": _grid_distortion,
+    "coarse_dropout": _coarse_dropout,
 }
-"""Name to builder((height, width)) of the transforms. Masks are resized by nearest neighbour, its default."""
+"""Name to builder((height, width)) of the transforms. Masks are resampled by nearest neighbour, the default; what comes
+in over a border is the reflected image, with its labels."""
 
 
 class Augmentation:
@@ -61,6 +108,7 @@ class Augmentation:
     def __init__(self, transforms: list[BasicTransform]):
         import albumentations as A
 
+        cv2.setNumThreads(0)  # for one small image at a time, its threads would only get into torch's way
         self._compose = A.Compose(transforms)
 
     def __call__(self, image_hw: np.ndarray, mask_hw: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,5 +122,7 @@ class Augmentation:
 
 def build_augmentation(config: AugmentationConfig, *, size: Size) -> Augmentation | None:
     """The augmentation of a configuration for images (height, width); None where there is nothing to do."""
-    transforms = lookup(AUGMENTATIONS, config.name, "augmentation")(size)
+    transforms = [
+        transform for name in config.name.split(PLUS) for transform in lookup(AUGMENTATIONS, name, "augmentation")(size)
+    ]
     return Augmentation(transforms) if transforms else None

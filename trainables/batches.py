@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from trainables.augmentations import Augmentation
     from trainables.data import PreparedData
 
 Item = TypeVar("Item")
@@ -30,6 +29,18 @@ def ahead(make: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Res
             yield pending.result()
 
 
+Change = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+"""Of (image, mask, seed) to another image and mask; a pure function."""
+
+
+def _changed(
+    image: np.ndarray, mask: np.ndarray, seed: int, changes: Sequence[Change]
+) -> tuple[np.ndarray, np.ndarray]:
+    for change in changes:
+        image, mask = change(image, mask, seed)
+    return image, mask
+
+
 class Batches:
     """Reads batches of the given images of a data set and brings them to a device.
 
@@ -38,6 +49,7 @@ class Batches:
         indices: (K,) the images to draw from.
         batch_size: images a batch, over all ranks together.
         device: where the batches go.
+        oversampling: in training, images that hold the rarest class come this many times as often as the others.
         rank, world: this process's share: every `world`-th image of each batch, from `rank` on.
     """
 
@@ -48,34 +60,39 @@ class Batches:
         *,
         batch_size: int,
         device: torch.device,
+        oversampling: int = 1,
         rank: int = 0,
         world: int = 1,
     ):
         self.data, self.indices, self.device = data, indices, device
         self.batch_size = min(batch_size, len(indices))
         self.rank, self.world = rank, world
+        repeats = np.where(data.holds(indices, data.rarest_label), oversampling, 1) if oversampling > 1 else 1
+        self._pool = np.repeat(indices, repeats)
         if self.batch_size < world:
             raise ValueError(f"a batch of {self.batch_size} images cannot be shared by {world} workers")
 
     def shuffled(
-        self, seed: int, epoch: int, augmentation: Augmentation | None = None
+        self, seed: int, epoch: int, changes: Sequence[Change] = ()
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Training batches of one epoch: images (N, 1, H, W) float32 in [0, 1] and masks (N, H, W) int64.
 
-        Each epoch has its own order; the images that do not fill a last batch are left out of it. An image's
-        augmentation depends on (seed, epoch, image) alone, not on which rank or batch it falls to.
+        Each epoch has its own order, of as many images as there are: those that do not fill a last batch are left out,
+        and with oversampling as many as come again. What `changes`, one after the other, make of an image depends
+        on (seed, epoch, its place in the order) alone, not on which rank it falls to.
         """
         rng = np.random.default_rng((seed, epoch))
-        order = rng.permutation(self.indices)
-        image_seeds = rng.integers(2**31, size=int(self.indices.max()) + 1)
+        order = rng.permutation(self._pool)[: self.steps * self.batch_size]
+        seeds = rng.integers(2**31, size=len(order))
 
         def make(step: int) -> tuple[np.ndarray, np.ndarray]:
-            rows = order[step * self.batch_size : (step + 1) * self.batch_size][self.rank :: self.world]
+            places = slice(step * self.batch_size + self.rank, (step + 1) * self.batch_size, self.world)
+            rows = order[places]
             images, masks = self.data.images[rows], self.data.masks[rows]
-            if augmentation is not None:
+            if changes:
                 pairs = [
-                    augmentation(image, mask, int(image_seeds[row]))
-                    for image, mask, row in zip(images, masks, rows, strict=True)
+                    _changed(image, mask, int(image_seed), changes)
+                    for image, mask, image_seed in zip(images, masks, seeds[places], strict=True)
                 ]
                 images, masks = np.stack([image for image, _ in pairs]), np.stack([mask for _, mask in pairs])
             return images, masks

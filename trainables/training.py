@@ -19,6 +19,7 @@ from trainables.config import TrialConfig
 from trainables.data import PreparedData
 from trainables.device import place, uses_bf16
 from trainables.losses import build_loss
+from trainables.mixing import build_mixing
 from trainables.models import build_model
 from trainables.objective import Objective
 from trainables.optimizers import build_optimizer
@@ -66,12 +67,15 @@ class Training:
             described=data.description,
             pixel_counts=data.pixel_counts(indices),
         )
-        self.augmentation = build_augmentation(config.augmentation, size=data.images.shape[1:])
+        mixing = build_mixing(config.augmentation, data, indices)
+        augmentation = build_augmentation(config.augmentation, size=data.images.shape[1:])
+        self.changes = [change for change in (mixing, augmentation) if change is not None]
         self.batches = Batches(
             data,
             indices,
             batch_size=config.training.batch_size,
             device=device,
+            oversampling=config.augmentation.oversampling,
             rank=ranks.rank(),
             world=ranks.world_size(),
         )
@@ -120,7 +124,7 @@ class Training:
             part.eval()
         sums = torch.zeros(2, device=self.device)
         started = time.perf_counter()
-        for images, masks in self.batches.shuffled(config.seed, epoch, self.augmentation):
+        for images, masks in self.batches.shuffled(config.seed, epoch, self.changes):
             loss = self.parallel(images.contiguous(memory_format=torch.channels_last), masks)
             loss = loss * self._rank_weight(masks)
             self.optimizer.zero_grad(set_to_none=True)

@@ -34,14 +34,14 @@ def test_flips_are_drawn_independently_and_equally_often(name, expected):
 
 
 def test_half_of_the_images_are_cropped_whichever_way_they_are_flipped():
-    counts = outcomes("flips_crop")
+    counts = outcomes("flips+crop")
     assert counts["resized"] / 400 == pytest.approx(0.5, abs=0.08)
     assert set(counts) == {*FLIPS, "resized"}
 
 
 def test_a_crop_keeps_most_of_the_image_and_nearly_its_aspect():
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]].astype(np.float32)
-    augmentation = build_augmentation(AugmentationConfig(name="flips_crop"), size=SIZE)
+    augmentation = build_augmentation(AugmentationConfig(name="flips+crop"), size=SIZE)
     for seed in range(60):
         height, width = (np.ptp(augmentation(ramp, MASK, seed)[0]) + 1 for ramp in (rows, columns))
         assert height * width > 0.5 * SIZE[0] * SIZE[1]

@@ -37,9 +37,9 @@ def test_an_epoch_has_its_own_order_and_no_image_twice(tiny):
 
 def test_ranks_share_each_batch_between_them(tiny):
     """Also the augmented images: an image's augmentation does not depend on the rank."""
-    augmentation = build_augmentation(AugmentationConfig(name="flips_crop"), size=(16, 24))
-    whole = list(batches(tiny).shuffled(0, 1, augmentation))
-    halves = [list(batches(tiny, rank=rank, world=2).shuffled(0, 1, augmentation)) for rank in range(2)]
+    augmentation = build_augmentation(AugmentationConfig(name="flips+crop"), size=(16, 24))
+    whole = list(batches(tiny).shuffled(0, 1, [augmentation]))
+    halves = [list(batches(tiny, rank=rank, world=2).shuffled(0, 1, [augmentation])) for rank in range(2)]
     for (images, masks), *parts in zip(whole, *halves, strict=True):
         for rank, (part_images, part_masks) in enumerate(parts):
             assert torch.equal(images[rank::2], part_images)

@@ -101,7 +101,11 @@ class PreparedData:
     def train_part(self, fraction: float = 1.0) -> np.ndarray:
         """Indices (int64) of that fraction of the train part, stratified by the rarest class."""
         train = self.split["train"]
-        return stratified_part(train, self._counts[train, self.rarest_label] > 0, fraction, self.source.seed)
+        return stratified_part(train, self.holds(train, self.rarest_label), fraction, self.source.seed)
+
+    def holds(self, indices: np.ndarray, label: int) -> np.ndarray:
+        """(K,) bool: whether these images' masks have a pixel of that label."""
+        return self._counts[indices, label] > 0
 
     @cached_property
     def dropped(self) -> tuple[Dropped, ...]:
