@@ -26,6 +26,7 @@ lint: $(VENV)/.dev ## style, types and the import rule
 bench: $(VENV)/.dev ## every benchmark, each with its baseline
 	$(BIN)/python tests/benchmarks/engine_overhead.py
 	$(BIN)/python tests/benchmarks/throughput.py
+	$(BIN)/python tests/benchmarks/augmentation.py
 	$(BIN)/python tests/benchmarks/submission.py
 
 $(VENV)/bin/python:

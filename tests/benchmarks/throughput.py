@@ -23,7 +23,6 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from trainables.augmentations import AUGMENTATIONS
 from trainables.config import AugmentationConfig, ModelConfig, TrainingConfig, TrialConfig
 from trainables.data import DataSource, PreparedData, prepare
 from trainables.device import autocast, default_device
@@ -31,6 +30,8 @@ from trainables.models import build_model
 from trainables.training import Training
 
 BATCH = 32
+AUGMENTED = ("none", "hflip", "flips", "flips+crop")
+"""Every other set: tests/benchmarks/augmentation.py."""
 
 
 def tensors(data: PreparedData, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
@@ -96,7 +97,7 @@ def main() -> None:
         )
 
     plain = configured("none")
-    trainings = {name: Training(configured(name), data, indices, default_device()) for name in AUGMENTATIONS}
+    trainings = {name: Training(configured(name), data, indices, default_device()) for name in AUGMENTED}
     bf16 = trainings["none"].bf16
     ways: dict[str, Callable[[int], object]] = {"bare loop over tensors in memory": bare(data, indices, plain, bf16)}
     ways |= {f"this project, augmentation {name}": training.train_epoch for name, training in trainings.items()}
