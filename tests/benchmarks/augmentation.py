@@ -1,9 +1,9 @@
 """What augmentation costs: microseconds an image, and what is left of that in the time of an epoch.
 
 The first table times each set as the training calls it, beside a plain Albumentations `Compose` of the same transforms,
-called one image at a time (mixing and oversampling have no such baseline). The second trains real epochs with each set in
-turns, and divides by the epoch without: batches are made in a thread while the model computes, so that little of the cost
-should be left.
+called one image at a time (mixing and oversampling have no such baseline). The second trains real epochs with each set
+in turns, and divides by the epoch without: batches are made in a thread while the model computes, so that little of the
+cost should be left.
 """
 
 from __future__ import annotations
