@@ -44,8 +44,8 @@ def main() -> None:
         held = int(data.holds(data.split["test"], data.rarest_label).sum())
         if seed == 0:
             print(
-                f"{data.name}, split 80/10/10; U-Net depth {options.depth} width {options.width}, {options.loss}, AdamW, "
-                f"OneCycle, {options.epochs} epochs, horizontal flips; IoU of {rarest} on the held-out test part"
+                f"{data.name}, split 80/10/10; U-Net depth {options.depth} width {options.width}, {options.loss}, "
+                f"AdamW, OneCycle, {options.epochs} epochs, horizontal flips; IoU of {rarest} on the held-out test part"
             )
             print(f"{'seed':<6}{'images with it':>16}" + "".join(f"{name:>24}" for name in options.variants))
         row, baseline = f"{seed:<6}{held:>16}", None
