@@ -11,6 +11,7 @@ from pyarrow import csv, parquet
 from reports.study_facts import StudyFacts
 from search.leaderboard import ranked
 from search.ledger import TrialRecord
+from search.space import Parameter
 
 
 def leaderboard_table(facts: StudyFacts) -> pa.Table:
@@ -35,11 +36,14 @@ def _schema(facts: StudyFacts) -> pa.Schema:
         "parameters": pa.int64(),
         "seconds": pa.float64(),
     }
-    parameters = {
-        parameter.name: pa.float64() if parameter.choices is None else pa.array(parameter.choices).type
-        for parameter in facts.space.parameters
-    }
+    parameters = {parameter.name: _type(parameter) for parameter in facts.space.parameters}
     return pa.schema([*metrics.items(), *parameters.items(), ("error", pa.string())])
+
+
+def _type(parameter: Parameter) -> pa.DataType:
+    if parameter.choices is not None:
+        return pa.array(parameter.choices).type
+    return pa.int64() if parameter.whole else pa.float64()
 
 
 def _class_names(facts: StudyFacts) -> list[str]:

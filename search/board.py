@@ -98,8 +98,10 @@ def _set(target: struct_pb2.Value, value: bool | float | str) -> None:
 
 def _value(parameter: Parameter, params: dict[str, Any]) -> Any:
     value = params.get(parameter.name, ABSENT)
-    # A column has one type: where a number may be absent it is written as text.
-    return f"{value:.6g}" if parameter.when and isinstance(value, float) else value
+    # A column has one type: where a value may be absent it is written as text.
+    if parameter.when is None:
+        return value
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _experiment(space: Space, class_names: Sequence[str]) -> api_pb2.Experiment:

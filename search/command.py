@@ -208,6 +208,13 @@ def show_plan(
             style="yellow",
             soft_wrap=True,
         )
+    if settings.systems and resources.get("GPU", 0) == 0 and not settings.overrides and settings.train_fraction == 1:
+        console.print(
+            "no GPU: systems of full size take many hours; --set model.width=8, --train-fraction 0.5 and --max-epochs "
+            "14 make a quick look of it",
+            style="yellow",
+            soft_wrap=True,
+        )
     limit = f", at most {duration(plan.time_budget)}" if plan.time_budget else ""
     done = f" ({len(existing.records())} are in the ledger already)" if existing else ""
     table = Table.grid(padding=(0, 2))

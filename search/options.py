@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
-from collections.abc import Callable
-from typing import Any
 
+from search.option_types import decay, duration, fraction, not_negative, override, positive, study_name, whole
 from search.profiles import PROFILES
 from search.space import unet_space
 
@@ -24,79 +22,6 @@ def refuse(error: ValueError) -> int:
     """Say what the user can put right; returns the exit code for it."""
     print(f"error: {error}", file=sys.stderr)
     return USER_ERROR
-
-
-def _whole(minimum: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"[+-]?\d+", text) or int(text) < minimum:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {minimum}")
-        return int(text)
-
-    return parse
-
-
-def _number(text: str, *, low: float, high: float, open_low: bool) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not (low < value if open_low else low <= value) or not value <= high or value == float("inf"):
-        rule = f"a number {'above' if open_low else 'of at least'} {low:g}" + (
-            f" and at most {high:g}" if high < float("inf") else ""
-        )
-        raise argparse.ArgumentTypeError(f"{text!r} is not {rule}")
-    return value
-
-
-def _positive(text: str) -> float:
-    return _number(text, low=0, high=float("inf"), open_low=True)
-
-
-def _not_negative(text: str) -> float:
-    return _number(text, low=0, high=float("inf"), open_low=False)
-
-
-def _decay(text: str) -> float:
-    value = _number(text, low=0, high=1, open_low=True)
-    if value == 1:
-        raise argparse.ArgumentTypeError("a decay of 1 would never change: it must be below 1")
-    return value
-
-
-def _seconds(text: str) -> float:
-    """ "90", "90s", "30m" or "2h"."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
-    if seconds <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90s, 30m or 2h")
-    return seconds
-
-
-def _name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: a name has letters, digits, '.', '_' and '-', and begins with a letter or digit"
-        )
-    return text
-
-
-def _fraction(text: str) -> float:
-    return _number(text, low=0, high=1, open_low=True)
-
-
-def _override(text: str) -> tuple[str, Any]:
-    """KEY=VALUE with the value as it reads: a whole number, a number, true or false, else a text."""
-    key, mark, value = text.partition("=")
-    if not (key and mark and value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE, such as model.width=16")
-    if value in ("true", "false"):
-        return key, value == "true"
-    for kind in (int, float):
-        try:
-            return key, kind(value)
-        except ValueError:
-            continue
-    return key, value
 
 
 def _space_text() -> str:
@@ -122,16 +47,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE|URI",
         help="npz file or URI (s3://, gs://, file://); default: the built-in synthetic sample",
     )
-    study.add_argument("--name", type=_name, help="the study's name and folder (default: the data's name)")
+    study.add_argument("--name", type=study_name, help="the study's name and folder (default: the data's name)")
     study.add_argument(
         "--storage",
         default="runs",
         metavar="DIR|URI",
         help="where studies are kept (default: runs); with a URI checkpoints go there and all else to runs",
     )
-    study.add_argument(
-        "--seed", type=_whole(0), default=0, help="of the split, the sampler and the trials (default: 0)"
-    )
+    study.add_argument("--seed", type=whole(0), default=0, help="of the split, the sampler and the trials (default: 0)")
     study.add_argument(
         "--dry-run", action="store_true", help="check the data, print the plan, the space and the resources, and stop"
     )
@@ -139,18 +62,18 @@ def parser() -> argparse.ArgumentParser:
     budget = top.add_argument_group("budget")
     budget.add_argument(
         "--budget",
-        type=_whole(1),
+        type=whole(1),
         metavar="N",
         help="trials of the study, earlier runs counted in (default: 50)",
     )
     budget.add_argument(
         "--time-budget",
-        type=_seconds,
+        type=duration,
         metavar="TIME",
         help="stop after this long (90s, 30m, 2h); what runs then goes on with the study",
     )
     budget.add_argument(
-        "--max-epochs", type=_whole(1), metavar="N", help="epochs of a trial at most (default: the profile's)"
+        "--max-epochs", type=whole(1), metavar="N", help="epochs of a trial at most (default: the profile's)"
     )
 
     choice = top.add_argument_group("sampling and early stopping")
@@ -161,18 +84,18 @@ def parser() -> argparse.ArgumentParser:
         help="what proposes configurations (default: tpe, multivariate and grouped)",
     )
     choice.add_argument(
-        "--grace-epochs", type=_whole(1), metavar="N", help="ASHA stops no trial before (default: the profile's)"
+        "--grace-epochs", type=whole(1), metavar="N", help="ASHA stops no trial before (default: the profile's)"
     )
     choice.add_argument(
         "--reduction-factor",
-        type=_whole(2),
+        type=whole(2),
         default=3,
         metavar="N",
         help="ASHA keeps the best 1/N at each rung (default: 3)",
     )
     choice.add_argument(
         "--patience",
-        type=_whole(1),
+        type=whole(1),
         metavar="N",
         help="a trial ends after N epochs without a better score (default: the profile's)",
     )
@@ -198,13 +121,13 @@ def parser() -> argparse.ArgumentParser:
         help="run report-a, report-b, all, or names joined by commas, each to its own end; without names: list them",
     )
     systems.add_argument(
-        "--seeds", type=_whole(1), metavar="N", help="runs of each system, with seeds from --seed on (default: 1)"
+        "--seeds", type=whole(1), metavar="N", help="runs of each system, with seeds from --seed on (default: 1)"
     )
     systems.add_argument(
         "--set",
         dest="overrides",
         action="append",
-        type=_override,
+        type=override,
         metavar="KEY=VALUE",
         help="change every system, such as model.width=8; may be repeated",
     )
@@ -218,7 +141,7 @@ def parser() -> argparse.ArgumentParser:
     )
     trial.add_argument(
         "--train-fraction",
-        type=_fraction,
+        type=fraction,
         default=1.0,
         metavar="X",
         help="train on this part of the train part only, for a quick look (default: 1)",
@@ -227,34 +150,34 @@ def parser() -> argparse.ArgumentParser:
         "--precision", choices=("auto", "bf16", "fp32"), default="auto", help="default: bf16 where the hardware has it"
     )
     trial.add_argument(
-        "--grad-clip", type=_positive, default=1.0, metavar="X", help="upper bound of the gradient norm (default: 1)"
+        "--grad-clip", type=positive, default=1.0, metavar="X", help="upper bound of the gradient norm (default: 1)"
     )
     trial.add_argument(
         "--ema-decay",
-        type=_decay,
+        type=decay,
         metavar="X",
         help="evaluate and keep an average of the weights with this decay, such as 0.99 (default: none)",
     )
 
     resources = top.add_argument_group("resources")
     resources.add_argument(
-        "--cpus-per-trial", type=_positive, default=1.0, metavar="X", help="of each worker of a trial (default: 1)"
+        "--cpus-per-trial", type=positive, default=1.0, metavar="X", help="of each worker of a trial (default: 1)"
     )
     resources.add_argument(
         "--gpus-per-trial",
-        type=_not_negative,
+        type=not_negative,
         metavar="X",
         help="of each worker of a trial, fractions too (default: 1 if the cluster has GPUs, else 0)",
     )
     resources.add_argument(
         "--workers-per-trial",
-        type=_whole(1),
+        type=whole(1),
         default=1,
         metavar="N",
         help="more than 1: each trial trains in a Ray Train worker group (default: 1)",
     )
     resources.add_argument(
-        "--max-concurrent", type=_whole(1), metavar="N", help="trials side by side at most (default: as many as fit)"
+        "--max-concurrent", type=whole(1), metavar="N", help="trials side by side at most (default: as many as fit)"
     )
     return top
 

@@ -98,6 +98,6 @@ def config_line(params: dict[str, object]) -> str:
     shown = []
     for name, value in params.items():
         concern, _, leaf = name.partition(".")
-        label = concern if leaf == "name" else leaf
+        label = concern if leaf in ("", "name") else leaf
         shown.append(f"{label} {value:.3g}" if isinstance(value, float) else f"{label} {value}")
     return ", ".join(shown)

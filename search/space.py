@@ -124,7 +124,8 @@ def unet_space(profile: Profile, *, wide: bool = False) -> Space:
     `wide` adds what two reports and the public solutions found useless or harmful, and what multiplies a trial's cost.
     Each would take trials from the rest, so it is for those who want to know: region and boundary losses alone;
     rotations, distortions, brightness, coarse dropout, CutMix; a background network (twice the cost, and its verdict is
-    free in the score); the ignored class as a class; a second stage with a frozen encoder.
+    free in the score); the ignored class as a class; a second stage with a frozen encoder. A background network that is
+    trained before the other leaves no score for ASHA to judge by until then: it is among the systems only.
     """
     losses = MODERATE_LOSSES + (OTHER_LOSSES if wide else ())
     parameters = [
@@ -219,9 +220,7 @@ def _wide_parameters(losses: tuple[str, ...]) -> list[Parameter]:
             help="what a false positive counts in the Tversky loss",
         ),
         Parameter(name="augmentation.cutmix", choices=(0.0, 0.5), help="probability of CutMix"),
-        Parameter(
-            name="model.background", choices=("none", "joint", "sequential"), help="a network for the ignored class"
-        ),
+        Parameter(name="model.background", choices=("none", "joint"), help="a network for the ignored class"),
         Parameter(
             name="loss.learn_ignored",
             choices=(False, True),
