@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from reports.retrain import retrain, retrain_plan, retrain_store
+from tests.studies import epoch_report
+from trainables.stages import stages as stages_of
 
 
 def test_the_plan_keeps_the_number_of_steps(facts):
@@ -16,6 +18,33 @@ def test_the_plan_keeps_the_number_of_steps(facts):
     assert plan.searched_epochs == facts.best.best.epoch
     assert plan.epochs == plan.config.training.max_epochs == max(1, round(plan.searched_epochs * train / every))
     assert plan.config.model == type(plan.config).from_flat(facts.best.config).model
+
+
+def finished(facts, config, stages, best):
+    """The study's best trial replaced by one of that configuration whose epochs belonged to these stages."""
+    reports = tuple(
+        epoch_report(epoch, 0.9 if epoch == best else 0.5, stage=stage) for epoch, stage in enumerate(stages, 1)
+    )
+    record = dataclasses.replace(facts.best, config={**facts.best.config, **config}, reports=reports)
+    records = [record if other.number == record.number else other for other in facts.records]
+    return dataclasses.replace(facts, records=records)
+
+
+@pytest.mark.parametrize(
+    ("config", "stages", "best", "expected"),
+    [
+        # 10 epochs, the last 4 with a frozen encoder, the best one the second of them: 6 and 2 of 8
+        ({"second_stage.name": "frozen_encoder"}, [1] * 6 + [2] * 4, 8, {"main": 6, "frozen_encoder": 2}),
+        ({"second_stage.name": "frozen_encoder"}, [1] * 6 + [2] * 4, 5, {"main": 5}),
+        ({"model.background": "sequential"}, [1] * 5 + [2] * 5, 8, {"background": 5, "terrain": 5}),
+    ],
+)
+def test_a_training_in_stages_is_repeated_in_stages(config, stages, best, expected, facts, monkeypatch):
+    # As many images as it was trained on: epochs stay as they are.
+    monkeypatch.setattr(type(facts.data), "train_part", lambda data, fraction: np.arange(len(data.images)))
+    study = finished(facts, {"training.max_epochs": 10, **config}, stages, best)
+    plan = retrain_plan(study)
+    assert {stage.name: stage.epochs for stage in stages_of(plan.config)} == expected
 
 
 def test_it_trains_on_every_labelled_image(facts, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables.data.split import split
+from trainables.data.split import split, stratified_part
 
 
 @st.composite
@@ -55,3 +55,18 @@ def test_the_seed_decides():
 def test_too_few_images_are_refused():
     with pytest.raises(ValueError, match="9 images are too few to split 80/10/10: at least 10 are needed"):
         split(np.ones((9, 2)), 0)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 200), st.floats(0, 1), st.floats(0.01, 1), st.integers(0, 5))
+def test_a_part_of_the_images_keeps_the_share_of_rare_ones_and_grows_with_its_fraction(count, share, fraction, seed):
+    indices = np.arange(count) * 3
+    rare = np.random.default_rng(seed).random(count) < share
+    part = stratified_part(indices, rare, fraction, seed)
+    assert len(part) >= 1
+    assert set(part) <= set(indices)
+    assert (np.diff(part) > 0).all()
+    assert abs(len(part) - fraction * count) <= 1
+    assert abs(np.isin(part, indices[rare]).sum() - fraction * rare.sum()) <= 1
+    assert set(part) <= set(stratified_part(indices, rare, min(1.0, 1.5 * fraction), seed)) or len(part) == 1
+    np.testing.assert_array_equal(stratified_part(indices, rare, 1.0, seed), indices)

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from reports.systems_table import Spread, SystemRun, boost, boost_sentence, differences, rows_of
+from search.ledger import TrialRecord
+from tests.studies import epoch_report
+from trainables.evaluation import Scores
+
+
+def scores(mean_iou: float) -> Scores:
+    return Scores(mean_iou=mean_iou, class_iou={"soil": mean_iou}, confusion=np.zeros((5, 5)), loss=float("nan"))
+
+
+def run(system: str, suppressed: float, as_predicted: float, *, seed: int = 0, epochs: int = 3) -> SystemRun:
+    record = TrialRecord(
+        number=0,
+        state="complete",
+        params={"system": system, "training.seed": seed},
+        config={},
+        reports=tuple(epoch_report(epoch) for epoch in range(1, epochs + 1)),
+        error=None,
+        started=None,
+        ended=None,
+    )
+    return SystemRun(record=record, suppressed=scores(suppressed), as_predicted=scores(as_predicted))
+
+
+RUNS = [
+    run("b-unet3", 0.52, 0.45, seed=0, epochs=3),
+    run("a-ce", 0.60, 0.40),
+    run("a-ce-ignoring", 0.64, 0.63),
+    run("b-unet3", 0.56, 0.47, seed=1, epochs=6),
+    run("b-unet2", 0.50, 0.41),
+]
+
+
+def test_a_row_gathers_its_seeds_in_the_order_of_the_reports():
+    rows = rows_of(RUNS)
+    assert [row.system.name for row in rows] == ["a-ce", "a-ce-ignoring", "b-unet2", "b-unet3"]
+    x = rows[-1]
+    assert x.suppressed.mean == pytest.approx(0.54)
+    assert x.suppressed.deviation == pytest.approx(np.std([0.52, 0.56], ddof=1))
+    assert x.suppressed.percent() == "54.00 ± 2.83"
+    assert x.epochs == 4.5
+    assert x.seconds == pytest.approx(4.5 * 1.1)
+    assert x.published == "52.26 local test, 47.76 leaderboard"
+    assert x.class_iou("soil") == pytest.approx(0.54)
+    assert x.class_iou("never seen") == 0
+
+
+def test_one_seed_has_no_deviation():
+    assert Spread.of([0.5]) == Spread(mean=0.5, deviation=None)
+    assert Spread.of([0.5]).percent() == "50.00"
+
+
+def test_effects_compare_what_was_run_in_the_reports_own_kind_of_score():
+    found = {effect.claim: points for effect, points in differences(rows_of(RUNS))}
+    assert found == {
+        "ignoring class 0 beats not ignoring it": pytest.approx(23),  # as predicted: .63 against .40
+        "3 blocks beat 2": pytest.approx(4),  # suppressed: .54 against .50
+    }
+
+
+def test_the_boost_is_of_the_systems_that_learn_the_ignored_class():
+    rows = rows_of(RUNS)
+    assert boost(rows) == (3, pytest.approx(100 * (0.20 + 0.09 + 0.08) / 3))
+    assert "adds 12.3 points on average to the 3 systems" in boost_sentence(rows)
+    assert boost([row for row in rows if row.system.name == "a-ce-ignoring"]) is None
+
+
+def test_scores_are_not_shared_between_kinds():
+    changed = dataclasses.replace(RUNS[1], as_predicted=scores(0.1))
+    (row,) = rows_of([changed])
+    assert (row.suppressed.mean, row.as_predicted.mean) == (0.60, 0.1)
