@@ -1,7 +1,7 @@
 """The concerns of a trial, one frozen dataclass each, validated when built.
 
-A field that means nothing for a choice (`gamma` without focal loss) is None; one that means something and was left out is
-filled with its default.
+A field that means nothing for a choice (`gamma` without focal loss) is None; one that means something and was left out
+is filled with its default.
 """
 
 from __future__ import annotations
