@@ -10,6 +10,7 @@ import pytest
 from search.ledger import Ledger
 from search.profiles import PROFILES
 from search.space import unet_space
+from search.systems import runs_of
 from search.tuner import SearchPlan, run_search
 from tests.studies import epoch_report, study_settings
 from trainables.data import DataSource, prepare
@@ -27,12 +28,17 @@ def reports_of(ray_cluster, data_file, tmp_path_factory):
     def run(launcher):
         folder: Path = tmp_path_factory.mktemp("launchers") / "study"
         data = prepare(DataSource(uri=str(data_file)))
-        settings = study_settings(max_epochs=EPOCHS)
+        # In two stages and with auxiliary heads; without dropout, which each worker draws for itself.
+        overrides = {"model.width": 4, "model.dropout": 0.0, "model.deep_supervision": 0.5, "training.batch_size": 8}
+        settings = study_settings(
+            max_epochs=EPOCHS, space="systems", systems=["b-finetuned"], overrides=overrides, grace_epochs=EPOCHS
+        )
         plan = SearchPlan(
             folder=folder,
             settings=settings,
-            space=unet_space(PROFILES["cpu"]),
+            space=settings.search_space(),
             sampler="random",
+            first=tuple(runs_of(settings.systems, seeds=1, first_seed=0)),
             budget=1,
             time_budget=None,
             launcher=launcher,
@@ -53,6 +59,7 @@ def test_a_worker_group_reports_what_the_trials_own_process_does(workers, tolera
     """Two workers normalise half a batch each, so they only come close; all else is the same sum in two parts."""
     inline, grouped = reports_of(InlineLauncher()), reports_of(WorkersLauncher(workers=workers))
     assert [report.epoch for report in grouped] == [report.epoch for report in inline] == [1, 2, 3]
+    assert [report.stage for report in grouped] == [report.stage for report in inline] == [1, 1, 2]
     for one, other in zip(inline, grouped, strict=True):
         assert other.train_loss == pytest.approx(one.train_loss, rel=tolerance)
         assert other.val_loss == pytest.approx(one.val_loss, rel=tolerance)
