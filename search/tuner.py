@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,11 @@ def start_ray(*, dashboard: bool) -> None:
     options: dict[str, Any] = {}
     if "RAY_ADDRESS" not in os.environ:
         options = {"include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
+        if dashboard:
+            # The cleaner of worker groups asks this address. Left to look for one, it gives up where a second Ray runs
+            # on the machine, and the groups of stopped trials are never freed.
+            options["dashboard_port"] = _free_port()
+            environment["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{options['dashboard_port']}"
     ray.init(
         log_to_driver=False,
         logging_level="ERROR",
@@ -63,6 +69,12 @@ def start_ray(*, dashboard: bool) -> None:
         ignore_reinit_error=True,
         **options,
     )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def run_search(plan: SearchPlan, ledger: Ledger, loop: Loop, watchers: list[Watcher]) -> None:

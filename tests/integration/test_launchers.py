@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,8 +76,22 @@ def falling(request):
         yield epoch_report(epoch, 0.9 - 0.1 * request.number, ended="max_epochs" if epoch == EPOCHS else None)
 
 
+@pytest.fixture
+def another_ray():
+    """A second Ray on this machine, as another study's."""
+    program = (
+        "import ray, sys; ray.init(num_cpus=1, include_dashboard=False); print('up', flush=True); sys.stdin.read()"
+    )
+    arguments = [sys.executable, "-c", program]
+    other = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    while other.stdout.readline().strip() != b"up":
+        assert other.poll() is None
+    yield
+    other.communicate()
+
+
 @pytest.mark.slow
-def test_stopped_worker_groups_give_their_resources_back(ray_cluster, tmp_path):
+def test_stopped_worker_groups_give_their_resources_back(ray_cluster, another_ray, tmp_path):
     """Each group takes the whole machine, so the next trial starts only if the stopped one is really gone."""
     import ray
 
