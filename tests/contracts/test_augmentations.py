@@ -29,8 +29,8 @@ def make(name: str):
 
 @pytest.fixture
 def mask() -> np.ndarray:
-    """(24, 40) uint8: regions of 8x8 pixels with the labels 0 to 4."""
-    return np.kron(np.random.default_rng(0).integers(0, 5, (3, 5)), np.ones((8, 8))).astype(np.uint8)
+    """(24, 40) uint8: regions of 8x8 pixels with the labels 1 to 4; not 0, with which borders might be filled."""
+    return np.kron(np.random.default_rng(0).integers(1, 5, (3, 5)), np.ones((8, 8))).astype(np.uint8)
 
 
 def noise(dtype: type) -> np.ndarray:
