@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import io
+import time
 import uuid
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from pyarrow import fs
+
+from trainables.failures import StorageError
+
+PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
+
+Result = TypeVar("Result")
 
 
 def below(root: str, *parts: str) -> str:
@@ -21,18 +29,62 @@ class CheckpointStore:
 
     Args:
         location: a local path or any URI that `pyarrow.fs` opens. Made on the first save.
+        pauses: seconds to wait before each further attempt at a storage that does not answer.
     """
 
-    def __init__(self, location: str):
-        self.location = location
+    def __init__(self, location: str, pauses: Sequence[float] = PAUSES):
+        self.location, self.pauses = location, pauses
         opened = fs.FileSystem.from_uri(location) if "://" in location else (fs.LocalFileSystem(), location)
         self._fs: Any = opened[0]
         self._folder: str = opened[1]
 
     def save(self, name: str, content: dict[str, Any]) -> None:
-        """Write `<name>.pt`, replacing an older one in a single step."""
+        """Write `<name>.pt`, replacing an older one in a single step.
+
+        Raises:
+            StorageError: if the storage takes nothing, also after a while.
+        """
         buffer = io.BytesIO()
         torch.save(content, buffer)
+        self._insist(lambda: self._write(name, buffer))
+
+    def load(self, name: str, device: torch.device | str = "cpu") -> dict[str, Any] | None:
+        """The content of `<name>.pt`, or None if there is none. Only tensors and plain values are unpickled.
+
+        Raises:
+            StorageError: if the storage gives nothing, also after a while.
+            ValueError: if the file cannot be read as a checkpoint.
+        """
+        content = self._insist(lambda: self._read(name))
+        if content is None:
+            return None
+        try:
+            return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+        except Exception as error:
+            raise ValueError(f"{self.location}/{name}.pt: not a readable checkpoint ({error})") from error
+
+    def keep(self, *names: str) -> None:
+        """Delete all but these, also what a killed process wrote in part."""
+        for file in self._fs.get_file_info(fs.FileSelector(self._folder, allow_not_found=True)):
+            if file.base_name not in {f"{name}.pt" for name in names}:
+                self._fs.delete_file(file.path)
+
+    def folders(self) -> list[str]:
+        """Names of the folders below."""
+        found = self._fs.get_file_info(fs.FileSelector(self._folder, allow_not_found=True))
+        return [entry.base_name for entry in found if entry.type == fs.FileType.Directory]
+
+    def _insist(self, action: Callable[[], Result]) -> Result:
+        for pause in (*self.pauses, None):
+            try:
+                return action()
+            except OSError as error:
+                if pause is None or isinstance(error, PermissionError):
+                    raise StorageError(f"{self.location}: {error}") from error
+                time.sleep(pause)
+        raise AssertionError
+
+    def _write(self, name: str, content: io.BytesIO) -> None:
         self._fs.create_dir(self._folder, recursive=True)
         target = f"{self._folder}/{name}.pt"
         # Object stores show an upload only when it is complete; elsewhere a rename makes it so.
@@ -40,7 +92,7 @@ class CheckpointStore:
         written = target if atomic_upload else f"{target}.{uuid.uuid4().hex}"
         try:
             with self._fs.open_output_stream(written) as stream:
-                stream.write(buffer.getbuffer())
+                stream.write(content.getbuffer())
             if not atomic_upload:
                 self._fs.move(written, target)
         except BaseException:
@@ -48,26 +100,12 @@ class CheckpointStore:
                 self._fs.delete_file(written)
             raise
 
-    def load(self, name: str, device: torch.device | str = "cpu") -> dict[str, Any] | None:
-        """The content of `<name>.pt`, or None if there is none. Only tensors and plain values are unpickled.
-
-        Raises:
-            ValueError: if the file cannot be read as a checkpoint.
-        """
+    def _read(self, name: str) -> bytes | None:
         path = f"{self._folder}/{name}.pt"
         if not self._exists(path):
             return None
         with self._fs.open_input_file(path) as stream:
-            content = stream.read()
-        try:
-            return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-        except Exception as error:
-            raise ValueError(f"{self.location}/{name}.pt: not a readable checkpoint ({error})") from error
-
-    def delete(self, name: str) -> None:
-        """Delete `<name>.pt` if it is there."""
-        if self._exists(path := f"{self._folder}/{name}.pt"):
-            self._fs.delete_file(path)
+            return bytes(stream.read())
 
     def _exists(self, path: str) -> bool:
         return self._fs.get_file_info(path).type != fs.FileType.NotFound

@@ -29,6 +29,7 @@ def epochs(
     validation: np.ndarray | None,
     checkpoints: CheckpointStore | None = None,
     told_epochs: int = 0,
+    micro_batches: int = 1,
     device: torch.device | None = None,
 ) -> Iterator[EpochReport]:
     """Train, one report an epoch, until the last of them says why it `ended`.
@@ -47,13 +48,14 @@ def epochs(
             stopping, and the plateau schedule watches the training loss.
         checkpoints: where to save to and resume from.
         told_epochs: reports up to this epoch are already known to the caller and not given again.
+        micro_batches: parts of a batch that are computed one after the other, see `Training`.
         device: default: the GPU if there is one.
 
     Raises:
         ValueError: if the checkpoints belong to another configuration or data set.
     """
     device = device or default_device()
-    training = Training(config, data, train, device)
+    training = Training(config, data, train, device, micro_batches=micro_batches)
     identity = {"config": config.to_flat(), "data": data.fingerprint}
     history: list[EpochReport] = []
     best: dict[str, Any] | None = None  # weights of the best epoch, while a later stage may want them

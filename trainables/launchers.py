@@ -24,6 +24,8 @@ class TrialRequest:
     """Its configuration in the flat form of `TrialConfig`."""
     told_epochs: int = 0
     """Epochs that the ledger already knows: a resumed trial reports those behind them."""
+    micro_batches: int = 1
+    """Parts of a batch that are computed one after the other, to spare memory."""
 
 
 WAITING_MEMORY = 200 * 2**20

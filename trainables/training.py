@@ -48,10 +48,21 @@ class Training:
         data: its data set.
         indices: (K,) the images to train on.
         device: where to compute.
+        micro_batches: parts of a batch that are computed one after the other, to spare memory. Losses that are means
+            over pixels have the same gradient as in one part; batch statistics, and losses over regions, are those of
+            each part.
     """
 
-    def __init__(self, config: TrialConfig, data: PreparedData, indices: np.ndarray, device: torch.device):
-        self.config, self.device = config, device
+    def __init__(
+        self,
+        config: TrialConfig,
+        data: PreparedData,
+        indices: np.ndarray,
+        device: torch.device,
+        *,
+        micro_batches: int = 1,
+    ):
+        self.config, self.device, self.micro_batches = config, device, micro_batches
         self.described = data.description
         self.bf16 = uses_bf16(config.training.precision, device)
         torch.manual_seed(config.training.seed)  # the same initial weights on every rank
@@ -125,16 +136,14 @@ class Training:
         sums = torch.zeros(2, device=self.device)
         started = time.perf_counter()
         for images, masks in self.batches.shuffled(config.seed, epoch, self.changes):
-            loss = self.parallel(images.contiguous(memory_format=torch.channels_last), masks)
-            loss = loss * self._rank_weight(masks)
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss = self._backward(images.contiguous(memory_format=torch.channels_last), masks)
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.grad_clip)
             self.optimizer.step()
             self.schedule.step_batch()
             if self.average is not None:
                 self.average.update_parameters(self.model)
-            sums += torch.stack([loss.detach(), norm])
+            sums += torch.stack([loss, norm])
         ranks.share_buffers(self.evaluated)
         # Each rank's loss carries its weight, so their mean is the loss of the whole batch; the norms are equal.
         loss_sum, norm_sum = (ranks.all_sum(sums) / ranks.world_size()).tolist()
@@ -146,13 +155,23 @@ class Training:
             seconds=seconds,
         )
 
-    def _rank_weight(self, masks: torch.Tensor) -> torch.Tensor | float:
-        """What this rank's mean over labelled pixels counts in the mean over all ranks' pixels, times their number."""
-        if ranks.world_size() == 1:
-            return 1.0
-        labelled = (masks != self.described.ignore_index).sum().float()
-        everywhere = ranks.all_sum(labelled.clone())
-        return labelled * ranks.world_size() / everywhere.clamp(min=1)
+    def _backward(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        """Add up the gradients of the batch. Returns its loss, a scalar: this rank's part of it, times the ranks."""
+        if ranks.world_size() == self.micro_batches == 1:
+            loss = self.parallel(images, masks)
+            loss.backward()
+            return loss.detach()
+        # Each part's mean over labelled pixels counts in the mean over all parts' and ranks' pixels.
+        count = min(self.micro_batches, self.batches.batch_size // ranks.world_size())  # the same on every rank
+        parts = list(zip(images.tensor_split(count), masks.tensor_split(count), strict=True))
+        labelled = torch.stack([(part != self.described.ignore_index).sum() for _, part in parts]).float()
+        everywhere = ranks.all_sum(labelled.sum()).clamp(min=1)
+        total = torch.zeros((), device=self.device)
+        for (part_images, part_masks), pixels in zip(parts, labelled, strict=True):
+            loss = self.parallel(part_images, part_masks) * (pixels * ranks.world_size() / everywhere)
+            loss.backward()
+            total += loss.detach()
+        return total
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
+import torch
+
 from trainables.checkpoints import CheckpointStore, below
 from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData, prepare
 from trainables.epoch_report import EpochReport
 from trainables.epochs import epochs
+from trainables.failures import OutOfMemory
 from trainables.launchers import TrialRequest
 
 # A trial process runs one trial after another: it maps the data once.
@@ -21,16 +24,36 @@ def checkpoint_store(root: str, number: int) -> CheckpointStore:
     return CheckpointStore(below(root, f"{number:04d}"))
 
 
+def stored_trials(root: str) -> set[int]:
+    """Numbers of the trials that have a folder there."""
+    return {int(name) for name in CheckpointStore(root).folders() if name.isdigit()}
+
+
 def run_trial(
     request: TrialRequest, *, source: DataSource, checkpoints: str, train_fraction: float = 1.0
 ) -> Iterator[EpochReport]:
-    """Train on a fraction of the train part, choose the best epoch on the validation part; resumable (see `epochs`)."""
+    """Train on a fraction of the train part, choose the best epoch on the validation part; resumable (see `epochs`).
+
+    Raises:
+        OutOfMemory: if the device has not enough memory.
+    """
     data: PreparedData = _prepared(source)
-    yield from epochs(
-        TrialConfig.from_flat(request.config),
-        data,
-        train=data.train_part(train_fraction),
-        validation=data.split["val"],
-        checkpoints=checkpoint_store(checkpoints, request.number),
-        told_epochs=request.told_epochs,
-    )
+    try:
+        yield from epochs(
+            TrialConfig.from_flat(request.config),
+            data,
+            train=data.train_part(train_fraction),
+            validation=data.split["val"],
+            checkpoints=checkpoint_store(checkpoints, request.number),
+            told_epochs=request.told_epochs,
+            micro_batches=request.micro_batches,
+        )
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        torch.cuda.empty_cache()  # the process may run another trial
+        raise OutOfMemory(f"in {request.micro_batches} micro-batches: {error}") from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)

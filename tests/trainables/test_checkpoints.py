@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import pickle
+import time
 
 import pytest
 import torch
 from pyarrow import fs
 
-from trainables.checkpoints import CheckpointStore, below
+from trainables.checkpoints import PAUSES, CheckpointStore, below
+from trainables.failures import StorageError
 from trainables.trial import checkpoint_store
 
 
@@ -23,18 +25,31 @@ def test_what_was_saved_comes_back_and_replaces_what_was_there(store, tmp_path):
     assert loaded["epoch"] == 2
     assert loaded["model"]["w"].tolist() == [0, 1, 2]
     assert [path.name for path in (tmp_path / "trial").iterdir()] == ["last.pt"]
-    store.delete("last")
-    store.delete("last")
-    assert store.load("last") is None
+    store.save("best", {})
+    (tmp_path / "trial" / "best.pt.0123").write_bytes(b"half of it")
+    store.keep("best")
+    assert [path.name for path in (tmp_path / "trial").iterdir()] == ["best.pt"]
+    store.keep()
+    store.keep()
+    assert store.load("best") is None
 
 
-def test_a_write_that_breaks_leaves_the_old_one(store, tmp_path, monkeypatch):
+@pytest.fixture
+def no_pauses(monkeypatch):
+    """The pauses that would have been made."""
+    made: list[float] = []
+    monkeypatch.setattr(time, "sleep", made.append)
+    return made
+
+
+def test_a_write_that_breaks_leaves_the_old_one(store, tmp_path, monkeypatch, no_pauses):
     store.save("last", {"epoch": 1})
 
     with monkeypatch.context() as broken:
         broken.setattr(store, "_fs", BrokenMove())
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(StorageError, match=r"trial: .*No space left"):
             store.save("last", {"epoch": 2})
+    assert no_pauses == list(PAUSES)
     assert store.load("last") == {"epoch": 1}
     assert [path.name for path in (tmp_path / "trial").iterdir()] == ["last.pt"]
 
@@ -42,6 +57,19 @@ def test_a_write_that_breaks_leaves_the_old_one(store, tmp_path, monkeypatch):
 class BrokenMove(fs.LocalFileSystem):
     def move(self, *_):
         raise OSError(28, "No space left on device")
+
+
+def test_storage_that_answers_again_is_used(store, monkeypatch, no_pauses):
+    class Recovers(fs.LocalFileSystem):
+        def move(self, *arguments):
+            if len(no_pauses) < 2:
+                raise OSError("connection reset")
+            super().move(*arguments)
+
+    monkeypatch.setattr(store, "_fs", Recovers())
+    store.save("last", {"epoch": 1})
+    assert store.load("last") == {"epoch": 1}
+    assert no_pauses == [1.0, 2.0]
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", pickle.dumps({"epoch": print})])
@@ -77,5 +105,5 @@ def test_a_uri(scheme, tmp_path, request):
     store.save("best", {"epoch": 4})
     assert checkpoint_store(uri, 7).load("best") == {"epoch": 4}
     assert checkpoint_store(uri, 8).load("best") is None
-    store.delete("best")
+    store.keep()
     assert store.load("best") is None

@@ -12,6 +12,7 @@ from trainables.epoch_report import EpochReport
 from trainables.epochs import epochs, load_best
 from trainables.evaluation import evaluate
 from trainables.schedules import SCHEDULES
+from trainables.training import Training
 
 TIMES = ("images_per_second", "train_seconds", "val_seconds")
 
@@ -143,3 +144,25 @@ def test_data_without_an_ignored_label(tmp_path):
         )
         (report,) = run(dataclasses.replace(config, loss=LossConfig(name=loss)), data)
         assert set(report.class_iou) == {"dark", "bright"}
+
+
+@pytest.mark.parametrize("micro_batches", [3, 8, 100])
+def test_micro_batches_have_the_gradient_of_the_whole_batch(micro_batches, tiny, tiny_config):
+    """Batch statistics aside: the running ones are used, as in evaluation."""
+    config = dataclasses.replace(tiny_config, model=dataclasses.replace(tiny_config.model, dropout=0.0))
+    gradients, losses = [], []
+    for parts in (1, micro_batches):
+        training = Training(config, tiny, tiny.split["train"], torch.device("cpu"), micro_batches=parts)
+        training.model.eval()
+        images, masks = next(training.batches.shuffled(0, 1))
+        losses.append(training._backward(images, masks))
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in training.model.parameters()]))
+    torch.testing.assert_close(losses[0], losses[1])
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
+
+
+def test_a_trial_in_micro_batches_trains_as_far(tiny, tiny_config):
+    whole, parts = (list(run(tiny_config, tiny, micro_batches=count)) for count in (1, 2))
+    assert len(whole) == len(parts)
+    for one, other in zip(whole, parts, strict=True):
+        assert other.train_loss == pytest.approx(one.train_loss, rel=0.1)

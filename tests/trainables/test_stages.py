@@ -133,7 +133,7 @@ def test_a_run_that_was_stopped_before_its_best_weights_were_kept_keeps_them_on_
     whole, store = CheckpointStore(str(tmp_path / "whole")), CheckpointStore(str(tmp_path / "resumed"))
     expected = timeless(run(config, tiny, checkpoints=whole))
     list(itertools.islice(run(config, tiny, checkpoints=store), 1))
-    store.delete("best")
+    store.keep("last")
     assert timeless(run(config, tiny, checkpoints=store)) == expected
     one, other = (load_best(each, tiny, torch.device("cpu")) for each in (whole, store))
     assert same(weights([one]), weights([other]))

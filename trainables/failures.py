@@ -1,0 +1,11 @@
+"""Failures that say nothing about a trial's configuration, and what a search can do about each."""
+
+from __future__ import annotations
+
+
+class OutOfMemory(RuntimeError):
+    """The device has not enough memory for a step: the same batch in more micro-batches may fit."""
+
+
+class StorageError(RuntimeError):
+    """A checkpoint could not be written or read: no trial can go on until somebody has seen to it."""
