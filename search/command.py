@@ -18,12 +18,13 @@ from search.housekeeping import KEPT, Housekeeping
 from search.leaderboard import leaderboard
 from search.ledger import FILE, Ledger
 from search.live_view import LiveView
-from search.options import INTERRUPTED, refuse
+from search.options import refuse
 from search.painter import Painter
 from search.profiles import Profile, choose_profile
 from search.progress_state import ProgressState, duration
 from search.settings import StudySettings
 from search.space import Space
+from search.stopping import Stopping
 from search.systems import MAX_EPOCHS, PATIENCE, SYSTEMS, runs_of, starting_points
 from search.tuner import SearchPlan, run_search, start_ray
 from trainables.checkpoints import CheckpointStore, below
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace, data: PreparedData) -> int:
             plan = _plan(console, options, data)
         except ValueError as error:
             return refuse(error)
-        return 0 if options.dry_run else _search(console, plan, data)
+        return 0 if options.dry_run else _search(console, plan, options, data)
     finally:
         ray.shutdown()
 
@@ -83,25 +84,26 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
         sampler=options.sampler,
         first=tuple(first),
         budget=len(first) if options.systems else options.budget or BUDGET,
-        time_budget=options.time_budget,
+        max_failures=options.max_failures,
         launcher=launcher,
         concurrent=min(concurrent, options.max_concurrent or concurrent),
     )
     existing = Ledger.open(folder) if (folder / FILE).exists() else None
     if existing is not None and existing.settings:
         plan.settings.check_same(existing.settings, name)
-    show_plan(console, plan, profile, resources, existing)
+    show_plan(console, plan, options, profile, resources, existing)
     if options.dry_run:
         show_space(console, plan.space)
     return plan
 
 
-def _search(console: Console, plan: SearchPlan, data: PreparedData) -> int:
+def _search(console: Console, plan: SearchPlan, options: argparse.Namespace, data: PreparedData) -> int:
     ledger = Ledger.create(plan.folder)
     ledger.settings = dataclasses.asdict(plan.settings)
     past = ledger.records()
-    state = ProgressState(budget=plan.budget, time_budget=plan.time_budget, past=past)
-    view = LiveView(state, console)
+    stopping = Stopping(options.time_budget)
+    state = ProgressState(budget=plan.budget, time_budget=options.time_budget, past=past)
+    view = LiveView(state, console, stopping)
     checkpoints = plan.settings.checkpoint_root(plan.folder)
     scored = [data.description.class_names[label] for label in data.present_labels]
     board = Board(plan.folder, plan.space, scored, Painter(data, checkpoints, past))
@@ -116,6 +118,7 @@ def _search(console: Console, plan: SearchPlan, data: PreparedData) -> int:
                 train_fraction=plan.settings.train_fraction,
             ),
             [state, view, board, Housekeeping(checkpoints, past, None if plan.settings.systems else KEPT)],
+            stopping,
         )
     records = ledger.records()
     console.print(leaderboard(records))
@@ -123,11 +126,9 @@ def _search(console: Console, plan: SearchPlan, data: PreparedData) -> int:
     console.print(f"{ended} of {plan.budget} trials in {plan.folder} after {duration(state.seconds)}", markup=False)
     console.print(f"compare trials:         tensorboard --logdir {plan.folder}", markup=False)
     console.print(f"report and submission:  python reports/run.py {plan.folder}", markup=False)
-    if ended >= plan.budget:
-        return 0
-    console.print("not finished: the same command continues it", style="yellow")
-    timed_out = plan.time_budget is not None and state.seconds >= plan.time_budget
-    return 0 if timed_out else INTERRUPTED
+    if stopping.reason is not None:
+        console.print(f"not finished, {stopping.reason}", style="yellow", markup=False)
+    return stopping.exit_code
 
 
 def check_storage(folder: Path, uri: str | None) -> None:
@@ -140,9 +141,9 @@ def check_storage(folder: Path, uri: str | None) -> None:
         raise ValueError(f"--storage: cannot write to {ancestor} ({error.strerror or error})") from error
     if uri is not None:
         try:
-            store = CheckpointStore(uri)
+            store = CheckpointStore(uri, pauses=())
             store.save("probe", {})
-            store.delete("probe")
+            store.keep()
         except Exception as error:
             raise ValueError(f"--storage: cannot write to {uri} ({error})") from error
 
@@ -196,7 +197,12 @@ def check_systems(settings: StudySettings, data: PreparedData) -> None:
 
 
 def show_plan(
-    console: Console, plan: SearchPlan, profile: Profile, resources: dict[str, float], existing: Ledger | None
+    console: Console,
+    plan: SearchPlan,
+    options: argparse.Namespace,
+    profile: Profile,
+    resources: dict[str, float],
+    existing: Ledger | None,
 ) -> None:
     settings, demand = plan.settings, plan.launcher.demand()
     if profile.name == "cpu" and not settings.systems:
@@ -215,7 +221,7 @@ def show_plan(
             style="yellow",
             soft_wrap=True,
         )
-    limit = f", at most {duration(plan.time_budget)}" if plan.time_budget else ""
+    limit = f", at most {duration(options.time_budget)}" if options.time_budget else ""
     done = f" ({len(existing.records())} are in the ledger already)" if existing else ""
     table = Table.grid(padding=(0, 2))
     table.add_row("study", str(plan.folder))

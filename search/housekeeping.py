@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from search.leaderboard import ranked
 from search.ledger import TrialRecord
 from search.recorder import Watcher
-from trainables.trial import checkpoint_store
+from trainables.trial import checkpoint_store, stored_trials
 
 KEPT = 3
 """The best trials of a search whose weights stay; running trials keep all they need to resume."""
@@ -14,21 +16,28 @@ KEPT = 3
 class Housekeeping(Watcher):
     """Deletes an ended trial's resume state at once, and its weights when it is not among the best.
 
+    Storage that does not answer stops no search: what could not be deleted is when the study goes on.
+
     Args:
         checkpoints: the study's root path or URI.
-        past: trials of earlier runs.
+        past: trials of earlier runs; what a killed driver left of them is deleted.
         kept: how many of the best trials keep their weights; None: every trial.
     """
 
     def __init__(self, checkpoints: str, past: list[TrialRecord], kept: int | None = KEPT):
         self.checkpoints, self.kept = checkpoints, kept
-        self._ended = [record for record in past if record.has_ended]
+        running = {record.number for record in past if not record.has_ended}
+        self._best = ranked([record for record in past if record.has_ended])[: self.kept]
+        best = {record.number for record in self._best}
+        with suppress(OSError):
+            for number in stored_trials(checkpoints) - running:
+                checkpoint_store(checkpoints, number).keep(*(["best"] if number in best else []))
 
     def trial_ended(self, record: TrialRecord) -> None:
-        self._ended = [other for other in self._ended if other.number != record.number] + [record]
-        checkpoint_store(self.checkpoints, record.number).delete("last")
-        kept = ranked(self._ended)[: self.kept]
-        for other in self._ended:
-            if other not in kept:
-                checkpoint_store(self.checkpoints, other.number).delete("best")
-        self._ended = kept
+        candidates = [*(other for other in self._best if other.number != record.number), record]
+        self._best = ranked(candidates)[: self.kept]
+        with suppress(OSError):
+            checkpoint_store(self.checkpoints, record.number).keep("best")
+            for other in candidates:
+                if other not in self._best:
+                    checkpoint_store(self.checkpoints, other.number).keep()

@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
-from filelock import FileLock
+from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from search.journal import Journal
 from trainables.epoch_report import EpochReport
-
-if TYPE_CHECKING:
-    from search.space import Space
 
 FILE = "ledger.journal"
 STATES = {
     TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A configuration that the search chose, before it is a trial."""
+
+    params: dict[str, Any]
+    """The space's parameters that exist for it."""
+    distributions: dict[str, BaseDistribution]
+    """What they were drawn from."""
+    config: dict[str, Any]
+    """The whole configuration, in the flat form of `TrialConfig`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A trial's process broke, or was lost."""
+
+    kind: str
+    """error, out_of_memory, lost (the process died), preempted (its machine went away)."""
+    epoch: int
+    """The last one that it had reported."""
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +56,21 @@ class TrialRecord:
 
     number: int
     state: str
-    """running, waiting, complete, pruned or failed."""
+    """running, complete, pruned or failed."""
     params: dict[str, Any]
     """The space's parameters that exist for this trial."""
     config: dict[str, Any]
     """The whole configuration, in the flat form of `TrialConfig`."""
     reports: tuple[EpochReport, ...]
+    failures: tuple[Failure, ...]
+    """Those that it got over, and for a failed trial the one that it did not."""
     error: str | None
     started: datetime | None
     ended: datetime | None
 
     @property
     def has_ended(self) -> bool:
-        return self.state not in ("running", "waiting")
+        return self.state != "running"
 
     @property
     def best(self) -> EpochReport | None:
@@ -61,6 +83,11 @@ class TrialRecord:
         """Best mean IoU on the validation part, in [0, 1]."""
         return self.best.mean_iou if self.best else None
 
+    @property
+    def told_epochs(self) -> int:
+        """Epochs that the ledger knows."""
+        return self.reports[-1].epoch if self.reports else 0
+
 
 class Ledger:
     """A study's trials, their configurations, their epochs and their ends.
@@ -71,7 +98,7 @@ class Ledger:
 
     def __init__(self, study: optuna.Study):
         self.study = study
-        self._trials: dict[int, optuna.Trial] = {}
+        self._storage = study._storage
 
     @classmethod
     def create(cls, folder: Path) -> Ledger:
@@ -80,17 +107,19 @@ class Ledger:
         A trial whose last epoch an earlier driver told, but not its end, is ended now: it has nothing left to report.
 
         Raises:
-            ValueError: if it cannot be written.
+            ValueError: if it cannot be written, or is damaged.
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
             study = optuna.create_study(
-                storage=_storage(folder), study_name=folder.name, direction="maximize", load_if_exists=True
+                storage=JournalStorage(Journal(folder / FILE, writable=True)),
+                study_name=folder.name,
+                direction="maximize",
+                load_if_exists=True,
             )
             ledger = cls(study)
-            for record, frozen in zip(ledger.records(), study.get_trials(deepcopy=False), strict=True):
+            for record in ledger.records():
                 if record.state == "running" and record.reports and record.reports[-1].ended is not None:
-                    ledger._trials[record.number] = optuna.Trial(study, frozen._trial_id)
                     ledger.finish(record.number)
             return ledger
         except OSError as error:
@@ -98,14 +127,14 @@ class Ledger:
 
     @classmethod
     def open(cls, folder: Path) -> Ledger:
-        """The ledger of a study that exists.
+        """The ledger of a study that exists, to read.
 
         Raises:
-            ValueError: if there is none.
+            ValueError: if there is none, or it is damaged.
         """
         if not (folder / FILE).is_file():
             raise ValueError(f"{folder}: no study there (it has no {FILE})")
-        storage = _storage(folder)
+        storage = JournalStorage(Journal(folder / FILE, writable=False))
         if not (studies := storage.get_all_studies()):
             raise ValueError(f"{folder / FILE}: holds no study")
         return cls(optuna.load_study(storage=storage, study_name=studies[0].study_name))
@@ -119,54 +148,58 @@ class Ledger:
     def settings(self, values: dict[str, Any]) -> None:
         self.study.set_user_attr("settings", values)
 
-    def records(self) -> list[TrialRecord]:
-        """Every trial, by number."""
-        return [_record(frozen) for frozen in self.study.get_trials(deepcopy=False)]
-
-    def record(self, number: int) -> TrialRecord:
-        return _record(self.study.get_trials(deepcopy=False)[number])
+    @property
+    def first(self) -> dict[int, dict[str, Any]]:
+        """Points of the space that come before what a sampler proposes, by the number of the trial that gets each."""
+        return {int(number): point for number, point in self.study.user_attrs.get("first", {}).items()}
 
     def enqueue(self, points: Iterable[dict[str, Any]]) -> None:
-        """Let these points be the next trials, in this order; parameters that a point leaves out are sampled."""
-        for point in points:
-            self.study.enqueue_trial(point)
+        """Let these points be the next trials, behind those that wait already; known ones are not repeated.
 
-    def ask(
-        self, space: Space, fixed: dict[str, Any], normalise: Callable[[dict[str, Any]], dict[str, Any]]
-    ) -> TrialRecord:
-        """A new running trial: the next one that waits, or one with a suggested configuration."""
-        return self._configure(self.study.ask(), space, fixed, normalise)
+        Parameters that a point leaves out are sampled.
+        """
+        first = self.first
+        following = max(len(self.frozen_trials()), *(number + 1 for number in first), 0)
+        new = [point for point in points if point not in first.values()]
+        if new:
+            self.study.set_user_attr("first", first | dict(enumerate(new, start=following)))
 
-    def revive(
-        self, number: int, space: Space, fixed: dict[str, Any], normalise: Callable[[dict[str, Any]], dict[str, Any]]
-    ) -> TrialRecord:
-        """A running trial that an earlier driver left behind, to go on under its own number and configuration."""
-        frozen = self.study.get_trials(deepcopy=False)[number]
-        assert frozen.state == TrialState.RUNNING, f"trial {number} is {frozen.state.name}"
-        trial = optuna.Trial(self.study, frozen._trial_id)
-        if "config" in frozen.user_attrs:
-            self._trials[number] = trial
-            return _record(frozen)
-        # Killed between its birth and its configuration: the space gives what was already drawn, and draws the rest.
-        return self._configure(trial, space, fixed, normalise)
+    def frozen_trials(self) -> list[FrozenTrial]:
+        """Optuna's own view of every trial, by number; not to be changed."""
+        return self._storage.get_all_trials(self.study._study_id, deepcopy=False)
 
-    def _configure(
-        self,
-        trial: optuna.Trial,
-        space: Space,
-        fixed: dict[str, Any],
-        normalise: Callable[[dict[str, Any]], dict[str, Any]],
-    ) -> TrialRecord:
-        trial.set_user_attr("config", normalise(fixed | space.suggest(trial)))
-        self._trials[trial.number] = trial
-        return self.record(trial.number)
+    def records(self) -> list[TrialRecord]:
+        """Every trial, by number."""
+        return [_record(frozen) for frozen in self.frozen_trials()]
+
+    def record(self, number: int) -> TrialRecord:
+        return _record(self._storage.get_trial(self._id(number)))
+
+    def begin(self, proposal: Proposal) -> TrialRecord:
+        """A new running trial. It is one entry: no trial has a part of its configuration only."""
+        self.study.add_trial(
+            create_trial(
+                state=TrialState.RUNNING,
+                params=proposal.params,
+                distributions=proposal.distributions,
+                user_attrs={"config": proposal.config},
+            )
+        )
+        return _record(self.frozen_trials()[-1])
 
     def add_epoch(self, number: int, report: EpochReport) -> None:
         """Append an epoch to a running trial. A diverged one leaves no value for the sampler."""
-        trial = self._trials[number]
-        trial.set_user_attr(f"epoch {report.epoch:04d}", json.dumps(report.to_dict()))
+        trial = self._id(number)
+        self._storage.set_trial_user_attr(trial, f"epoch {report.epoch:04d}", json.dumps(report.to_dict()))
         if report.mean_iou is not None and not report.diverged:
-            trial.report(report.mean_iou, report.epoch)
+            self._storage.set_trial_intermediate_value(trial, report.epoch, report.mean_iou)
+
+    def add_failure(self, number: int, failure: Failure) -> TrialRecord:
+        """Note that a running trial broke; it may go on, or `fail`."""
+        count = len(self.record(number).failures) + 1
+        text = json.dumps(dataclasses.asdict(failure))
+        self._storage.set_trial_user_attr(self._id(number), f"failure {count:04d}", text)
+        return self.record(number)
 
     def finish(self, number: int) -> TrialRecord:
         """The trial ended by itself, as its last report says: complete, or failed if it diverged."""
@@ -178,53 +211,37 @@ class Ledger:
 
     def complete(self, number: int) -> TrialRecord:
         """The trial ran to its end: its value is its best mean IoU."""
-        return self._tell(number, TrialState.COMPLETE, self.record(number).score)
+        return self._end(number, TrialState.COMPLETE, self.record(number).score)
 
     def prune(self, number: int) -> TrialRecord:
         """The scheduler stopped the trial: the sampler ranks it by its epochs so far."""
-        return self._tell(number, TrialState.PRUNED)
+        values = self._storage.get_trial(self._id(number)).intermediate_values
+        return self._end(number, TrialState.PRUNED, values[max(values)] if values else None)
 
     def fail(self, number: int, error: str) -> TrialRecord:
-        """The trial broke, or diverged; `error` says how."""
-        self._trials[number].set_user_attr("error", error)
-        return self._tell(number, TrialState.FAIL)
+        """The trial broke for good, or diverged; `error` says how."""
+        self._storage.set_trial_user_attr(self._id(number), "error", error)
+        return self._end(number, TrialState.FAIL)
 
-    def _tell(self, number: int, state: TrialState, value: float | None = None) -> TrialRecord:
-        self.study.tell(self._trials.pop(number), value, state=state)
+    def _end(self, number: int, state: TrialState, value: float | None = None) -> TrialRecord:
+        self._storage.set_trial_state_values(self._id(number), state, None if value is None else [value])
         return self.record(number)
 
-
-class _JournalLock:
-    """A lock on the journal that ends with the process that holds it.
-
-    Optuna's own is a link that a killed driver leaves behind; the next one waits 30 s for it, and for ever where the
-    path is relative.
-    """
-
-    def __init__(self, file: Path):
-        self._lock = FileLock(f"{file}.lock")
-
-    def acquire(self) -> bool:
-        self._lock.acquire()
-        return True
-
-    def release(self) -> None:
-        self._lock.release()
-
-
-def _storage(folder: Path) -> JournalStorage:
-    return JournalStorage(JournalFileBackend(str(folder / FILE), lock_obj=_JournalLock(folder / FILE)))
+    def _id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
 
 
 def _record(frozen: FrozenTrial) -> TrialRecord:
     attributes = frozen.user_attrs
     reports = [EpochReport.from_dict(json.loads(text)) for key, text in attributes.items() if key.startswith("epoch ")]
+    failures = sorted((key, text) for key, text in attributes.items() if key.startswith("failure "))
     return TrialRecord(
         number=frozen.number,
         state=STATES[frozen.state],
         params=frozen.params,
-        config=attributes.get("config", {}),
+        config=attributes["config"],
         reports=tuple(sorted(reports, key=lambda report: report.epoch)),
+        failures=tuple(Failure(**json.loads(text)) for _, text in failures),
         error=attributes.get("error"),
         started=frozen.datetime_start,
         ended=frozen.datetime_complete,

@@ -14,6 +14,7 @@ from rich.text import Text
 from search.ledger import TrialRecord
 from search.progress_state import ProgressState, config_line, duration
 from search.recorder import Watcher
+from search.stopping import Stopping
 
 ERROR_LINES = 6
 
@@ -21,13 +22,18 @@ ERROR_LINES = 6
 class LiveView(Watcher):
     """Shows a `ProgressState`, which must hear of each event first. Use `with view.shown():` around the search."""
 
-    def __init__(self, state: ProgressState, console: Console):
-        self.state, self.console = state, console
+    def __init__(self, state: ProgressState, console: Console, stopping: Stopping):
+        self.state, self.console, self.stopping = state, console, stopping
 
     def shown(self) -> AbstractContextManager[object]:
         if not self.console.is_terminal:
             return nullcontext()
         return Live(get_renderable=self._render, console=self.console, refresh_per_second=2, transient=True)
+
+    def trial_broke(self, record: TrialRecord) -> None:
+        failure = record.failures[-1]
+        line = f"trial {record.number:04d} broke behind epoch {failure.epoch} ({failure.kind}), and goes on from there"
+        self._print_error(line, failure.message)
 
     def trial_ended(self, record: TrialRecord) -> None:
         score = "" if record.score is None else f"  mean IoU {record.score:.4f}"
@@ -42,10 +48,13 @@ class LiveView(Watcher):
         if best is not None and best.number == record.number:
             line += f"\n    new best: {config_line(record.params)}"
         if record.state == "failed":
-            line += "\n    " + "\n    ".join((record.error or "").splitlines()[-ERROR_LINES:])
-        self.console.print(
-            line, style="red" if record.state == "failed" else None, markup=False, highlight=False, soft_wrap=True
-        )
+            self._print_error(line, record.error or "")
+        else:
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _print_error(self, line: str, error: str) -> None:
+        text = "\n    ".join([line, *error.splitlines()[-ERROR_LINES:]])
+        self.console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
 
     def _render(self) -> Group:
         state = self.state
@@ -72,6 +81,9 @@ class LiveView(Watcher):
                 escape(config_line(record.params)),
             )
         parts: list[RenderableType] = [head, running]
+        if self.stopping.reason is not None:
+            waits = f"ending: waits for {len(self.stopping.running)} trials to end their epoch; Ctrl-C: at once"
+            parts.insert(1, Text(waits, style="yellow"))
         if (best_trial := state.best) is not None:
             parts.append(
                 Text.assemble(

@@ -147,6 +147,13 @@ def parser() -> argparse.ArgumentParser:
         help="train on this part of the train part only, for a quick look (default: 1)",
     )
     trial.add_argument(
+        "--max-failures",
+        type=whole(0),
+        default=2,
+        metavar="N",
+        help="so many times a trial may break and go on from its checkpoint; lost nodes do not count (default: 2)",
+    )
+    trial.add_argument(
         "--precision", choices=("auto", "bf16", "fp32"), default="auto", help="default: bf16 where the hardware has it"
     )
     trial.add_argument(

@@ -46,6 +46,9 @@ class ProgressState(Watcher):
         if not report.diverged:
             self._consider(record, report.mean_iou)
 
+    def trial_broke(self, record: TrialRecord) -> None:
+        self.running.pop(record.number, None)
+
     def trial_ended(self, record: TrialRecord) -> None:
         self.running.pop(record.number, None)
         self.ended_here += 1

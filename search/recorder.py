@@ -7,8 +7,11 @@ from typing import Any
 
 from ray import tune
 
-from search.ledger import Ledger, TrialRecord
+from search.failures import NOT_COUNTED, failure
+from search.ledger import Failure, Ledger, TrialRecord
 from search.scheduler import LedgerASHA
+from search.searcher import LedgerSearcher
+from search.stopping import BROKEN, CONTINUES, Stopping
 from trainables.epoch_report import EpochReport
 
 
@@ -19,19 +22,42 @@ class Watcher:
 
     def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None: ...
 
+    def trial_broke(self, record: TrialRecord) -> None:
+        """It goes on from its last checkpoint; the failure is its record's last."""
+
     def trial_ended(self, record: TrialRecord) -> None: ...
 
 
 class Recorder(tune.Callback):
-    """Writes each epoch and each end to the ledger before any watcher hears of it."""
+    """Writes each epoch and each end to the ledger before any watcher hears of it.
 
-    def __init__(self, ledger: Ledger, scheduler: LedgerASHA, watchers: list[Watcher]):
-        self.ledger, self.scheduler, self.watchers = ledger, scheduler, watchers
+    Args:
+        ledger: of the study.
+        searcher: is told which trials have ended, and which are to go on.
+        scheduler: knows which trials it stopped.
+        stopping: of this run.
+        watchers: in the order in which they hear.
+        max_failures: so many times a trial may break and go on.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        searcher: LedgerSearcher,
+        scheduler: LedgerASHA,
+        stopping: Stopping,
+        watchers: list[Watcher],
+        *,
+        max_failures: int,
+    ):
+        self.ledger, self.searcher, self.scheduler, self.stopping = ledger, searcher, scheduler, stopping
+        self.watchers, self.max_failures = watchers, max_failures
         self._running: dict[int, TrialRecord] = {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number = trial.config["number"]
         self._running[number] = self.ledger.record(number)
+        self.stopping.running.add(number)
         for watcher in self.watchers:
             watcher.trial_started(self._running[number])
 
@@ -45,16 +71,41 @@ class Recorder(tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number = trial.config["number"]
+        self.stopping.running.discard(number)
         if trial.last_result.get("ended") is not None:
-            self._ended(self.ledger.finish(number))
+            self.ended(self.ledger.finish(number))
         elif trial.trial_id in self.scheduler.stopped:
-            self._ended(self.ledger.prune(number))
-        # Otherwise the search itself ends: the trial stays running in the ledger and goes on with the study.
+            self.ended(self.ledger.prune(number))
+        # Otherwise the run itself ends: the trial stays running in the ledger and goes on with the study.
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._ended(self.ledger.fail(trial.config["number"], _error_text(trial)))
+        number = trial.config["number"]
+        self.stopping.running.discard(number)
+        broken = failure(_error_text(trial), self.ledger.record(number).told_epochs)
+        record = self.ledger.add_failure(number, broken)
+        if broken.kind == "storage":
+            self.stopping.stop(f"a checkpoint could not be written or read; once that is put right{CONTINUES}", BROKEN)
+        if (why := self._hopeless(record, broken)) is not None:
+            self.ended(self.ledger.fail(number, why))
+            return
+        self.searcher.broke(number)
+        self._running.pop(number, None)
+        for watcher in self.watchers:
+            watcher.trial_broke(record)
 
-    def _ended(self, record: TrialRecord) -> None:
+    def _hopeless(self, record: TrialRecord, broken: Failure) -> str | None:
+        """Why a trial that broke does not go on; None if it does."""
+        kinds = [past.kind for past in record.failures]
+        batch_size = record.config["training.batch_size"]
+        if broken.kind == "out_of_memory" and 2 ** kinds.count("out_of_memory") > batch_size:
+            return f"out of memory, also with single images at a time\n{broken.message}"
+        if broken.kind not in NOT_COUNTED and sum(kind not in NOT_COUNTED for kind in kinds) > self.max_failures:
+            return broken.message
+        return None
+
+    def ended(self, record: TrialRecord) -> None:
+        """Tell all who follow the study."""
+        self.searcher.ended(record.number)
         self._running.pop(record.number, None)
         for watcher in self.watchers:
             watcher.trial_ended(record)

@@ -28,12 +28,13 @@ def _gp(seed: int) -> BaseSampler:
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {"tpe": _tpe, "random": _random, "gp": _gp}
 
 
-def sampler_for(name: str, seed: int, number: int) -> BaseSampler:
-    """The sampler for one trial, seeded by (study seed, trial number).
+def sampler_for(name: str, seed: int, number: int, attempt: int = 0) -> BaseSampler:
+    """The sampler for one trial, seeded by (study seed, trial number), and by the attempt behind the first.
 
     A sampler a trial makes a suggestion a function of the ledger and the trial's number: a search that goes on after
     an interruption never repeats the random draws of its beginning.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # multivariate, group and constant_liar: pinned and tested
-        return SAMPLERS[name](int(np.random.SeedSequence((seed, number)).generate_state(1)[0]))
+        entropy = (seed, number, attempt) if attempt else (seed, number)
+        return SAMPLERS[name](int(np.random.SeedSequence(entropy).generate_state(1)[0]))

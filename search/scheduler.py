@@ -14,7 +14,7 @@ from search.settings import StudySettings
 class LedgerASHA(ASHAScheduler):
     """Asynchronous successive halving (Li et al., "A System for Massively Parallel Hyperparameter Tuning", 2020).
 
-    `stopped` holds the ids of the trials that it stopped before they ended by themselves.
+    `stopped` holds Tune's ids of the trials that it stopped before they ended by themselves.
     """
 
     def __init__(self, ledger: Ledger, settings: StudySettings):
@@ -26,41 +26,51 @@ class LedgerASHA(ASHAScheduler):
             grace_period=settings.grace_epochs,
             reduction_factor=settings.reduction_factor,
         )
-        self.ledger = ledger
         self.stopped: set[str] = set()
+        self.overdue: list[int] = []
+        """Running trials that an earlier driver would have stopped, had it lived to tell the ledger."""
         for record in ledger.records():
-            if record.has_ended:  # running ones come back through on_trial_add
-                past = SimpleNamespace(trial_id=f"past trial {record.number}")
-                super().on_trial_add(None, past)
-                self._replay(past, record)
+            self.on_trial_add(None, SimpleNamespace(config={"number": record.number}))
+            decision = self._replay(record)
+            if record.state == "running" and decision == TrialScheduler.STOP:
+                self.overdue.append(record.number)
 
-    def _replay(self, trial: Any, record: TrialRecord) -> None:
+    def _replay(self, record: TrialRecord) -> str | None:
+        """What it decides of the last epoch."""
+        decision = None
         for report in record.reports:
             if report.mean_iou is not None and not report.diverged:
-                super().on_trial_result(None, trial, {"epoch": report.epoch, "mean_iou": report.mean_iou})
+                values = {"epoch": report.epoch, "mean_iou": report.mean_iou}
+                decision = super().on_trial_result(None, _of(record.number), values)
+        return decision
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        super().on_trial_add(tune_controller, trial)
-        if trial.config["told_epochs"]:
-            self._replay(trial, self.ledger.record(trial.config["number"]))
+        super().on_trial_add(None, _of(trial.config["number"]))
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        of = _of(trial.config["number"])
         if result["ended"] is not None:
             # It ends by itself, so it is left to: a stop would kill its process, and leave a worker group behind.
             # What a diverged trial scored says nothing about the others: it enters no rung.
             if result["ended"] != "diverged":
-                super().on_trial_result(tune_controller, trial, result)
+                super().on_trial_result(None, of, result)
             return TrialScheduler.CONTINUE
-        decision = super().on_trial_result(tune_controller, trial, result)
+        decision = super().on_trial_result(None, of, result)
         if decision == TrialScheduler.STOP:
             self.stopped.add(trial.trial_id)
         return decision
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        self._trial_info.pop(trial.trial_id, None)  # its last result is in the rungs already
+        self._trial_info.pop(_of(trial.config["number"]).trial_id, None)  # its last result is in the rungs already
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        self._trial_info.pop(trial.trial_id, None)
+        self._trial_info.pop(_of(trial.config["number"]).trial_id, None)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # for Tune's snapshots, which nobody reads: the ledger is the truth
+
+
+def _of(number: int) -> Any:
+    """What ASHA knows a trial by: its number. A trial that goes on is another one to Tune, and the same one in the
+    rungs."""
+    return SimpleNamespace(trial_id=str(number))

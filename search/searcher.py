@@ -1,4 +1,4 @@
-"""What Ray Tune asks for configurations: the ledger's orphans first, then the sampler's suggestions."""
+"""What Ray Tune asks for trials: those that are to go on first, then new ones."""
 
 from __future__ import annotations
 
@@ -8,59 +8,75 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from search.ledger import Ledger
-from search.samplers import sampler_for
-from search.settings import StudySettings
-from search.space import Space
-from trainables.config import TrialConfig
+from search.proposals import Proposer
+from search.stopping import Stopping
 from trainables.launchers import TrialRequest
 
 
-def _normalise(flat: dict[str, Any]) -> dict[str, Any]:
-    """Validated, with every default filled in."""
-    return TrialConfig.from_flat(flat).to_flat()
-
-
 class LedgerSearcher(Searcher):
-    """Suggests `TrialRequest`s until the study holds as many trials as its budget.
+    """Suggests `TrialRequest`s until the study holds as many ended trials as its budget.
 
     Args:
         ledger: of the study.
-        space: what to choose from.
-        settings: of the study.
-        sampler: a key of `SAMPLERS`.
+        proposer: of new configurations.
         budget: trials of the study, those of earlier runs counted in.
+        stopping: of this run.
     """
 
-    def __init__(self, ledger: Ledger, space: Space, settings: StudySettings, *, sampler: str, budget: int):
+    def __init__(self, ledger: Ledger, proposer: Proposer, *, budget: int, stopping: Stopping):
         super().__init__(metric="mean_iou", mode="max")
-        self.ledger, self.space, self.settings = ledger, space, settings
-        self.sampler, self.budget = sampler, budget
+        self.ledger, self.proposer, self.stopping = ledger, proposer, stopping
         records = ledger.records()
-        self.trials = sum(record.state != "waiting" for record in records)  # those that wait are the last
-        self.orphans = [record.number for record in records if record.state == "running"]
+        self.born = len(records)
+        self.budget = max(budget, self.born)
+        self.going_on = [record.number for record in records if record.state == "running"]
+        """Numbers of trials to suggest again: they have begun, and nobody runs them."""
+        self.running: set[int] = set()
+        """Numbers of those that were suggested and have not ended."""
+        self.exhausted = False
+        """Whether the space held nothing new any more."""
 
     @property
     def remaining(self) -> int:
         """Trials still to be suggested."""
-        return len(self.orphans) + max(0, self.budget - self.trials)
+        return len(self.going_on) + self.budget - self.born
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        if self.remaining == 0:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self.stopping.over or (self.remaining == 0 and not self.running):
             return Searcher.FINISHED
-        study, fixed = self.ledger.study, self.settings.fixed_config()
-        if self.orphans:
-            number = self.orphans.pop(0)
-            study.sampler = sampler_for(self.sampler, self.settings.seed, number)
-            record = self.ledger.revive(number, self.space, fixed, _normalise)
+        if self.going_on:
+            record = self.ledger.record(self.going_on.pop(0))
+        elif self.remaining == 0:
+            return None  # one of those that run may break and go on
+        elif (proposal := self.proposer.propose(self.born)) is None:
+            self.budget, self.exhausted = self.born, True
+            return self.suggest(trial_id)
         else:
-            study.sampler = sampler_for(self.sampler, self.settings.seed, self.trials)
-            record = self.ledger.ask(self.space, fixed, _normalise)
-            self.trials += 1
-        told = record.reports[-1].epoch if record.reports else 0
-        return asdict(TrialRequest(number=record.number, config=record.config, told_epochs=told))
+            record = self.ledger.begin(proposal)
+            self.born += 1
+        self.running.add(record.number)
+        out_of_memory = sum(failure.kind == "out_of_memory" for failure in record.failures)
+        request = TrialRequest(
+            number=record.number,
+            config=record.config,
+            told_epochs=record.told_epochs,
+            micro_batches=2**out_of_memory,
+        )
+        return asdict(request)
+
+    def ended(self, number: int) -> None:
+        """The trial is not to be suggested again."""
+        self.running.discard(number)
+        if number in self.going_on:
+            self.going_on.remove(number)
+
+    def broke(self, number: int) -> None:
+        """The trial is to go on from its last checkpoint."""
+        self.running.discard(number)
+        self.going_on.append(number)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """The recorder tells the ledger; nothing is left to do here."""
+        """The recorder tells; nothing is left to do here."""
 
     def save(self, checkpoint_path: str) -> None:
         """Tune's own snapshots: nobody reads them, the ledger is the truth."""

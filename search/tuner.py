@@ -14,11 +14,13 @@ import ray
 from ray import tune
 
 from search.ledger import Ledger
+from search.proposals import Proposer
 from search.recorder import Recorder, Watcher
 from search.scheduler import LedgerASHA
 from search.searcher import LedgerSearcher
 from search.settings import StudySettings
 from search.space import Space
+from search.stopping import Stopping
 from trainables.launchers import Launcher, Loop
 
 TUNE_FOLDER = ".tune"
@@ -35,11 +37,11 @@ class SearchPlan:
     first: tuple[dict[str, Any], ...] = ()
     """Points of the space that come before what the sampler proposes."""
     budget: int
-    time_budget: float | None
-    """Seconds."""
     launcher: Launcher
     concurrent: int
     """Trials side by side."""
+    max_failures: int = 2
+    """Times that a trial may break and go on."""
 
 
 def start_ray(*, dashboard: bool) -> None:
@@ -52,6 +54,7 @@ def start_ray(*, dashboard: bool) -> None:
         # One trial may end while Tune still takes the last one's results in: give its thread time to end.
         "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
     }
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # see Stopping
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Tune's own progress output; verbose=0 silences the other kind
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     options: dict[str, Any] = {}
@@ -77,44 +80,53 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def run_search(plan: SearchPlan, ledger: Ledger, loop: Loop, watchers: list[Watcher]) -> None:
-    """Run trials until the study holds its budget, or its time is up. Ray must be running.
+def run_search(plan: SearchPlan, ledger: Ledger, loop: Loop, watchers: list[Watcher], stopping: Stopping) -> None:
+    """Run trials until the study holds its budget, its space is exhausted, or the run is stopped. Ray must be running.
 
     Args:
         plan: what to run.
         ledger: the study's; what it holds already counts.
         loop: what each trial runs.
         watchers: are told of every epoch and end.
+        stopping: of this run; afterwards it says why the run ended before the budget, if it did.
     """
-    ledger.enqueue(plan.first[len(ledger.records()) :])  # what an earlier run enqueued is in the ledger already
-    searcher = LedgerSearcher(ledger, plan.space, plan.settings, sampler=plan.sampler, budget=plan.budget)
+    ledger.enqueue(plan.first)
+    proposer = Proposer(ledger, plan.space, plan.settings, sampler=plan.sampler)
+    searcher = LedgerSearcher(ledger, proposer, budget=plan.budget, stopping=stopping)
+    scheduler = LedgerASHA(ledger, plan.settings)
+    recorder = Recorder(ledger, searcher, scheduler, stopping, watchers, max_failures=plan.max_failures)
+    for number in scheduler.overdue:
+        recorder.ended(ledger.prune(number))
     if searcher.remaining == 0:
         return
-    scheduler = LedgerASHA(ledger, plan.settings)
     scratch = plan.folder / TUNE_FOLDER
     tuner = tune.Tuner(
         plan.launcher.trainable(loop, str(scratch.resolve())),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
-            num_samples=searcher.remaining,
+            num_samples=-1,  # the searcher says when it is finished
             max_concurrent_trials=plan.concurrent,
-            time_budget_s=plan.time_budget,
             reuse_actors=plan.launcher.reuse_actors,
             trial_dirname_creator=_trial_folder,
         ),
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(scratch.resolve()),
-            callbacks=[Recorder(ledger, scheduler, watchers)],
+            callbacks=[recorder],
+            stop=stopping,
+            # A trial that breaks goes on as one that was interrupted does: the searcher suggests it again.
             failure_config=tune.FailureConfig(max_failures=0),
             verbose=0,
         ),
     )
     try:
-        tuner.fit()
+        with stopping.on_signals():
+            tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)  # Tune's snapshots: the ledger holds all that matters
+    if searcher.exhausted:
+        stopping.stop("the space holds no other configuration", 0)
 
 
 def _trial_folder(trial: Any) -> str:

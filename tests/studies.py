@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from search.ledger import Ledger, TrialRecord
+from search.proposals import Proposer
 from search.settings import StudySettings
+from search.space import Space
 from trainables.epoch_report import EpochReport
 
 
@@ -50,3 +53,11 @@ def epoch_report(epoch: int, mean_iou: float | None = 0.5, **changes: Any) -> Ep
         "parameters": 1000,
     }
     return EpochReport(**values | changes)
+
+
+def begin(ledger: Ledger, space: Space, **changes: Any) -> TrialRecord:
+    """A new running trial with a random configuration; `changes` are to the settings."""
+    proposer = Proposer(ledger, space, study_settings(**changes), sampler="random")
+    proposal = proposer.propose(len(ledger.records()))
+    assert proposal is not None
+    return ledger.begin(proposal)

@@ -48,26 +48,13 @@ def ours(trials: int, folder: Path) -> float:
     from search.board import Board
     from search.ledger import Ledger
     from search.profiles import PROFILES
-    from search.settings import StudySettings
     from search.space import unet_space
+    from search.stopping import Stopping
     from search.tuner import SearchPlan, run_search
+    from tests.studies import study_settings
     from trainables.launchers import InlineLauncher
 
-    settings = StudySettings(
-        data="none",
-        fingerprint="none",
-        seed=0,
-        profile="cpu",
-        max_epochs=EPOCHS,
-        grace_epochs=1,
-        reduction_factor=3,
-        patience=EPOCHS,
-        grad_clip=1.0,
-        ema_decay=None,
-        precision="auto",
-        workers_per_trial=1,
-        checkpoints="checkpoints",
-    )
+    settings = study_settings(max_epochs=EPOCHS, patience=EPOCHS)
     space = unet_space(PROFILES["cpu"])
     plan = SearchPlan(
         folder=folder,
@@ -75,13 +62,12 @@ def ours(trials: int, folder: Path) -> float:
         space=space,
         sampler="tpe",
         budget=trials,
-        time_budget=None,
         launcher=InlineLauncher(cpus=1),
         concurrent=2,
     )
     ledger = Ledger.create(folder)
     started = time.perf_counter()
-    run_search(plan, ledger, no_op_loop, [Board(folder, space, ("soil", "bedrock"))])
+    run_search(plan, ledger, no_op_loop, [Board(folder, space, ("soil", "bedrock"))], Stopping())
     seconds = time.perf_counter() - started
     assert len([record for record in ledger.records() if record.state in ("complete", "pruned")]) == trials
     return seconds / trials

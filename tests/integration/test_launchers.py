@@ -12,6 +12,7 @@ import pytest
 from search.ledger import Ledger
 from search.profiles import PROFILES
 from search.space import unet_space
+from search.stopping import Stopping
 from search.systems import runs_of
 from search.tuner import SearchPlan, run_search
 from tests.studies import epoch_report, study_settings
@@ -42,12 +43,11 @@ def reports_of(ray_cluster, data_file, tmp_path_factory):
             sampler="random",
             first=tuple(runs_of(settings.systems, seeds=1, first_seed=0)),
             budget=1,
-            time_budget=None,
             launcher=launcher,
             concurrent=1,
         )
         loop = functools.partial(run_trial, source=data.source, checkpoints=settings.checkpoint_root(folder))
-        run_search(plan, Ledger.create(folder), loop, [])
+        run_search(plan, Ledger.create(folder), loop, [], Stopping())
         (record,) = Ledger.open(folder).records()
         assert record.state == "complete", record.error
         return record.reports
@@ -102,11 +102,10 @@ def test_stopped_worker_groups_give_their_resources_back(ray_cluster, another_ra
         space=unet_space(PROFILES["cpu"]),
         sampler="random",
         budget=3,
-        time_budget=None,
         launcher=WorkersLauncher(workers=2, cpus=cpus / 2),
         concurrent=1,
     )
-    run_search(plan, Ledger.create(plan.folder), falling, [])
+    run_search(plan, Ledger.create(plan.folder), falling, [], Stopping())
     records = Ledger.open(plan.folder).records()
     assert [record.state for record in records] == ["complete", "pruned", "pruned"]
     assert [len(record.reports) for record in records] == [EPOCHS, 1, 1]

@@ -120,7 +120,7 @@ def test_ctrl_c_stops_with_a_summary_and_the_study_can_go_on(data_file, tmp_path
     driver.send_signal(signal.SIGINT)
     output, errors = driver.communicate(timeout=120)
     assert driver.returncode == 130, errors
-    assert "not finished: the same command continues it" in output
+    assert "not finished, interrupted: the same command continues the study" in output
     assert "Traceback" not in output + errors
     states = [record.state for record in Ledger.open(ledger_file.parent).records()]
     assert 0 < len(states) < 200

@@ -15,9 +15,11 @@ from search.ledger import Ledger
 from search.profiles import PROFILES
 from search.recorder import Watcher
 from search.space import unet_space
+from search.stopping import Stopping
 from search.tuner import TUNE_FOLDER, SearchPlan, run_search
 from tests.studies import epoch_report, study_settings
 from trainables.epoch_report import EpochReport
+from trainables.failures import OutOfMemory, StorageError
 from trainables.launchers import InlineLauncher, TrialRequest
 
 EPOCHS = 4
@@ -43,7 +45,8 @@ def falling(request: TrialRequest) -> Iterator[EpochReport]:
 
 def troubled(request: TrialRequest) -> Iterator[EpochReport]:
     """Trial 0 raises, 1 is killed, 2 diverges, the others end."""
-    yield epoch_report(1, 0.5)
+    if not request.told_epochs:
+        yield epoch_report(1, 0.5)
     if request.number == 0:
         raise RuntimeError("the disk caught fire")
     if request.number == 1:
@@ -54,23 +57,49 @@ def troubled(request: TrialRequest) -> Iterator[EpochReport]:
     yield epoch_report(2, 0.6, ended="max_epochs")
 
 
+def shaken(request: TrialRequest) -> Iterator[EpochReport]:
+    """Breaks once behind each of the first two epochs, in another way each; needs 4 micro-batches for the third."""
+    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
+        if epoch == 3 and request.micro_batches < 4:
+            raise OutOfMemory("too big")
+        yield epoch_report(epoch, 0.5, ended=last(epoch))
+        if epoch == 1:
+            raise RuntimeError("a loose cable")
+        if epoch == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hungry(request: TrialRequest) -> Iterator[EpochReport]:
+    yield from ()
+    raise OutOfMemory("never enough")
+
+
+def without_storage(request: TrialRequest) -> Iterator[EpochReport]:
+    """Trial 1 finds no storage; the others take a while."""
+    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
+        time.sleep(0.5)
+        if request.number == 1:
+            raise StorageError("nobody answers")
+        yield epoch_report(epoch, 0.5, ended=last(epoch))
+
+
 @pytest.fixture
 def search(tmp_path: Path):
     folder = tmp_path / "study"
     settings = study_settings(max_epochs=EPOCHS, reduction_factor=2)
 
-    def run(loop, budget, concurrent=1, time_budget=None, watchers=()):
+    def run(loop, budget, concurrent=1, watchers=(), max_failures=0, stopping=None):
         plan = SearchPlan(
             folder=folder,
             settings=settings,
             space=unet_space(PROFILES["cpu"]),
             sampler="random",
             budget=budget,
-            time_budget=time_budget,
             launcher=InlineLauncher(cpus=1),
             concurrent=concurrent,
+            max_failures=max_failures,
         )
-        run_search(plan, Ledger.create(folder), loop, list(watchers))
+        run_search(plan, Ledger.create(folder), loop, list(watchers), stopping or Stopping())
         assert not (folder / TUNE_FOLDER).exists()
         return Ledger.open(folder).records()
 
@@ -129,19 +158,51 @@ def test_a_study_goes_on_to_a_larger_budget_and_no_further(search):
     assert [record.state for record in later] == ["complete"] * 4
 
 
-def stuck(request: TrialRequest) -> Iterator[EpochReport]:
-    """Does not get beyond its second epoch before it is resumed."""
+def test_a_trial_that_breaks_goes_on_from_its_last_epoch(search):
+    (record,) = search(shaken, budget=1, max_failures=2)
+    assert record.state == "complete"
+    assert [report.epoch for report in record.reports] == [1, 2, 3, 4]
+    kinds = ["error", "process_lost", "out_of_memory", "out_of_memory"]
+    assert [(failure.kind, failure.epoch) for failure in record.failures] == list(zip(kinds, [1, 2, 2, 2], strict=True))
+    assert "a loose cable" in record.failures[0].message
+
+
+def test_a_trial_breaks_no_more_often_than_it_may(search):
+    (record,) = search(shaken, budget=1, max_failures=1)
+    assert record.state == "failed"
+    assert [failure.kind for failure in record.failures] == ["error", "process_lost"]
+    assert record.score == 0.5
+
+
+def test_memory_that_does_not_suffice_for_one_image_fails_the_trial(search):
+    (record,) = search(hungry, budget=1)
+    assert record.state == "failed"
+    assert record.error.startswith("out of memory, also with single images")
+    assert 2 ** len(record.failures) == 2 * record.config["training.batch_size"]
+
+
+def test_a_run_without_storage_ends_and_fails_nobody(search):
+    stopping = Stopping()
+    records = search(without_storage, budget=9, concurrent=2, stopping=stopping)
+    assert [record.state for record in records] == ["running", "running"]
+    assert records[0].reports
+    assert stopping.reason.startswith("a checkpoint could not be written or read")
+    assert stopping.exit_code == 1
+    assert all(record.state in ("complete", "pruned") for record in search(steady, budget=2))
+
+
+def slow(request: TrialRequest) -> Iterator[EpochReport]:
     for epoch in range(request.told_epochs + 1, EPOCHS + 1):
-        if epoch == 3 and request.told_epochs == 0:
-            time.sleep(60)
+        time.sleep(2)
         yield epoch_report(epoch, 0.5, ended=last(epoch))
 
 
 def test_what_a_time_budget_cuts_off_goes_on_with_the_study(search):
-    (cut,) = search(stuck, budget=1, time_budget=15)
-    assert cut.state == "running"
-    assert [report.epoch for report in cut.reports] == [1, 2]
-    (ended,) = search(stuck, budget=1)
-    assert ended.state == "complete"
-    assert [report.epoch for report in ended.reports] == [1, 2, 3, 4]
-    assert ended.config == cut.config
+    cut = search(slow, budget=5, stopping=Stopping(time_budget=5))
+    assert cut[-1].state == "running"
+    assert 0 < sum(len(record.reports) for record in cut) < 5 * EPOCHS
+    ended = search(slow, budget=len(cut))
+    assert [record.state for record in ended] == ["complete"] * len(cut)
+    for record, before in zip(ended, cut, strict=True):
+        assert [report.epoch for report in record.reports] == [1, 2, 3, 4]
+        assert record.config == before.config

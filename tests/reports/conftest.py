@@ -11,7 +11,7 @@ from reports.study_facts import StudyFacts, read_study
 from search.ledger import Ledger
 from search.profiles import PROFILES
 from search.space import unet_space
-from tests.studies import study_settings
+from tests.studies import begin, study_settings
 from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
 from trainables.epochs import epochs
@@ -37,7 +37,7 @@ def original(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ledger.settings = dataclasses.asdict(settings)
     space = unet_space(PROFILES["cpu"])
     for _ in range(5):
-        ledger.ask(space, settings.fixed_config(), lambda flat: TrialConfig.from_flat(flat).to_flat())
+        begin(ledger, space, max_epochs=5)
     for number in (0, 1):
         store = checkpoint_store(settings.checkpoint_root(folder), number)
         config = TrialConfig.from_flat(ledger.record(number).config)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,7 +10,6 @@ from search.profiles import PROFILES
 from search.settings import StudySettings
 from search.space import Space, unet_space
 from tests.studies import epoch_report, study_settings
-from trainables.config import TrialConfig
 from trainables.epoch_report import EpochReport
 
 
@@ -33,8 +31,3 @@ def ledger(tmp_path: Path) -> Ledger:
 @pytest.fixture
 def make_report() -> Callable[..., EpochReport]:
     return epoch_report
-
-
-@pytest.fixture
-def normalise() -> Callable[[dict[str, Any]], dict[str, Any]]:
-    return lambda flat: TrialConfig.from_flat(flat).to_flat()

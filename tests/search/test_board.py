@@ -6,6 +6,7 @@ from tensorboard.backend.event_processing.event_multiplexer import EventMultiple
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from search.board import ABSENT, Board
+from tests.studies import begin
 
 
 def hparams(accumulator, tag):
@@ -13,11 +14,11 @@ def hparams(accumulator, tag):
     return plugin_data_pb2.HParamsPluginData.FromString(content)
 
 
-def test_tensorboards_own_reader_finds_scalars_hparams_and_pictures(ledger, space, normalise, make_report, tmp_path):
+def test_tensorboards_own_reader_finds_scalars_hparams_and_pictures(ledger, space, make_report, tmp_path):
     folder = tmp_path / "study"
     picture = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
     board = Board(folder, space, ("soil", "sand"), painter=lambda record: picture if record.number == 0 else None)
-    records = [ledger.ask(space, {}, normalise) for _ in range(3)]
+    records = [begin(ledger, space) for _ in range(3)]
     for record in records:
         board.trial_started(record)
         for epoch in (1, 2):
@@ -55,8 +56,8 @@ def test_tensorboards_own_reader_finds_scalars_hparams_and_pictures(ledger, spac
         assert accumulator.Tags()["images"] == (["input, truth, prediction, errors"] if record.number == 0 else [])
 
 
-def test_a_resumed_trial_goes_on_in_its_run(ledger, space, normalise, make_report, tmp_path):
-    record = ledger.ask(space, {}, normalise)
+def test_a_resumed_trial_goes_on_in_its_run(ledger, space, make_report, tmp_path):
+    record = begin(ledger, space)
     for epoch in (1, 2):  # a new driver for each
         board = Board(tmp_path / "study", space, ("soil",))
         board.trial_started(record)

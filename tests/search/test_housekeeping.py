@@ -3,15 +3,16 @@ from __future__ import annotations
 import pytest
 
 from search.housekeeping import KEPT, Housekeeping
+from tests.studies import begin
 from trainables.trial import checkpoint_store
 
 
 @pytest.fixture
-def ended(ledger, space, normalise, make_report, tmp_path):
+def ended(ledger, space, make_report, tmp_path):
     """An ended trial with both of its checkpoints."""
 
     def make(score):
-        number = ledger.ask(space, {}, normalise).number
+        number = begin(ledger, space).number
         store = checkpoint_store(str(tmp_path / "checkpoints"), number)
         for name in ("last", "best"):
             store.save(name, {"trial": number})
@@ -35,9 +36,9 @@ def test_only_the_weights_of_the_best_stay(ended, tmp_path):
     assert kept(tmp_path) == {"0001/best.pt", "0003/best.pt", "0004/best.pt"}
 
 
-def test_trials_of_earlier_runs_count_and_running_ones_are_left_alone(ended, ledger, space, normalise, tmp_path):
+def test_trials_of_earlier_runs_count_and_running_ones_are_left_alone(ended, ledger, space, tmp_path):
     past = [ended(score) for score in (0.7, 0.8, 0.9)]
-    running = ledger.ask(space, {}, normalise)
+    running = begin(ledger, space)
     checkpoint_store(str(tmp_path / "checkpoints"), running.number).save("last", {})
     Housekeeping(str(tmp_path / "checkpoints"), past=[*past, running]).trial_ended(ended(0.75))
     names = kept(tmp_path)

@@ -4,18 +4,21 @@ import io
 
 from rich.console import Console
 
+from search.ledger import Failure
 from search.live_view import LiveView
 from search.progress_state import ProgressState
+from search.stopping import Stopping
+from tests.studies import begin
 
 
 def view_on(terminal, budget=5):
     console = Console(file=io.StringIO(), force_terminal=terminal, width=140)
     state = ProgressState(budget=budget, time_budget=None, past=[])
-    return state, LiveView(state, console)
+    return state, LiveView(state, console, Stopping())
 
 
-def play(ledger, space, normalise, make_report, state, view):
-    done, broken, running = (ledger.ask(space, {"training.max_epochs": 7}, normalise) for _ in range(3))
+def play(ledger, space, make_report, state, view):
+    done, broken, running = (begin(ledger, space, max_epochs=7) for _ in range(3))
     for record in (done, broken, running):
         state.trial_started(record)
     report = make_report(1, 0.4321)
@@ -30,10 +33,10 @@ def play(ledger, space, normalise, make_report, state, view):
         view.trial_ended(record)
 
 
-def test_plain_lines_without_a_terminal(ledger, space, normalise, make_report):
+def test_plain_lines_without_a_terminal(ledger, space, make_report):
     state, view = view_on(terminal=False)
     with view.shown():
-        play(ledger, space, normalise, make_report, state, view)
+        play(ledger, space, make_report, state, view)
     text = view.console.file.getvalue()
     assert "[1/5] trial 0000 complete  mean IoU 0.4321  1 epochs  (best 0.4321, trial 0000)" in text
     assert "new best: depth" in text
@@ -42,9 +45,9 @@ def test_plain_lines_without_a_terminal(ledger, space, normalise, make_report):
     assert "\x1b" not in text
 
 
-def test_the_live_view_shows_counts_running_trials_and_the_best(ledger, space, normalise, make_report):
+def test_the_live_view_shows_counts_running_trials_and_the_best(ledger, space, make_report):
     state, view = view_on(terminal=True)
-    play(ledger, space, normalise, make_report, state, view)
+    play(ledger, space, make_report, state, view)
     console = Console(file=io.StringIO(), width=160)
     console.print(view._render())
     text = console.file.getvalue()
@@ -54,3 +57,21 @@ def test_the_live_view_shows_counts_running_trials_and_the_best(ledger, space, n
     assert "0.2000" in text
     assert "best 0.4321 trial 0000" in text
     assert "left" in text
+
+
+def test_a_trial_that_broke_and_an_end_that_waits_are_shown(ledger, space, make_report):
+    state, view = view_on(terminal=False)
+    number = begin(ledger, space).number
+    record = ledger.add_failure(number, Failure(kind="process_lost", epoch=3, message="line 1\nThe actor died"))
+    state.trial_started(record)
+    state.trial_broke(record)
+    view.trial_broke(record)
+    assert not state.running
+    text = view.console.file.getvalue()
+    assert (
+        "trial 0000 broke behind epoch 3 (process_lost), and goes on from there\n    line 1\n    The actor died" in text
+    )
+    view.stopping.running = {4, 5}
+    view.stopping.stop("interrupted", 130)
+    view.console.print(view._render())
+    assert "waits for 2 trials to end their epoch; Ctrl-C: at once" in view.console.file.getvalue()

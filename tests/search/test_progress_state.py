@@ -3,12 +3,13 @@ from __future__ import annotations
 import pytest
 
 from search.progress_state import ProgressState, config_line, duration
+from tests.studies import begin
 
 
 @pytest.fixture
-def ended(ledger, space, normalise, make_report):
+def ended(ledger, space, make_report):
     def make(score, end="complete"):
-        number = ledger.ask(space, {}, normalise).number
+        number = begin(ledger, space).number
         if score is not None:
             ledger.add_epoch(number, make_report(1, score))
         return {"complete": ledger.complete, "prune": ledger.prune, "fail": lambda n: ledger.fail(n, "boom")}[end](
@@ -39,9 +40,9 @@ def test_counts_best_and_time_left(ended):
     assert state.seconds_left == pytest.approx(10, abs=1)
 
 
-def test_a_running_trial_may_be_the_best_so_far(ended, ledger, space, normalise, make_report):
+def test_a_running_trial_may_be_the_best_so_far(ended, ledger, space, make_report):
     state = ProgressState(budget=10, time_budget=None, past=[ended(0.4)])
-    running = ledger.ask(space, {}, normalise)
+    running = begin(ledger, space)
     for epoch, score in ((1, 0.3), (2, 0.6), (3, 0.5)):
         state.epoch_ended(running, make_report(epoch, score))
     assert state.best is running

@@ -7,10 +7,11 @@ from ray.tune.schedulers import TrialScheduler
 
 from search.ledger import Ledger
 from search.scheduler import LedgerASHA
+from tests.studies import begin
 
 
-def tune_trial(number, told=0):
-    return SimpleNamespace(trial_id=f"t{number}", config={"number": number, "told_epochs": told})
+def tune_trial(number):
+    return SimpleNamespace(trial_id=f"t{number}", config={"number": number})
 
 
 def rungs(scheduler):
@@ -49,12 +50,12 @@ def test_a_diverged_trial_ends_by_itself_and_enters_no_rung(ledger, settings):
 
 
 @pytest.mark.parametrize("orphans", [0, 1])
-def test_rungs_are_rebuilt_from_the_ledger(orphans, ledger, settings, space, make_report, normalise, tmp_path):
+def test_rungs_are_rebuilt_from_the_ledger(orphans, ledger, settings, space, make_report, tmp_path):
     """A scheduler made in the middle has the rungs of one that saw everything."""
     whole = LedgerASHA(ledger, settings)
     curves = {0: [0.3, 0.4, 0.5], 1: [0.5, 0.55, 0.6, 0.65], 2: [0.1]}
     for number, curve in curves.items():
-        ledger.ask(space, {}, normalise)
+        begin(ledger, space)
         whole.on_trial_add(None, tune_trial(number))
         for epoch, score in enumerate(curve, start=1):
             ledger.add_epoch(number, make_report(epoch, score))
@@ -64,6 +65,27 @@ def test_rungs_are_rebuilt_from_the_ledger(orphans, ledger, settings, space, mak
 
     rebuilt = LedgerASHA(Ledger.open(tmp_path / "study"), settings)
     for number in range(orphans):
-        rebuilt.on_trial_add(None, tune_trial(number, told=len(curves[number])))
+        rebuilt.on_trial_add(None, tune_trial(number))
     assert rungs(rebuilt) == rungs(whole)
     assert sum(map(len, rungs(whole).values())) == 5
+
+
+@pytest.mark.parametrize(("score", "overdue"), [(0.2, [3]), (0.8, [])])
+def test_a_stop_that_the_ledger_never_heard_of_is_found(score, overdue, ledger, settings, space, make_report, tmp_path):
+    """The driver was killed between the epoch's entry and the trial's."""
+    for number, value in enumerate([0.5, 0.6, 0.7, score]):
+        begin(ledger, space)
+        ledger.add_epoch(number, make_report(1, value))
+        if number < 3:
+            ledger.prune(number)
+    assert LedgerASHA(Ledger.open(tmp_path / "study"), settings).overdue == overdue
+
+
+def test_a_trial_that_goes_on_is_the_same_one_in_the_rungs(ledger, settings):
+    scheduler = LedgerASHA(ledger, settings)
+    for tune_id in ("t0", "u0"):
+        trial = SimpleNamespace(trial_id=tune_id, config={"number": 0})
+        scheduler.on_trial_add(None, trial)
+        scheduler.on_trial_result(None, trial, result(1, 0.5))
+        scheduler.on_trial_error(None, trial)
+    assert rungs(scheduler) == {1: [0.5], 3: [], 9: []}

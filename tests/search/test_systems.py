@@ -4,9 +4,9 @@ import optuna
 import pytest
 
 from search.profiles import PROFILES
-from search.searcher import LedgerSearcher
+from search.proposals import Proposer
 from search.space import unet_space
-from search.systems import REPORTS, SYSTEMS, choose_systems, runs_of, starting_points, systems_space
+from search.systems import REPORTS, SYSTEMS, choose_systems, runs_of, starting_points
 from tests.studies import study_settings
 from trainables.config import TrialConfig
 
@@ -64,31 +64,16 @@ def test_more_seeds_only_add_runs_behind():
 def test_the_runs_of_a_study_are_the_systems_with_its_settings_and_overrides(ledger):
     settings = study_settings(space="systems", systems=["a-ce", "b-finetuned"], overrides={"model.width": 4})
     ledger.enqueue(runs_of(settings.systems, seeds=2, first_seed=7))
-    searcher = LedgerSearcher(ledger, settings.search_space(), settings, sampler="tpe", budget=4)
-    requests = [searcher.suggest(f"t{number}") for number in range(4)]
-    configs = [TrialConfig.from_flat(request["config"]) for request in requests]
-    assert [request["number"] for request in requests] == [0, 1, 2, 3]
+    proposer = Proposer(ledger, settings.search_space(), settings, sampler="tpe")
+    for number in range(4):
+        ledger.begin(proposer.propose(number))
+    configs = [TrialConfig.from_flat(record.config) for record in ledger.records()]
     assert [config.training.seed for config in configs] == [7, 7, 8, 8]
     assert [config.loss.learn_ignored for config in configs] == [True, True, True, True]
     assert [config.second_stage.name for config in configs] == ["none", "frozen_encoder"] * 2
     assert {config.model.width for config in configs} == {4}
     assert {config.training.max_epochs for config in configs} == {settings.max_epochs}
     assert ledger.record(1).params == {"system": "b-finetuned", "training.seed": 7}
-
-
-def test_enqueued_points_survive_and_come_once(ledger, tmp_path):
-    from search.ledger import Ledger
-
-    settings = study_settings(space="systems", systems=["a-ce", "b-unet3", "b-aspp"])
-    ledger.enqueue(runs_of(settings.systems, seeds=1, first_seed=0))
-    first = LedgerSearcher(ledger, settings.search_space(), settings, sampler="tpe", budget=3)
-    first.suggest("t0")
-    later = LedgerSearcher(Ledger.open(tmp_path / "study"), systems_space({}), settings, sampler="tpe", budget=3)
-    assert later.remaining == 3
-    assert [later.suggest(f"u{number}")["number"] for number in range(3)] == [0, 1, 2]
-    assert later.suggest("u3") == "FINISHED"
-    names = [record.params["system"] for record in later.ledger.records()]
-    assert names == settings.systems
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: profile.name)

@@ -1,0 +1,23 @@
+"""Why a trial's process broke, from the text that Ray keeps of it."""
+
+from __future__ import annotations
+
+from search.ledger import Failure
+from trainables.failures import OutOfMemory, StorageError
+
+NOT_COUNTED = ("out_of_memory", "node_lost", "storage")
+"""Kinds that no configuration is to blame for; out of memory has its own limit, a batch of single images."""
+
+_MARKS = {
+    "out_of_memory": f"{OutOfMemory.__module__}.{OutOfMemory.__name__}",
+    "storage": f"{StorageError.__module__}.{StorageError.__name__}",
+    "node_lost": "its node has died",  # Ray's words, also for one that was preempted
+    "process_lost": "The actor died",
+}
+"""What the text of each kind holds: errors cross several of Ray's wrappers, which keep their text but not their type."""
+
+
+def failure(text: str, epoch: int) -> Failure:
+    """The failure of a trial whose last reported epoch is given."""
+    kind = next((kind for kind, mark in _MARKS.items() if mark in text), "error")
+    return Failure(kind=kind, epoch=epoch, message=text)

@@ -1,0 +1,111 @@
+"""Which configuration comes next: the study's first points, then what the sampler proposes; none of those twice."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Container
+from typing import Any
+
+import optuna
+from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from search.ledger import Ledger, Proposal
+from search.samplers import sampler_for
+from search.settings import StudySettings
+from search.space import Space
+from trainables.config import TrialConfig
+
+MOST_SEEN = 1000
+"""Trials that a sampler reads: a suggestion of TPE takes time in proportion to them."""
+BEST_SEEN = 250
+"""Of these the best ones; the others are the newest."""
+ATTEMPTS, RANDOM_ATTEMPTS = 10, 200
+"""Draws of a sampler, then of the random one, before a space counts as exhausted."""
+
+
+class Proposer:
+    """Proposes configurations that the study does not have yet.
+
+    A proposal is a pure function of the ledger and the trial's number: a search that goes on after an interruption
+    proposes what it would have proposed without.
+
+    Args:
+        ledger: of the study.
+        space: what to choose from.
+        settings: of the study.
+        sampler: a key of `SAMPLERS`.
+    """
+
+    def __init__(self, ledger: Ledger, space: Space, settings: StudySettings, *, sampler: str):
+        self.ledger, self.space, self.settings, self.sampler = ledger, space, settings, sampler
+        self._known = {_identity(record.config) for record in ledger.records()}
+
+    def propose(self, number: int) -> Proposal | None:
+        """For the next trial, which will have that number; None where the space holds nothing new."""
+        if (point := self.ledger.first.get(number)) is not None:
+            proposal = self._draw(self.sampler, number, 0, point)
+            self._known.add(_identity(proposal.config))
+            return proposal  # also if another point comes to the same: the user asked for it
+        for attempt in range(ATTEMPTS + RANDOM_ATTEMPTS):
+            proposal = self._draw(self.sampler if attempt < ATTEMPTS else "random", number, attempt)
+            if (identity := _identity(proposal.config)) not in self._known:
+                self._known.add(identity)
+                return proposal
+        return None
+
+    def _draw(self, sampler: str, number: int, attempt: int, point: dict[str, Any] | None = None) -> Proposal:
+        # Drawn outside the ledger, so that it enters there whole.
+        study = _Seen(visible(self.ledger.frozen_trials()), sampler_for(sampler, self.settings.seed, number, attempt))
+        if point is not None:
+            study.enqueue_trial(point)
+        trial = study.ask()
+        chosen = self.space.suggest(trial)
+        config = TrialConfig.from_flat(self.settings.fixed_config() | chosen).to_flat()
+        return Proposal(params=trial.params, distributions=trial.distributions, config=config)
+
+
+def visible(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """What a sampler reads of a study's trials: all of them, or of many the best, the newest and those that run."""
+    if len(trials) <= MOST_SEEN:
+        return trials
+    ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    best = sorted(ended, key=_rank)[:BEST_SEEN]
+    kept = {trial.number for trial in (*best, *ended[-(MOST_SEEN - BEST_SEEN) :])}
+    return [trial for trial in trials if trial.number in kept or trial.state == TrialState.RUNNING]
+
+
+def _rank(trial: FrozenTrial) -> tuple[float, float]:
+    """TPE's order: complete trials by value, then pruned ones by their last epoch and the value there."""
+    if trial.state == TrialState.COMPLETE:
+        return -float("inf"), -trial.values[0] if trial.values else 0.0
+    if not trial.intermediate_values:
+        return 0.0, 0.0
+    last = max(trial.intermediate_values)
+    return -float(last), -trial.intermediate_values[last]
+
+
+class _Seen(optuna.Study):
+    """A study of given trials, in which one more is drawn; nothing is written anywhere."""
+
+    def __init__(self, trials: list[FrozenTrial], sampler: optuna.samplers.BaseSampler):
+        storage = InMemoryStorage()
+        storage.create_new_study([StudyDirection.MAXIMIZE], "drafts")
+        super().__init__("drafts", storage, sampler=sampler)
+        self._seen = trials
+        if trials and trials[0].number == 0:  # the number of the draft, which samplers leave out
+            first = copy.copy(trials[0])
+            first.number = trials[-1].number + 1
+            self._seen = [first, *trials[1:]]
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        trials = [trial for trial in self._seen if states is None or trial.state in states]
+        return copy.deepcopy(trials) if deepcopy else trials
+
+
+def _identity(config: dict[str, Any]) -> str:
+    return json.dumps(config, sort_keys=True)

@@ -1,0 +1,75 @@
+"""When a run ends before its study does: Ctrl-C, a spent budget, or storage that is gone."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from ray import tune
+
+CONTINUES = ": the same command continues the study"
+BROKEN = 1
+"""Exit code of a run that ended because something outside it has to be put right."""
+
+
+class Stopping(tune.Stopper):
+    """Once there is a `reason`, no trial starts and each running one ends at its next report, which is saved by then.
+
+    Such trials stay running in the ledger: the same command goes on with them.
+
+    Args:
+        time_budget: seconds from now, if limited.
+    """
+
+    def __init__(self, time_budget: float | None = None):
+        self.reason: str | None = None
+        """Why the run ends, and what to do."""
+        self.exit_code = 0
+        self.running: set[int] = set()
+        """Numbers of the trials that have started and not ended."""
+        self._deadline = None if time_budget is None else time.monotonic() + time_budget
+
+    def stop(self, reason: str, exit_code: int) -> None:
+        """End the run; the first reason stays."""
+        if self.reason is None:
+            self.reason, self.exit_code = reason, exit_code
+
+    @property
+    def over(self) -> bool:
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            self.stop(f"the time budget is spent{CONTINUES}", 0)
+        return self.reason is not None
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        # One that ends by itself is left to: a stop would leave a worker group behind.
+        return self.over and result.get("ended") is None
+
+    def stop_all(self) -> bool:
+        return self.over and not self.running
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM end the run; a second one ends it at once, by KeyboardInterrupt."""
+
+        asked = False
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            nonlocal asked
+            if asked:
+                raise KeyboardInterrupt
+            asked = True
+            self.stop(f"interrupted{CONTINUES}", 128 + number)
+
+        earlier = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in earlier.items():
+                signal.signal(number, handler)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # for Tune's snapshots, which nobody reads: the ledger is the truth

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+
+import optuna
+import pytest
+from optuna.trial import TrialState, create_trial
+
+from search import proposals
+from search.ledger import Ledger
+from search.proposals import Proposer, visible
+from search.samplers import SAMPLERS
+from search.space import Parameter, Space
+from tests.studies import begin
+from trainables.config import TrialConfig
+
+
+def propose(ledger, space, settings, sampler, numbers, make_report):
+    """Each trial scores what its configuration says."""
+    proposer = Proposer(ledger, space, settings, sampler=sampler)
+    found = []
+    for number in numbers:
+        proposal = proposer.propose(number)
+        found.append(proposal.params)
+        ledger.begin(proposal)
+        ledger.add_epoch(number, make_report(1, proposal.params["model.width"] / 20))
+        if number % 3:
+            ledger.complete(number)
+        elif number % 2:
+            ledger.prune(number)
+    return found
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_study_that_goes_on_proposes_what_an_undisturbed_one_does(sampler, space, settings, make_report, tmp_path):
+    whole = propose(Ledger.create(tmp_path / "whole"), space, settings, sampler, range(16), make_report)
+    first = propose(Ledger.create(tmp_path / "cut"), space, settings, sampler, range(12), make_report)
+    rest = propose(Ledger.create(tmp_path / "cut"), space, settings, sampler, range(12, 16), make_report)
+    assert first + rest == whole
+    assert len({json.dumps(params, sort_keys=True) for params in whole}) == 16
+
+
+def test_the_ledger_gets_whole_trials_only(ledger, space, settings):
+    proposal = Proposer(ledger, space, settings, sampler="tpe").propose(0)
+    assert ledger.records() == []
+    record = ledger.begin(proposal)
+    assert (record.state, record.params, record.config) == ("running", proposal.params, proposal.config)
+    assert record.config == TrialConfig.from_flat(record.config).to_flat()
+    assert record.config["training.seed"] == settings.seed
+
+
+def test_sampling_learns_from_the_ledger(ledger, settings, make_report):
+    """TPE soon prefers what scored best; what runs counts as well, so that neighbours stay apart."""
+    space = Space((Parameter(name="model.dropout", low=0.0, high=0.9, help=""),))
+    proposer = Proposer(ledger, space, settings, sampler="tpe")
+    for number in range(40):
+        record = ledger.begin(proposer.propose(number))
+        ledger.add_epoch(number, make_report(1, 1 - abs(record.params["model.dropout"] - 0.7)))
+        ledger.complete(number)
+    late = [record.params["model.dropout"] for record in ledger.records()[25:]]
+    assert sum(abs(value - 0.7) < 0.15 for value in late) > len(late) / 2
+
+
+def test_first_points_come_first_as_they_are_and_the_rest_is_sampled(ledger, space, settings):
+    ledger.enqueue([{"model.depth": 2, "model.skip": "gated"}, {"model.depth": 2, "model.skip": "add"}])
+    proposer = Proposer(ledger, space, settings, sampler="tpe")
+    params = []
+    for number in range(2):
+        params.append(proposer.propose(number).params)
+        begin(ledger, space)
+    assert [(point["model.depth"], point["model.skip"]) for point in params] == [(2, "gated"), (2, "add")]
+    assert all("optimizer.name" in point for point in params)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_no_configuration_comes_twice_and_a_small_space_is_exhausted(sampler, ledger, settings, make_report):
+    space = Space(
+        (
+            Parameter(name="model.depth", choices=(2, 3), help=""),
+            Parameter(name="model.bottleneck", choices=("plain", "aspp"), help=""),
+            Parameter(
+                name="model.aspp_rates", choices=("1-2-4", "2-4-6"), when=("model.bottleneck", ("aspp",)), help=""
+            ),
+        )
+    )
+    proposer = Proposer(ledger, space, settings, sampler=sampler)
+    for number in range(6):
+        ledger.begin(proposer.propose(number))
+        ledger.add_epoch(number, make_report(1, 0.1 * number))
+        ledger.complete(number)
+    assert len({json.dumps(record.config) for record in ledger.records()}) == 6
+    assert proposer.propose(6) is None
+    assert Proposer(ledger, space, settings, sampler=sampler).propose(6) is None
+
+
+def frozen(number, state, value=None, intermediate=None):
+    trial = create_trial(state=state, value=value, intermediate_values=intermediate or {})
+    trial.number = number
+    return trial
+
+
+def test_of_many_trials_the_best_the_newest_and_the_running_ones_are_seen(monkeypatch):
+    monkeypatch.setattr(proposals, "MOST_SEEN", 5)
+    monkeypatch.setattr(proposals, "BEST_SEEN", 3)
+    trials = [
+        frozen(0, TrialState.COMPLETE, 0.2),
+        frozen(1, TrialState.COMPLETE, 0.9),
+        frozen(2, TrialState.PRUNED, 0.95, {1: 0.95}),
+        frozen(3, TrialState.RUNNING),
+        frozen(4, TrialState.PRUNED, 0.1, {1: 0.3, 3: 0.1}),
+        frozen(5, TrialState.FAIL),
+        frozen(6, TrialState.PRUNED, 0.2, {1: 0.2}),
+        frozen(7, TrialState.PRUNED, 0.3, {1: 0.3}),
+    ]
+    assert [trial.number for trial in visible(trials)] == [0, 1, 3, 4, 6, 7]
+    assert visible(trials[:5]) == trials[:5]
+
+
+def test_the_order_of_the_best_is_that_of_tpe():
+    """The trials that TPE models as good ones are all among those that stay."""
+    from optuna.samplers._tpe.sampler import _split_trials
+
+    trials = [frozen(number, TrialState.COMPLETE, (number * 7 % 50) / 50) for number in range(10)]
+    trials += [
+        frozen(number, TrialState.PRUNED, 0.0, {1: 0.0, 1 + number % 4: (number * 11 % 97) / 97})
+        for number in range(10, 60)
+    ]
+    study = optuna.create_study(direction="maximize")
+    good, _ = _split_trials(study, trials, 25)
+    assert {trial.number for trial in good} == {trial.number for trial in sorted(trials, key=proposals._rank)[:25]}
