@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import functools
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from search.progress_state import ProgressState, duration
 from search.settings import StudySettings
 from search.space import Space
 from search.stopping import Stopping
+from search.study_lock import study_lock
 from search.systems import MAX_EPOCHS, PATIENCE, SYSTEMS, runs_of, starting_points
 from search.tuner import SearchPlan, run_search, start_ray
 from trainables.checkpoints import CheckpointStore, below
@@ -43,14 +45,17 @@ def run(options: argparse.Namespace, data: PreparedData) -> int:
     """Run, continue, or with `--dry-run` only describe the study. Returns the exit code."""
     console = Console(highlight=False)
     console.print(data.report.summary(), markup=False, soft_wrap=True)
-    try:
+    with ExitStack() as stack:
+        stack.callback(ray.shutdown)
         try:
             plan = _plan(console, options, data)
+            if options.dry_run:
+                return 0
+            stack.enter_context(study_lock(plan.folder))
+            ledger = Ledger.create(plan.folder)
         except ValueError as error:
             return refuse(error)
-        return 0 if options.dry_run else _search(console, plan, options, data)
-    finally:
-        ray.shutdown()
+        return _search(console, plan, options, data, ledger)
 
 
 def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> SearchPlan:
@@ -97,8 +102,7 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
     return plan
 
 
-def _search(console: Console, plan: SearchPlan, options: argparse.Namespace, data: PreparedData) -> int:
-    ledger = Ledger.create(plan.folder)
+def _search(console: Console, plan: SearchPlan, options: argparse.Namespace, data: PreparedData, ledger: Ledger) -> int:
     ledger.settings = dataclasses.asdict(plan.settings)
     past = ledger.records()
     stopping = Stopping(options.time_budget)

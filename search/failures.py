@@ -14,7 +14,7 @@ _MARKS = {
     "node_lost": "its node has died",  # Ray's words, also for one that was preempted
     "process_lost": "The actor died",
 }
-"""What the text of each kind holds: errors cross several of Ray's wrappers, which keep their text but not their type."""
+"""What the text of each kind holds: errors cross several of Ray's wrappers, which keep text but not type."""
 
 
 def failure(text: str, epoch: int) -> Failure:

@@ -190,9 +190,10 @@ class Ledger:
     def add_epoch(self, number: int, report: EpochReport) -> None:
         """Append an epoch to a running trial. A diverged one leaves no value for the sampler."""
         trial = self._id(number)
-        self._storage.set_trial_user_attr(trial, f"epoch {report.epoch:04d}", json.dumps(report.to_dict()))
         if report.mean_iou is not None and not report.diverged:
             self._storage.set_trial_intermediate_value(trial, report.epoch, report.mean_iou)
+        # The report comes last: an epoch of which a killed driver wrote the value alone is not known yet.
+        self._storage.set_trial_user_attr(trial, f"epoch {report.epoch:04d}", json.dumps(report.to_dict()))
 
     def add_failure(self, number: int, failure: Failure) -> TrialRecord:
         """Note that a running trial broke; it may go on, or `fail`."""

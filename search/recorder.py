@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,20 @@ class Watcher:
         """It goes on from its last checkpoint; the failure is its record's last."""
 
     def trial_ended(self, record: TrialRecord) -> None: ...
+
+
+def _writes(hook: Callable[..., None]) -> Callable[..., None]:
+    """Of a hook that writes: a full disk ends the run, and from then on nothing is written."""
+
+    @functools.wraps(hook)
+    def guarded(self: Recorder, *arguments: Any, **named: Any) -> None:
+        if not self.stopping.unwritable:
+            try:
+                hook(self, *arguments, **named)
+            except OSError as error:
+                self.stopping.cannot_write(error)
+
+    return guarded
 
 
 class Recorder(tune.Callback):
@@ -54,13 +70,14 @@ class Recorder(tune.Callback):
         self.watchers, self.max_failures = watchers, max_failures
         self._running: dict[int, TrialRecord] = {}
 
+    @_writes
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number = trial.config["number"]
         self._running[number] = self.ledger.record(number)
-        self.stopping.running.add(number)
         for watcher in self.watchers:
             watcher.trial_started(self._running[number])
 
+    @_writes
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
@@ -69,18 +86,18 @@ class Recorder(tune.Callback):
         for watcher in self.watchers:
             watcher.epoch_ended(self._running[number], report)
 
+    @_writes
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number = trial.config["number"]
-        self.stopping.running.discard(number)
         if trial.last_result.get("ended") is not None:
             self.ended(self.ledger.finish(number))
         elif trial.trial_id in self.scheduler.stopped:
             self.ended(self.ledger.prune(number))
         # Otherwise the run itself ends: the trial stays running in the ledger and goes on with the study.
 
+    @_writes
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number = trial.config["number"]
-        self.stopping.running.discard(number)
         broken = failure(_error_text(trial), self.ledger.record(number).told_epochs)
         record = self.ledger.add_failure(number, broken)
         if broken.kind == "storage":

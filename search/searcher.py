@@ -52,7 +52,11 @@ class LedgerSearcher(Searcher):
             self.budget, self.exhausted = self.born, True
             return self.suggest(trial_id)
         else:
-            record = self.ledger.begin(proposal)
+            try:
+                record = self.ledger.begin(proposal)
+            except OSError as error:
+                self.stopping.cannot_write(error)
+                return Searcher.FINISHED
             self.born += 1
         self.running.add(record.number)
         out_of_memory = sum(failure.kind == "out_of_memory" for failure in record.failures)

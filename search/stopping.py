@@ -16,7 +16,7 @@ BROKEN = 1
 """Exit code of a run that ended because something outside it has to be put right."""
 
 
-class Stopping(tune.Stopper):
+class Stopping(tune.Stopper, tune.Callback):
     """Once there is a `reason`, no trial starts and each running one ends at its next report, which is saved by then.
 
     Such trials stay running in the ledger: the same command goes on with them.
@@ -29,6 +29,8 @@ class Stopping(tune.Stopper):
         self.reason: str | None = None
         """Why the run ends, and what to do."""
         self.exit_code = 0
+        self.unwritable = False
+        """Whether the study's folder takes nothing any more."""
         self.running: set[int] = set()
         """Numbers of the trials that have started and not ended."""
         self._deadline = None if time_budget is None else time.monotonic() + time_budget
@@ -38,11 +40,25 @@ class Stopping(tune.Stopper):
         if self.reason is None:
             self.reason, self.exit_code = reason, exit_code
 
+    def cannot_write(self, error: OSError) -> None:
+        """End the run; nothing more is to be written. The trials' own checkpoints hold what was not."""
+        self.unwritable = True
+        self.stop(f"the study cannot be written ({error}); once that is put right{CONTINUES}", BROKEN)
+
     @property
     def over(self) -> bool:
         if self._deadline is not None and time.monotonic() >= self._deadline:
             self.stop(f"the time budget is spent{CONTINUES}", 0)
         return self.reason is not None
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.running.add(trial.config["number"])
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.running.discard(trial.config["number"])
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.running.discard(trial.config["number"])
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         # One that ends by itself is left to: a stop would leave a worker group behind.

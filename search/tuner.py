@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import socket
@@ -20,7 +21,7 @@ from search.scheduler import LedgerASHA
 from search.searcher import LedgerSearcher
 from search.settings import StudySettings
 from search.space import Space
-from search.stopping import Stopping
+from search.stopping import BROKEN, Stopping
 from trainables.launchers import Launcher, Loop
 
 TUNE_FOLDER = ".tune"
@@ -57,6 +58,7 @@ def start_ray(*, dashboard: bool) -> None:
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # see Stopping
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Tune's own progress output; verbose=0 silences the other kind
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # trials that break: the view shows them
     options: dict[str, Any] = {}
     if "RAY_ADDRESS" not in os.environ:
         options = {"include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
@@ -113,7 +115,7 @@ def run_search(plan: SearchPlan, ledger: Ledger, loop: Loop, watchers: list[Watc
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(scratch.resolve()),
-            callbacks=[recorder],
+            callbacks=[stopping, recorder],
             stop=stopping,
             # A trial that breaks goes on as one that was interrupted does: the searcher suggests it again.
             failure_config=tune.FailureConfig(max_failures=0),
@@ -123,6 +125,11 @@ def run_search(plan: SearchPlan, ledger: Ledger, loop: Loop, watchers: list[Watc
     try:
         with stopping.on_signals():
             tuner.fit()
+    except Exception as error:
+        if isinstance(error, OSError):
+            stopping.cannot_write(error)  # Tune's own state is in the same folder
+        elif stopping.exit_code != BROKEN:  # else Tune has read back what it could not write
+            raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)  # Tune's snapshots: the ledger holds all that matters
     if searcher.exhausted:

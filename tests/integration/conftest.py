@@ -32,10 +32,12 @@ def data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(tmp_path: Path) -> Command:
     """Runs a script of the project as a user does, with its studies in a folder of the test."""
 
-    def run(script: str, *arguments: object, timeout: int = 150) -> subprocess.CompletedProcess[str]:
+    def run(
+        script: str, *arguments: object, timeout: int = 150, cwd: Path = tmp_path
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, str(ROOT / script), *map(str, arguments)],
-            cwd=tmp_path,
+            cwd=cwd,
             env=os.environ | {"COLUMNS": "160"},
             capture_output=True,
             text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,3 +125,94 @@ def test_ctrl_c_stops_with_a_summary_and_the_study_can_go_on(data_file, tmp_path
     assert "Traceback" not in output + errors
     states = [record.state for record in Ledger.open(ledger_file.parent).records()]
     assert 0 < len(states) < 200
+
+
+LONG = ("--max-epochs", "60", "--grace-epochs", "60", "--patience", "60", "--name", "study")
+
+
+@pytest.fixture
+def driver(data_file, tmp_path):
+    """Starts a search and waits until its ledger holds so many epochs."""
+    started = []
+
+    def start(*arguments, cwd=tmp_path, epochs=1):
+        command = [sys.executable, str(ROOT / "search" / "run.py"), "--data", str(data_file), *arguments]
+        process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        ledger_file = cwd / "runs" / "study" / FILE
+        deadline = time.monotonic() + 120
+        while not (ledger_file.exists() and ledger_file.read_text().count('"epoch 00') >= epochs):
+            assert time.monotonic() < deadline
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_second_driver_of_a_study_is_refused(driver, command, data_file):
+    first = driver("--budget", "2", *LONG)
+    done = command("search/run.py", "--data", data_file, "--budget", 2, *LONG)
+    assert done.returncode == 2
+    assert "error: study 'study' is run by " in done.stderr
+    assert f"(process {first.pid})" in done.stderr
+    first.send_signal(signal.SIGTERM)
+    output, errors = first.communicate(timeout=120)
+    assert first.returncode == 143, errors
+    assert "not finished, interrupted" in output
+
+
+def test_ctrl_c_twice_ends_at_once_and_loses_nothing(driver, command, data_file, tmp_path):
+    process = driver("--budget", "2", *LONG, epochs=5)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    before = Ledger.open(tmp_path / "runs" / "study").records()
+    done = command("search/run.py", "--data", data_file, "--budget", 2, *LONG)
+    assert done.returncode == 0, done.stderr
+    after = Ledger.open(tmp_path / "runs" / "study").records()
+    for record in after:
+        assert [report.epoch for report in record.reports] == list(range(1, 61))
+    for record in before:
+        assert after[record.number].reports[: len(record.reports)] == record.reports
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a file system of 200 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200m", "none", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_ends_the_run_and_the_study_goes_on_when_there_is_room(driver, command, data_file, small_disk):
+    process = driver("--budget", "2", *LONG, cwd=small_disk, epochs=3)
+    filler = small_disk / "filler"
+    subprocess.run(
+        ["dd", "if=/dev/zero", f"of={filler}", "bs=4k"], capture_output=True, check=False
+    )  # until it is full
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 1, output + errors
+    assert "No space left on device" in output
+    assert "once that is put right: the same command continues the study" in output
+    assert "Traceback" not in errors
+    before = Ledger.open(small_disk / "runs" / "study").records()
+    assert {record.state for record in before} == {"running"}
+    filler.unlink()
+    (small_disk / "runs" / "study" / FILE).open("ab").write(b'{"op_code":8,"tri')  # as a crash could have left it
+    done = command("search/run.py", "--data", data_file, "--budget", 2, *LONG, cwd=small_disk)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = Ledger.open(small_disk / "runs" / "study").records()
+    assert [record.state for record in after] == ["complete"] * 2
+    for record in after:
+        assert [report.epoch for report in record.reports] == list(range(1, 61))

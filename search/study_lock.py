@@ -1,0 +1,56 @@
+"""One driver a study."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+LOCK, OWNER = "driver.lock", "driver.json"
+
+
+@contextmanager
+def study_lock(folder: Path) -> Iterator[None]:
+    """Holds the study in that folder, which is made if there is none.
+
+    The lock is the operating system's and ends with the process that holds it, however that ends; a file beside it says
+    whose it is.
+
+    Raises:
+        ValueError: if another driver holds it, or the folder cannot be written.
+    """
+    lock = FileLock(folder / LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(f"study {folder.name!r} is run by {_owner(folder)}: wait, or give another --name") from None
+    except OSError as error:
+        raise ValueError(f"{folder}: cannot write the study there ({error.strerror or error})") from error
+    try:
+        owner = {
+            "user": getpass.getuser(),
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+            "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+        }
+        (folder / OWNER).write_text(json.dumps(owner))
+        yield
+        (folder / OWNER).unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+def _owner(folder: Path) -> str:
+    try:
+        owner = json.loads((folder / OWNER).read_text())
+        return f"{owner['user']} on {owner['host']} (process {owner['process']}) since {owner['since']}"
+    except (OSError, ValueError, KeyError):  # it has just begun
+        return "another driver"
