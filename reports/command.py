@@ -19,6 +19,7 @@ from reports.systems_table import (
     differences,
     rows_of,
     score_runs,
+    second_stage_sentence,
     terminal_tables,
     write_systems,
 )
@@ -92,7 +93,8 @@ def _systems(console: Console, facts: StudyFacts, device: torch.device) -> list[
     rows = rows_of(list(tracked(console, score_runs(facts, device), count, "scoring systems")))
     for table in terminal_tables(facts, rows):
         console.print(table)
-    console.print(boost_sentence(rows), markup=False)
+    for sentence in filter(None, (boost_sentence(rows), second_stage_sentence(rows))):
+        console.print(sentence, markup=False)
     for effect, points in differences(rows):
         console.print(f"{effect.claim}: {effect.better} {points:+.2f} points over {effect.worse}", markup=False)
     return rows

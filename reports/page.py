@@ -13,7 +13,7 @@ import numpy as np
 
 from reports import figures
 from reports.study_facts import StudyFacts
-from reports.systems_table import SystemRow, boost_sentence, differences
+from reports.systems_table import SystemRow, boost_sentence, differences, second_stage_sentence
 from search.leaderboard import ranked
 from search.progress_state import config_line, duration
 from search.systems import REPORTS
@@ -75,6 +75,7 @@ def _systems_content(facts: StudyFacts, rows: list[SystemRow]) -> dict[str, Any]
         "seeds": max((len(row.runs) for row in rows), default=0),
         "rarest": facts.data.description.class_names[facts.data.rarest_label],
         "boost": boost_sentence(rows),
+        "second_stage": second_stage_sentence(rows),
         "effects": differences(rows),
     }
 

@@ -169,6 +169,21 @@ def boost_sentence(rows: list[SystemRow]) -> str:
     )
 
 
+def second_stage_sentence(rows: list[SystemRow]) -> str:
+    """What fine-tuning adds to the very training that it goes on with; "" if nothing was fine-tuned."""
+    gains = []
+    for run in (run for row in rows for run in row.runs):
+        first, second = ([r.mean_iou or 0.0 for r in run.record.reports if r.stage == stage] for stage in (1, 2))
+        if run.record.config.get("second_stage.name", "none") != "none" and second:
+            gains.append(100 * (max(second) - max(first)))
+    if not gains:
+        return ""
+    return (
+        f"Over its own first stage the second adds {statistics.fmean(gains):+.2f} points on average, best epoch against "
+        f"best epoch (validation, {len(gains)} runs); the better one is kept."
+    )
+
+
 def terminal_tables(facts: StudyFacts, rows: list[SystemRow]) -> list[Table]:
     rarest = facts.data.description.class_names[facts.data.rarest_label]
     tables = []

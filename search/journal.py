@@ -32,7 +32,8 @@ class Journal(BaseJournalBackend):
 
     def __init__(self, path: Path, *, writable: bool):
         self.path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND if writable else os.O_RDONLY, 0o644)
+        self._opened = path.open("ab+" if writable else "rb", buffering=0)  # closes itself
+        self._file = self._opened.fileno()
         self._lock = FileLock(f"{path}.lock")
         self._read_entries, self._read_bytes = 0, 0
         self._synced = time.monotonic()
@@ -88,7 +89,3 @@ class Journal(BaseJournalBackend):
         whole = self._read_bytes + unread.rfind(b"\n") + 1
         os.ftruncate(self._file, whole)
         return whole
-
-    def __del__(self) -> None:
-        if hasattr(self, "_file"):
-            os.close(self._file)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from reports.systems_table import Spread, SystemRun, boost, boost_sentence, differences, rows_of
+from reports.systems_table import Spread, SystemRun, boost, boost_sentence, differences, rows_of, second_stage_sentence
 from search.ledger import TrialRecord
 from tests.studies import epoch_report
 from trainables.evaluation import Scores
@@ -22,6 +22,7 @@ def run(system: str, suppressed: float, as_predicted: float, *, seed: int = 0, e
         params={"system": system, "training.seed": seed},
         config={},
         reports=tuple(epoch_report(epoch) for epoch in range(1, epochs + 1)),
+        failures=(),
         error=None,
         started=None,
         ended=None,
@@ -70,6 +71,19 @@ def test_the_boost_is_of_the_systems_that_learn_the_ignored_class():
     assert boost(rows) == (3, pytest.approx(100 * (0.20 + 0.09 + 0.08) / 3))
     assert "adds 12.3 points on average to the 3 systems" in boost_sentence(rows)
     assert boost([row for row in rows if row.system.name == "a-ce-ignoring"]) is None
+
+
+def test_a_second_stage_is_compared_with_its_own_first():
+    def tuned(seed, curve):
+        reports = tuple(epoch_report(epoch, score, stage=stage) for epoch, (score, stage) in enumerate(curve, start=1))
+        plain = run("b-finetuned", 0.5, 0.5, seed=seed)
+        record = dataclasses.replace(plain.record, reports=reports, config={"second_stage.name": "frozen_encoder"})
+        return dataclasses.replace(plain, record=record)
+
+    runs = [tuned(0, [(0.3, 1), (0.5, 1), (0.4, 1), (0.55, 2), (0.45, 2)]), tuned(1, [(0.6, 1), (0.57, 2)])]
+    assert "the second adds +1.00 points on average" in second_stage_sentence(rows_of(runs))
+    assert "2 runs" in second_stage_sentence(rows_of(runs))
+    assert second_stage_sentence(rows_of(RUNS)) == ""
 
 
 def test_scores_are_not_shared_between_kinds():
