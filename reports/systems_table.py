@@ -179,7 +179,7 @@ def second_stage_sentence(rows: list[SystemRow]) -> str:
     if not gains:
         return ""
     return (
-        f"Over its own first stage the second adds {statistics.fmean(gains):+.2f} points on average, best epoch against "
+        f"Over its own first stage the second adds {statistics.fmean(gains):+.2f} points on average, best epoch over "
         f"best epoch (validation, {len(gains)} runs); the better one is kept."
     )
 
