@@ -1,0 +1,26 @@
+"""The short form of `chaos.py`, whose long form is `make chaos`."""
+
+from __future__ import annotations
+
+import pytest
+
+from search.ledger import Ledger
+from tests.integration.chaos import check_equal, check_invariants, disturbed
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+TRIALS = 8
+
+
+def test_a_disturbed_search_ends_with_the_ledger_of_an_undisturbed_one(tmp_path):
+    disturbed(tmp_path / "undisturbed", TRIALS, slots=1, kills=0, seed=0)
+    killed = disturbed(tmp_path / "disturbed", TRIALS, slots=1, kills=4, seed=1)
+    assert killed.total() == 4
+    check_invariants(tmp_path / "disturbed", TRIALS)
+    expected = Ledger.open(tmp_path / "undisturbed").records()
+    assert {record.state for record in expected} == {"complete", "pruned"}
+    check_equal(Ledger.open(tmp_path / "disturbed").records(), expected)
+
+
+def test_with_several_slots_every_trial_is_whole(tmp_path):
+    assert disturbed(tmp_path / "study", TRIALS, slots=3, kills=4, seed=2).total() == 4
+    check_invariants(tmp_path / "study", TRIALS)
