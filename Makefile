@@ -29,6 +29,9 @@ bench: $(VENV)/.dev ## every benchmark, each with its baseline
 	$(BIN)/python tests/benchmarks/augmentation.py
 	$(BIN)/python tests/benchmarks/submission.py
 
+chaos: $(VENV)/.dev ## kills parts of a search at random and checks its ledger (many minutes)
+	$(BIN)/python -m tests.integration.chaos
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +43,3 @@ $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/.run
-
-chaos: $(VENV)/.dev ## kills parts of a search at random and checks its ledger (many minutes)
-	$(BIN)/python -m tests.integration.chaos

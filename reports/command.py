@@ -26,7 +26,7 @@ from reports.systems_table import (
 from reports.tracking import tracked
 from search.leaderboard import leaderboard
 from search.panels import telling_images
-from search.progress_state import duration
+from search.wording import duration
 from trainables.config import TrialConfig
 from trainables.device import default_device, uses_bf16
 from trainables.epochs import load_best

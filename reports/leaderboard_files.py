@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from reports.study_facts import StudyFacts
+from search.costs import PARTS, seconds_of
 from search.leaderboard import ranked
 from search.ledger import TrialRecord
 from search.space import Parameter
@@ -34,7 +35,7 @@ def _schema(facts: StudyFacts) -> pa.Schema:
         **{f"iou {name}": pa.float64() for name in _class_names(facts)},
         "val_loss": pa.float64(),
         "parameters": pa.int64(),
-        "seconds": pa.float64(),
+        **{f"{part} seconds": pa.float64() for part in PARTS},
     }
     parameters = {parameter.name: _type(parameter) for parameter in facts.space.parameters}
     return pa.schema([*metrics.items(), *parameters.items(), ("error", pa.string())])
@@ -62,7 +63,7 @@ def _row(facts: StudyFacts, record: TrialRecord, rank: int | None) -> dict[str, 
         "best_epoch": best.epoch if best else None,
         "epochs": len(record.reports),
         "parameters": best.parameters if best else None,
-        "seconds": sum(report.train_seconds + report.val_seconds for report in record.reports),
+        **{f"{part} seconds": seconds for part, seconds in seconds_of(record).items()},
         **record.params,
         "error": record.error.splitlines()[-1] if record.error else None,
     }

@@ -15,8 +15,8 @@ from reports import figures
 from reports.study_facts import StudyFacts
 from reports.systems_table import SystemRow, boost_sentence, differences, second_stage_sentence
 from search.leaderboard import ranked
-from search.progress_state import config_line, duration
 from search.systems import REPORTS
+from search.wording import config_line, duration
 from trainables.evaluation import Scores
 
 SHOWN = 15

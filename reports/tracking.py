@@ -9,7 +9,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import track
 
-from search.progress_state import duration
+from search.wording import duration
 
 Item = TypeVar("Item")
 

@@ -68,6 +68,10 @@ class Board(Watcher):
             self._writers[record.number].add_scalar(tag, value, report.epoch)
         self._writers[record.number].flush()
 
+    def trial_broke(self, record: TrialRecord) -> None:
+        if (writer := self._writers.pop(record.number, None)) is not None:
+            writer.close()
+
     def trial_ended(self, record: TrialRecord) -> None:
         writer = self._writers.pop(record.number, None)
         if writer is None:

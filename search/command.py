@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from search.board import Board
+from search.budgets import Budgets
+from search.costs import Meter, receipt
 from search.housekeeping import KEPT, Housekeeping
 from search.leaderboard import leaderboard
 from search.ledger import FILE, Ledger
@@ -22,13 +24,14 @@ from search.live_view import LiveView
 from search.options import refuse
 from search.painter import Painter
 from search.profiles import Profile, choose_profile
-from search.progress_state import ProgressState, duration
+from search.progress_state import ProgressState
 from search.settings import StudySettings
 from search.space import Space
 from search.stopping import Stopping
 from search.study_lock import study_lock
 from search.systems import MAX_EPOCHS, PATIENCE, SYSTEMS, runs_of, starting_points
 from search.tuner import SearchPlan, run_search, start_ray
+from search.wording import duration
 from trainables.checkpoints import CheckpointStore, below
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
@@ -74,6 +77,8 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
     profile = choose_profile(options.profile, resources.get("GPU", 0))
     launcher = make_launcher(options, resources.get("GPU", 0))
     concurrent = concurrent_trials(launcher, resources)
+    if options.gpu_hours is not None and launcher.demand()["GPU"] == 0:
+        raise ValueError("--gpu-hours: trials use no GPU here; --time-budget or --epochs-budget limit them")
     settings = make_settings(options, data, profile, checkpoints)
     space = settings.search_space()
     first: list[dict[str, Any]] = []
@@ -105,12 +110,14 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
 def _search(console: Console, plan: SearchPlan, options: argparse.Namespace, data: PreparedData, ledger: Ledger) -> int:
     ledger.settings = dataclasses.asdict(plan.settings)
     past = ledger.records()
-    stopping = Stopping(options.time_budget)
+    stopping, meter = Stopping(options.time_budget), Meter(plan.launcher.demand())
     state = ProgressState(budget=plan.budget, time_budget=options.time_budget, past=past)
     view = LiveView(state, console, stopping)
     checkpoints = plan.settings.checkpoint_root(plan.folder)
     scored = [data.description.class_names[label] for label in data.present_labels]
     board = Board(plan.folder, plan.space, scored, Painter(data, checkpoints, past))
+    keeper = Housekeeping(checkpoints, past, None if plan.settings.systems else KEPT)
+    budgets = Budgets(stopping, meter, past, epochs=options.epochs_budget, gpu_hours=options.gpu_hours)
     with view.shown():
         run_search(
             plan,
@@ -121,11 +128,13 @@ def _search(console: Console, plan: SearchPlan, options: argparse.Namespace, dat
                 checkpoints=checkpoints,
                 train_fraction=plan.settings.train_fraction,
             ),
-            [state, view, board, Housekeeping(checkpoints, past, None if plan.settings.systems else KEPT)],
+            [state, view, board, keeper, budgets],
             stopping,
+            meter,
         )
     records = ledger.records()
     console.print(leaderboard(records))
+    console.print(receipt(records, plan.settings.max_epochs, options.price_per_hour))
     ended = sum(record.has_ended for record in records)
     console.print(f"{ended} of {plan.budget} trials in {plan.folder} after {duration(state.seconds)}", markup=False)
     console.print(f"compare trials:         tensorboard --logdir {plan.folder}", markup=False)
@@ -225,7 +234,10 @@ def show_plan(
             style="yellow",
             soft_wrap=True,
         )
-    limit = f", at most {duration(options.time_budget)}" if options.time_budget else ""
+    limits = [duration(options.time_budget)] if options.time_budget else []
+    limits += [f"{options.epochs_budget} epochs"] if options.epochs_budget else []
+    limits += [f"{options.gpu_hours:g} GPU-hours"] if options.gpu_hours else []
+    limit = f", at most {' and '.join(limits)}" if limits else ""
     done = f" ({len(existing.records())} are in the ledger already)" if existing else ""
     table = Table.grid(padding=(0, 2))
     table.add_row("study", str(plan.folder))

@@ -7,7 +7,7 @@ from collections import Counter
 from rich.table import Table
 
 from search.ledger import TrialRecord
-from search.progress_state import config_line
+from search.wording import config_line
 
 
 def ranked(records: list[TrialRecord]) -> list[TrialRecord]:

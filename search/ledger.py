@@ -51,6 +51,18 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Segment:
+    """What a trial's process took from its start to its end, besides its epochs; a trial that goes on has several."""
+
+    start_seconds: float
+    """Until its first epoch began: process, data, model."""
+    wait_seconds: float
+    """Between and behind its epochs."""
+    cpus: float
+    gpus: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialRecord:
     """What the ledger knows of one trial."""
 
@@ -64,6 +76,7 @@ class TrialRecord:
     reports: tuple[EpochReport, ...]
     failures: tuple[Failure, ...]
     """Those that it got over, and for a failed trial the one that it did not."""
+    segments: tuple[Segment, ...]
     error: str | None
     started: datetime | None
     ended: datetime | None
@@ -197,10 +210,16 @@ class Ledger:
 
     def add_failure(self, number: int, failure: Failure) -> TrialRecord:
         """Note that a running trial broke; it may go on, or `fail`."""
-        count = len(self.record(number).failures) + 1
-        text = json.dumps(dataclasses.asdict(failure))
-        self._storage.set_trial_user_attr(self._id(number), f"failure {count:04d}", text)
+        self._append(number, "failure", failure, len(self.record(number).failures))
         return self.record(number)
+
+    def add_segment(self, number: int, segment: Segment) -> None:
+        """Note what a running trial took; it may end now, or go on later."""
+        self._append(number, "segment", segment, len(self.record(number).segments))
+
+    def _append(self, number: int, kind: str, entry: Failure | Segment, count: int) -> None:
+        text = json.dumps(dataclasses.asdict(entry))
+        self._storage.set_trial_user_attr(self._id(number), f"{kind} {count + 1:04d}", text)
 
     def finish(self, number: int) -> TrialRecord:
         """The trial ended by itself, as its last report says: complete, or failed if it diverged."""
@@ -234,15 +253,18 @@ class Ledger:
 
 def _record(frozen: FrozenTrial) -> TrialRecord:
     attributes = frozen.user_attrs
-    reports = [EpochReport.from_dict(json.loads(text)) for key, text in attributes.items() if key.startswith("epoch ")]
-    failures = sorted((key, text) for key, text in attributes.items() if key.startswith("failure "))
+
+    def entries(kind: str) -> list[dict[str, Any]]:
+        return [json.loads(attributes[key]) for key in sorted(attributes) if key.startswith(f"{kind} ")]
+
     return TrialRecord(
         number=frozen.number,
         state=STATES[frozen.state],
         params=frozen.params,
         config=attributes["config"],
-        reports=tuple(sorted(reports, key=lambda report: report.epoch)),
-        failures=tuple(Failure(**json.loads(text)) for _, text in failures),
+        reports=tuple(map(EpochReport.from_dict, entries("epoch"))),
+        failures=tuple(Failure(**entry) for entry in entries("failure")),
+        segments=tuple(Segment(**entry) for entry in entries("segment")),
         error=attributes.get("error"),
         started=frozen.datetime_start,
         ended=frozen.datetime_complete,

@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from search.ledger import TrialRecord
-from search.progress_state import ProgressState, config_line, duration
+from search.progress_state import ProgressState
 from search.recorder import Watcher
 from search.stopping import Stopping
+from search.wording import config_line, duration
 
 ERROR_LINES = 6
 

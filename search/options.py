@@ -73,6 +73,24 @@ def parser() -> argparse.ArgumentParser:
         help="stop after this long (90s, 30m, 2h); what runs then goes on with the study",
     )
     budget.add_argument(
+        "--epochs-budget",
+        type=whole(1),
+        metavar="N",
+        help="end when all trials together have trained so many epochs, earlier runs counted in",
+    )
+    budget.add_argument(
+        "--gpu-hours",
+        type=positive,
+        metavar="X",
+        help="end when all trials together have held GPUs for so long, earlier runs counted in",
+    )
+    budget.add_argument(
+        "--price-per-hour",
+        type=positive,
+        metavar="X",
+        help="of one GPU, or of one CPU where trials use no GPU: shows what the study cost",
+    )
+    budget.add_argument(
         "--max-epochs", type=whole(1), metavar="N", help="epochs of a trial at most (default: the profile's)"
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ray import tune
 
+from search.costs import Meter
 from search.failures import NOT_COUNTED, failure
 from search.ledger import Failure, Ledger, TrialRecord
 from search.scheduler import LedgerASHA
@@ -52,6 +53,7 @@ class Recorder(tune.Callback):
         searcher: is told which trials have ended, and which are to go on.
         scheduler: knows which trials it stopped.
         stopping: of this run.
+        meter: of what trials cost.
         watchers: in the order in which they hear.
         max_failures: so many times a trial may break and go on.
     """
@@ -62,18 +64,20 @@ class Recorder(tune.Callback):
         searcher: LedgerSearcher,
         scheduler: LedgerASHA,
         stopping: Stopping,
+        meter: Meter,
         watchers: list[Watcher],
         *,
         max_failures: int,
     ):
         self.ledger, self.searcher, self.scheduler, self.stopping = ledger, searcher, scheduler, stopping
-        self.watchers, self.max_failures = watchers, max_failures
+        self.meter, self.watchers, self.max_failures = meter, watchers, max_failures
         self._running: dict[int, TrialRecord] = {}
 
     @_writes
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number = trial.config["number"]
         self._running[number] = self.ledger.record(number)
+        self.meter.begin(number)
         for watcher in self.watchers:
             watcher.trial_started(self._running[number])
 
@@ -83,12 +87,14 @@ class Recorder(tune.Callback):
     ) -> None:
         number, report = trial.config["number"], EpochReport.from_dict(result)
         self.ledger.add_epoch(number, report)
+        self.meter.epoch(number, report)
         for watcher in self.watchers:
             watcher.epoch_ended(self._running[number], report)
 
     @_writes
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number = trial.config["number"]
+        self._end_segment(number)
         if trial.last_result.get("ended") is not None:
             self.ended(self.ledger.finish(number))
         elif trial.trial_id in self.scheduler.stopped:
@@ -98,6 +104,7 @@ class Recorder(tune.Callback):
     @_writes
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number = trial.config["number"]
+        self._end_segment(number)
         broken = failure(_error_text(trial), self.ledger.record(number).told_epochs)
         record = self.ledger.add_failure(number, broken)
         if broken.kind == "storage":
@@ -106,9 +113,12 @@ class Recorder(tune.Callback):
             self.ended(self.ledger.fail(number, why))
             return
         self.searcher.broke(number)
-        self._running.pop(number, None)
         for watcher in self.watchers:
             watcher.trial_broke(record)
+
+    def _end_segment(self, number: int) -> None:
+        if self._running.pop(number, None) is not None:  # else it broke before it began
+            self.ledger.add_segment(number, self.meter.end(number))
 
     def _hopeless(self, record: TrialRecord, broken: Failure) -> str | None:
         """Why a trial that broke does not go on; None if it does."""
@@ -123,7 +133,6 @@ class Recorder(tune.Callback):
     def ended(self, record: TrialRecord) -> None:
         """Tell all who follow the study."""
         self.searcher.ended(record.number)
-        self._running.pop(record.number, None)
         for watcher in self.watchers:
             watcher.trial_ended(record)
 

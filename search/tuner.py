@@ -14,6 +14,7 @@ import optuna
 import ray
 from ray import tune
 
+from search.costs import Meter
 from search.ledger import Ledger
 from search.proposals import Proposer
 from search.recorder import Recorder, Watcher
@@ -82,7 +83,9 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def run_search(plan: SearchPlan, ledger: Ledger, loop: Loop, watchers: list[Watcher], stopping: Stopping) -> None:
+def run_search(
+    plan: SearchPlan, ledger: Ledger, loop: Loop, watchers: list[Watcher], stopping: Stopping, meter: Meter
+) -> None:
     """Run trials until the study holds its budget, its space is exhausted, or the run is stopped. Ray must be running.
 
     Args:
@@ -91,15 +94,16 @@ def run_search(plan: SearchPlan, ledger: Ledger, loop: Loop, watchers: list[Watc
         loop: what each trial runs.
         watchers: are told of every epoch and end.
         stopping: of this run; afterwards it says why the run ended before the budget, if it did.
+        meter: of what trials cost.
     """
     ledger.enqueue(plan.first)
     proposer = Proposer(ledger, plan.space, plan.settings, sampler=plan.sampler)
     searcher = LedgerSearcher(ledger, proposer, budget=plan.budget, stopping=stopping)
     scheduler = LedgerASHA(ledger, plan.settings)
-    recorder = Recorder(ledger, searcher, scheduler, stopping, watchers, max_failures=plan.max_failures)
+    recorder = Recorder(ledger, searcher, scheduler, stopping, meter, watchers, max_failures=plan.max_failures)
     for number in scheduler.overdue:
         recorder.ended(ledger.prune(number))
-    if searcher.remaining == 0:
+    if searcher.remaining == 0 or stopping.over:
         return
     scratch = plan.folder / TUNE_FOLDER
     tuner = tune.Tuner(

@@ -33,6 +33,8 @@ class EpochReport:
     val_seconds: float
     parameters: int
     """Of the model."""
+    checkpoint_seconds: float = 0.0
+    """Of the checkpoints behind the epoch before."""
     stage: int = 1
     """Stage of the training that the epoch belongs to, counted from 1."""
     ended: str | None = None

@@ -60,6 +60,8 @@ def epochs(
     history: list[EpochReport] = []
     best: dict[str, Any] | None = None  # weights of the best epoch, while a later stage may want them
 
+    checkpoint_seconds = 0.0
+
     def save_best() -> None:
         if checkpoints is not None and ranks.rank() == 0:
             weights = training.evaluated.state_dict()
@@ -86,8 +88,11 @@ def epochs(
         if history and _over(history, training) is not None:
             following = training.stages[history[-1].stage]
             training.begin_stage(history[-1].stage + 1, best if following.from_best else None)
-        report = _run_epoch(training, data, validation, history)
+        report = dataclasses.replace(
+            _run_epoch(training, data, validation, history), checkpoint_seconds=checkpoint_seconds
+        )
         history.append(report)
+        started = time.perf_counter()
         if report.best_epoch == report.epoch and any(stage.from_best for stage in training.stages[report.stage :]):
             best = _copied(training)
         if checkpoints is not None and ranks.rank() == 0:
@@ -95,6 +100,7 @@ def epochs(
             checkpoints.save("last", {"identity": identity, "training": training.state_dict(), "history": reports})
         if report.best_epoch == report.epoch:
             save_best()
+        checkpoint_seconds = time.perf_counter() - started
         if report.epoch > told_epochs:
             yield report
 

@@ -46,6 +46,7 @@ def no_op_loop(request: Any) -> Iterator[Any]:
 def ours(trials: int, folder: Path) -> float:
     """Seconds a trial of a study of this many."""
     from search.board import Board
+    from search.costs import Meter
     from search.ledger import Ledger
     from search.profiles import PROFILES
     from search.space import unet_space
@@ -67,7 +68,7 @@ def ours(trials: int, folder: Path) -> float:
     )
     ledger = Ledger.create(folder)
     started = time.perf_counter()
-    run_search(plan, ledger, no_op_loop, [Board(folder, space, ("soil", "bedrock"))], Stopping())
+    run_search(plan, ledger, no_op_loop, [Board(folder, space, ("soil", "bedrock"))], Stopping(), Meter({}))
     seconds = time.perf_counter() - started
     assert len([record for record in ledger.records() if record.state in ("complete", "pruned")]) == trials
     return seconds / trials

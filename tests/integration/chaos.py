@@ -60,6 +60,7 @@ def drive(folder: Path, trials: int, slots: int) -> None:
     """One driver, as `search/run.py` is one."""
     import ray
 
+    from search.costs import Meter
     from search.housekeeping import Housekeeping
     from search.profiles import PROFILES
     from search.space import unet_space
@@ -84,7 +85,7 @@ def drive(folder: Path, trials: int, slots: int) -> None:
     with study_lock(folder):
         ledger = Ledger.create(folder)
         keeper = Housekeeping(root, ledger.records())
-        run_search(plan, ledger, functools.partial(quick_trial, root=root), [keeper], Stopping())
+        run_search(plan, ledger, functools.partial(quick_trial, root=root), [keeper], Stopping(), Meter({}))
     ray.shutdown()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from search.costs import Meter
 from search.ledger import Ledger
 from search.profiles import PROFILES
 from search.space import unet_space
@@ -47,7 +48,7 @@ def reports_of(ray_cluster, data_file, tmp_path_factory):
             concurrent=1,
         )
         loop = functools.partial(run_trial, source=data.source, checkpoints=settings.checkpoint_root(folder))
-        run_search(plan, Ledger.create(folder), loop, [], Stopping())
+        run_search(plan, Ledger.create(folder), loop, [], Stopping(), Meter({}))
         (record,) = Ledger.open(folder).records()
         assert record.state == "complete", record.error
         return record.reports
@@ -105,7 +106,7 @@ def test_stopped_worker_groups_give_their_resources_back(ray_cluster, another_ra
         launcher=WorkersLauncher(workers=2, cpus=cpus / 2),
         concurrent=1,
     )
-    run_search(plan, Ledger.create(plan.folder), falling, [], Stopping())
+    run_search(plan, Ledger.create(plan.folder), falling, [], Stopping(), Meter({}))
     records = Ledger.open(plan.folder).records()
     assert [record.state for record in records] == ["complete", "pruned", "pruned"]
     assert [len(record.reports) for record in records] == [EPOCHS, 1, 1]

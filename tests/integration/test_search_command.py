@@ -35,6 +35,7 @@ def test_a_search_continues_to_its_budget_under_the_same_settings(command, data_
     assert done.stderr == ""
     assert "no GPU: the cpu profile narrows the search" in done.stdout
     assert "[3/3] trial" in done.stdout
+    assert "cost of the study" in done.stdout
     assert "tensorboard --logdir runs/study" in done.stdout
     folder = tmp_path / "runs" / "study"
     first = Ledger.open(folder).records()
@@ -55,6 +56,23 @@ def test_a_search_continues_to_its_budget_under_the_same_settings(command, data_
     assert done.returncode == 2
     assert "error: study 'study' exists with other settings" in done.stderr
     assert "seed was 0, is now 1" in done.stderr
+
+
+def test_a_budget_of_epochs_ends_the_run_and_a_larger_one_goes_on(command, data_file, tmp_path):
+    options = ("--budget", 4, "--grace-epochs", 2, *SMALL)
+    done = command("search/run.py", "--data", data_file, "--epochs-budget", 3, "--price-per-hour", 2, *options)
+    assert done.returncode == 0, done.stderr
+    assert "not finished, the budget of 3 epochs is spent: the same command continues the study" in done.stdout
+    assert "price" in done.stdout
+    folder = tmp_path / "runs" / "study"
+    # Two side by side, and each ends the epoch that it is in.
+    assert 3 <= sum(len(record.reports) for record in Ledger.open(folder).records()) <= 5
+    done = command("search/run.py", "--data", data_file, "--epochs-budget", 99, *options)
+    assert done.returncode == 0, done.stderr
+    assert "not finished" not in done.stdout
+    records = Ledger.open(folder).records()
+    assert sum(len(record.reports) for record in records) == 8
+    assert all(record.segments for record in records)
 
 
 def test_checkpoints_may_go_to_an_object_store(command, object_store, data_file, tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from search.costs import Meter
 from search.ledger import Ledger
 from search.profiles import PROFILES
 from search.recorder import Watcher
@@ -99,7 +100,7 @@ def search(tmp_path: Path):
             concurrent=concurrent,
             max_failures=max_failures,
         )
-        run_search(plan, Ledger.create(folder), loop, list(watchers), stopping or Stopping())
+        run_search(plan, Ledger.create(folder), loop, list(watchers), stopping or Stopping(), Meter({}))
         assert not (folder / TUNE_FOLDER).exists()
         return Ledger.open(folder).records()
 

@@ -23,6 +23,7 @@ def run(system: str, suppressed: float, as_predicted: float, *, seed: int = 0, e
         config={},
         reports=tuple(epoch_report(epoch) for epoch in range(1, epochs + 1)),
         failures=(),
+        segments=(),
         error=None,
         started=None,
         ended=None,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from search.progress_state import ProgressState, config_line, duration
+from search.progress_state import ProgressState
 from tests.studies import begin
 
 
@@ -47,15 +47,3 @@ def test_a_running_trial_may_be_the_best_so_far(ended, ledger, space, make_repor
         state.epoch_ended(running, make_report(epoch, score))
     assert state.best is running
     assert state.best_score == 0.6
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(None, "?"), (12.4, "12 s"), (200, "3 min 20 s"), (3900, "1 h 05 min"), (59.7, "1 min 00 s")]
-)
-def test_durations_are_readable(seconds, text):
-    assert duration(seconds) == text
-
-
-def test_a_configuration_in_one_line():
-    params = {"model.depth": 3, "loss.name": "focal", "loss.gamma": 2.0, "optimizer.lr": 0.00123456}
-    assert config_line(params) == "depth 3, loss focal, gamma 2, lr 0.00123"

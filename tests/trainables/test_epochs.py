@@ -14,7 +14,7 @@ from trainables.evaluation import evaluate
 from trainables.schedules import SCHEDULES
 from trainables.training import Training
 
-TIMES = ("images_per_second", "train_seconds", "val_seconds")
+TIMES = ("images_per_second", "train_seconds", "val_seconds", "checkpoint_seconds")
 
 
 def run(config, data, **changes):

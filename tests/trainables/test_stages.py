@@ -12,7 +12,7 @@ from trainables.epochs import epochs, load_best
 from trainables.stages import stages
 from trainables.training import Training
 
-TIMES = ("images_per_second", "train_seconds", "val_seconds")
+TIMES = ("images_per_second", "train_seconds", "val_seconds", "checkpoint_seconds")
 
 
 def timeless(reports):
