@@ -14,6 +14,7 @@ import numpy as np
 from reports import figures
 from reports.study_facts import StudyFacts
 from reports.systems_table import SystemRow, boost_sentence, differences, second_stage_sentence
+from search.audit import audit
 from search.leaderboard import ranked
 from search.systems import REPORTS
 from search.wording import config_line, duration
@@ -82,8 +83,10 @@ def _systems_content(facts: StudyFacts, rows: list[SystemRow]) -> dict[str, Any]
 
 def _content(facts: StudyFacts, model: BestModel, final: FinalModel | None) -> dict[str, Any]:
     by_part = {"validation": model.validation.class_iou, "held-out test": model.test.class_iou}
+    audited = audit(facts.records)
     seconds = sum(r.train_seconds + r.val_seconds for record in facts.records for r in record.reports)
     return {
+        "audit": audited.sentence() if audited else "",
         "facts": facts,
         "model": model,
         "final": final,

@@ -14,6 +14,7 @@ import ray
 from rich.console import Console
 from rich.table import Table
 
+from search.audit import audit
 from search.board import Board
 from search.budgets import Budgets
 from search.costs import Meter, receipt
@@ -95,6 +96,7 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
         first=tuple(first),
         budget=len(first) if options.systems else options.budget or BUDGET,
         max_failures=options.max_failures,
+        audit=options.audit,
         launcher=launcher,
         concurrent=min(concurrent, options.max_concurrent or concurrent),
     )
@@ -135,6 +137,8 @@ def _search(console: Console, plan: SearchPlan, options: argparse.Namespace, dat
     records = ledger.records()
     console.print(leaderboard(records))
     console.print(receipt(records, plan.settings.max_epochs, options.price_per_hour))
+    if (audited := audit(records)) is not None:
+        console.print(audited.sentence(), markup=False)
     ended = sum(record.has_ended for record in records)
     console.print(f"{ended} of {plan.budget} trials in {plan.folder} after {duration(state.seconds)}", markup=False)
     console.print(f"compare trials:         tensorboard --logdir {plan.folder}", markup=False)

@@ -77,6 +77,8 @@ class TrialRecord:
     failures: tuple[Failure, ...]
     """Those that it got over, and for a failed trial the one that it did not."""
     segments: tuple[Segment, ...]
+    audited: int | None
+    """The epoch behind which ASHA was to stop it, had it not been left to run on; None for all others."""
     error: str | None
     started: datetime | None
     ended: datetime | None
@@ -217,6 +219,10 @@ class Ledger:
         """Note what a running trial took; it may end now, or go on later."""
         self._append(number, "segment", segment, len(self.record(number).segments))
 
+    def mark_audited(self, number: int, epoch: int) -> None:
+        """Note that ASHA was to stop a running trial behind that epoch, and that it runs on to see if that is right."""
+        self._storage.set_trial_user_attr(self._id(number), "audited", epoch)
+
     def _append(self, number: int, kind: str, entry: Failure | Segment, count: int) -> None:
         text = json.dumps(dataclasses.asdict(entry))
         self._storage.set_trial_user_attr(self._id(number), f"{kind} {count + 1:04d}", text)
@@ -265,6 +271,7 @@ def _record(frozen: FrozenTrial) -> TrialRecord:
         reports=tuple(map(EpochReport.from_dict, entries("epoch"))),
         failures=tuple(Failure(**entry) for entry in entries("failure")),
         segments=tuple(Segment(**entry) for entry in entries("segment")),
+        audited=attributes.get("audited"),
         error=attributes.get("error"),
         started=frozen.datetime_start,
         ended=frozen.datetime_complete,

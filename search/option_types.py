@@ -66,6 +66,10 @@ def fraction(text: str) -> float:
     return number(text, low=0, high=1, open_low=True)
 
 
+def share(text: str) -> float:
+    return number(text, low=0, high=1, open_low=False)
+
+
 def override(text: str) -> tuple[str, Any]:
     """KEY=VALUE with the value as it reads: a whole number, a number, true or false, else a text."""
     key, mark, value = text.partition("=")

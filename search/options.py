@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from search.option_types import decay, duration, fraction, not_negative, override, positive, study_name, whole
+from search.option_types import decay, duration, fraction, not_negative, override, positive, share, study_name, whole
 from search.profiles import PROFILES
 from search.space import unet_space
 
@@ -110,6 +110,13 @@ def parser() -> argparse.ArgumentParser:
         default=3,
         metavar="N",
         help="ASHA keeps the best 1/N at each rung (default: 3)",
+    )
+    choice.add_argument(
+        "--audit",
+        type=share,
+        default=0.0,
+        metavar="X",
+        help="let this part of the trials that ASHA would stop run on, to see how often stopping is wrong (default: 0)",
     )
     choice.add_argument(
         "--patience",
@@ -223,6 +230,7 @@ def check_together(options: argparse.Namespace) -> None:
         "--start-from": options.start_from is not None,
         "--space": options.space != "default",
         "--grace-epochs": options.grace_epochs is not None,
+        "--audit": options.audit > 0,
     }
     for name, given in searching.items():
         if given:

@@ -86,6 +86,8 @@ class Recorder(tune.Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         number, report = trial.config["number"], EpochReport.from_dict(result)
+        if self.scheduler.audited.get(number) == report.epoch:
+            self.ledger.mark_audited(number, report.epoch)
         self.ledger.add_epoch(number, report)
         self.meter.epoch(number, report)
         for watcher in self.watchers:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
+from search.audit import is_audited
 from search.ledger import Ledger, TrialRecord
 from search.settings import StudySettings
 
@@ -15,9 +16,15 @@ class LedgerASHA(ASHAScheduler):
     """Asynchronous successive halving (Li et al., "A System for Massively Parallel Hyperparameter Tuning", 2020).
 
     `stopped` holds Tune's ids of the trials that it stopped before they ended by themselves.
+
+    Args:
+        ledger: of the study.
+        settings: of the study.
+        audit: part of the trials that run on when they are to be stopped, to see whether that is right; from then on
+            they enter no rung.
     """
 
-    def __init__(self, ledger: Ledger, settings: StudySettings):
+    def __init__(self, ledger: Ledger, settings: StudySettings, *, audit: float = 0.0):
         super().__init__(
             time_attr="epoch",
             metric="mean_iou",
@@ -26,19 +33,26 @@ class LedgerASHA(ASHAScheduler):
             grace_period=settings.grace_epochs,
             reduction_factor=settings.reduction_factor,
         )
+        self.seed, self.audit = settings.seed, audit
         self.stopped: set[str] = set()
+        self.audited: dict[int, int] = {}
+        """By number of a trial that runs on, the epoch behind which it was to be stopped."""
         self.overdue: list[int] = []
         """Running trials that an earlier driver would have stopped, had it lived to tell the ledger."""
         for record in ledger.records():
             self.on_trial_add(None, SimpleNamespace(config={"number": record.number}))
+            if record.audited is not None:
+                self.audited[record.number] = record.audited
             decision = self._replay(record)
-            if record.state == "running" and decision == TrialScheduler.STOP:
+            if record.state == "running" and decision == TrialScheduler.STOP and record.audited is None:
                 self.overdue.append(record.number)
 
     def _replay(self, record: TrialRecord) -> str | None:
         """What it decides of the last epoch."""
         decision = None
         for report in record.reports:
+            if record.audited is not None and report.epoch > record.audited:
+                break
             if report.mean_iou is not None and not report.diverged:
                 values = {"epoch": report.epoch, "mean_iou": report.mean_iou}
                 decision = super().on_trial_result(None, _of(record.number), values)
@@ -48,7 +62,9 @@ class LedgerASHA(ASHAScheduler):
         super().on_trial_add(None, _of(trial.config["number"]))
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        of = _of(trial.config["number"])
+        number, of = trial.config["number"], _of(trial.config["number"])
+        if number in self.audited:
+            return TrialScheduler.CONTINUE
         if result["ended"] is not None:
             # It ends by itself, so it is left to: a stop would kill its process, and leave a worker group behind.
             # What a diverged trial scored says nothing about the others: it enters no rung.
@@ -56,6 +72,9 @@ class LedgerASHA(ASHAScheduler):
                 super().on_trial_result(None, of, result)
             return TrialScheduler.CONTINUE
         decision = super().on_trial_result(None, of, result)
+        if decision == TrialScheduler.STOP and is_audited(self.seed, number, self.audit):
+            self.audited[number] = result["epoch"]
+            return TrialScheduler.CONTINUE
         if decision == TrialScheduler.STOP:
             self.stopped.add(trial.trial_id)
         return decision

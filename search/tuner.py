@@ -44,6 +44,8 @@ class SearchPlan:
     """Trials side by side."""
     max_failures: int = 2
     """Times that a trial may break and go on."""
+    audit: float = 0.0
+    """Part of the trials that run on when ASHA is to stop them."""
 
 
 def start_ray(*, dashboard: bool) -> None:
@@ -99,7 +101,7 @@ def run_search(
     ledger.enqueue(plan.first)
     proposer = Proposer(ledger, plan.space, plan.settings, sampler=plan.sampler)
     searcher = LedgerSearcher(ledger, proposer, budget=plan.budget, stopping=stopping)
-    scheduler = LedgerASHA(ledger, plan.settings)
+    scheduler = LedgerASHA(ledger, plan.settings, audit=plan.audit)
     recorder = Recorder(ledger, searcher, scheduler, stopping, meter, watchers, max_failures=plan.max_failures)
     for number in scheduler.overdue:
         recorder.ended(ledger.prune(number))

@@ -89,7 +89,7 @@ def search(tmp_path: Path):
     folder = tmp_path / "study"
     settings = study_settings(max_epochs=EPOCHS, reduction_factor=2)
 
-    def run(loop, budget, concurrent=1, watchers=(), max_failures=0, stopping=None):
+    def run(loop, budget, concurrent=1, watchers=(), max_failures=0, stopping=None, audit=0.0):
         plan = SearchPlan(
             folder=folder,
             settings=settings,
@@ -99,6 +99,7 @@ def search(tmp_path: Path):
             launcher=InlineLauncher(cpus=1),
             concurrent=concurrent,
             max_failures=max_failures,
+            audit=audit,
         )
         run_search(plan, Ledger.create(folder), loop, list(watchers), stopping or Stopping(), Meter({}))
         assert not (folder / TUNE_FOLDER).exists()
@@ -139,6 +140,13 @@ def test_the_weak_are_stopped_and_told_as_pruned_with_their_values(search):
     assert [record.state for record in records] == ["complete", "pruned", "pruned", "pruned"]
     assert [len(record.reports) for record in records] == [4, 1, 1, 1]
     assert records[2].score == pytest.approx(0.7)
+
+
+def test_audited_trials_run_on(search):
+    records = search(falling, budget=3, audit=1.0)
+    assert [record.state for record in records] == ["complete"] * 3
+    assert [record.audited for record in records] == [None, 1, 1]
+    assert [len(record.reports) for record in records] == [4, 4, 4]
 
 
 def test_failures_are_told_with_their_reason_and_do_not_end_the_study(search):

@@ -24,6 +24,7 @@ def run(system: str, suppressed: float, as_predicted: float, *, seed: int = 0, e
         reports=tuple(epoch_report(epoch) for epoch in range(1, epochs + 1)),
         failures=(),
         segments=(),
+        audited=None,
         error=None,
         started=None,
         ended=None,

@@ -89,3 +89,30 @@ def test_a_trial_that_goes_on_is_the_same_one_in_the_rungs(ledger, settings):
         scheduler.on_trial_result(None, trial, result(1, 0.5))
         scheduler.on_trial_error(None, trial)
     assert rungs(scheduler) == {1: [0.5], 3: [], 9: []}
+
+
+def test_an_audited_trial_runs_on_and_enters_no_further_rung(ledger, settings):
+    scheduler = LedgerASHA(ledger, settings, audit=1.0)
+    for number, score in enumerate([0.5, 0.6, 0.7, 0.1]):
+        scheduler.on_trial_add(None, tune_trial(number))
+        assert scheduler.on_trial_result(None, tune_trial(number), result(1, score)) == TrialScheduler.CONTINUE
+    assert scheduler.audited == {3: 1}
+    assert not scheduler.stopped
+    before = rungs(scheduler)
+    assert before[1] == [0.1, 0.5, 0.6, 0.7]
+    for epoch, ended in ((3, None), (4, "max_epochs")):
+        assert scheduler.on_trial_result(None, tune_trial(3), result(epoch, 0.9, ended)) == TrialScheduler.CONTINUE
+    assert rungs(scheduler) == before
+
+
+def test_an_audit_goes_on_with_the_study(ledger, settings, space, make_report, tmp_path):
+    for number, score in enumerate([0.5, 0.6, 0.7, 0.1]):
+        begin(ledger, space)
+        ledger.add_epoch(number, make_report(1, score))
+    ledger.mark_audited(3, 1)
+    for epoch in (2, 3):
+        ledger.add_epoch(3, make_report(epoch, 0.05))
+    rebuilt = LedgerASHA(Ledger.open(tmp_path / "study"), settings)
+    assert rebuilt.overdue == []
+    assert rebuilt.audited == {3: 1}
+    assert rungs(rebuilt) == {1: [0.1, 0.5, 0.6, 0.7], 3: [], 9: []}
