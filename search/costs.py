@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -21,24 +21,25 @@ class Meter:
 
     Args:
         demand: resources of one running trial ("CPU", "GPU").
+        clock: gives seconds; of a simulation its virtual ones. Default: the machine's.
     """
 
-    def __init__(self, demand: Mapping[str, float]):
-        self.demand = demand
+    def __init__(self, demand: Mapping[str, float], clock: Callable[[], float] | None = None):
+        self.demand, self._clock = demand, clock or time.monotonic
         self._running: dict[int, _Running] = {}
 
     def begin(self, number: int) -> None:
-        self._running[number] = _Running(begun=time.monotonic())
+        self._running[number] = _Running(begun=self._clock())
 
     def epoch(self, number: int, report: EpochReport) -> None:
         running, worked = self._running[number], _worked(report)
         if running.start_seconds is None:
-            running.start_seconds = max(0.0, time.monotonic() - running.begun - worked)
+            running.start_seconds = max(0.0, self._clock() - running.begun - worked)
         running.worked += worked
 
     def end(self, number: int) -> Segment:
         running = self._running.pop(number)
-        seconds = time.monotonic() - running.begun
+        seconds = self._clock() - running.begun
         start = seconds if running.start_seconds is None else running.start_seconds
         return Segment(
             start_seconds=start,
@@ -50,7 +51,7 @@ class Meter:
     @property
     def gpu_seconds(self) -> float:
         """Of the trials that run now, so far."""
-        now = time.monotonic()
+        now = self._clock()
         return sum(now - running.begun for running in self._running.values()) * self.demand.get("GPU", 0)
 
 

@@ -141,6 +141,12 @@ class Ledger:
             raise ValueError(f"{folder}: cannot write the study there ({error.strerror or error})") from error
 
     @classmethod
+    def in_memory(cls) -> Ledger:
+        """A new one that is gone with this process."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        return cls(optuna.create_study(direction="maximize"))
+
+    @classmethod
     def open(cls, folder: Path) -> Ledger:
         """The ledger of a study that exists, to read.
 

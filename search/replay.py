@@ -1,0 +1,29 @@
+"""Find better search settings without a GPU: `python search/replay.py --help`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# Started as a script, Python looks for modules in this file's folder first: look in the project's instead.
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from search.options import INTERRUPTED, refuse
+from search.replay_options import parser
+
+
+def main() -> int:
+    options = parser().parse_args()
+    try:
+        from search.replay_command import run
+
+        run(options)
+    except ValueError as error:
+        return refuse(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

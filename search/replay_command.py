@@ -1,0 +1,255 @@
+"""The replay command: recorded curves, a model of them, many simulated searches, a table and a recommendation."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import statistics
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from matplotlib.figure import Figure
+from pyarrow import csv
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from search.curves import Curve, curves_of, write_curves
+from search.ledger import Ledger, TrialRecord
+from search.recorder import Watcher
+from search.settings import StudySettings
+from search.simulator import Simulation, simulate
+from search.surrogate import Surrogate
+from trainables.epoch_report import EpochReport
+
+
+@dataclass(frozen=True, order=True)
+class Choice:
+    """Search settings to try."""
+
+    sampler: str
+    reduction_factor: int
+    grace_epochs: int
+
+    def describe(self, max_epochs: int) -> str:
+        if self.grace_epochs >= max_epochs:
+            return f"{self.sampler}, no stopping"
+        return f"{self.sampler}, 1 in {self.reduction_factor} from epoch {self.grace_epochs}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a choice came to, over its seeds."""
+
+    choice: Choice
+    best: np.ndarray
+    """(seeds, epochs): best score so far behind each epoch spent."""
+
+    @property
+    def final(self) -> float:
+        return float(np.median(self.best[:, -1]))
+
+    def epochs_to(self, target: float) -> float | None:
+        """Median over seeds of the epochs spent until the target; None if half of them never reach it."""
+        reached = [int(np.argmax(row >= target)) + 1 if row[-1] >= target else np.inf for row in self.best]
+        median = float(np.median(reached))
+        return median if np.isfinite(median) else None
+
+
+class _Trace(Watcher):
+    """Best score so far behind each epoch of the search."""
+
+    def __init__(self) -> None:
+        self.best: list[float] = []
+
+    def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
+        self.best.append(max(report.mean_iou or 0.0, self.best[-1] if self.best else 0.0))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Replay and show.
+
+    Raises:
+        ValueError: if there is no such study, they do not belong together, or too little was recorded.
+    """
+    console = Console(highlight=False)
+    settings, curves = _recorded(options.studies)
+    space, folder = settings.search_space(), options.studies[0] / "replay"
+    surrogate = Surrogate(space, curves, max_epochs=settings.max_epochs, patience=settings.patience)
+    folder.mkdir(exist_ok=True)
+    write_curves(curves, space, folder / "curves.parquet")
+    spent = sum(len(curve.scores) for curve in curves)
+    budget = options.epochs or spent
+    console.print(
+        f"{len(curves)} recorded learning curves, {spent} epochs; the model of them, cross-validated over trials: "
+        f"error {surrogate.quality.error:.4f} of mean IoU, rank correlation of last epochs "
+        f"{surrogate.quality.rank_correlation:.2f}",
+        soft_wrap=True,
+    )
+    choices = _choices(options, settings)
+    outcomes = _outcomes(console, options, settings, surrogate, choices, budget)
+    own = Choice("tpe", settings.reduction_factor, settings.grace_epochs)
+    target = statistics.median(outcome.final for outcome in outcomes)
+    table = _table(outcomes, own, target, settings.max_epochs, budget, options)
+    console.print(table)
+    _write(outcomes, target, settings.max_epochs, folder)
+    _draw(outcomes, target, settings.max_epochs, folder)
+    reaching = [(epochs, -outcome.final, outcome) for outcome in outcomes if (epochs := outcome.epochs_to(target))]
+    epochs, _, best = min(reaching, key=lambda found: found[:2])
+    stops = f"--reduction-factor {best.choice.reduction_factor} --grace-epochs {best.choice.grace_epochs}"
+    console.print(
+        f"recommended: --sampler {best.choice.sampler} {stops}: half of its searches reach {target:.4f} in "
+        f"{epochs:.0f} epochs\nwrote {folder}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _recorded(studies: list[Path]) -> tuple[StudySettings, list[Curve]]:
+    curves: list[Curve] = []
+    first: StudySettings | None = None
+    for folder in studies:
+        ledger = Ledger.open(folder)
+        settings = StudySettings(**ledger.settings)
+        if settings.systems:
+            raise ValueError(f"{folder}: is a study of systems; only searches can be replayed")
+        first = first or settings
+        if (settings.space, settings.profile) != (first.space, first.profile):
+            raise ValueError(
+                f"{folder}: searched space {settings.space} in profile {settings.profile}, {studies[0]} space "
+                f"{first.space} in profile {first.profile}: they cannot be replayed together"
+            )
+        curves += curves_of(ledger.records())
+    assert first is not None
+    return first, curves
+
+
+def _choices(options: argparse.Namespace, settings: StudySettings) -> list[Choice]:
+    grace = options.grace_epochs
+    if grace is None:
+        grace = [2**power for power in range(settings.max_epochs.bit_length()) if 2**power < settings.max_epochs / 2]
+        grace.append(settings.max_epochs)
+    found = {
+        Choice(sampler, factor if epochs < settings.max_epochs else 2, epochs)
+        for sampler in options.sampler
+        for factor in options.reduction_factor
+        for epochs in {min(epochs, settings.max_epochs) for epochs in grace}
+    }
+    return sorted(found)
+
+
+_surrogate: Surrogate | None = None
+
+
+def _start(surrogate: Surrogate) -> None:
+    global _surrogate
+    _surrogate = surrogate
+
+
+def _search(settings: StudySettings, choice: Choice, slots: int, budget: int) -> list[float]:
+    """Best so far behind each epoch of one simulated search."""
+    surrogate, trace = _surrogate, _Trace()
+    assert surrogate is not None
+    simulation = Simulation(
+        settings=settings,
+        space=surrogate.space,
+        sampler=choice.sampler,
+        trials=budget,
+        slots=slots,
+        epochs=budget,
+    )
+    simulate(simulation, lambda record: surrogate.reports(record.params, settings.seed), Ledger.in_memory(), [trace])
+    missing = budget - len(trace.best)  # where the space was exhausted
+    return [*trace.best, *trace.best[-1:] * missing][:budget]
+
+
+def _outcomes(
+    console: Console,
+    options: argparse.Namespace,
+    settings: StudySettings,
+    surrogate: Surrogate,
+    choices: list[Choice],
+    budget: int,
+) -> list[Outcome]:
+    # Spawned: a fork of a process with threads (numpy's, rich's) may hang.
+    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_start, initargs=(surrogate,)) as pool:
+        pending = {
+            choice: [
+                pool.submit(
+                    _search,
+                    dataclasses.replace(
+                        settings, seed=seed, reduction_factor=choice.reduction_factor, grace_epochs=choice.grace_epochs
+                    ),
+                    choice,
+                    options.slots,
+                    budget,
+                )
+                for seed in range(options.seeds)
+            ]
+            for choice in choices
+        }
+        return [
+            Outcome(choice=choice, best=np.array([future.result() for future in futures]))
+            for choice, futures in track(pending.items(), "simulating", console=console, transient=True)
+        ]
+
+
+def _table(
+    outcomes: list[Outcome], own: Choice, target: float, max_epochs: int, budget: int, options: argparse.Namespace
+) -> Table:
+    table = Table(
+        title=f"{options.seeds} simulated searches each, {budget} epochs, {options.slots} side by side; "
+        "the study's own settings in bold",
+        title_justify="left",
+    )
+    table.add_column("settings")
+    for column in ("best at the end", f"epochs to {target:.4f}"):
+        table.add_column(column, justify="right")
+    for outcome in sorted(outcomes, key=lambda outcome: (outcome.epochs_to(target) or np.inf, -outcome.final)):
+        epochs = outcome.epochs_to(target)
+        table.add_row(
+            outcome.choice.describe(max_epochs),
+            f"{outcome.final:.4f}",
+            "-" if epochs is None else f"{epochs:.0f}",
+            style="bold" if outcome.choice == own else None,
+        )
+    return table
+
+
+def _write(outcomes: list[Outcome], target: float, max_epochs: int, folder: Path) -> None:
+    rows = [
+        {
+            "sampler": outcome.choice.sampler,
+            "reduction_factor": outcome.choice.reduction_factor,
+            "grace_epochs": outcome.choice.grace_epochs,
+            "median best": outcome.final,
+            "lower quartile": float(np.quantile(outcome.best[:, -1], 0.25)),
+            "upper quartile": float(np.quantile(outcome.best[:, -1], 0.75)),
+            f"median epochs to {target:.4f}": outcome.epochs_to(target),
+        }
+        for outcome in outcomes
+    ]
+    csv.write_csv(pa.Table.from_pylist(rows), folder / "replay.csv")
+
+
+DRAWN = 6
+"""Settings in the picture: the quickest ones."""
+
+
+def _draw(outcomes: list[Outcome], target: float, max_epochs: int, folder: Path) -> None:
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    quickest = sorted(outcomes, key=lambda outcome: (outcome.epochs_to(target) or np.inf, -outcome.final))[:DRAWN]
+    for outcome in quickest:
+        epochs = np.arange(1, outcome.best.shape[1] + 1)
+        low, median, high = np.quantile(outcome.best, (0.25, 0.5, 0.75), axis=0)
+        (line,) = axes.plot(epochs, median, label=outcome.choice.describe(max_epochs))
+        axes.fill_between(epochs, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    axes.axhline(target, color="grey", linewidth=0.8, linestyle=":")
+    axes.set(xlabel="epochs spent", ylabel="best mean IoU so far, median and quartiles", xscale="log")
+    axes.legend(frameon=False)
+    figure.savefig(folder / "replay.png", dpi=120)

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyarrow import csv
+
+from search.curves import read_curves
+from search.ledger import Ledger
+from search.simulator import Simulation, simulate
+from search.surrogate import simulated_reports
+from tests.studies import study_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+MAX_EPOCHS = 8
+
+
+def world(record):
+    """Learning curves that do not cross: early stopping pays."""
+    top = 0.3 + record.params["model.width"] / 50 + record.params["model.dropout"] / 2
+    return simulated_reports([top * (1 - 0.5**epoch) for epoch in range(1, MAX_EPOCHS + 1)], [1.0] * MAX_EPOCHS, 9)
+
+
+@pytest.fixture
+def study(space, tmp_path):
+    """A recorded one, of whole learning curves."""
+
+    def make(name="study", trials=30, **changes):
+        settings = study_settings(max_epochs=MAX_EPOCHS, grace_epochs=MAX_EPOCHS, **changes)
+        ledger = Ledger.create(tmp_path / name)
+        ledger.settings = dataclasses.asdict(settings)
+        simulate(
+            Simulation(settings=settings, space=space, sampler="random", trials=trials, slots=2), world, ledger, []
+        )
+        return tmp_path / name
+
+    return make
+
+
+def replay(*arguments):
+    command = [sys.executable, str(ROOT / "search" / "replay.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=200)
+
+
+@pytest.mark.slow
+def test_it_finds_that_stopping_pays(study):
+    folder = study()
+    options = ("--seeds", 3, "--sampler", "random", "--grace-epochs", 1, 8, "--reduction-factor", 3)
+    done = replay(folder, *options)
+    assert done.returncode == 0, done.stderr
+    assert "30 recorded learning curves, 240 epochs" in done.stdout
+    assert "recommended: --sampler random --reduction-factor 3 --grace-epochs 1:" in done.stdout
+    assert len(read_curves(folder / "replay" / "curves.parquet")) == 30
+    rows = {row["grace_epochs"]: row for row in csv.read_csv(folder / "replay" / "replay.csv").to_pylist()}
+    assert set(rows) == {1, 8}
+    reached = [value for name, value in rows[1].items() if name.startswith("median epochs to")]
+    assert 0 < reached[0] < 240
+    assert rows[1]["lower quartile"] <= rows[1]["median best"] <= rows[1]["upper quartile"]
+    assert (folder / "replay" / "replay.png").stat().st_size > 10_000
+
+
+def test_what_cannot_be_replayed_is_refused_in_words(study, tmp_path):
+    from search.replay_command import run
+    from search.replay_options import parser
+
+    cases = {
+        (tmp_path / "gone",): "no study there",
+        (study("few", trials=4),): "4 learning curves are too few to model",
+        (study("one"), study("other", profile="gpu")): "they cannot be replayed together",
+        (study("systems", systems=["a-ce"], trials=1),): "is a study of systems; only searches can be replayed",
+    }
+    for folders, message in cases.items():
+        with pytest.raises(ValueError, match=message):
+            run(parser().parse_args(list(map(str, folders))))
+        assert not (folders[0] / "replay").exists()
