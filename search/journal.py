@@ -5,14 +5,15 @@ Any tool that opens Optuna's own `JournalFileBackend` reads it.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from optuna.storages.journal import BaseJournalBackend
 
 FSYNC_SECONDS = 1.0
@@ -34,7 +35,6 @@ class Journal(BaseJournalBackend):
         self.path = path
         self._opened = path.open("ab+" if writable else "rb", buffering=0)  # closes itself
         self._file = self._opened.fileno()
-        self._lock = FileLock(f"{path}.lock")
         self._read_entries, self._read_bytes = 0, 0
         self._synced = time.monotonic()
 
@@ -67,7 +67,7 @@ class Journal(BaseJournalBackend):
             OSError: if the disk is full or gone; the file is as it was.
         """
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
-        with self._lock:
+        with self._locked():
             size = self._whole_size()
             try:
                 written = os.write(self._file, text)
@@ -79,6 +79,14 @@ class Journal(BaseJournalBackend):
         if time.monotonic() - self._synced > FSYNC_SECONDS:
             os.fsync(self._file)
             self._synced = time.monotonic()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _whole_size(self) -> int:
         """The file's size in bytes, once the rest of an entry that a killed driver began is cut off."""

@@ -189,24 +189,26 @@ class Ledger:
         """Optuna's own view of every trial, by number; not to be changed."""
         return self._storage.get_all_trials(self.study._study_id, deepcopy=False)
 
+    def frozen(self, number: int) -> FrozenTrial:
+        """Optuna's own view of one trial; not to be changed."""
+        return self._storage.get_trial(self._id(number))
+
     def records(self) -> list[TrialRecord]:
         """Every trial, by number."""
         return [_record(frozen) for frozen in self.frozen_trials()]
 
     def record(self, number: int) -> TrialRecord:
-        return _record(self._storage.get_trial(self._id(number)))
+        return _record(self.frozen(number))
 
     def begin(self, proposal: Proposal) -> TrialRecord:
         """A new running trial. It is one entry: no trial has a part of its configuration only."""
-        self.study.add_trial(
-            create_trial(
-                state=TrialState.RUNNING,
-                params=proposal.params,
-                distributions=proposal.distributions,
-                user_attrs={"config": proposal.config},
-            )
+        born = create_trial(
+            state=TrialState.RUNNING,
+            params=proposal.params,
+            distributions=proposal.distributions,
+            user_attrs={"config": proposal.config},
         )
-        return _record(self.frozen_trials()[-1])
+        return _record(self._storage.get_trial(self._storage.create_new_trial(self.study._study_id, born)))
 
     def add_epoch(self, number: int, report: EpochReport) -> None:
         """Append an epoch to a running trial. A diverged one leaves no value for the sampler."""
@@ -247,7 +249,7 @@ class Ledger:
 
     def prune(self, number: int) -> TrialRecord:
         """The scheduler stopped the trial: the sampler ranks it by its epochs so far."""
-        values = self._storage.get_trial(self._id(number)).intermediate_values
+        values = self.frozen(number).intermediate_values
         return self._end(number, TrialState.PRUNED, values[max(values)] if values else None)
 
     def fail(self, number: int, error: str) -> TrialRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import copy
 import json
 from collections.abc import Container
@@ -18,9 +19,9 @@ from search.settings import StudySettings
 from search.space import Space
 from trainables.config import TrialConfig
 
-MOST_SEEN = 1000
-"""Trials that a sampler reads: a suggestion of TPE takes time in proportion to them."""
-BEST_SEEN = 250
+MOST_SEEN = 600
+"""Ended trials that a sampler reads: a suggestion of TPE takes time in proportion to them."""
+BEST_SEEN = 200
 """Of these the best ones; the others are the newest."""
 ATTEMPTS, RANDOM_ATTEMPTS = 10, 200
 """Draws of a sampler, then of the random one, before a space counts as exhausted."""
@@ -41,6 +42,7 @@ class Proposer:
 
     def __init__(self, ledger: Ledger, space: Space, settings: StudySettings, *, sampler: str):
         self.ledger, self.space, self.settings, self.sampler = ledger, space, settings, sampler
+        self._visible = Visible(ledger)
         self._known = {_identity(record.config) for record in ledger.records()}
 
     def propose(self, number: int) -> Proposal | None:
@@ -58,7 +60,7 @@ class Proposer:
 
     def _draw(self, sampler: str, number: int, attempt: int, point: dict[str, Any] | None = None) -> Proposal:
         # Drawn outside the ledger, so that it enters there whole.
-        study = _Seen(visible(self.ledger.frozen_trials()), sampler_for(sampler, self.settings.seed, number, attempt))
+        study = _Seen(self._visible.at(number), sampler_for(sampler, self.settings.seed, number, attempt))
         if point is not None:
             study.enqueue_trial(point)
         trial = study.ask()
@@ -67,14 +69,34 @@ class Proposer:
         return Proposal(params=trial.params, distributions=trial.distributions, config=config)
 
 
-def visible(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """What a sampler reads of a study's trials: all of them, or of many the best, the newest and those that run."""
-    if len(trials) <= MOST_SEEN:
-        return trials
-    ended = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-    best = sorted(ended, key=_rank)[:BEST_SEEN]
-    kept = {trial.number for trial in (*best, *ended[-(MOST_SEEN - BEST_SEEN) :])}
-    return [trial for trial in trials if trial.number in kept or trial.state == TrialState.RUNNING]
+class Visible:
+    """What a sampler reads of a study's trials: all of them, or of many the best, the newest and those that run.
+
+    Keeps the order of those that have ended, so that the next proposal costs no more than what happened in between.
+    """
+
+    def __init__(self, ledger: Ledger):
+        self.ledger = ledger
+        self._running: list[int] = []
+        self._best: list[tuple[tuple[float, float], int]] = []
+        self._newest: list[int] = []
+        self._born = 0
+
+    def at(self, number: int) -> list[FrozenTrial]:
+        """By number, those before the given one."""
+        running = []
+        for candidate in (*self._running, *range(self._born, number)):
+            trial = self.ledger.frozen(candidate)
+            if trial.state == TrialState.RUNNING:
+                running.append(candidate)
+            elif trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
+                bisect.insort(self._best, (_rank(trial), candidate))
+                bisect.insort(self._newest, candidate)
+        self._running, self._born = running, number
+        del self._best[MOST_SEEN:], self._newest[:-MOST_SEEN]
+        few = len(self._newest) < MOST_SEEN
+        ended = self._newest if few else (*(n for _, n in self._best[:BEST_SEEN]), *self._newest[BEST_SEEN:])
+        return [self.ledger.frozen(number) for number in sorted({*ended, *running})]
 
 
 def _rank(trial: FrozenTrial) -> tuple[float, float]:

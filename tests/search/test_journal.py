@@ -99,7 +99,7 @@ def test_a_writer_that_is_killed_leaves_no_lock_behind(path):
 import os, pathlib, signal
 from search.journal import Journal
 journal = Journal(pathlib.Path({str(path)!r}), writable=True)
-journal._lock.acquire()
+journal._locked().__enter__()
 os.write(journal._file, b'{{"n": 7, "te')
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -8,7 +8,7 @@ from optuna.trial import TrialState, create_trial
 
 from search import proposals
 from search.ledger import Ledger
-from search.proposals import Proposer, visible
+from search.proposals import Proposer, Visible
 from search.samplers import SAMPLERS
 from search.space import Parameter, Space
 from tests.studies import begin
@@ -99,21 +99,30 @@ def frozen(number, state, value=None, intermediate=None):
     return trial
 
 
-def test_of_many_trials_the_best_the_newest_and_the_running_ones_are_seen(monkeypatch):
-    monkeypatch.setattr(proposals, "MOST_SEEN", 5)
-    monkeypatch.setattr(proposals, "BEST_SEEN", 3)
-    trials = [
-        frozen(0, TrialState.COMPLETE, 0.2),
-        frozen(1, TrialState.COMPLETE, 0.9),
-        frozen(2, TrialState.PRUNED, 0.95, {1: 0.95}),
-        frozen(3, TrialState.RUNNING),
-        frozen(4, TrialState.PRUNED, 0.1, {1: 0.3, 3: 0.1}),
-        frozen(5, TrialState.FAIL),
-        frozen(6, TrialState.PRUNED, 0.2, {1: 0.2}),
-        frozen(7, TrialState.PRUNED, 0.3, {1: 0.3}),
-    ]
-    assert [trial.number for trial in visible(trials)] == [0, 1, 3, 4, 6, 7]
-    assert visible(trials[:5]) == trials[:5]
+def test_of_many_trials_the_best_the_newest_and_the_running_ones_are_seen(monkeypatch, ledger, space, make_report):
+    monkeypatch.setattr(proposals, "MOST_SEEN", 4)
+    monkeypatch.setattr(proposals, "BEST_SEEN", 2)
+    curves = {0: [0.2], 1: [0.9], 2: [0.95], 3: None, 4: [0.3, 0.1], 5: [0.5], 6: [0.2], 7: [0.3]}
+    seen = Visible(ledger)
+    for number, curve in curves.items():
+        begin(ledger, space)
+        for epoch, score in enumerate(curve or [], start=1):
+            ledger.add_epoch(number, make_report(epoch, score))
+        if number in (0, 1):
+            ledger.complete(number)
+        elif number == 5:
+            ledger.fail(number, "boom")
+        elif curve is not None:
+            ledger.prune(number)
+        if number == 4:  # few enough: all that ended well, and what runs
+            assert [trial.number for trial in seen.at(5)] == [0, 1, 2, 3, 4]
+    # 1 and 0 are complete, and so the best; 6 and 7 the newest.
+    assert [trial.number for trial in seen.at(8)] == [0, 1, 3, 6, 7]
+    assert [trial.number for trial in Visible(ledger).at(8)] == [0, 1, 3, 6, 7]
+    ledger.add_epoch(3, make_report(1, 0.99))
+    ledger.complete(3)
+    begin(ledger, space)
+    assert [trial.number for trial in seen.at(9)] == [1, 3, 6, 7, 8]
 
 
 def test_the_order_of_the_best_is_that_of_tpe():

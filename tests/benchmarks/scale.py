@@ -1,0 +1,116 @@
+"""What the driver can take: a simulated study of 10,000 trials, 1,000 side by side, with its ledger on disk.
+
+Trials take no time: what is measured is the searcher, the scheduler, the recorder and the ledger, as a real search runs
+them. The ledger's baseline is Optuna's own journal backend, which takes the same entries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from search.ledger import FILE, Ledger, TrialRecord
+from search.profiles import PROFILES
+from search.proposals import Proposer
+from search.recorder import Watcher
+from search.scheduler import LedgerASHA
+from search.simulator import Simulation, simulate
+from search.space import unet_space
+from search.surrogate import simulated_reports
+from tests.studies import study_settings
+from trainables.epoch_report import EpochReport
+
+EPOCHS = 12
+RECORDED = 500
+
+
+class Counting(Watcher):
+    results = 0
+
+    def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
+        self.results += 1
+
+
+def world(record: TrialRecord) -> list[EpochReport]:
+    top = 0.4 + record.params["model.width"] / 50 - 0.3 * record.params["model.dropout"]
+    scores = [top * (1 - 0.7**epoch) for epoch in range(1, EPOCHS + 1)]
+    return simulated_reports(scores, [1.0 + record.number % 7 / 10] * EPOCHS, patience=EPOCHS)
+
+
+def journal(folder: Path) -> JournalStorage:
+    return JournalStorage(JournalFileBackend(str(folder / "baseline")))
+
+
+def recorded(ledger: Ledger) -> float:
+    """Results a second that a ledger takes."""
+    proposal = Proposer(ledger, unet_space(PROFILES["cpu"]), study_settings(), sampler="random").propose(0)
+    assert proposal is not None
+    number = ledger.begin(proposal).number
+    reports = simulated_reports([0.5] * RECORDED, [1.0] * RECORDED, patience=10**6)
+    started = time.perf_counter()
+    for report in reports:
+        ledger.add_epoch(number, report)
+    return RECORDED / (time.perf_counter() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--slots", type=int, default=1_000)
+    options = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    settings, space = study_settings(max_epochs=EPOCHS), unet_space(PROFILES["cpu"])
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "study"
+        ledger, counting = Ledger.create(folder), Counting()
+        simulation = Simulation(
+            settings=settings, space=space, sampler="random", trials=options.trials, slots=options.slots
+        )
+        started = time.perf_counter()
+        simulate(simulation, world, ledger, [counting])
+        seconds = time.perf_counter() - started
+        theirs = recorded(Ledger(optuna.create_study(storage=journal(Path(scratch)), direction="maximize")))
+        ours = recorded(Ledger.create(Path(scratch) / "ours"))
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        started = time.perf_counter()
+        again = Ledger.create(folder)
+        LedgerASHA(again, settings)
+        proposer = Proposer(again, space, settings, sampler="tpe")
+        resumed = time.perf_counter() - started
+        print(f"{options.trials} simulated trials, {options.slots} side by side, {counting.results} results")
+        rows = {
+            "trials a second, random proposals": f"{options.trials / seconds:.0f}",
+            "results a second, proposals and ends included": f"{counting.results / seconds:.0f}",
+            "results a second, ledger alone": f"{ours:.0f}",
+            "  Optuna's own journal": f"{theirs:.0f} ({ours / theirs:.1f} times)",
+            "peak memory, MiB": f"{memory:.0f}",
+            "ledger on disk, MiB": f"{(folder / FILE).stat().st_size / 2**20:.1f}",
+            "resume, seconds": f"{resumed:.1f}",
+            "a proposal of TPE, ms": f"{1000 * suggestion(proposer, again, options.trials):.1f}",
+        }
+        for name, value in rows.items():
+            print(f"{name:<48}{value:>22}")
+
+
+def suggestion(proposer: Proposer, ledger: Ledger, trials: int) -> float:
+    """Seconds of one, behind that many trials; the first takes in what happened so far."""
+    times = []
+    for number in range(trials, trials + 20):
+        started = time.perf_counter()
+        proposal = proposer.propose(number)
+        times.append(time.perf_counter() - started)
+        assert proposal is not None
+        ledger.begin(proposal)
+    return statistics.median(times)
+
+
+if __name__ == "__main__":
+    main()
