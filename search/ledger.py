@@ -189,8 +189,7 @@ class Ledger:
         """Optuna's own view of every trial, by number; not to be changed."""
         return self._storage.get_all_trials(self.study._study_id, deepcopy=False)
 
-    def frozen(self, number: int) -> FrozenTrial:
-        """Optuna's own view of one trial; not to be changed."""
+    def _frozen(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._id(number))
 
     def records(self) -> list[TrialRecord]:
@@ -198,7 +197,7 @@ class Ledger:
         return [_record(frozen) for frozen in self.frozen_trials()]
 
     def record(self, number: int) -> TrialRecord:
-        return _record(self.frozen(number))
+        return _record(self._frozen(number))
 
     def begin(self, proposal: Proposal) -> TrialRecord:
         """A new running trial. It is one entry: no trial has a part of its configuration only."""
@@ -249,7 +248,7 @@ class Ledger:
 
     def prune(self, number: int) -> TrialRecord:
         """The scheduler stopped the trial: the sampler ranks it by its epochs so far."""
-        values = self.frozen(number).intermediate_values
+        values = self._frozen(number).intermediate_values
         return self._end(number, TrialState.PRUNED, values[max(values)] if values else None)
 
     def fail(self, number: int, error: str) -> TrialRecord:

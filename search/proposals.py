@@ -84,9 +84,9 @@ class Visible:
 
     def at(self, number: int) -> list[FrozenTrial]:
         """By number, those before the given one."""
-        running = []
+        running, trials = [], self.ledger.frozen_trials()
         for candidate in (*self._running, *range(self._born, number)):
-            trial = self.ledger.frozen(candidate)
+            trial = trials[candidate]
             if trial.state == TrialState.RUNNING:
                 running.append(candidate)
             elif trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
@@ -96,7 +96,7 @@ class Visible:
         del self._best[MOST_SEEN:], self._newest[:-MOST_SEEN]
         few = len(self._newest) < MOST_SEEN
         ended = self._newest if few else (*(n for _, n in self._best[:BEST_SEEN]), *self._newest[BEST_SEEN:])
-        return [self.ledger.frozen(number) for number in sorted({*ended, *running})]
+        return [trials[number] for number in sorted({*ended, *running})]
 
 
 def _rank(trial: FrozenTrial) -> tuple[float, float]:
