@@ -24,10 +24,11 @@ lint: $(VENV)/.dev ## style, types and the import rule
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev ## every benchmark, each with its baseline
-	$(BIN)/python tests/benchmarks/engine_overhead.py
-	$(BIN)/python tests/benchmarks/throughput.py
-	$(BIN)/python tests/benchmarks/augmentation.py
-	$(BIN)/python tests/benchmarks/submission.py
+	$(BIN)/python -m tests.benchmarks.engine_overhead
+	$(BIN)/python -m tests.benchmarks.throughput
+	$(BIN)/python -m tests.benchmarks.augmentation
+	$(BIN)/python -m tests.benchmarks.submission
+	$(BIN)/python -m tests.benchmarks.scale
 
 chaos: $(VENV)/.dev ## kills parts of a search at random and checks its ledger (many minutes)
 	$(BIN)/python -m tests.integration.chaos

@@ -3,7 +3,7 @@
 Both run a loop that computes nothing and reports 4 epochs, 2 trials at a time, on the same local cluster. Ours does all
 it does in a search: TPE suggestions, ASHA, the ledger on disk, and TensorBoard events.
 
-    python tests/benchmarks/engine_overhead.py [--trials 300] [--documented-trials 4]
+    python -m tests.benchmarks.engine_overhead [--trials 300] [--documented-trials 4]
 """
 
 from __future__ import annotations

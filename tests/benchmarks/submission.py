@@ -3,7 +3,7 @@
 Each way runs in a process of its own, so that its peak memory is its own; predictions come in batches as they do from
 a model. The submission is also checked, which pandas' file is not.
 
-    python tests/benchmarks/submission.py [--images 10022]
+    python -m tests.benchmarks.submission [--images 10022]
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@
 
 The ways take turns, several rounds each; the table gives medians.
 
-    python tests/benchmarks/throughput.py [--rounds 5] [--images 320] [--depth 3] [--width 16]
+    python -m tests.benchmarks.throughput [--rounds 5] [--images 320] [--depth 3] [--width 16]
 """
 
 from __future__ import annotations
