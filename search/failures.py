@@ -5,13 +5,14 @@ from __future__ import annotations
 from search.ledger import Failure
 from trainables.failures import OutOfMemory, StorageError
 
-NOT_COUNTED = ("out_of_memory", "node_lost", "storage")
+NOT_COUNTED = ("out_of_memory", "node_lost", "not_started", "storage")
 """Kinds that no configuration is to blame for; out of memory has its own limit, a batch of single images."""
 
 _MARKS = {
     "out_of_memory": f"{OutOfMemory.__module__}.{OutOfMemory.__name__}",
     "storage": f"{StorageError.__module__}.{StorageError.__name__}",
     "node_lost": "its node has died",  # Ray's words, also for one that was preempted
+    "not_started": "The actor never ran",
     "process_lost": "The actor died",
 }
 """What the text of each kind holds: errors cross several of Ray's wrappers, which keep text but not type."""

@@ -44,7 +44,7 @@ class Failure:
     """A trial's process broke, or was lost."""
 
     kind: str
-    """error, out_of_memory, lost (the process died), preempted (its machine went away)."""
+    """error, out_of_memory, process_lost (it died), node_lost (its machine went away), not_started, storage."""
     epoch: int
     """The last one that it had reported."""
     message: str

@@ -17,6 +17,9 @@ from search.searcher import LedgerSearcher
 from search.stopping import BROKEN, CONTINUES, Stopping
 from trainables.epoch_report import EpochReport
 
+MOST_NOT_STARTED = 3
+"""Trials in a row that Ray does not start before its cluster counts as lost."""
+
 
 class Watcher:
     """Follows a study while it runs. Every method is called by the driver, behind the ledger's entry of it."""
@@ -72,6 +75,8 @@ class Recorder(tune.Callback):
         self.ledger, self.searcher, self.scheduler, self.stopping = ledger, searcher, scheduler, stopping
         self.meter, self.watchers, self.max_failures = meter, watchers, max_failures
         self._running: dict[int, TrialRecord] = {}
+        self._not_started = 0
+        """Trials in a row that Ray did not even start."""
 
     @_writes
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -86,6 +91,7 @@ class Recorder(tune.Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         number, report = trial.config["number"], EpochReport.from_dict(result)
+        self._not_started = 0
         if self.scheduler.audited.get(number) == report.epoch:
             self.ledger.mark_audited(number, report.epoch)
         self.ledger.add_epoch(number, report)
@@ -111,6 +117,9 @@ class Recorder(tune.Callback):
         record = self.ledger.add_failure(number, broken)
         if broken.kind == "storage":
             self.stopping.stop(f"a checkpoint could not be written or read; once that is put right{CONTINUES}", BROKEN)
+        self._not_started = self._not_started + 1 if broken.kind == "not_started" else 0
+        if self._not_started == MOST_NOT_STARTED:
+            self.stopping.stop(f"Ray starts no trial any more; once its cluster is back{CONTINUES}", BROKEN)
         if (why := self._hopeless(record, broken)) is not None:
             self.ended(self.ledger.fail(number, why))
             return

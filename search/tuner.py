@@ -64,7 +64,8 @@ def start_ray(*, dashboard: bool) -> None:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # trials that break: the view shows them
     options: dict[str, Any] = {}
     if "RAY_ADDRESS" not in os.environ:
-        options = {"include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
+        # Without an address Ray would join whatever cluster happens to run on this machine.
+        options = {"address": "local", "include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
         if dashboard:
             # The cleaner of worker groups asks this address. Left to look for one, it gives up where a second Ray runs
             # on the machine, and the groups of stopped trials are never freed.

@@ -174,6 +174,8 @@ def disturbed(folder: Path, trials: int, slots: int, kills: int, seed: int) -> C
                     killed[target] += 1
                     print(f"{killed.total():>3}: killed {target}", flush=True)
             if code is not None or target in ("driver", "head"):
+                with suppress(subprocess.TimeoutExpired):  # a driver may live on for a while without its cluster
+                    machine.driver.wait(random_.choice((0.1, 15)))
                 machine.driver.kill()
                 machine.driver.wait()
                 machine.start_driver()

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+
+from search.failures import failure
+
+NODE = "The actor died unexpectedly before finishing this task.\nThe actor died because its node has died."
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Traceback ...\nRuntimeError: a bug", "error"),
+        ("ray::run()\ntrainables.failures.OutOfMemory: in 1 micro-batches", "out_of_memory"),
+        ("ray::run()\ntrainables.failures.StorageError: s3://x: gone", "storage"),
+        (NODE, "node_lost"),
+        (
+            "The actor died unexpectedly before finishing this task.\nThe actor never ran - it was cancelled",
+            "not_started",
+        ),
+        ("The actor died unexpectedly before finishing this task.\nWorker exit type: SYSTEM_ERROR", "process_lost"),
+        ("", "error"),
+    ],
+)
+def test_the_text_of_a_failure_tells_its_kind(text, kind):
+    found = failure(text, 3)
+    assert (found.kind, found.epoch, found.message) == (kind, 3, text)
