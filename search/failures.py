@@ -9,16 +9,16 @@ NOT_COUNTED = ("out_of_memory", "node_lost", "not_started", "storage")
 """Kinds that no configuration is to blame for; out of memory has its own limit, a batch of single images."""
 
 _MARKS = {
-    "out_of_memory": f"{OutOfMemory.__module__}.{OutOfMemory.__name__}",
-    "storage": f"{StorageError.__module__}.{StorageError.__name__}",
-    "node_lost": "its node has died",  # Ray's words, also for one that was preempted
-    "not_started": "The actor never ran",
-    "process_lost": "The actor died",
+    "out_of_memory": (f"{OutOfMemory.__module__}.{OutOfMemory.__name__}",),
+    "storage": (f"{StorageError.__module__}.{StorageError.__name__}",),
+    "node_lost": ("its node has died", "The actor is temporarily unavailable"),  # Ray's words, preempted ones included
+    "not_started": ("The actor never ran",),
+    "process_lost": ("The actor died",),
 }
 """What the text of each kind holds: errors cross several of Ray's wrappers, which keep text but not type."""
 
 
 def failure(text: str, epoch: int) -> Failure:
     """The failure of a trial whose last reported epoch is given."""
-    kind = next((kind for kind, mark in _MARKS.items() if mark in text), "error")
+    kind = next((kind for kind, marks in _MARKS.items() if any(mark in text for mark in marks)), "error")
     return Failure(kind=kind, epoch=epoch, message=text)

@@ -14,6 +14,7 @@ NODE = "The actor died unexpectedly before finishing this task.\nThe actor died 
         ("ray::run()\ntrainables.failures.OutOfMemory: in 1 micro-batches", "out_of_memory"),
         ("ray::run()\ntrainables.failures.StorageError: s3://x: gone", "storage"),
         (NODE, "node_lost"),
+        ("The actor 9f7a is unavailable: The actor is temporarily unavailable: RpcError", "node_lost"),
         (
             "The actor died unexpectedly before finishing this task.\nThe actor never ran - it was cancelled",
             "not_started",
