@@ -143,7 +143,7 @@ def _search(console: Console, plan: SearchPlan, options: argparse.Namespace, dat
     console.print(f"{ended} of {plan.budget} trials in {plan.folder} after {duration(state.seconds)}", markup=False)
     console.print(f"compare trials:         tensorboard --logdir {plan.folder}", markup=False)
     console.print(f"report and submission:  python reports/run.py {plan.folder}", markup=False)
-    if stopping.reason is not None:
+    if stopping.reason is not None and ended < plan.budget:
         console.print(f"not finished, {stopping.reason}", style="yellow", markup=False)
     return stopping.exit_code
 

@@ -172,8 +172,9 @@ def driver(data_file, tmp_path):
 
 
 def test_a_second_driver_of_a_study_is_refused(driver, command, data_file):
-    first = driver("--budget", "2", *LONG)
-    done = command("search/run.py", "--data", data_file, "--budget", 2, *LONG)
+    endless = ("--max-epochs", "9999", "--grace-epochs", "9999", "--patience", "9999", "--name", "study")
+    first = driver("--budget", "2", *endless)
+    done = command("search/run.py", "--data", data_file, "--budget", 2, *endless)
     assert done.returncode == 2
     assert "error: study 'study' is run by " in done.stderr
     assert f"(process {first.pid})" in done.stderr
