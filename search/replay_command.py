@@ -54,10 +54,10 @@ class Outcome:
         return float(np.median(self.best[:, -1]))
 
     def epochs_to(self, target: float) -> float | None:
-        """Median over seeds of the epochs spent until the target; None if half of them never reach it."""
-        reached = [int(np.argmax(row >= target)) + 1 if row[-1] >= target else np.inf for row in self.best]
-        median = float(np.median(reached))
-        return median if np.isfinite(median) else None
+        """Epochs spent when half of the seeds have reached the target; None if fewer than half ever do."""
+        reached = sorted(int(np.argmax(row >= target)) + 1 if row[-1] >= target else np.inf for row in self.best)
+        half = reached[(len(reached) - 1) // 2]  # not the mean of two: one of them may be infinite
+        return half if np.isfinite(half) else None
 
 
 class _Trace(Watcher):
@@ -92,11 +92,10 @@ def run(options: argparse.Namespace) -> None:
     )
     choices = _choices(options, settings)
     outcomes = _outcomes(console, options, settings, surrogate, choices, budget)
-    own = Choice("tpe", settings.reduction_factor, settings.grace_epochs)
     target = statistics.median(outcome.final for outcome in outcomes)
-    table = _table(outcomes, own, target, settings.max_epochs, budget, options)
+    table = _table(outcomes, settings, target, budget, options)
     console.print(table)
-    _write(outcomes, target, settings.max_epochs, folder)
+    _write(outcomes, target, folder)
     _draw(outcomes, target, settings.max_epochs, folder)
     reaching = [(epochs, -outcome.final, outcome) for outcome in outcomes if (epochs := outcome.epochs_to(target))]
     epochs, _, best = min(reaching, key=lambda found: found[:2])
@@ -199,28 +198,29 @@ def _outcomes(
 
 
 def _table(
-    outcomes: list[Outcome], own: Choice, target: float, max_epochs: int, budget: int, options: argparse.Namespace
+    outcomes: list[Outcome], settings: StudySettings, target: float, budget: int, options: argparse.Namespace
 ) -> Table:
     table = Table(
         title=f"{options.seeds} simulated searches each, {budget} epochs, {options.slots} side by side; "
-        "the study's own settings in bold",
+        "stopping as in the study in bold",
         title_justify="left",
     )
     table.add_column("settings")
     for column in ("best at the end", f"epochs to {target:.4f}"):
         table.add_column(column, justify="right")
     for outcome in sorted(outcomes, key=lambda outcome: (outcome.epochs_to(target) or np.inf, -outcome.final)):
-        epochs = outcome.epochs_to(target)
+        epochs, choice = outcome.epochs_to(target), outcome.choice
+        own = (choice.reduction_factor, choice.grace_epochs) == (settings.reduction_factor, settings.grace_epochs)
         table.add_row(
-            outcome.choice.describe(max_epochs),
+            choice.describe(settings.max_epochs),
             f"{outcome.final:.4f}",
             "-" if epochs is None else f"{epochs:.0f}",
-            style="bold" if outcome.choice == own else None,
+            style="bold" if own else None,
         )
     return table
 
 
-def _write(outcomes: list[Outcome], target: float, max_epochs: int, folder: Path) -> None:
+def _write(outcomes: list[Outcome], target: float, folder: Path) -> None:
     rows = [
         {
             "sampler": outcome.choice.sampler,

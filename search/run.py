@@ -45,5 +45,5 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except KeyboardInterrupt:  # before or behind the trials: nothing to tell
+    except KeyboardInterrupt:  # beside the trials, or the second one: at once, and the ledger has all that is to tell
         sys.exit(INTERRUPTED)

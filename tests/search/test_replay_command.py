@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pyarrow import csv
 
@@ -60,6 +61,17 @@ def test_it_finds_that_stopping_pays(study):
     assert 0 < reached[0] < 240
     assert rows[1]["lower quartile"] <= rows[1]["median best"] <= rows[1]["upper quartile"]
     assert (folder / "replay" / "replay.png").stat().st_size > 10_000
+
+
+def test_half_of_the_searches_reach_the_target_or_nobody_says_when():
+    from search.replay_command import Choice, Outcome
+
+    outcome = Outcome(choice=Choice("tpe", 3, 1), best=np.array([[0.1, 0.5, 0.5], [0.2, 0.2, 0.7]]))
+    assert outcome.final == pytest.approx(0.6)
+    assert outcome.epochs_to(0.6) == 3  # one of two
+    assert outcome.epochs_to(0.5) == 2
+    assert outcome.epochs_to(0.8) is None
+    assert Outcome(choice=outcome.choice, best=np.array([[0.9], [0.1], [0.1]])).epochs_to(0.5) is None
 
 
 def test_what_cannot_be_replayed_is_refused_in_words(study, tmp_path):
