@@ -209,7 +209,7 @@ def slow(request: TrialRequest) -> Iterator[EpochReport]:
 def test_what_a_time_budget_cuts_off_goes_on_with_the_study(search):
     cut = search(slow, budget=5, stopping=Stopping(time_budget=5))
     assert cut[-1].state == "running"
-    assert 0 < sum(len(record.reports) for record in cut) < 5 * EPOCHS
+    assert sum(len(record.reports) for record in cut) < 5 * EPOCHS  # none at all, where Ray took longer to start
     ended = search(slow, budget=len(cut))
     assert [record.state for record in ended] == ["complete"] * len(cut)
     for record, before in zip(ended, cut, strict=True):
