@@ -126,7 +126,8 @@ def _search(console: Console, plan: SearchPlan, options: argparse.Namespace, dat
             ledger,
             functools.partial(
                 run_trial,
-                source=data.source,
+                # Trials run in folders of their own.
+                source=dataclasses.replace(data.source, uri=data.source.absolute_uri),
                 checkpoints=checkpoints,
                 train_fraction=plan.settings.train_fraction,
             ),

@@ -30,7 +30,8 @@ def events(folder: Path, kind: str) -> set[str]:
 
 
 def test_a_search_continues_to_its_budget_under_the_same_settings(command, data_file, tmp_path):
-    done = command("search/run.py", "--data", data_file, "--budget", 3, *SMALL)
+    relative = os.path.relpath(data_file, tmp_path)
+    done = command("search/run.py", "--data", relative, "--budget", 3, *SMALL)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "no GPU: the cpu profile narrows the search" in done.stdout
