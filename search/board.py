@@ -57,7 +57,7 @@ class Board(Watcher):
                 _add(writer, metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=_experiment(space, class_names)))
 
     def trial_started(self, record: TrialRecord) -> None:
-        writer = self._writers[record.number] = SummaryWriter(str(self.folder / FOLDER / f"{record.number:04d}"))
+        writer = self._writers[record.number] = self._writer(record)
         start = SessionStartInfo(start_time_secs=time.time())
         for parameter in self.space.parameters:
             _set(start.hparams[parameter.name], _value(parameter, record.params))
@@ -68,14 +68,18 @@ class Board(Watcher):
             self._writers[record.number].add_scalar(tag, value, report.epoch)
         self._writers[record.number].flush()
 
+    def _writer(self, record: TrialRecord) -> SummaryWriter:
+        return SummaryWriter(str(self.folder / FOLDER / f"{record.number:04d}"))
+
     def trial_broke(self, record: TrialRecord) -> None:
         if (writer := self._writers.pop(record.number, None)) is not None:
             writer.close()
 
+    def trial_paused(self, record: TrialRecord) -> None:
+        self.trial_broke(record)  # its next start opens another file of the same run
+
     def trial_ended(self, record: TrialRecord) -> None:
-        writer = self._writers.pop(record.number, None)
-        if writer is None:
-            return
+        writer = self._writers.pop(record.number, None) or self._writer(record)
         if self.painter is not None and record.best is not None and (picture := self.painter(record)) is not None:
             writer.add_image("input, truth, prediction, errors", picture, record.best.epoch, dataformats="HWC")
         status = api_pb2.STATUS_FAILURE if record.state == "failed" else api_pb2.STATUS_SUCCESS

@@ -35,6 +35,9 @@ class Budgets(Watcher):
     def trial_broke(self, record: TrialRecord) -> None:
         self._gpu_seconds[record.number] = device_seconds(record)["GPU"]
 
+    def trial_paused(self, record: TrialRecord) -> None:
+        self._gpu_seconds[record.number] = device_seconds(record)["GPU"]
+
     def trial_ended(self, record: TrialRecord) -> None:
         self._gpu_seconds[record.number] = device_seconds(record)["GPU"]
 

@@ -191,6 +191,8 @@ def make_settings(options: argparse.Namespace, data: PreparedData, profile: Prof
         max_epochs=max_epochs,
         grace_epochs=grace_epochs,
         reduction_factor=options.reduction_factor,
+        asha=options.asha,
+        judge=options.judge,
         patience=options.patience or (PATIENCE if options.systems else profile.patience),
         grad_clip=options.grad_clip,
         ema_decay=options.ema_decay,
@@ -255,7 +257,8 @@ def show_plan(
         changed = "".join(f", {key}={value}" for key, value in settings.overrides.items())
         table.add_row("systems", f"{len(settings.systems)} of the two reports with {seeds} seeds{changed}")
     else:
-        rule = f"ASHA keeps 1 in {settings.reduction_factor} from epoch {settings.grace_epochs} on"
+        verb = "promotes" if settings.asha == "promotion" else "keeps"
+        rule = f"ASHA {verb} 1 in {settings.reduction_factor} from epoch {settings.grace_epochs} on"
         begin = f"{len(plan.first)} systems first, then " if plan.first else ""
         table.add_row("choice", f"{begin}{plan.sampler} proposes, {rule}")
     if settings.train_fraction < 1:

@@ -60,6 +60,8 @@ class LiveView(Watcher):
     def _render(self) -> Group:
         state = self.state
         counts = ", ".join(f"{count} {name}" for name, count in state.counts.items())
+        if state.paused:
+            counts += f", {len(state.paused)} paused"
         head = Table.grid(padding=(0, 2))
         head.add_row(
             ProgressBar(total=state.budget, completed=state.ended, width=30),

@@ -97,9 +97,22 @@ def parser() -> argparse.ArgumentParser:
     choice = top.add_argument_group("sampling and early stopping")
     choice.add_argument(
         "--sampler",
-        choices=("tpe", "random", "gp"),
-        default="tpe",
-        help="what proposes configurations (default: tpe, multivariate and grouped)",
+        choices=("forest", "tpe", "gp", "random"),
+        default="forest",
+        help="what proposes configurations: a forest over configuration and epoch; TPE, multivariate and grouped; a "
+        "Gaussian process; or chance (default: forest)",
+    )
+    choice.add_argument(
+        "--asha",
+        choices=("promotion", "stopping"),
+        default="promotion",
+        help="pause every trial at a rung and promote the best, or stop only the weak ones (default: promotion)",
+    )
+    choice.add_argument(
+        "--judge",
+        choices=("last", "best", "ema"),
+        default="last",
+        help="what ASHA compares at a rung: the score there, the best so far, or a moving average (default: last)",
     )
     choice.add_argument(
         "--grace-epochs", type=whole(1), metavar="N", help="ASHA stops no trial before (default: the profile's)"

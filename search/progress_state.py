@@ -26,6 +26,8 @@ class ProgressState(Watcher):
     past: list[TrialRecord]
     counts: Counter[str] = field(default_factory=Counter)
     running: dict[int, tuple[TrialRecord, EpochReport | None]] = field(default_factory=dict)
+    paused: set[int] = field(default_factory=set)
+    """Numbers of trials that wait for their promotion."""
     best: TrialRecord | None = None
     best_score: float | None = None
     epochs: int = 0
@@ -39,6 +41,7 @@ class ProgressState(Watcher):
 
     def trial_started(self, record: TrialRecord) -> None:
         self.running[record.number] = (record, record.reports[-1] if record.reports else None)
+        self.paused.discard(record.number)
 
     def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
         self.running[record.number] = (record, report)
@@ -49,8 +52,13 @@ class ProgressState(Watcher):
     def trial_broke(self, record: TrialRecord) -> None:
         self.running.pop(record.number, None)
 
+    def trial_paused(self, record: TrialRecord) -> None:
+        self.running.pop(record.number, None)
+        self.paused.add(record.number)
+
     def trial_ended(self, record: TrialRecord) -> None:
         self.running.pop(record.number, None)
+        self.paused.discard(record.number)
         self.ended_here += 1
         self._count(record)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import copy
 import json
-from collections.abc import Container
+from collections.abc import Collection, Container
 from typing import Any
 
 import optuna
@@ -13,11 +13,11 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from search.encoding import Encoding
 from search.ledger import Ledger, Proposal
 from search.samplers import sampler_for
 from search.settings import StudySettings
 from search.space import Space
-from trainables.config import TrialConfig
 
 MOST_SEEN = 600
 """Ended trials that a sampler reads: a suggestion of TPE takes time in proportion to them."""
@@ -42,30 +42,37 @@ class Proposer:
 
     def __init__(self, ledger: Ledger, space: Space, settings: StudySettings, *, sampler: str):
         self.ledger, self.space, self.settings, self.sampler = ledger, space, settings, sampler
-        self._visible = Visible(ledger)
+        self._visible, self._encoding = Visible(ledger), Encoding(space)
         self._known = {_identity(record.config) for record in ledger.records()}
 
-    def propose(self, number: int) -> Proposal | None:
-        """For the next trial, which will have that number; None where the space holds nothing new."""
+    def propose(self, number: int, waiting: Collection[int] = ()) -> Proposal | None:
+        """For the next trial, which will have that number; None where the space holds nothing new.
+
+        `waiting` are the running trials that are paused.
+        """
+        seen = self._visible.at(number, waiting)
         if (point := self.ledger.first.get(number)) is not None:
-            proposal = self._draw(self.sampler, number, 0, point)
+            proposal = self._draw(seen, self.sampler, number, 0, point)
             self._known.add(_identity(proposal.config))
             return proposal  # also if another point comes to the same: the user asked for it
         for attempt in range(ATTEMPTS + RANDOM_ATTEMPTS):
-            proposal = self._draw(self.sampler if attempt < ATTEMPTS else "random", number, attempt)
+            proposal = self._draw(seen, self.sampler if attempt < ATTEMPTS else "random", number, attempt)
             if (identity := _identity(proposal.config)) not in self._known:
                 self._known.add(identity)
                 return proposal
         return None
 
-    def _draw(self, sampler: str, number: int, attempt: int, point: dict[str, Any] | None = None) -> Proposal:
-        # Drawn outside the ledger, so that it enters there whole.
-        study = _Seen(self._visible.at(number), sampler_for(sampler, self.settings.seed, number, attempt))
+    def _draw(
+        self, seen: list[FrozenTrial], name: str, number: int, attempt: int, point: dict[str, Any] | None = None
+    ) -> Proposal:
+        max_epochs = self.settings.max_epochs
+        sampler = sampler_for(name, self.settings.seed, number, attempt, encoding=self._encoding, max_epochs=max_epochs)
+        study = _Seen(seen, sampler)  # outside the ledger, so that the proposal enters there whole
         if point is not None:
             study.enqueue_trial(point)
         trial = study.ask()
         chosen = self.space.suggest(trial)
-        config = TrialConfig.from_flat(self.settings.fixed_config() | chosen).to_flat()
+        config = self.settings.whole_config(chosen)
         return Proposal(params=trial.params, distributions=trial.distributions, config=config)
 
 
@@ -82,8 +89,8 @@ class Visible:
         self._newest: list[int] = []
         self._born = 0
 
-    def at(self, number: int) -> list[FrozenTrial]:
-        """By number, those before the given one."""
+    def at(self, number: int, waiting: Collection[int] = ()) -> list[FrozenTrial]:
+        """By number, those before the given one. Paused ones look as pruned ones do: nobody works on them."""
         running, trials = [], self.ledger.frozen_trials()
         for candidate in (*self._running, *range(self._born, number)):
             trial = trials[candidate]
@@ -96,7 +103,14 @@ class Visible:
         del self._best[MOST_SEEN:], self._newest[:-MOST_SEEN]
         few = len(self._newest) < MOST_SEEN
         ended = self._newest if few else (*(n for _, n in self._best[:BEST_SEEN]), *self._newest[BEST_SEEN:])
-        return [trials[number] for number in sorted({*ended, *running})]
+        seen = sorted({*ended, *running})
+        return [_as_pruned(trials[number]) if number in waiting else trials[number] for number in seen]
+
+
+def _as_pruned(trial: FrozenTrial) -> FrozenTrial:
+    pruned = copy.copy(trial)
+    pruned.state, pruned.value = TrialState.PRUNED, trial.intermediate_values[max(trial.intermediate_values)]
+    return pruned
 
 
 def _rank(trial: FrozenTrial) -> tuple[float, float]:

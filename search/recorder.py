@@ -12,7 +12,7 @@ from ray import tune
 from search.costs import Meter
 from search.failures import NOT_COUNTED, failure
 from search.ledger import Failure, Ledger, TrialRecord
-from search.scheduler import LedgerASHA
+from search.schedulers import Scheduler
 from search.searcher import LedgerSearcher
 from search.stopping import BROKEN, CONTINUES, Stopping
 from trainables.epoch_report import EpochReport
@@ -30,6 +30,9 @@ class Watcher:
 
     def trial_broke(self, record: TrialRecord) -> None:
         """It goes on from its last checkpoint; the failure is its record's last."""
+
+    def trial_paused(self, record: TrialRecord) -> None:
+        """It waits for its promotion; it may start again, or end."""
 
     def trial_ended(self, record: TrialRecord) -> None: ...
 
@@ -54,7 +57,7 @@ class Recorder(tune.Callback):
     Args:
         ledger: of the study.
         searcher: is told which trials have ended, and which are to go on.
-        scheduler: knows which trials it stopped.
+        scheduler: knows which trials it stopped, and which it paused.
         stopping: of this run.
         meter: of what trials cost.
         watchers: in the order in which they hear.
@@ -65,7 +68,7 @@ class Recorder(tune.Callback):
         self,
         ledger: Ledger,
         searcher: LedgerSearcher,
-        scheduler: LedgerASHA,
+        scheduler: Scheduler,
         stopping: Stopping,
         meter: Meter,
         watchers: list[Watcher],
@@ -107,6 +110,12 @@ class Recorder(tune.Callback):
             self.ended(self.ledger.finish(number))
         elif trial.trial_id in self.scheduler.stopped:
             self.ended(self.ledger.prune(number))
+        elif trial.trial_id in self.scheduler.paused:
+            self.searcher.paused(number)
+            for watcher in self.watchers:
+                watcher.trial_paused(self.ledger.record(number))
+            for hopeless in self.scheduler.hopeless():
+                self.ended(self.ledger.prune(hopeless))
         # Otherwise the run itself ends: the trial stays running in the ledger and goes on with the study.
 
     @_writes
@@ -146,6 +155,12 @@ class Recorder(tune.Callback):
         self.searcher.ended(record.number)
         for watcher in self.watchers:
             watcher.trial_ended(record)
+
+    def end_waiting(self) -> None:
+        """No trial runs any more. Unless the run is to go on later, none comes that could promote the paused ones."""
+        if self.stopping.reason is None:
+            for number in self.scheduler.waiting:
+                self.ended(self.ledger.prune(number))
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # for Tune's snapshots, which nobody reads: the ledger is the truth

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import statistics
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -19,12 +20,10 @@ from rich.progress import track
 from rich.table import Table
 
 from search.curves import Curve, curves_of, write_curves
-from search.ledger import Ledger, TrialRecord
-from search.recorder import Watcher
+from search.ledger import Ledger
 from search.settings import StudySettings
-from search.simulator import Simulation, simulate
+from search.simulator import Simulation, Trace, simulate
 from search.surrogate import Surrogate
-from trainables.epoch_report import EpochReport
 
 
 @dataclass(frozen=True, order=True)
@@ -32,13 +31,35 @@ class Choice:
     """Search settings to try."""
 
     sampler: str
-    reduction_factor: int
+    slots: int
     grace_epochs: int
+    reduction_factor: int
+    asha: str
+    judge: str
 
     def describe(self, max_epochs: int) -> str:
+        text = f"{self.sampler}, {self.slots} side by side"
         if self.grace_epochs >= max_epochs:
-            return f"{self.sampler}, no stopping"
-        return f"{self.sampler}, 1 in {self.reduction_factor} from epoch {self.grace_epochs}"
+            return f"{text}, no stopping"
+        judged = "" if self.judge == "last" else f" ({self.judge})"
+        return f"{text}, {self.asha}{judged} of 1 in {self.reduction_factor} from epoch {self.grace_epochs}"
+
+    def options(self) -> str:
+        """Of the search command."""
+        return (
+            f"--sampler {self.sampler} --max-concurrent {self.slots} --asha {self.asha} --judge {self.judge} "
+            f"--reduction-factor {self.reduction_factor} --grace-epochs {self.grace_epochs}"
+        )
+
+    def applied_to(self, settings: StudySettings, seed: int) -> StudySettings:
+        return dataclasses.replace(
+            settings,
+            seed=seed,
+            grace_epochs=self.grace_epochs,
+            reduction_factor=self.reduction_factor,
+            asha=self.asha,
+            judge=self.judge,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +79,6 @@ class Outcome:
         reached = sorted(int(np.argmax(row >= target)) + 1 if row[-1] >= target else np.inf for row in self.best)
         half = reached[(len(reached) - 1) // 2]  # not the mean of two: one of them may be infinite
         return half if np.isfinite(half) else None
-
-
-class _Trace(Watcher):
-    """Best score so far behind each epoch of the search."""
-
-    def __init__(self) -> None:
-        self.best: list[float] = []
-
-    def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
-        self.best.append(max(report.mean_iou or 0.0, self.best[-1] if self.best else 0.0))
 
 
 def run(options: argparse.Namespace) -> None:
@@ -99,9 +110,8 @@ def run(options: argparse.Namespace) -> None:
     _draw(outcomes, target, settings.max_epochs, folder)
     reaching = [(epochs, -outcome.final, outcome) for outcome in outcomes if (epochs := outcome.epochs_to(target))]
     epochs, _, best = min(reaching, key=lambda found: found[:2])
-    stops = f"--reduction-factor {best.choice.reduction_factor} --grace-epochs {best.choice.grace_epochs}"
     console.print(
-        f"recommended: --sampler {best.choice.sampler} {stops}: half of its searches reach {target:.4f} in "
+        f"recommended: {best.choice.options()}: half of its searches reach {target:.4f} in "
         f"{epochs:.0f} epochs\nwrote {folder}",
         markup=False,
         soft_wrap=True,
@@ -133,9 +143,13 @@ def _choices(options: argparse.Namespace, settings: StudySettings) -> list[Choic
         grace = [2**power for power in range(settings.max_epochs.bit_length()) if 2**power < settings.max_epochs / 2]
         grace.append(settings.max_epochs)
     found = {
-        Choice(sampler, factor if epochs < settings.max_epochs else 2, epochs)
-        for sampler in options.sampler
-        for factor in options.reduction_factor
+        # Without stopping, how it would be done makes no difference.
+        Choice(sampler, slots, epochs, factor, asha, judge)
+        if epochs < settings.max_epochs
+        else Choice(sampler, slots, epochs, 2, "stopping", "last")
+        for sampler, slots, factor, asha, judge in itertools.product(
+            options.sampler, options.slots, options.reduction_factor, options.asha, options.judge
+        )
         for epochs in {min(epochs, settings.max_epochs) for epochs in grace}
     }
     return sorted(found)
@@ -149,16 +163,16 @@ def _start(surrogate: Surrogate) -> None:
     _surrogate = surrogate
 
 
-def _search(settings: StudySettings, choice: Choice, slots: int, budget: int) -> list[float]:
+def _search(settings: StudySettings, choice: Choice, budget: int) -> list[float]:
     """Best so far behind each epoch of one simulated search."""
-    surrogate, trace = _surrogate, _Trace()
+    surrogate, trace = _surrogate, Trace()
     assert surrogate is not None
     simulation = Simulation(
         settings=settings,
         space=surrogate.space,
         sampler=choice.sampler,
         trials=budget,
-        slots=slots,
+        slots=choice.slots,
         epochs=budget,
     )
     simulate(simulation, lambda record: surrogate.reports(record.params, settings.seed), Ledger.in_memory(), [trace])
@@ -178,15 +192,7 @@ def _outcomes(
     with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_start, initargs=(surrogate,)) as pool:
         pending = {
             choice: [
-                pool.submit(
-                    _search,
-                    dataclasses.replace(
-                        settings, seed=seed, reduction_factor=choice.reduction_factor, grace_epochs=choice.grace_epochs
-                    ),
-                    choice,
-                    options.slots,
-                    budget,
-                )
+                pool.submit(_search, choice.applied_to(settings, seed), choice, budget)
                 for seed in range(options.seeds)
             ]
             for choice in choices
@@ -201,8 +207,7 @@ def _table(
     outcomes: list[Outcome], settings: StudySettings, target: float, budget: int, options: argparse.Namespace
 ) -> Table:
     table = Table(
-        title=f"{options.seeds} simulated searches each, {budget} epochs, {options.slots} side by side; "
-        "stopping as in the study in bold",
+        title=f"{options.seeds} simulated searches each, {budget} epochs; stopping as in the study in bold",
         title_justify="left",
     )
     table.add_column("settings")
@@ -210,7 +215,7 @@ def _table(
         table.add_column(column, justify="right")
     for outcome in sorted(outcomes, key=lambda outcome: (outcome.epochs_to(target) or np.inf, -outcome.final)):
         epochs, choice = outcome.epochs_to(target), outcome.choice
-        own = (choice.reduction_factor, choice.grace_epochs) == (settings.reduction_factor, settings.grace_epochs)
+        own = choice.applied_to(settings, settings.seed) == settings
         table.add_row(
             choice.describe(settings.max_epochs),
             f"{outcome.final:.4f}",
@@ -223,9 +228,7 @@ def _table(
 def _write(outcomes: list[Outcome], target: float, folder: Path) -> None:
     rows = [
         {
-            "sampler": outcome.choice.sampler,
-            "reduction_factor": outcome.choice.reduction_factor,
-            "grace_epochs": outcome.choice.grace_epochs,
+            **dataclasses.asdict(outcome.choice),
             "median best": outcome.final,
             "lower quartile": float(np.quantile(outcome.best[:, -1], 0.25)),
             "upper quartile": float(np.quantile(outcome.best[:, -1], 0.75)),

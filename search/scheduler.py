@@ -8,6 +8,7 @@ from typing import Any
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from search.audit import is_audited
+from search.judge import Judge
 from search.ledger import Ledger, TrialRecord
 from search.settings import StudySettings
 
@@ -15,7 +16,7 @@ from search.settings import StudySettings
 class LedgerASHA(ASHAScheduler):
     """Asynchronous successive halving (Li et al., "A System for Massively Parallel Hyperparameter Tuning", 2020).
 
-    `stopped` holds Tune's ids of the trials that it stopped before they ended by themselves.
+    `stopped` holds Tune's ids of the trials that it stopped before they ended by themselves. It pauses none.
 
     Args:
         ledger: of the study.
@@ -35,6 +36,10 @@ class LedgerASHA(ASHAScheduler):
         )
         self.seed, self.audit = settings.seed, audit
         self.stopped: set[str] = set()
+        self.paused: set[str] = set()
+        self.waiting: list[int] = []
+        self.promotable = False
+        self._judge = Judge(settings.judge)
         self.audited: dict[int, int] = {}
         """By number of a trial that runs on, the epoch behind which it was to be stopped."""
         self.overdue: list[int] = []
@@ -54,7 +59,8 @@ class LedgerASHA(ASHAScheduler):
             if record.audited is not None and report.epoch > record.audited:
                 break
             if report.mean_iou is not None and not report.diverged:
-                values = {"epoch": report.epoch, "mean_iou": report.mean_iou}
+                judged = self._judge(record.number, report.mean_iou)
+                values = {"epoch": report.epoch, "mean_iou": judged}
                 decision = super().on_trial_result(None, _of(record.number), values)
         return decision
 
@@ -69,15 +75,24 @@ class LedgerASHA(ASHAScheduler):
             # It ends by itself, so it is left to: a stop would kill its process, and leave a worker group behind.
             # What a diverged trial scored says nothing about the others: it enters no rung.
             if result["ended"] != "diverged":
-                super().on_trial_result(None, of, result)
+                super().on_trial_result(None, of, self._judged(number, result))
             return TrialScheduler.CONTINUE
-        decision = super().on_trial_result(None, of, result)
+        decision = super().on_trial_result(None, of, self._judged(number, result))
         if decision == TrialScheduler.STOP and is_audited(self.seed, number, self.audit):
             self.audited[number] = result["epoch"]
             return TrialScheduler.CONTINUE
         if decision == TrialScheduler.STOP:
             self.stopped.add(trial.trial_id)
         return decision
+
+    def _judged(self, number: int, result: dict[str, Any]) -> dict[str, Any]:
+        return result | {"mean_iou": self._judge(number, result["mean_iou"])}
+
+    def promote(self) -> int | None:
+        return None
+
+    def hopeless(self) -> list[int]:
+        return []
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         self._trial_info.pop(_of(trial.config["number"]).trial_id, None)  # its last result is in the rungs already

@@ -9,6 +9,7 @@ from ray.tune.search import Searcher
 
 from search.ledger import Ledger
 from search.proposals import Proposer
+from search.schedulers import Scheduler
 from search.stopping import Stopping
 from trainables.launchers import TrialRequest
 
@@ -19,17 +20,21 @@ class LedgerSearcher(Searcher):
     Args:
         ledger: of the study.
         proposer: of new configurations.
+        scheduler: knows which paused trial is to go on.
         budget: trials of the study, those of earlier runs counted in.
         stopping: of this run.
     """
 
-    def __init__(self, ledger: Ledger, proposer: Proposer, *, budget: int, stopping: Stopping):
+    def __init__(self, ledger: Ledger, proposer: Proposer, scheduler: Scheduler, *, budget: int, stopping: Stopping):
         super().__init__(metric="mean_iou", mode="max")
-        self.ledger, self.proposer, self.stopping = ledger, proposer, stopping
+        self.ledger, self.proposer, self.scheduler, self.stopping = ledger, proposer, scheduler, stopping
         records = ledger.records()
         self.born = len(records)
         self.budget = max(budget, self.born)
-        self.going_on = [record.number for record in records if record.state == "running"]
+        waiting = set(scheduler.waiting)
+        self.going_on = [
+            record.number for record in records if record.state == "running" and record.number not in waiting
+        ]
         """Numbers of trials to suggest again: they have begun, and nobody runs them."""
         self.running: set[int] = set()
         """Numbers of those that were suggested and have not ended."""
@@ -38,17 +43,19 @@ class LedgerSearcher(Searcher):
 
     @property
     def remaining(self) -> int:
-        """Trials still to be suggested."""
+        """Trials still to be suggested, but for those that wait for their promotion."""
         return len(self.going_on) + self.budget - self.born
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self.stopping.over or (self.remaining == 0 and not self.running):
+        if self.stopping.over:
             return Searcher.FINISHED
         if self.going_on:
             record = self.ledger.record(self.going_on.pop(0))
+        elif (promoted := self.scheduler.promote()) is not None:
+            record = self.ledger.record(promoted)
         elif self.remaining == 0:
-            return None  # one of those that run may break and go on
-        elif (proposal := self.proposer.propose(self.born)) is None:
+            return None if self.running else Searcher.FINISHED  # one of those that run may break, or be promoted
+        elif (proposal := self.proposer.propose(self.born, waiting=self.scheduler.waiting)) is None:
             self.budget, self.exhausted = self.born, True
             return self.suggest(trial_id)
         else:
@@ -73,6 +80,10 @@ class LedgerSearcher(Searcher):
         self.running.discard(number)
         if number in self.going_on:
             self.going_on.remove(number)
+
+    def paused(self, number: int) -> None:
+        """The scheduler says when it goes on."""
+        self.running.discard(number)
 
     def broke(self, number: int) -> None:
         """The trial is to go on from its last checkpoint."""

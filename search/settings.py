@@ -10,6 +10,7 @@ from typing import Any
 from search.profiles import PROFILES
 from search.space import Space, unet_space
 from search.systems import systems_space
+from trainables.config import TrialConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,10 @@ class StudySettings:
     max_epochs: int
     grace_epochs: int
     reduction_factor: int
+    asha: str
+    """A key of `SCHEDULERS`: promotion or stopping."""
+    judge: str
+    """One of `JUDGES`: which score of a trial ASHA compares."""
     patience: int
     grad_clip: float
     ema_decay: float | None
@@ -59,6 +64,10 @@ class StudySettings:
             for name in ("max_epochs", "patience", "grad_clip", "ema_decay", "precision", "seed")
         }
         return {f"training.{name}": value for name, value in fixed.items() if value is not None}
+
+    def whole_config(self, chosen: dict[str, Any]) -> dict[str, Any]:
+        """A trial's configuration in the flat form of `TrialConfig`, from the part that the search chose."""
+        return TrialConfig.from_flat(self.fixed_config() | chosen).to_flat()
 
     def check_same(self, recorded: dict[str, Any], name: str) -> None:
         """Refuse to go on with a study under other settings.

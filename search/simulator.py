@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,15 +15,15 @@ from search.costs import Meter
 from search.ledger import Ledger, TrialRecord
 from search.proposals import Proposer
 from search.recorder import Recorder, Watcher
-from search.scheduler import LedgerASHA
+from search.schedulers import SCHEDULERS, Scheduler
 from search.searcher import LedgerSearcher
 from search.settings import StudySettings
 from search.space import Space
 from search.stopping import Stopping
 from trainables.epoch_report import EpochReport
 
-World = Callable[[TrialRecord], list[EpochReport]]
-"""What a new trial would report to its own end; an epoch takes its `train_seconds` and `val_seconds`."""
+World = Callable[[TrialRecord], Iterable[EpochReport]]
+"""What a new trial reports to its own end; an epoch takes its `train_seconds` and `val_seconds`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class _Trial:
 
     trial_id: str
     config: dict[str, Any]
-    coming: list[EpochReport]
+    coming: EpochReport
     last_result: dict[str, Any] = field(default_factory=dict)
 
 
@@ -55,11 +55,12 @@ def simulate(simulation: Simulation, world: World, ledger: Ledger, watchers: lis
     clock = Clock()
     stopping, meter = Stopping(), Meter({"CPU": 1}, clock=clock)
     proposer = Proposer(ledger, simulation.space, simulation.settings, sampler=simulation.sampler)
-    searcher = LedgerSearcher(ledger, proposer, budget=simulation.trials, stopping=stopping)
-    scheduler = LedgerASHA(ledger, simulation.settings)
+    scheduler = SCHEDULERS[simulation.settings.asha](ledger, simulation.settings)
+    searcher = LedgerSearcher(ledger, proposer, scheduler, budget=simulation.trials, stopping=stopping)
     budgets = Budgets(stopping, meter, [], epochs=simulation.epochs, gpu_hours=None)
     recorder = Recorder(ledger, searcher, scheduler, stopping, meter, [*watchers, budgets], max_failures=0)
     running: list[tuple[float, int, _Trial]] = []  # by the time of the next report; equal ones in order of birth
+    reports: dict[int, Iterator[EpochReport]] = {}
     born = 0
     while True:
         while len(running) < simulation.slots:
@@ -67,21 +68,39 @@ def simulate(simulation: Simulation, world: World, ledger: Ledger, watchers: lis
             if request is None or request == Searcher.FINISHED:
                 break
             assert isinstance(request, dict)
-            trial = _Trial(f"{born}", request, world(ledger.record(request["number"])))
+            number = request["number"]
+            if number not in reports:
+                reports[number] = iter(world(ledger.record(number)))
+            trial = _Trial(f"{born}", request, next(reports[number]))
             scheduler.on_trial_add(None, trial)
             for callback in (stopping, recorder):
                 callback.on_trial_start(0, [], trial)
             heapq.heappush(running, (clock.now + _seconds(trial), born, trial))
             born += 1
         if not running:
-            return
+            break
         clock.now, order, trial = heapq.heappop(running)
+        number = trial.config["number"]
         if _report(trial, scheduler, recorder, stopping):
             scheduler.on_trial_complete(None, trial, trial.last_result)
             for callback in (stopping, recorder):
                 callback.on_trial_complete(0, [], trial)
+            if ledger.record(number).has_ended:
+                del reports[number]
         else:
+            trial.coming = next(reports[number])
             heapq.heappush(running, (clock.now + _seconds(trial), order, trial))
+    recorder.end_waiting()
+
+
+class Trace(Watcher):
+    """Best score so far behind each epoch of a search."""
+
+    def __init__(self) -> None:
+        self.best: list[float] = []
+
+    def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
+        self.best.append(max(report.mean_iou or 0.0, self.best[-1] if self.best else 0.0))
 
 
 class Clock:
@@ -94,17 +113,16 @@ class Clock:
 
 
 def _seconds(trial: _Trial) -> float:
-    return trial.coming[0].train_seconds + trial.coming[0].val_seconds
+    return trial.coming.train_seconds + trial.coming.val_seconds
 
 
-def _report(trial: _Trial, scheduler: LedgerASHA, recorder: Recorder, stopping: Stopping) -> bool:
+def _report(trial: _Trial, scheduler: Scheduler, recorder: Recorder, stopping: Stopping) -> bool:
     """Take the trial's next report in, in Tune's order; returns whether the trial ends with it."""
-    report = trial.coming.pop(0)
-    result = report.to_dict()
+    result = trial.coming.to_dict()
     if stopping(trial.trial_id, result):
         decision = TrialScheduler.STOP
     else:
         decision = scheduler.on_trial_result(None, trial, result)
     recorder.on_trial_result(0, [], trial, result)
     trial.last_result = result
-    return decision == TrialScheduler.STOP or not trial.coming
+    return decision == TrialScheduler.STOP or trial.coming.ended is not None

@@ -86,6 +86,16 @@ class Space:
                 config[parameter.key or parameter.name] = value
         return config
 
+    def existing(self, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """Of values for all parameters those of the ones that exist beside the others."""
+        found: dict[str, Scalar] = {}
+        for parameter in self.parameters:
+            if parameter.name in values and (
+                parameter.when is None or found.get(parameter.when[0]) in parameter.when[1]
+            ):
+                found[parameter.name] = values[parameter.name]
+        return found
+
     def nearest(self, config: Mapping[str, Scalar]) -> dict[str, Scalar]:
         """The point nearest to a configuration in the flat form of `TrialConfig`, by parameter.
 

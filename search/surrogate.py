@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +77,8 @@ class Surrogate:
         lacked = np.interp(np.arange(self.max_epochs), np.arange(len(error)), error)
         scores = np.clip(self._score.predict(features) + lacked, 0.0, 1.0)
         seconds = np.exp(self._seconds.predict(features))
-        return simulated_reports(scores.tolist(), seconds.tolist(), self.patience)
+        epochs = zip(scores.tolist(), seconds.tolist(), strict=True)
+        return list(simulated_reports(epochs, max_epochs=self.max_epochs, patience=self.patience))
 
     def _encoded(self, params: Mapping[str, Scalar], epochs: int) -> np.ndarray:
         """(epochs, features): the epoch, then each parameter; what does not exist is NaN."""
@@ -85,34 +86,33 @@ class Surrogate:
         return np.column_stack([np.arange(1, epochs + 1), np.tile(columns, (epochs, 1))])
 
 
-def simulated_reports(scores: Sequence[float], seconds: Sequence[float], patience: int) -> list[EpochReport]:
+def simulated_reports(
+    epochs: Iterable[tuple[float, float]], *, max_epochs: int, patience: int
+) -> Iterator[EpochReport]:
     """Epochs of which only score and seconds are known, to the end that the real epoch loop would come to."""
-    best, best_epoch, reports = -1.0, 0, []
-    for epoch, (score, duration) in enumerate(zip(scores, seconds, strict=True), start=1):
+    best, best_epoch = -1.0, 0
+    for epoch, (score, seconds) in enumerate(epochs, start=1):
         if score > best:
             best, best_epoch = score, epoch
-        ended = "max_epochs" if epoch == len(scores) else "early_stopping" if epoch - best_epoch >= patience else None
-        reports.append(
-            EpochReport(
-                epoch=epoch,
-                train_loss=0.0,
-                val_loss=None,
-                mean_iou=score,
-                class_iou={},
-                best_mean_iou=best,
-                best_epoch=best_epoch,
-                learning_rate=0.0,
-                gradient_norm=0.0,
-                images_per_second=0.0,
-                train_seconds=duration,
-                val_seconds=0.0,
-                parameters=0,
-                ended=ended,
-            )
+        ended = "max_epochs" if epoch == max_epochs else "early_stopping" if epoch - best_epoch >= patience else None
+        yield EpochReport(
+            epoch=epoch,
+            train_loss=0.0,
+            val_loss=None,
+            mean_iou=score,
+            class_iou={},
+            best_mean_iou=best,
+            best_epoch=best_epoch,
+            learning_rate=0.0,
+            gradient_norm=0.0,
+            images_per_second=0.0,
+            train_seconds=seconds,
+            val_seconds=0.0,
+            parameters=0,
+            ended=ended,
         )
         if ended is not None:
-            break
-    return reports
+            return
 
 
 def _columns(parameter: Parameter, params: Mapping[str, Scalar]) -> list[float]:

@@ -18,7 +18,7 @@ from search.costs import Meter
 from search.ledger import Ledger
 from search.proposals import Proposer
 from search.recorder import Recorder, Watcher
-from search.scheduler import LedgerASHA
+from search.schedulers import SCHEDULERS, Scheduler
 from search.searcher import LedgerSearcher
 from search.settings import StudySettings
 from search.space import Space
@@ -101,12 +101,28 @@ def run_search(
     """
     ledger.enqueue(plan.first)
     proposer = Proposer(ledger, plan.space, plan.settings, sampler=plan.sampler)
-    searcher = LedgerSearcher(ledger, proposer, budget=plan.budget, stopping=stopping)
-    scheduler = LedgerASHA(ledger, plan.settings, audit=plan.audit)
+    scheduler = SCHEDULERS[plan.settings.asha](ledger, plan.settings, audit=plan.audit)
+    searcher = LedgerSearcher(ledger, proposer, scheduler, budget=plan.budget, stopping=stopping)
     recorder = Recorder(ledger, searcher, scheduler, stopping, meter, watchers, max_failures=plan.max_failures)
-    for number in scheduler.overdue:
+    for number in (*scheduler.overdue, *scheduler.hopeless()):
         recorder.ended(ledger.prune(number))
-    if searcher.remaining == 0 or stopping.over:
+    if searcher.remaining > 0 or scheduler.promotable:
+        _run(plan, loop, searcher, scheduler, recorder, stopping)
+    recorder.end_waiting()
+    if searcher.exhausted:
+        stopping.stop("the space holds no other configuration", 0)
+
+
+def _run(
+    plan: SearchPlan,
+    loop: Loop,
+    searcher: LedgerSearcher,
+    scheduler: Scheduler,
+    recorder: Recorder,
+    stopping: Stopping,
+) -> None:
+    """Let Ray Tune run trials until the searcher has none left, or the run is to end."""
+    if stopping.over:
         return
     scratch = plan.folder / TUNE_FOLDER
     tuner = tune.Tuner(
@@ -139,8 +155,6 @@ def run_search(
             raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)  # Tune's snapshots: the ledger holds all that matters
-    if searcher.exhausted:
-        stopping.stop("the space holds no other configuration", 0)
 
 
 def _trial_folder(trial: Any) -> str:

@@ -25,6 +25,8 @@ def study_settings(**changes: Any) -> StudySettings:
         "max_epochs": 9,
         "grace_epochs": 1,
         "reduction_factor": 3,
+        "asha": "stopping",
+        "judge": "last",
         "patience": 9,
         "grad_clip": 1.0,
         "ema_decay": None,

@@ -42,7 +42,8 @@ class Counting(Watcher):
 def world(record: TrialRecord) -> list[EpochReport]:
     top = 0.4 + record.params["model.width"] / 50 - 0.3 * record.params["model.dropout"]
     scores = [top * (1 - 0.7**epoch) for epoch in range(1, EPOCHS + 1)]
-    return simulated_reports(scores, [1.0 + record.number % 7 / 10] * EPOCHS, patience=EPOCHS)
+    seconds = 1.0 + record.number % 7 / 10
+    return simulated_reports(((score, seconds) for score in scores), max_epochs=EPOCHS, patience=EPOCHS)
 
 
 def journal(folder: Path) -> JournalStorage:
@@ -54,7 +55,7 @@ def recorded(ledger: Ledger) -> float:
     proposal = Proposer(ledger, unet_space(PROFILES["cpu"]), study_settings(), sampler="random").propose(0)
     assert proposal is not None
     number = ledger.begin(proposal).number
-    reports = simulated_reports([0.5] * RECORDED, [1.0] * RECORDED, patience=10**6)
+    reports = simulated_reports([(0.5, 1.0)] * RECORDED, max_epochs=RECORDED, patience=10**6)
     started = time.perf_counter()
     for report in reports:
         ledger.add_epoch(number, report)

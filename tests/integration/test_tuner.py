@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import signal
@@ -15,6 +16,8 @@ from search.costs import Meter
 from search.ledger import Ledger
 from search.profiles import PROFILES
 from search.recorder import Watcher
+from search.schedulers import SCHEDULERS
+from search.simulator import Simulation, simulate
 from search.space import unet_space
 from search.stopping import Stopping
 from search.tuner import TUNE_FOLDER, SearchPlan, run_search
@@ -89,10 +92,10 @@ def search(tmp_path: Path):
     folder = tmp_path / "study"
     settings = study_settings(max_epochs=EPOCHS, reduction_factor=2)
 
-    def run(loop, budget, concurrent=1, watchers=(), max_failures=0, stopping=None, audit=0.0):
+    def run(loop, budget, concurrent=1, watchers=(), max_failures=0, stopping=None, audit=0.0, asha="stopping"):
         plan = SearchPlan(
             folder=folder,
-            settings=settings,
+            settings=dataclasses.replace(settings, asha=asha),
             space=unet_space(PROFILES["cpu"]),
             sampler="random",
             budget=budget,
@@ -198,6 +201,32 @@ def test_a_run_without_storage_ends_and_fails_nobody(search):
     assert stopping.reason.startswith("a checkpoint could not be written or read")
     assert stopping.exit_code == 1
     assert all(record.state in ("complete", "pruned") for record in search(steady, budget=2))
+
+
+def ranked(request: TrialRequest) -> Iterator[EpochReport]:
+    """Better and worse trials in turn."""
+    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
+        yield epoch_report(epoch, 0.3 + 0.1 * (request.number * 5 % 7) + 0.01 * epoch, ended=last(epoch))
+
+
+@pytest.mark.parametrize("asha", SCHEDULERS)
+def test_a_simulated_search_is_a_real_one(asha, search):
+    """Promoted trials go on from where they paused, those that wait at the end are pruned, and so in the simulator."""
+    records = search(ranked, budget=9, asha=asha)
+    ledger = Ledger.in_memory()
+    simulation = Simulation(
+        settings=study_settings(max_epochs=EPOCHS, reduction_factor=2, asha=asha),
+        space=unet_space(PROFILES["cpu"]),
+        sampler="random",
+        trials=9,
+        slots=1,
+    )
+    simulate(simulation, lambda record: ranked(TrialRequest(number=record.number, config={})), ledger, [])
+    assert [(r.config, r.state, r.reports) for r in records] == [(r.config, r.state, r.reports) for r in ledger.records()]
+    assert {record.state for record in records} == {"complete", "pruned"}
+    assert all([report.epoch for report in r.reports] == list(range(1, r.told_epochs + 1)) for r in records)
+    if asha == "promotion":
+        assert max(len(record.segments) for record in records) > 1
 
 
 def slow(request: TrialRequest) -> Iterator[EpochReport]:

@@ -125,6 +125,16 @@ def test_of_many_trials_the_best_the_newest_and_the_running_ones_are_seen(monkey
     assert [trial.number for trial in seen.at(9)] == [1, 3, 6, 7, 8]
 
 
+def test_paused_trials_look_pruned_and_stay_in_sight(ledger, space, make_report):
+    for number in range(3):
+        begin(ledger, space)
+        ledger.add_epoch(number, make_report(1, 0.1 * number))
+    seen = Visible(ledger).at(3, waiting=[1])
+    assert [trial.state for trial in seen] == [TrialState.RUNNING, TrialState.PRUNED, TrialState.RUNNING]
+    assert seen[1].value == pytest.approx(0.1)
+    assert ledger.records()[1].state == "running"
+
+
 def test_the_order_of_the_best_is_that_of_tpe():
     """The trials that TPE models as good ones are all among those that stay."""
     from optuna.samplers._tpe.sampler import _split_trials

@@ -22,7 +22,8 @@ MAX_EPOCHS = 8
 def world(record):
     """Learning curves that do not cross: early stopping pays."""
     top = 0.3 + record.params["model.width"] / 50 + record.params["model.dropout"] / 2
-    return simulated_reports([top * (1 - 0.5**epoch) for epoch in range(1, MAX_EPOCHS + 1)], [1.0] * MAX_EPOCHS, 9)
+    epochs = ((top * (1 - 0.5**epoch), 1.0) for epoch in range(1, MAX_EPOCHS + 1))
+    return simulated_reports(epochs, max_epochs=MAX_EPOCHS, patience=9)
 
 
 @pytest.fixture
@@ -49,11 +50,12 @@ def replay(*arguments):
 @pytest.mark.slow
 def test_it_finds_that_stopping_pays(study):
     folder = study()
-    options = ("--seeds", 3, "--sampler", "random", "--grace-epochs", 1, 8, "--reduction-factor", 3)
+    options = ("--seeds", 3, "--sampler", "random", "--grace-epochs", 1, 8, "--reduction-factor", 3, "--slots", 2)
     done = replay(folder, *options)
     assert done.returncode == 0, done.stderr
     assert "30 recorded learning curves, 240 epochs" in done.stdout
-    assert "recommended: --sampler random --reduction-factor 3 --grace-epochs 1:" in done.stdout
+    expected = "--sampler random --max-concurrent 2 --asha promotion --judge last --reduction-factor 3 --grace-epochs 1:"
+    assert f"recommended: {expected} half of its searches" in done.stdout
     assert len(read_curves(folder / "replay" / "curves.parquet")) == 30
     rows = {row["grace_epochs"]: row for row in csv.read_csv(folder / "replay" / "replay.csv").to_pylist()}
     assert set(rows) == {1, 8}
@@ -66,7 +68,7 @@ def test_it_finds_that_stopping_pays(study):
 def test_half_of_the_searches_reach_the_target_or_nobody_says_when():
     from search.replay_command import Choice, Outcome
 
-    outcome = Outcome(choice=Choice("tpe", 3, 1), best=np.array([[0.1, 0.5, 0.5], [0.2, 0.2, 0.7]]))
+    outcome = Outcome(choice=Choice("tpe", 4, 1, 3, "stopping", "last"), best=np.array([[0.1, 0.5, 0.5], [0.2, 0.2, 0.7]]))
     assert outcome.final == pytest.approx(0.6)
     assert outcome.epochs_to(0.6) == 3  # one of two
     assert outcome.epochs_to(0.5) == 2

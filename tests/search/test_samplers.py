@@ -3,17 +3,20 @@ from __future__ import annotations
 import optuna
 import pytest
 
+from search.encoding import Encoding
 from search.samplers import SAMPLERS, sampler_for
 
 
 def run(study, space, sampler, count, make_report=None):
-    drawn = []
+    drawn, encoding = [], Encoding(space)
     for _ in range(count):
         number = len(study.trials)
-        study.sampler = sampler_for(sampler, 7, number)
+        study.sampler = sampler_for(sampler, 7, number, encoding=encoding, max_epochs=9)
         trial = study.ask()
         drawn.append(space.suggest(trial))
-        study.tell(trial, drawn[-1]["model.width"] + drawn[-1]["model.dropout"])
+        score = drawn[-1]["model.width"] + drawn[-1]["model.dropout"]
+        trial.report(score, 9)
+        study.tell(trial, score)
     return drawn
 
 

@@ -7,6 +7,7 @@ from ray.tune.search import Searcher
 
 from search.ledger import Failure, Ledger
 from search.proposals import Proposer
+from search.schedulers import SCHEDULERS
 from search.searcher import LedgerSearcher
 from search.space import Parameter, Space
 from search.stopping import Stopping
@@ -15,7 +16,8 @@ from trainables.config import TrialConfig
 
 def make(ledger, space, settings, budget, stopping=None):
     proposer = Proposer(ledger, space, settings, sampler="random")
-    return LedgerSearcher(ledger, proposer, budget=budget, stopping=stopping or Stopping())
+    scheduler = SCHEDULERS[settings.asha](ledger, settings)
+    return LedgerSearcher(ledger, proposer, scheduler, budget=budget, stopping=stopping or Stopping())
 
 
 def test_it_suggests_whole_configurations_until_the_budget_is_spent(ledger, space, settings):

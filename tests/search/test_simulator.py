@@ -24,8 +24,8 @@ def true_curve(params, length=MAX_EPOCHS):
 
 
 def world(record):
-    seconds = [float(record.params["model.width"])] * MAX_EPOCHS
-    return simulated_reports(true_curve(record.params), seconds, patience=MAX_EPOCHS)
+    epochs = ((score, float(record.params["model.width"])) for score in true_curve(record.params))
+    return simulated_reports(epochs, max_epochs=MAX_EPOCHS, patience=MAX_EPOCHS)
 
 
 def run(simulation, watchers=()):
@@ -134,7 +134,8 @@ def test_the_surrogate_knows_good_from_bad_and_says_how_well(recorded, space):
 
 
 def test_simulated_trials_stop_early_as_real_ones_do():
-    reports = simulated_reports([0.1, 0.5, 0.4, 0.3, 0.6], [1.0] * 5, patience=2)
+    epochs = ((score, 1.0) for score in [0.1, 0.5, 0.4, 0.3, 0.6])
+    reports = list(simulated_reports(epochs, max_epochs=5, patience=2))
     assert [report.ended for report in reports] == [None, None, None, "early_stopping"]
     assert [report.best_epoch for report in reports] == [1, 2, 2, 2]
 

@@ -95,3 +95,9 @@ def test_a_condition_names_an_earlier_parameter_and_values_it_can_take(space):
         if parameter.when:
             owner = next(p for p in parameters[:position] if p.name == parameter.when[0])
             assert set(parameter.when[1]) <= set(owner.choices)
+
+
+def test_of_values_for_all_parameters_those_that_exist_are_taken():
+    space = unet_space(PROFILES["cpu"])
+    values = {"optimizer.name": "sgd", "optimizer.lr": 1e-3, "optimizer.sgd_lr": 0.1, "optimizer.momentum": 0.9, "x": 1}
+    assert space.existing(values) == {"optimizer.name": "sgd", "optimizer.sgd_lr": 0.1, "optimizer.momentum": 0.9}

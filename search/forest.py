@@ -1,0 +1,105 @@
+"""A sampler that models what a configuration scores at the end: a forest over (configuration, epoch).
+
+After SMAC (Hutter, Hoos, Leyton-Brown, "Sequential Model-Based Optimization for General Algorithm Configuration",
+2011): random and neighbouring points are candidates, and the one with the largest expected improvement is proposed. A
+forest takes categories and conditions as they are. That the epoch is one of its features lets every trial teach it,
+also those of a few epochs only, what a training to the end would bring.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+from scipy import stats
+from sklearn.ensemble import ExtraTreesRegressor
+
+from search.encoding import Encoding
+
+DESIGN = 10
+"""Trials before the first that the model proposes."""
+TREES = 24
+RANDOM, NEAR, PARENTS = 300, 300, 6
+"""Candidates: random points, neighbours, and the best trials whose neighbours those are."""
+
+
+class ForestSampler(BaseSampler):
+    """Proposes the point with the largest expected improvement over the best score so far.
+
+    Args:
+        seed: of this proposal.
+        encoding: of the space.
+        max_epochs: where a trial ends.
+    """
+
+    def __init__(self, seed: int, encoding: Encoding, max_epochs: int):
+        self._random, self._encoding, self._max_epochs = np.random.default_rng(seed), encoding, max_epochs
+        self._independent = RandomSampler(seed=seed)
+        self._point: dict[str, Any] = {}
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        others = study.get_trials(deepcopy=False)
+        told = [other for other in others if other.intermediate_values]
+        if len(others) >= DESIGN and told:
+            self._point = self._encoding.point(self._best_candidate(told))
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        if param_name in self._point:
+            return self._point[param_name]
+        return self._independent.sample_independent(study, trial, param_name, param_distribution)
+
+    def _best_candidate(self, told: Sequence[FrozenTrial]) -> np.ndarray:
+        """(parameters,): its coordinates in the cube."""
+        cubes = self._candidates(told)
+        features, scores = self._rows(told)
+        forest = ExtraTreesRegressor(
+            TREES,
+            min_samples_leaf=2,
+            max_features=0.5,
+            bootstrap=True,
+            random_state=int(self._random.integers(2**31)),
+        ).fit(features, scores)
+        rows = np.column_stack([self._encoding.features(cubes), np.ones(len(cubes))]).astype(np.float32)
+        predicted = np.array([tree.tree_.predict(rows)[:, 0] for tree in forest.estimators_])
+        mean, deviation = predicted.mean(0), predicted.std(0) + 1e-3
+        z = (mean - scores.max()) / deviation
+        improvement = deviation * (z * stats.norm.cdf(z) + stats.norm.pdf(z))
+        return cubes[int(np.argmax(improvement))]
+
+    def _candidates(self, told: Sequence[FrozenTrial]) -> np.ndarray:
+        """(N, parameters)"""
+        best = sorted(told, key=lambda trial: -max(trial.intermediate_values.values()))[:PARENTS]
+        near = [
+            self._encoding.neighbours(self._encoding.of_trial(trial)[0], NEAR // len(best), self._random)
+            for trial in best
+        ]
+        return np.concatenate([self._random.random((RANDOM, len(self._encoding.parameters))), *near])
+
+    def _rows(self, told: Sequence[FrozenTrial]) -> tuple[np.ndarray, np.ndarray]:
+        """What the forest learns: (N, features) and (N,) scores, of each trial's epochs 1, 2, 4, ... and its last."""
+        features, scores = [], []
+        for trial in told:
+            _, described = self._encoding.of_trial(trial)
+            values = trial.intermediate_values
+            last = max(values)
+            for epoch, score in values.items():
+                if epoch == last or epoch & (epoch - 1) == 0:
+                    features.append(np.append(described, math.log(epoch) / math.log(self._max_epochs)))
+                    scores.append(score)
+        return np.array(features, np.float32), np.array(scores)

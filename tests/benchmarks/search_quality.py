@@ -1,0 +1,219 @@
+"""How good a configuration a search has found behind how many epochs: ours against what others use.
+
+    python -m tests.benchmarks.search_quality [--methods ours stock ...] [--seeds 30]
+
+Three tasks of 20 parameters and more, with conditions between them:
+
+- digits: small networks on scikit-learn's digits with wrong labels; really trained, epoch by epoch.
+- photo: coordinate networks that learn a photograph; really trained as well. No model of curves stands between a
+  method and the truth there, nor favours one whose own model is of the same kind.
+- terrain: this project's space on Mars terrain, with `search.surrogate` for what was not recorded.
+
+A search has 40 times the epochs of a whole trial, four trials run side by side in virtual time, and a trial's epoch
+takes 0.5 to 1.5 virtual seconds. Scores are what the search sees. A seed is that of the search and of every training.
+Results are kept in a file as they come: the same command goes on where it was stopped.
+
+Syne Tune's methods run where it is installed, in an environment of its own if need be (`pip install syne-tune torch
+scikit-learn matplotlib`), by `--methods syne-asha syne-cqr`; the table shows all that the file holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search.space import Scalar, Space
+from tests.benchmarks.rivals import Ray, Rival, SyneTune, best_so_far
+
+MAX_EPOCHS, EPOCHS, SLOTS = 27, 27 * 40, 4
+TASKS = ("digits", "photo", "terrain")
+TERRAIN = Path(__file__).parent / "tasks" / "terrain.parquet"
+"""Curves of a random search without stopping over this project's space, see the README."""
+
+OURS: dict[str, dict[str, Any]] = {
+    "ours": {"sampler": "forest", "asha": "promotion"},
+    "ours, best so far at rungs": {"sampler": "forest", "asha": "promotion", "judge": "best"},
+    "ours, average at rungs": {"sampler": "forest", "asha": "promotion", "judge": "ema"},
+    "ours, stopping": {"sampler": "forest", "asha": "stopping"},
+    "ours, TPE": {"sampler": "tpe", "asha": "promotion"},
+    "ours, TPE, stopping": {"sampler": "tpe", "asha": "stopping"},
+    "ours, random": {"sampler": "random", "asha": "promotion"},
+    "TPE, whole trials": {"sampler": "tpe", "asha": "stopping", "grace_epochs": MAX_EPOCHS},
+}
+RIVALS: dict[str, Callable[[Space, int], Rival]] = {
+    "stock": lambda space, seed: Ray(space, seed, MAX_EPOCHS),
+    "random+ASHA": lambda space, seed: Ray(space, seed, MAX_EPOCHS, random=True),
+    "syne-asha": lambda space, seed: SyneTune(space, seed, MAX_EPOCHS, name="ASHA"),
+    "syne-cqr": lambda space, seed: SyneTune(space, seed, MAX_EPOCHS, name="ASHACQR"),
+    "syne-bohb": lambda space, seed: SyneTune(space, seed, MAX_EPOCHS, name="BOHB"),
+}
+BASELINE = "stock"
+
+
+def search(task: str, method: str, seed: int) -> list[float]:
+    """Best score so far behind each epoch of one search."""
+    space, train = _task(task, seed)
+    if method in RIVALS:
+        return best_so_far(RIVALS[method](space, seed), train, epochs=EPOCHS, slots=SLOTS)
+    return _ours(space, train, seed, **OURS[method])
+
+
+def _ours(space: Space, train: Callable[..., Iterator[tuple[float, float]]], seed: int, **choice: Any) -> list[float]:
+    from search.ledger import Ledger
+    from search.settings import StudySettings
+    from search.simulator import Simulation, Trace, simulate
+    from search.surrogate import simulated_reports
+    from tests.studies import study_settings
+
+    class Settings(StudySettings):
+        def whole_config(self, chosen: dict[str, Any]) -> dict[str, Any]:
+            return chosen  # of a space that is not of U-Nets
+
+    sampler, values = choice.pop("sampler"), vars(study_settings(seed=seed, max_epochs=MAX_EPOCHS, **choice))
+    simulation = Simulation(
+        settings=Settings(**values), space=space, sampler=sampler, trials=EPOCHS, slots=SLOTS, epochs=EPOCHS
+    )
+    trace = Trace()
+    simulate(
+        simulation,
+        lambda record: simulated_reports(
+            train(record.params, record.number), max_epochs=MAX_EPOCHS, patience=MAX_EPOCHS
+        ),
+        Ledger.in_memory(),
+        [trace],
+    )
+    return trace.best[:EPOCHS]
+
+
+def _task(name: str, seed: int) -> tuple[Space, Callable[..., Iterator[tuple[float, float]]]]:
+    if name == "terrain":
+        return _terrain(seed)
+    import torch
+
+    torch.set_num_threads(1)
+    module = importlib.import_module(f"tests.benchmarks.tasks.{name}")
+
+    def train(params: Mapping[str, Scalar], number: int) -> Iterator[tuple[float, float]]:
+        pace = _pace(params)
+        for score, _ in module.train(params, MAX_EPOCHS, seed=1000 * seed + number):
+            yield score, pace
+
+    return module.SPACE, train
+
+
+def _pace(params: Mapping[str, Scalar]) -> float:
+    """Virtual seconds of an epoch."""
+    return 0.5 + zlib.crc32(json.dumps(dict(params), sort_keys=True).encode()) % 1000 / 1000
+
+
+def _terrain(seed: int) -> tuple[Space, Callable[..., Iterator[tuple[float, float]]]]:
+    from search.curves import read_curves
+    from search.profiles import PROFILES
+    from search.space import unet_space
+    from search.surrogate import Surrogate
+
+    space = unet_space(PROFILES["cpu"])
+    surrogate = Surrogate(space, read_curves(TERRAIN), max_epochs=MAX_EPOCHS, patience=MAX_EPOCHS)
+
+    def train(params: Mapping[str, Scalar], number: int) -> Iterator[tuple[float, float]]:
+        pace, point = _pace(params), space.existing(params)
+        for report in surrogate.reports(point, seed):
+            yield report.mean_iou or 0.0, pace
+
+    return space, train
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    known = (*OURS, *RIVALS)
+    parser.add_argument("--methods", nargs="*", choices=known, default=["ours", "stock", "random+ASHA"])
+    parser.add_argument("--tasks", nargs="*", choices=TASKS, default=TASKS)
+    parser.add_argument("--seeds", type=int, default=30)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--results", type=Path, default=Path("search_quality.jsonl"))
+    options = parser.parse_args()
+    results = _read(options.results)
+    missing = [
+        (task, method, seed)
+        for seed in range(options.seeds)
+        for task in options.tasks
+        for method in options.methods
+        if (task, method, seed) not in results
+    ]
+    context = get_context("spawn")
+    with ProcessPoolExecutor(options.processes, mp_context=context) as pool, options.results.open("a") as file:
+        pending = {pool.submit(search, *run): run for run in missing}
+        for count, future in enumerate(as_completed(pending), start=1):
+            results[pending[future]] = future.result()
+            file.write(json.dumps([*pending[future], future.result()]) + "\n")
+            file.flush()
+            print(f"{count} of {len(missing)}: {' '.join(map(str, pending[future]))}", flush=True)
+    for task in options.tasks:
+        show(task, {method: _of(results, task, method) for method in known}, options.results.with_suffix(""))
+
+
+def _read(path: Path) -> dict[tuple[str, str, int], list[float]]:
+    rows = map(json.loads, path.read_text().splitlines()) if path.is_file() else ()
+    return {(task, method, seed): best for task, method, seed, best in rows}
+
+
+def _of(results: dict[tuple[str, str, int], list[float]], task: str, method: str) -> np.ndarray:
+    """(seeds, epochs)"""
+    return np.array([best for (a, b, _), best in sorted(results.items()) if (a, b) == (task, method)])
+
+
+def epochs_to(best: np.ndarray, target: float) -> int | None:
+    """Epochs by which the median search has reached the target."""
+    reached = np.flatnonzero(np.median(best, axis=0) >= target)
+    return int(reached[0]) + 1 if len(reached) else None
+
+
+def show(task: str, found: dict[str, np.ndarray], picture: Path) -> None:
+    found = {method: best for method, best in found.items() if len(best)}
+    if BASELINE not in found:
+        return
+    target = float(np.median(found[BASELINE][:, -1]))
+    print(f"\n{task}: median and quartiles of the best score so far; the median of {BASELINE} ends at {target:.4f}")
+    parts = (0.1, 0.25, 0.5, 1.0)
+    print(
+        f"{'':28}{'seeds':>6}" + "".join(f"{f'{int(part * EPOCHS)} epochs':>27}" for part in parts) + f"{'reached':>12}"
+    )
+    for method, best in found.items():
+        cells = []
+        for part in parts:
+            low, median, high = np.quantile(best[:, int(part * EPOCHS) - 1], (0.25, 0.5, 0.75))
+            cells.append(f"{median:.4f} ({low:.4f} to {high:.4f})")
+        epochs = epochs_to(best, target)
+        ratio = "-" if epochs is None else f"{epochs} ({epochs / EPOCHS:.2f})"
+        print(f"{method:28}{len(best):>6}" + "".join(f"{cell:>27}" for cell in cells) + f"{ratio:>12}")
+    _draw(task, found, target, picture.with_name(f"{picture.name}-{task}.png"))
+
+
+def _draw(task: str, found: dict[str, np.ndarray], target: float, path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    epochs = np.arange(1, EPOCHS + 1)
+    for method, best in found.items():
+        low, median, high = np.quantile(best, (0.25, 0.5, 0.75), axis=0)
+        (line,) = axes.plot(epochs, median, label=method)
+        axes.fill_between(epochs, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
+    axes.axhline(target, color="grey", linewidth=0.8, linestyle=":")
+    low = min(np.median(best[:, EPOCHS // 20]) for best in found.values())
+    axes.set(title=task, xlabel="epochs spent", ylabel="best score so far, median and quartiles", ylim=(low, None))
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import optuna
+import pytest
+
+from search.encoding import Encoding
+from search.forest import DESIGN, ForestSampler
+from search.space import Parameter, Space
+
+SPACE = Space(
+    (
+        Parameter(name="kind", choices=("a", "b", "c"), help=""),
+        Parameter(name="x", low=0.0, high=1.0, help=""),
+        Parameter(name="y", low=0.0, high=1.0, when=("kind", ("b",)), help=""),
+    )
+)
+
+
+def value(params):
+    return 1 - (params["x"] - 0.7) ** 2 - (1 - params.get("y", 0.0)) ** 2
+
+
+def search(sampler_of, trials, epochs=1):
+    study, encoding, found = optuna.create_study(direction="maximize"), Encoding(SPACE), []
+    for number in range(trials):
+        study.sampler = sampler_of(number, encoding)
+        trial = study.ask()
+        SPACE.suggest(trial)
+        found.append(value(trial.params))
+        length = epochs if number % 3 else 9
+        for epoch in range(1, length + 1):
+            trial.report(found[-1] * (1 - 0.5**epoch), epoch)
+        study.tell(trial, found[-1])
+    return study, found
+
+
+def forest(number, encoding):
+    return ForestSampler(number, encoding, 9)
+
+
+def test_it_finds_what_is_good_in_a_conditional_space_sooner_than_chance():
+    study, found = search(forest, 50)
+    _, random = search(lambda number, _: optuna.samplers.RandomSampler(seed=number), 50)
+    assert np.mean(found[25:]) > np.mean(random[25:]) + 0.3
+    assert max(found) > max(random)
+    assert study.best_params["kind"] == "b"
+
+
+def test_trials_of_few_epochs_teach_it_too():
+    _, found = search(forest, 50, epochs=2)
+    assert np.mean(found[25:]) > 0.8
+
+
+def test_the_design_is_random_and_reads_nothing():
+    (one, first), (_, again) = search(forest, DESIGN), search(forest, DESIGN)
+    assert first == again
+    assert {trial.params["kind"] for trial in one.trials} == {"a", "b", "c"}
+
+
+def test_trials_without_a_score_are_left_out():
+    study = optuna.create_study(direction="maximize", sampler=ForestSampler(0, Encoding(SPACE), 9))
+    for _ in range(DESIGN + 2):
+        SPACE.suggest(study.ask())
+    with pytest.raises(ValueError, match="No trials are completed"):
+        _ = study.best_trial
