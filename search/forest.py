@@ -9,60 +9,31 @@ also those of a few epochs only, what a training to the end would bring.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, RandomSampler
-from optuna.study import Study
 from optuna.trial import FrozenTrial
 from scipy import stats
 from sklearn.ensemble import ExtraTreesRegressor
 
-from search.encoding import Encoding
+from search.point_sampler import Draw, PointSampler
+from search.space import Scalar
 
-DESIGN = 10
-"""Trials before the first that the model proposes."""
 TREES = 24
 RANDOM, NEAR, PARENTS = 300, 300, 6
 """Candidates: random points, neighbours, and the best trials whose neighbours those are."""
 
 
-class ForestSampler(BaseSampler):
-    """Proposes the point with the largest expected improvement over the best score so far.
+class ForestSampler(PointSampler):
+    """Proposes the point with the largest expected improvement over the best score so far."""
 
-    Args:
-        seed: of this proposal.
-        encoding: of the space.
-        max_epochs: where a trial ends.
-    """
+    def __init__(self, draw: Draw):
+        super().__init__(draw)
+        self._random, self._encoding = np.random.default_rng(draw.seed), draw.encoding
 
-    def __init__(self, seed: int, encoding: Encoding, max_epochs: int):
-        self._random, self._encoding, self._max_epochs = np.random.default_rng(seed), encoding, max_epochs
-        self._independent = RandomSampler(seed=seed)
-        self._point: dict[str, Any] = {}
-
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        others = study.get_trials(deepcopy=False)
-        told = [other for other in others if other.intermediate_values]
-        if len(others) >= DESIGN and told:
-            self._point = self._encoding.point(self._best_candidate(told))
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return {}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return {}
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        if param_name in self._point:
-            return self._point[param_name]
-        return self._independent.sample_independent(study, trial, param_name, param_distribution)
+    def choose(self, trials: Sequence[FrozenTrial]) -> Mapping[str, Scalar]:
+        told = [trial for trial in trials if trial.intermediate_values]
+        return self._encoding.point(self._best_candidate(told)) if told else {}
 
     def _best_candidate(self, told: Sequence[FrozenTrial]) -> np.ndarray:
         """(parameters,): its coordinates in the cube."""
@@ -100,6 +71,6 @@ class ForestSampler(BaseSampler):
             last = max(values)
             for epoch, score in values.items():
                 if epoch == last or epoch & (epoch - 1) == 0:
-                    features.append(np.append(described, math.log(epoch) / math.log(self._max_epochs)))
+                    features.append(np.append(described, math.log(epoch) / math.log(self.draw.max_epochs)))
                     scores.append(score)
         return np.array(features, np.float32), np.array(scores)

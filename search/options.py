@@ -97,10 +97,10 @@ def parser() -> argparse.ArgumentParser:
     choice = top.add_argument_group("sampling and early stopping")
     choice.add_argument(
         "--sampler",
-        choices=("forest", "tpe", "gp", "random"),
+        choices=("forest", "mixture", "tpe", "gp", "random"),
         default="forest",
-        help="what proposes configurations: a forest over configuration and epoch; TPE, multivariate and grouped; a "
-        "Gaussian process; or chance (default: forest)",
+        help="what proposes configurations: a forest over configuration and epoch, behind a space-filling design; a "
+        "mixture of it with TPE and chance; TPE; a Gaussian process; or chance (default: forest)",
     )
     choice.add_argument(
         "--asha",

@@ -192,8 +192,7 @@ def _outcomes(
     with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_start, initargs=(surrogate,)) as pool:
         pending = {
             choice: [
-                pool.submit(_search, choice.applied_to(settings, seed), choice, budget)
-                for seed in range(options.seeds)
+                pool.submit(_search, choice.applied_to(settings, seed), choice, budget) for seed in range(options.seeds)
             ]
             for choice in choices
         }

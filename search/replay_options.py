@@ -29,7 +29,9 @@ def parser() -> argparse.ArgumentParser:
         "--slots", nargs="+", type=whole(1), default=[4], metavar="N", help="trials side by side (default: 4)"
     )
     top.add_argument("--seeds", type=whole(1), default=10, metavar="N", help="searches of each setting (default: 10)")
-    top.add_argument("--sampler", nargs="+", choices=("forest", "tpe", "gp", "random"), default=["forest", "random"])
+    top.add_argument(
+        "--sampler", nargs="+", choices=("forest", "mixture", "tpe", "gp", "random"), default=["forest", "random"]
+    )
     top.add_argument("--asha", nargs="+", choices=("promotion", "stopping"), default=["promotion"])
     top.add_argument("--judge", nargs="+", choices=("last", "best", "ema"), default=["last"])
     top.add_argument("--reduction-factor", nargs="+", type=whole(2), default=[2, 3, 4], metavar="N")

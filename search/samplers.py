@@ -11,30 +11,47 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
 from search.encoding import Encoding
 from search.forest import ForestSampler
+from search.point_sampler import Draw, SobolSampler
 
 
-def _tpe(seed: int, encoding: Encoding, max_epochs: int) -> BaseSampler:
+def _tpe(draw: Draw) -> BaseSampler:
     # Without multivariate and group, TPE samples a conditional space one parameter at a time. The constant liar keeps
     # trials that run side by side apart.
-    return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+    return TPESampler(seed=draw.seed, multivariate=True, group=True, constant_liar=True)
 
 
-def _random(seed: int, encoding: Encoding, max_epochs: int) -> BaseSampler:
-    return RandomSampler(seed=seed)
+def _random(draw: Draw) -> BaseSampler:
+    return RandomSampler(seed=draw.seed)
 
 
-def _gp(seed: int, encoding: Encoding, max_epochs: int) -> BaseSampler:
+def _gp(draw: Draw) -> BaseSampler:
     # Its model spans the parameters that every trial has; conditional ones are drawn independently.
-    return GPSampler(seed=seed)
+    return GPSampler(seed=draw.seed)
 
 
-SAMPLERS: dict[str, Callable[[int, Encoding, int], BaseSampler]] = {
-    "forest": ForestSampler,
+DESIGN = 10
+"""Trials that fill the space before a model proposes."""
+
+
+def _forest(draw: Draw) -> BaseSampler:
+    return SobolSampler(draw) if draw.number < DESIGN else ForestSampler(draw)
+
+
+MIXTURE = (_forest, _forest, _tpe, _forest, _random)
+
+
+def _mixture(draw: Draw) -> BaseSampler:
+    # What one model overlooks another may find.
+    return _forest(draw) if draw.number < DESIGN else MIXTURE[draw.number % len(MIXTURE)](draw)
+
+
+SAMPLERS: dict[str, Callable[[Draw], BaseSampler]] = {
+    "forest": _forest,
+    "mixture": _mixture,
     "tpe": _tpe,
     "gp": _gp,
     "random": _random,
 }
-"""Each makes a sampler from a seed, the space's encoding, and the epochs of a whole trial."""
 
 
 def sampler_for(
@@ -48,4 +65,7 @@ def sampler_for(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # multivariate, group and constant_liar: pinned and tested
         entropy = (seed, number, attempt) if attempt else (seed, number)
-        return SAMPLERS[name](int(np.random.SeedSequence(entropy).generate_state(1)[0]), encoding, max_epochs)
+        own_seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+        return SAMPLERS[name](
+            Draw(seed=own_seed, study_seed=seed, number=number, encoding=encoding, max_epochs=max_epochs)
+        )

@@ -41,6 +41,7 @@ TERRAIN = Path(__file__).parent / "tasks" / "terrain.parquet"
 
 OURS: dict[str, dict[str, Any]] = {
     "ours": {"sampler": "forest", "asha": "promotion"},
+    "ours, mixture": {"sampler": "mixture", "asha": "promotion"},
     "ours, best so far at rungs": {"sampler": "forest", "asha": "promotion", "judge": "best"},
     "ours, average at rungs": {"sampler": "forest", "asha": "promotion", "judge": "ema"},
     "ours, stopping": {"sampler": "forest", "asha": "stopping"},

@@ -73,9 +73,9 @@ def drive(folder: Path, trials: int, slots: int) -> None:
     start_ray(dashboard=False)
     plan = SearchPlan(
         folder=folder,
-        settings=study_settings(max_epochs=EPOCHS, reduction_factor=2),
+        settings=study_settings(max_epochs=EPOCHS, reduction_factor=2, asha="promotion"),
         space=unet_space(PROFILES["cpu"]),
-        sampler="tpe",
+        sampler="forest",
         budget=trials,
         launcher=InlineLauncher(cpus=1),
         concurrent=slots,

@@ -54,7 +54,9 @@ def test_it_finds_that_stopping_pays(study):
     done = replay(folder, *options)
     assert done.returncode == 0, done.stderr
     assert "30 recorded learning curves, 240 epochs" in done.stdout
-    expected = "--sampler random --max-concurrent 2 --asha promotion --judge last --reduction-factor 3 --grace-epochs 1:"
+    expected = (
+        "--sampler random --max-concurrent 2 --asha promotion --judge last --reduction-factor 3 --grace-epochs 1:"
+    )
     assert f"recommended: {expected} half of its searches" in done.stdout
     assert len(read_curves(folder / "replay" / "curves.parquet")) == 30
     rows = {row["grace_epochs"]: row for row in csv.read_csv(folder / "replay" / "replay.csv").to_pylist()}
@@ -68,7 +70,9 @@ def test_it_finds_that_stopping_pays(study):
 def test_half_of_the_searches_reach_the_target_or_nobody_says_when():
     from search.replay_command import Choice, Outcome
 
-    outcome = Outcome(choice=Choice("tpe", 4, 1, 3, "stopping", "last"), best=np.array([[0.1, 0.5, 0.5], [0.2, 0.2, 0.7]]))
+    outcome = Outcome(
+        choice=Choice("tpe", 4, 1, 3, "stopping", "last"), best=np.array([[0.1, 0.5, 0.5], [0.2, 0.2, 0.7]])
+    )
     assert outcome.final == pytest.approx(0.6)
     assert outcome.epochs_to(0.6) == 3  # one of two
     assert outcome.epochs_to(0.5) == 2
