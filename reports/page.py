@@ -83,7 +83,7 @@ def _systems_content(facts: StudyFacts, rows: list[SystemRow]) -> dict[str, Any]
 
 def _content(facts: StudyFacts, model: BestModel, final: FinalModel | None) -> dict[str, Any]:
     by_part = {"validation": model.validation.class_iou, "held-out test": model.test.class_iou}
-    audited = audit(facts.records)
+    audited = audit(facts.records, facts.settings)
     seconds = sum(r.train_seconds + r.val_seconds for record in facts.records for r in record.reports)
     return {
         "audit": audited.sentence() if audited else "",

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from search.judge import Judge
 from search.ledger import TrialRecord
+from search.settings import StudySettings
 
 
 def is_audited(seed: int, number: int, fraction: float) -> bool:
@@ -40,9 +42,12 @@ class Audit:
         )
 
 
-def audit(records: list[TrialRecord]) -> Audit | None:
+def audit(records: list[TrialRecord], settings: StudySettings) -> Audit | None:
     """None before there is something to compare."""
-    scores = [record.score for record in records if record.audited is not None and record.state == "complete"]
+    ended = [record for record in records if record.audited is not None and record.state == "complete"]
+    if settings.asha == "promotion":
+        ended = [record for record in ended if not _would_be_promoted(record, records, settings)]
+    scores = [record.score for record in ended]
     audited = [score for score in scores if score is not None]
     finished = [record.score for record in records if record.audited is None and record.state == "complete"]
     others = [score for score in finished if score is not None]
@@ -58,3 +63,24 @@ def audit(records: list[TrialRecord]) -> Audit | None:
         winners=sum(score > best for score in audited),
         lost=max(0.0, max(audited) - best),
     )
+
+
+def _would_be_promoted(record: TrialRecord, records: list[TrialRecord], settings: StudySettings) -> bool:
+    """Whether a trial that was to be paused is among the best of its rung by now, so that it would have gone on."""
+    rung = [score for other in records if (score := _judged(other, record.audited, settings.judge)) is not None]
+    own = _judged(record, record.audited, settings.judge)
+    assert own is not None
+    return sum(score > own for score in rung) < len(rung) // settings.reduction_factor
+
+
+def _judged(record: TrialRecord, epoch: int | None, kind: str) -> float | None:
+    """What the trial was judged by at that epoch; None if it did not get there, or enters no rung."""
+    if record.audited is not None and epoch is not None and epoch > record.audited:
+        return None
+    judge = Judge(kind)
+    for report in record.reports:
+        if report.mean_iou is not None and not report.diverged:
+            score = judge(record.number, report.mean_iou)
+            if report.epoch == epoch:
+                return score
+    return None

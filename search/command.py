@@ -12,7 +12,6 @@ from typing import Any
 
 import ray
 from rich.console import Console
-from rich.table import Table
 
 from search.audit import audit
 from search.board import Board
@@ -24,13 +23,14 @@ from search.ledger import FILE, Ledger
 from search.live_view import LiveView
 from search.options import refuse
 from search.painter import Painter
+from search.plan_view import show_plan, show_space
 from search.profiles import Profile, choose_profile
 from search.progress_state import ProgressState
 from search.settings import StudySettings
-from search.space import Space
+from search.starting_points import starting_points
 from search.stopping import Stopping
 from search.study_lock import study_lock
-from search.systems import MAX_EPOCHS, PATIENCE, SYSTEMS, runs_of, starting_points
+from search.systems import MAX_EPOCHS, PATIENCE, SYSTEMS, runs_of
 from search.tuner import SearchPlan, run_search, start_ray
 from search.wording import duration
 from trainables.checkpoints import CheckpointStore, below
@@ -82,12 +82,13 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
         raise ValueError("--gpu-hours: trials use no GPU here; --time-budget or --epochs-budget limit them")
     settings = make_settings(options, data, profile, checkpoints)
     space = settings.search_space()
+    existing = Ledger.open(folder) if (folder / FILE).exists() else None
     first: list[dict[str, Any]] = []
     if options.systems:
         check_systems(settings, data)
         first = runs_of(options.systems, seeds=options.seeds or 1, first_seed=options.seed)
-    elif options.start_from == "systems":
-        first = starting_points(space)
+    elif options.start_from is not None and (existing is None or not existing.first):
+        first = starting_points(options.start_from, space, folder)
     plan = SearchPlan(
         folder=folder,
         settings=settings,
@@ -100,7 +101,6 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
         launcher=launcher,
         concurrent=min(concurrent, options.max_concurrent or concurrent),
     )
-    existing = Ledger.open(folder) if (folder / FILE).exists() else None
     if existing is not None and existing.settings:
         plan.settings.check_same(existing.settings, name)
     show_plan(console, plan, options, profile, resources, existing)
@@ -138,7 +138,7 @@ def _search(console: Console, plan: SearchPlan, options: argparse.Namespace, dat
     records = ledger.records()
     console.print(leaderboard(records))
     console.print(receipt(records, plan.settings.max_epochs, options.price_per_hour))
-    if (audited := audit(records)) is not None:
+    if (audited := audit(records, plan.settings)) is not None:
         console.print(audited.sentence(), markup=False)
     ended = sum(record.has_ended for record in records)
     console.print(f"{ended} of {plan.budget} trials in {plan.folder} after {duration(state.seconds)}", markup=False)
@@ -214,67 +214,3 @@ def check_systems(settings: StudySettings, data: PreparedData) -> None:
             raise ValueError(f"--set {given}: system {name} cannot be made with it ({error})") from error
         if config.model.background != "none" and data.description.ignored_label is None:
             raise ValueError(f"system {name} has a network for the ignored label, but {data.name} has no such label")
-
-
-def show_plan(
-    console: Console,
-    plan: SearchPlan,
-    options: argparse.Namespace,
-    profile: Profile,
-    resources: dict[str, float],
-    existing: Ledger | None,
-) -> None:
-    settings, demand = plan.settings, plan.launcher.demand()
-    if profile.name == "cpu" and not settings.systems:
-        console.print(
-            f"no GPU: the cpu profile narrows the search to widths {'/'.join(map(str, profile.widths))}, depths "
-            f"{'/'.join(map(str, profile.depths))} and {profile.max_epochs} epochs a trial (--max-epochs changes that)"
-            if resources.get("GPU", 0) == 0
-            else "profile cpu: narrow networks and short trials",
-            style="yellow",
-            soft_wrap=True,
-        )
-    if settings.systems and resources.get("GPU", 0) == 0 and not settings.overrides and settings.train_fraction == 1:
-        console.print(
-            "no GPU: systems of full size take many hours; --set model.width=8, --train-fraction 0.5 and --max-epochs "
-            "14 make a quick look of it",
-            style="yellow",
-            soft_wrap=True,
-        )
-    limits = [duration(options.time_budget)] if options.time_budget else []
-    limits += [f"{options.epochs_budget} epochs"] if options.epochs_budget else []
-    limits += [f"{options.gpu_hours:g} GPU-hours"] if options.gpu_hours else []
-    limit = f", at most {' and '.join(limits)}" if limits else ""
-    done = f" ({len(existing.records())} are in the ledger already)" if existing else ""
-    table = Table.grid(padding=(0, 2))
-    table.add_row("study", str(plan.folder))
-    table.add_row("budget", f"{plan.budget} trials{done}{limit}")
-    table.add_row(
-        "a trial", f"at most {settings.max_epochs} epochs, patience {settings.patience}, seed {settings.seed}"
-    )
-    if settings.systems:
-        seeds = len(plan.first) // len(settings.systems)
-        changed = "".join(f", {key}={value}" for key, value in settings.overrides.items())
-        table.add_row("systems", f"{len(settings.systems)} of the two reports with {seeds} seeds{changed}")
-    else:
-        verb = "promotes" if settings.asha == "promotion" else "keeps"
-        rule = f"ASHA {verb} 1 in {settings.reduction_factor} from epoch {settings.grace_epochs} on"
-        begin = f"{len(plan.first)} systems first, then " if plan.first else ""
-        table.add_row("choice", f"{begin}{plan.sampler} proposes, {rule}")
-    if settings.train_fraction < 1:
-        table.add_row("training data", f"{settings.train_fraction:.0%} of the train part")
-    table.add_row(
-        "resources",
-        f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs; a trial takes {demand['CPU']:g} and "
-        f"{demand['GPU']:g}; {plan.concurrent} side by side",
-    )
-    console.print(table)
-
-
-def show_space(console: Console, space: Space) -> None:
-    table = Table(title="search space", title_justify="left")
-    for column in ("parameter", "range", "exists with", "meaning"):
-        table.add_column(column)
-    for parameter in space.parameters:
-        table.add_row(parameter.name, parameter.describe_range(), parameter.describe_condition(), parameter.help)
-    console.print(table)

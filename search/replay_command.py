@@ -7,7 +7,6 @@ import dataclasses
 import itertools
 import statistics
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -21,64 +20,10 @@ from rich.table import Table
 
 from search.curves import Curve, curves_of, write_curves
 from search.ledger import Ledger
+from search.replay_outcomes import Choice, Outcome
 from search.settings import StudySettings
 from search.simulator import Simulation, Trace, simulate
 from search.surrogate import Surrogate
-
-
-@dataclass(frozen=True, order=True)
-class Choice:
-    """Search settings to try."""
-
-    sampler: str
-    slots: int
-    grace_epochs: int
-    reduction_factor: int
-    asha: str
-    judge: str
-
-    def describe(self, max_epochs: int) -> str:
-        text = f"{self.sampler}, {self.slots} side by side"
-        if self.grace_epochs >= max_epochs:
-            return f"{text}, no stopping"
-        judged = "" if self.judge == "last" else f" ({self.judge})"
-        return f"{text}, {self.asha}{judged} of 1 in {self.reduction_factor} from epoch {self.grace_epochs}"
-
-    def options(self) -> str:
-        """Of the search command."""
-        return (
-            f"--sampler {self.sampler} --max-concurrent {self.slots} --asha {self.asha} --judge {self.judge} "
-            f"--reduction-factor {self.reduction_factor} --grace-epochs {self.grace_epochs}"
-        )
-
-    def applied_to(self, settings: StudySettings, seed: int) -> StudySettings:
-        return dataclasses.replace(
-            settings,
-            seed=seed,
-            grace_epochs=self.grace_epochs,
-            reduction_factor=self.reduction_factor,
-            asha=self.asha,
-            judge=self.judge,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a choice came to, over its seeds."""
-
-    choice: Choice
-    best: np.ndarray
-    """(seeds, epochs): best score so far behind each epoch spent."""
-
-    @property
-    def final(self) -> float:
-        return float(np.median(self.best[:, -1]))
-
-    def epochs_to(self, target: float) -> float | None:
-        """Epochs spent when half of the seeds have reached the target; None if fewer than half ever do."""
-        reached = sorted(int(np.argmax(row >= target)) + 1 if row[-1] >= target else np.inf for row in self.best)
-        half = reached[(len(reached) - 1) // 2]  # not the mean of two: one of them may be infinite
-        return half if np.isfinite(half) else None
 
 
 def run(options: argparse.Namespace) -> None:
@@ -88,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
         ValueError: if there is no such study, they do not belong together, or too little was recorded.
     """
     console = Console(highlight=False)
-    settings, curves = _recorded(options.studies)
+    settings, curves = recorded(options.studies)
     space, folder = settings.search_space(), options.studies[0] / "replay"
     surrogate = Surrogate(space, curves, max_epochs=settings.max_epochs, patience=settings.patience)
     folder.mkdir(exist_ok=True)
@@ -118,7 +63,12 @@ def run(options: argparse.Namespace) -> None:
     )
 
 
-def _recorded(studies: list[Path]) -> tuple[StudySettings, list[Curve]]:
+def recorded(studies: list[Path]) -> tuple[StudySettings, list[Curve]]:
+    """The settings of the first of these studies, and the learning curves of all.
+
+    Raises:
+        ValueError: if there is no such study, or they do not belong together.
+    """
     curves: list[Curve] = []
     first: StudySettings | None = None
     for folder in studies:

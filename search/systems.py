@@ -203,7 +203,7 @@ def runs_of(names: Sequence[str], *, seeds: int, first_seed: int) -> list[dict[s
     return [{"system": name, "training.seed": first_seed + index} for index in range(seeds) for name in names]
 
 
-def starting_points(space: Space) -> list[dict[str, Scalar]]:
+def system_points(space: Space) -> list[dict[str, Scalar]]:
     """Each row of the tables as the nearest point of a search space, without repetition."""
     points: list[dict[str, Scalar]] = []
     for system in SYSTEMS.values():

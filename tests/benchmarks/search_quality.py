@@ -2,46 +2,58 @@
 
     python -m tests.benchmarks.search_quality [--methods ours stock ...] [--seeds 30]
 
-Three tasks of 20 parameters and more, with conditions between them:
+Two tasks of 20 parameters with conditions between them, and any study of this project's:
 
-- digits: small networks on scikit-learn's digits with wrong labels; really trained, epoch by epoch.
-- photo: coordinate networks that learn a photograph; really trained as well. No model of curves stands between a
-  method and the truth there, nor favours one whose own model is of the same kind.
-- terrain: this project's space on Mars terrain, with `search.surrogate` for what was not recorded.
+- digits: small networks on scikit-learn's digits with wrong labels.
+- photo: coordinate networks that learn a photograph. Both are really trained, epoch by epoch: no model of curves stands
+  between a method and the truth, nor favours one whose own model is of the same kind.
+- `--studies RUN`: the space of a study whose trials had 27 epochs, with `search.surrogate` for what was not recorded:
+
+    python search/run.py --sampler random --max-epochs 27 --grace-epochs 27 --patience 27 ...
 
 A search has 40 times the epochs of a whole trial, four trials run side by side in virtual time, and a trial's epoch
 takes 0.5 to 1.5 virtual seconds. Scores are what the search sees. A seed is that of the search and of every training.
 Results are kept in a file as they come: the same command goes on where it was stopped.
 
-Syne Tune's methods run where it is installed, in an environment of its own if need be (`pip install syne-tune torch
-scikit-learn matplotlib`), by `--methods syne-asha syne-cqr`; the table shows all that the file holds.
+`--methods syne-asha syne-cqr` need Syne Tune beside this project (`pip install syne-tune xgboost`); best in an
+environment of its own, with the same file of results: the tables show all that it holds.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from matplotlib.figure import Figure
 
+from search.leaderboard import ranked
+from search.ledger import Ledger
+from search.replay_command import recorded
+from search.settings import StudySettings
+from search.simulator import Simulation, Trace, simulate
 from search.space import Scalar, Space
-from tests.benchmarks.rivals import Ray, Rival, SyneTune, best_so_far
+from search.starting_points import TAKEN_OVER
+from search.surrogate import Surrogate, simulated_reports
+from tests.benchmarks.rivals import Ray, Rival, SyneTune, Train, best_so_far
+from tests.studies import study_settings
 
 MAX_EPOCHS, EPOCHS, SLOTS = 27, 27 * 40, 4
-TASKS = ("digits", "photo", "terrain")
-TERRAIN = Path(__file__).parent / "tasks" / "terrain.parquet"
-"""Curves of a random search without stopping over this project's space, see the README."""
+TASKS = ("digits", "photo")
 
 OURS: dict[str, dict[str, Any]] = {
     "ours": {"sampler": "forest", "asha": "promotion"},
     "ours, mixture": {"sampler": "mixture", "asha": "promotion"},
+    "ours, from a related study": {"sampler": "forest", "asha": "promotion", "start_from_related": True},
     "ours, best so far at rungs": {"sampler": "forest", "asha": "promotion", "judge": "best"},
     "ours, average at rungs": {"sampler": "forest", "asha": "promotion", "judge": "ema"},
     "ours, stopping": {"sampler": "forest", "asha": "stopping"},
@@ -65,47 +77,49 @@ def search(task: str, method: str, seed: int) -> list[float]:
     space, train = _task(task, seed)
     if method in RIVALS:
         return best_so_far(RIVALS[method](space, seed), train, epochs=EPOCHS, slots=SLOTS)
-    return _ours(space, train, seed, **OURS[method])
+    choice = dict(OURS[method])
+    points = []
+    if choice.pop("start_from_related", False):
+        _, train_related = _task(task, seed, related=True)
+        earlier, _ = _ours(space, train_related, seed, **choice)
+        points = [record.params for record in ranked(earlier.records())[:TAKEN_OVER]]
+    return _ours(space, train, seed, points, **choice)[1]
 
 
-def _ours(space: Space, train: Callable[..., Iterator[tuple[float, float]]], seed: int, **choice: Any) -> list[float]:
-    from search.ledger import Ledger
-    from search.settings import StudySettings
-    from search.simulator import Simulation, Trace, simulate
-    from search.surrogate import simulated_reports
-    from tests.studies import study_settings
-
-    class Settings(StudySettings):
-        def whole_config(self, chosen: dict[str, Any]) -> dict[str, Any]:
-            return chosen  # of a space that is not of U-Nets
-
+def _ours(
+    space: Space, train: Train, seed: int, points: Sequence[dict[str, Any]] = (), **choice: Any
+) -> tuple[Ledger, list[float]]:
     sampler, values = choice.pop("sampler"), vars(study_settings(seed=seed, max_epochs=MAX_EPOCHS, **choice))
     simulation = Simulation(
-        settings=Settings(**values), space=space, sampler=sampler, trials=EPOCHS, slots=SLOTS, epochs=EPOCHS
+        settings=_Settings(**values), space=space, sampler=sampler, trials=EPOCHS, slots=SLOTS, epochs=EPOCHS
     )
-    trace = Trace()
+    trace, ledger = Trace(), Ledger.in_memory()
+    ledger.enqueue(points)
     simulate(
         simulation,
         lambda record: simulated_reports(
             train(record.params, record.number), max_epochs=MAX_EPOCHS, patience=MAX_EPOCHS
         ),
-        Ledger.in_memory(),
+        ledger,
         [trace],
     )
-    return trace.best[:EPOCHS]
+    return ledger, trace.best[:EPOCHS]
 
 
-def _task(name: str, seed: int) -> tuple[Space, Callable[..., Iterator[tuple[float, float]]]]:
-    if name == "terrain":
-        return _terrain(seed)
-    import torch
+class _Settings(StudySettings):
+    def whole_config(self, chosen: dict[str, Any]) -> dict[str, Any]:
+        return chosen  # of a space that is not of U-Nets
 
+
+def _task(name: str, seed: int, *, related: bool = False) -> tuple[Space, Train]:
+    if name not in TASKS:
+        return _modelled(Path(name), seed)
     torch.set_num_threads(1)
     module = importlib.import_module(f"tests.benchmarks.tasks.{name}")
 
     def train(params: Mapping[str, Scalar], number: int) -> Iterator[tuple[float, float]]:
         pace = _pace(params)
-        for score, _ in module.train(params, MAX_EPOCHS, seed=1000 * seed + number):
+        for score in module.train(params, MAX_EPOCHS, seed=1000 * seed + number, related=related):
             yield score, pace
 
     return module.SPACE, train
@@ -116,21 +130,23 @@ def _pace(params: Mapping[str, Scalar]) -> float:
     return 0.5 + zlib.crc32(json.dumps(dict(params), sort_keys=True).encode()) % 1000 / 1000
 
 
-def _terrain(seed: int) -> tuple[Space, Callable[..., Iterator[tuple[float, float]]]]:
-    from search.curves import read_curves
-    from search.profiles import PROFILES
-    from search.space import unet_space
-    from search.surrogate import Surrogate
+@functools.cache
+def _surrogate(study: Path) -> Surrogate:
+    settings, curves = recorded([study])
+    if settings.max_epochs != MAX_EPOCHS:
+        raise ValueError(f"{study}: its trials have {settings.max_epochs} epochs, not {MAX_EPOCHS}")
+    return Surrogate(settings.search_space(), curves, max_epochs=MAX_EPOCHS, patience=MAX_EPOCHS)
 
-    space = unet_space(PROFILES["cpu"])
-    surrogate = Surrogate(space, read_curves(TERRAIN), max_epochs=MAX_EPOCHS, patience=MAX_EPOCHS)
+
+def _modelled(study: Path, seed: int) -> tuple[Space, Train]:
+    surrogate = _surrogate(study)
 
     def train(params: Mapping[str, Scalar], number: int) -> Iterator[tuple[float, float]]:
-        pace, point = _pace(params), space.existing(params)
-        for report in surrogate.reports(point, seed):
+        pace = _pace(params)
+        for report in surrogate.reports(surrogate.space.existing(params), seed):
             yield report.mean_iou or 0.0, pace
 
-    return space, train
+    return surrogate.space, train
 
 
 def main() -> None:
@@ -138,15 +154,17 @@ def main() -> None:
     known = (*OURS, *RIVALS)
     parser.add_argument("--methods", nargs="*", choices=known, default=["ours", "stock", "random+ASHA"])
     parser.add_argument("--tasks", nargs="*", choices=TASKS, default=TASKS)
+    parser.add_argument("--studies", nargs="*", type=Path, default=[])
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--results", type=Path, default=Path("search_quality.jsonl"))
     options = parser.parse_args()
+    tasks = [*options.tasks, *map(str, options.studies)]
     results = _read(options.results)
     missing = [
         (task, method, seed)
         for seed in range(options.seeds)
-        for task in options.tasks
+        for task in tasks
         for method in options.methods
         if (task, method, seed) not in results
     ]
@@ -158,7 +176,7 @@ def main() -> None:
             file.write(json.dumps([*pending[future], future.result()]) + "\n")
             file.flush()
             print(f"{count} of {len(missing)}: {' '.join(map(str, pending[future]))}", flush=True)
-    for task in options.tasks:
+    for task in tasks:
         show(task, {method: _of(results, task, method) for method in known}, options.results.with_suffix(""))
 
 
@@ -196,12 +214,10 @@ def show(task: str, found: dict[str, np.ndarray], picture: Path) -> None:
         epochs = epochs_to(best, target)
         ratio = "-" if epochs is None else f"{epochs} ({epochs / EPOCHS:.2f})"
         print(f"{method:28}{len(best):>6}" + "".join(f"{cell:>27}" for cell in cells) + f"{ratio:>12}")
-    _draw(task, found, target, picture.with_name(f"{picture.name}-{task}.png"))
+    _draw(task, found, target, picture.with_name(f"{picture.name}-{Path(task).name}.png"))
 
 
 def _draw(task: str, found: dict[str, np.ndarray], target: float, path: Path) -> None:
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     epochs = np.arange(1, EPOCHS + 1)

@@ -4,7 +4,7 @@ import pytest
 
 from search.audit import audit, is_audited
 from search.ledger import Ledger
-from tests.studies import begin
+from tests.studies import begin, study_settings
 
 
 @pytest.fixture
@@ -28,7 +28,8 @@ def study(ledger, space, make_report, tmp_path):
 
 def test_it_says_how_often_stopping_was_wrong_and_what_it_would_have_cost(study):
     found = audit(
-        study((0.5, False), (0.6, False), (0.7, False), (0.65, True), (0.2, True), (0.75, True), (None, False))
+        study((0.5, False), (0.6, False), (0.7, False), (0.65, True), (0.2, True), (0.75, True), (None, False)),
+        study_settings(),
     )
     assert (found.count, found.wrong, found.winners) == (3, 2, 1)
     assert found.lost == pytest.approx(0.05)
@@ -40,13 +41,22 @@ def test_it_says_how_often_stopping_was_wrong_and_what_it_would_have_cost(study)
 
 
 def test_good_stops_cost_nothing(study):
-    found = audit(study((0.5, False), (0.3, True)))
+    found = audit(study((0.5, False), (0.3, True)), study_settings())
     assert (found.wrong, found.winners, found.lost) == (0, 0, 0)
+
+
+def test_a_pause_is_no_stop_when_a_promotion_would_have_followed(study):
+    """Of four trials in the rung one is promoted: the best, which was paused when it was the only one."""
+    records = study((0.7, True), (0.5, False), (0.2, True), (0.1, False))
+    by_promotion = audit(records, study_settings(asha="promotion"))
+    assert (by_promotion.count, by_promotion.wrong) == (1, 0)
+    by_stopping = audit(records, study_settings())
+    assert (by_stopping.count, by_stopping.wrong) == (2, 1)
 
 
 @pytest.mark.parametrize("trials", [[], [(0.5, False)], [(0.5, True)], [(None, False), (0.4, True)]])
 def test_without_both_kinds_there_is_nothing_to_compare(trials, study):
-    assert audit(study(*trials)) is None
+    assert audit(study(*trials), study_settings()) is None
 
 
 def test_the_choice_is_random_in_proportion_and_the_same_every_time():

@@ -68,7 +68,7 @@ def test_it_finds_that_stopping_pays(study):
 
 
 def test_half_of_the_searches_reach_the_target_or_nobody_says_when():
-    from search.replay_command import Choice, Outcome
+    from search.replay_outcomes import Choice, Outcome
 
     outcome = Outcome(
         choice=Choice("tpe", 4, 1, 3, "stopping", "last"), best=np.array([[0.1, 0.5, 0.5], [0.2, 0.2, 0.7]])

@@ -6,7 +6,7 @@ import pytest
 from search.profiles import PROFILES
 from search.proposals import Proposer
 from search.space import unet_space
-from search.systems import REPORTS, SYSTEMS, choose_systems, runs_of, starting_points
+from search.systems import REPORTS, SYSTEMS, choose_systems, runs_of, system_points
 from tests.studies import study_settings
 from trainables.config import TrialConfig
 
@@ -80,7 +80,7 @@ def test_the_runs_of_a_study_are_the_systems_with_its_settings_and_overrides(led
 @pytest.mark.parametrize("wide", [False, True], ids=["default", "wide"])
 def test_a_search_can_start_from_the_systems(profile, wide):
     space = unet_space(profile, wide=wide)
-    points = starting_points(space)
+    points = system_points(space)
     assert len(points) >= 7  # two rows may be the same point where the space has no choice that tells them apart
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for point in points:

@@ -1,12 +1,11 @@
 """Small networks on scikit-learn's digits: mean IoU of the ten classes, epoch by epoch.
 
-Made hard on purpose: 400 training images of which a fifth carry a wrong label; 1,397 others are scored on.
+Made hard on purpose: 400 training images of which a fifth carry a wrong label; 700 others are scored on.
 """
 
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -46,15 +45,15 @@ SPACE = Space(
 )
 
 
-def train(params: Mapping[str, Scalar], epochs: int, seed: int) -> Iterator[tuple[float, float]]:
-    """(score, seconds) behind each epoch of a training; of a diverged one the score is 0 from then on."""
-    x_train, y_train, x_val, y_val = _data()
+def train(params: Mapping[str, Scalar], epochs: int, seed: int, *, related: bool = False) -> Iterator[float]:
+    """The score behind each epoch of a training; of a diverged one 0 from then on. `related`: other images, upside
+    down."""
+    x_train, y_train, x_val, y_val = _data(related)
     torch.manual_seed(seed)
     model = _model(params)
     optimizer, scheduler = _optimizer(params, model, epochs, len(x_train))
     batch_size = int(params["batch_size"])
     for _ in range(epochs):
-        begin = time.perf_counter()
         model.train()
         for rows in torch.randperm(len(x_train)).split(batch_size):
             if len(rows) == 1:
@@ -66,13 +65,14 @@ def train(params: Mapping[str, Scalar], epochs: int, seed: int) -> Iterator[tupl
             optimizer.step()
             if scheduler is not None:
                 scheduler.step()
-        yield _mean_iou(model, x_val, y_val), time.perf_counter() - begin
+        yield _mean_iou(model, x_val, y_val)
 
 
 @functools.cache
-def _data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _data(related: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     images, labels = load_digits(return_X_y=True)
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(int(related))
+    images = images[:, ::-1] if related else images
     order = random.permutation(len(images))
     x = torch.tensor(images[order].reshape(-1, 1, 8, 8) / 16.0 - 0.5, dtype=torch.float32)
     y = torch.tensor(labels[order])
