@@ -23,6 +23,9 @@ TREES = 24
 RANDOM, NEAR, PARENTS = 300, 300, 6
 """Candidates: random points, neighbours, and the best trials whose neighbours those are."""
 
+BEST_TOLD, NEWEST_TOLD = 100, 200
+"""Trials from which the forest learns: a proposal takes time in proportion to them."""
+
 
 class ForestSampler(PointSampler):
     """Proposes the point with the largest expected improvement over the best score so far."""
@@ -33,6 +36,9 @@ class ForestSampler(PointSampler):
 
     def choose(self, trials: Sequence[FrozenTrial]) -> Mapping[str, Scalar]:
         told = [trial for trial in trials if trial.intermediate_values]
+        told.sort(key=_best_score, reverse=True)
+        newest = {trial.number for trial in sorted(told, key=lambda trial: trial.number)[-NEWEST_TOLD:]}
+        told = [trial for rank, trial in enumerate(told) if rank < BEST_TOLD or trial.number in newest]
         return self._encoding.point(self._best_candidate(told)) if told else {}
 
     def _best_candidate(self, told: Sequence[FrozenTrial]) -> np.ndarray:
@@ -54,11 +60,11 @@ class ForestSampler(PointSampler):
         return cubes[int(np.argmax(improvement))]
 
     def _candidates(self, told: Sequence[FrozenTrial]) -> np.ndarray:
-        """(N, parameters)"""
-        best = sorted(told, key=lambda trial: -max(trial.intermediate_values.values()))[:PARENTS]
+        """(N, parameters): anywhere, and near the first of the trials."""
+        parents = told[:PARENTS]
         near = [
-            self._encoding.neighbours(self._encoding.of_trial(trial)[0], NEAR // len(best), self._random)
-            for trial in best
+            self._encoding.neighbours(self._encoding.of_trial(trial)[0], NEAR // len(parents), self._random)
+            for trial in parents
         ]
         return np.concatenate([self._random.random((RANDOM, len(self._encoding.parameters))), *near])
 
@@ -74,3 +80,7 @@ class ForestSampler(PointSampler):
                     features.append(np.append(described, math.log(epoch) / math.log(self.draw.max_epochs)))
                     scores.append(score)
         return np.array(features, np.float32), np.array(scores)
+
+
+def _best_score(trial: FrozenTrial) -> float:
+    return max(trial.intermediate_values.values())

@@ -19,9 +19,9 @@ from optuna.storages.journal import JournalFileBackend
 
 from search.ledger import FILE, Ledger, TrialRecord
 from search.profiles import PROFILES
+from search.promotion import LedgerPromotion
 from search.proposals import Proposer
 from search.recorder import Watcher
-from search.scheduler import LedgerASHA
 from search.simulator import Simulation, simulate
 from search.space import unet_space
 from search.surrogate import simulated_reports
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=1_000)
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    settings, space = study_settings(max_epochs=EPOCHS), unet_space(PROFILES["cpu"])
+    settings, space = study_settings(max_epochs=EPOCHS, asha="promotion"), unet_space(PROFILES["cpu"])
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "study"
         ledger, counting = Ledger.create(folder), Counting()
@@ -83,9 +83,10 @@ def main() -> None:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
         started = time.perf_counter()
         again = Ledger.create(folder)
-        LedgerASHA(again, settings)
-        proposer = Proposer(again, space, settings, sampler="tpe")
+        LedgerPromotion(again, settings)
+        proposer = Proposer(again, space, settings, sampler="forest")
         resumed = time.perf_counter() - started
+        tpe = Proposer(again, space, settings, sampler="tpe")
         print(f"{options.trials} simulated trials, {options.slots} side by side, {counting.results} results")
         rows = {
             "trials a second, random proposals": f"{options.trials / seconds:.0f}",
@@ -95,15 +96,16 @@ def main() -> None:
             "peak memory, MiB": f"{memory:.0f}",
             "ledger on disk, MiB": f"{(folder / FILE).stat().st_size / 2**20:.1f}",
             "resume, seconds": f"{resumed:.1f}",
-            "a proposal of TPE, ms": f"{1000 * suggestion(proposer, again, options.trials):.1f}",
+            "a proposal of the forest, ms": f"{1000 * suggestion(proposer, again):.1f}",
+            "a proposal of TPE, ms": f"{1000 * suggestion(tpe, again):.1f}",
         }
         for name, value in rows.items():
             print(f"{name:<48}{value:>22}")
 
 
-def suggestion(proposer: Proposer, ledger: Ledger, trials: int) -> float:
-    """Seconds of one, behind that many trials; the first takes in what happened so far."""
-    times = []
+def suggestion(proposer: Proposer, ledger: Ledger) -> float:
+    """Seconds of one, behind the trials so far; the first takes in what happened in them."""
+    times, trials = [], len(ledger.frozen_trials())
     for number in range(trials, trials + 20):
         started = time.perf_counter()
         proposal = proposer.propose(number)

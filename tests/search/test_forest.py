@@ -47,7 +47,7 @@ def test_it_finds_what_is_good_in_a_conditional_space_sooner_than_chance():
 
 def test_trials_of_few_epochs_teach_it_too():
     _, found = search(forest, 50, epochs=2)
-    assert np.mean(found[25:]) > 0.8
+    assert np.mean(found[25:]) > 0.6  # 0.1 by chance, 1 is the best there is
 
 
 def test_it_begins_with_a_design_that_fills_the_space():
