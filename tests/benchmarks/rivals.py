@@ -104,7 +104,7 @@ class SyneTune:
         space: searched.
         seed: of the scheduler.
         max_epochs: of a trial.
-        name: of a class of `syne_tune.optimizer.baselines`: ASHA, ASHACQR, BOHB.
+        name: of a class of `syne_tune.optimizer.baselines`: ASHA, BOHB.
     """
 
     def __init__(self, space: Space, seed: int, max_epochs: int, *, name: str):

@@ -15,7 +15,7 @@ A search has 40 times the epochs of a whole trial, four trials run side by side 
 takes 0.5 to 1.5 virtual seconds. Scores are what the search sees. A seed is that of the search and of every training.
 Results are kept in a file as they come: the same command goes on where it was stopped.
 
-`--methods syne-asha syne-cqr` need Syne Tune beside this project (`pip install syne-tune xgboost`); best in an
+`--methods syne-asha syne-bohb` need Syne Tune beside this project (`pip install "syne-tune[kde]"`); best in an
 environment of its own, with the same file of results: the tables show all that it holds.
 """
 
@@ -66,7 +66,6 @@ RIVALS: dict[str, Callable[[Space, int], Rival]] = {
     "stock": lambda space, seed: Ray(space, seed, MAX_EPOCHS),
     "random+ASHA": lambda space, seed: Ray(space, seed, MAX_EPOCHS, random=True),
     "syne-asha": lambda space, seed: SyneTune(space, seed, MAX_EPOCHS, name="ASHA"),
-    "syne-cqr": lambda space, seed: SyneTune(space, seed, MAX_EPOCHS, name="ASHACQR"),
     "syne-bohb": lambda space, seed: SyneTune(space, seed, MAX_EPOCHS, name="BOHB"),
 }
 BASELINE = "stock"
