@@ -25,19 +25,42 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("MARS_SEARCH_CACHE", str(folder))
 
 
+class S3Server:
+    """A real one on this machine. What it holds outlives its stop."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        from moto.server import ThreadedMotoServer
+
+        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self.port, verbose=False)
+        self._server.start()
+        _, self.port = self._server.get_host_and_port()
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def uri(self, key: str) -> str:
+        query = f"scheme=http&endpoint_override=127.0.0.1:{self.port}&region=us-east-1&allow_bucket_creation=true"
+        return f"s3://bucket/{key}?{query}"
+
+
 @pytest.fixture
-def object_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
-    """URIs of objects in a bucket of a real S3 server on this machine."""
-    from moto.server import ThreadedMotoServer
+def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
     from pyarrow import fs
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    query = f"scheme=http&endpoint_override={host}:{port}&region=us-east-1&allow_bucket_creation=true"
-    filesystem, path = fs.FileSystem.from_uri(f"s3://bucket?{query}")
-    filesystem.create_dir(path)
-    yield lambda key: f"s3://bucket/{key}?{query}"
+    server = S3Server()
+    filesystem, _ = fs.FileSystem.from_uri(server.uri(""))
+    filesystem.create_dir("bucket")
+    yield server
     server.stop()
+
+
+@pytest.fixture
+def object_store(s3_server: S3Server) -> Callable[[str], str]:
+    """URIs of objects in a bucket of a real S3 server on this machine."""
+    return s3_server.uri

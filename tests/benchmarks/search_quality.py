@@ -195,6 +195,19 @@ def epochs_to(best: np.ndarray, target: float) -> int | None:
     return int(reached[0]) + 1 if len(reached) else None
 
 
+def interval(best: np.ndarray, baseline: np.ndarray) -> str:
+    """95 % interval of `epochs_to` the baseline's final median, as a part of EPOCHS: bootstrap over both's seeds."""
+    random, parts = np.random.default_rng(0), []
+    for _ in range(RESAMPLED):
+        ours, theirs = (rows[random.integers(0, len(rows), len(rows))] for rows in (best, baseline))
+        parts.append((epochs_to(ours, float(np.median(theirs[:, -1]))) or np.inf) / EPOCHS)
+    low, high = np.quantile(parts, (0.025, 0.975), method="nearest")
+    return f"{low:.2f} to {high:.2f}" if np.isfinite(high) else f"{low:.2f} to never"
+
+
+RESAMPLED = 1000
+
+
 def show(task: str, found: dict[str, np.ndarray], picture: Path) -> None:
     found = {method: best for method, best in found.items() if len(best)}
     if BASELINE not in found:
@@ -203,7 +216,9 @@ def show(task: str, found: dict[str, np.ndarray], picture: Path) -> None:
     print(f"\n{task}: median and quartiles of the best score so far; the median of {BASELINE} ends at {target:.4f}")
     parts = (0.1, 0.25, 0.5, 1.0)
     print(
-        f"{'':28}{'seeds':>6}" + "".join(f"{f'{int(part * EPOCHS)} epochs':>27}" for part in parts) + f"{'reached':>12}"
+        f"{'':28}{'seeds':>6}"
+        + "".join(f"{f'{int(part * EPOCHS)} epochs':>27}" for part in parts)
+        + f"{'reached behind part':>22}"
     )
     for method, best in found.items():
         cells = []
@@ -211,8 +226,9 @@ def show(task: str, found: dict[str, np.ndarray], picture: Path) -> None:
             low, median, high = np.quantile(best[:, int(part * EPOCHS) - 1], (0.25, 0.5, 0.75))
             cells.append(f"{median:.4f} ({low:.4f} to {high:.4f})")
         epochs = epochs_to(best, target)
-        ratio = "-" if epochs is None else f"{epochs} ({epochs / EPOCHS:.2f})"
-        print(f"{method:28}{len(best):>6}" + "".join(f"{cell:>27}" for cell in cells) + f"{ratio:>12}")
+        spread = "" if method == BASELINE else f", {interval(best, found[BASELINE])}"
+        ratio = "-" if epochs is None else f"{epochs / EPOCHS:.2f}{spread}"
+        print(f"{method:28}{len(best):>6}" + "".join(f"{cell:>27}" for cell in cells) + f"{ratio:>22}")
     _draw(task, found, target, picture.with_name(f"{picture.name}-{Path(task).name}.png"))
 
 

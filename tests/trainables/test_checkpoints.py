@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 import time
 
 import pytest
@@ -107,3 +108,17 @@ def test_a_uri(scheme, tmp_path, request):
     assert checkpoint_store(uri, 8).load("best") is None
     store.keep()
     assert store.load("best") is None
+
+
+def test_an_object_store_that_is_away_for_a_while_loses_nothing(s3_server):
+    store = CheckpointStore(s3_server.uri("study/0000"))
+    store.save("last", {"epoch": 1})
+    s3_server.stop()
+    with pytest.raises(StorageError, match="study/0000"):
+        CheckpointStore(store.location, pauses=()).save("last", {"epoch": 2})
+    back = threading.Timer(2.0, s3_server.start)
+    back.start()
+    assert store.load("last") == {"epoch": 1}  # waits
+    back.join()
+    store.save("last", {"epoch": 2})
+    assert store.load("last") == {"epoch": 2}
