@@ -75,31 +75,35 @@ class LedgerPromotion(FIFOScheduler):
         bisect.insort(self.rungs[epoch], place := (-score, number))
         return place
 
-    def _is_among_best(self, place: Place, epoch: int) -> bool:
+    def _is_among_best(self, place: Place, epoch: int, least: int = 0) -> bool:
         rung = self.rungs[epoch]
-        return bisect.bisect_left(rung, place) < len(rung) // self.factor
+        return bisect.bisect_left(rung, place) < max(least, len(rung) // self.factor)
 
     @property
     def waiting(self) -> list[int]:
         """Numbers of the paused trials."""
         return sorted(number for paused in self._waiting.values() for _, number in paused)
 
-    @property
-    def promotable(self) -> bool:
-        """Whether one of them is to go on."""
-        return self._next() is not None
+    def promote(self, *, last: bool = False) -> int | None:
+        """The paused trial to go on next: of the highest rung that has one among its best, the best of these.
 
-    def promote(self) -> int | None:
-        """The paused trial to go on next: of the highest rung that has one among its best, the best of these."""
-        if (found := self._next()) is None:
+        `last`: no new trial will follow, so the best of a rung goes on however few they are. A study ends with a whole
+        trial.
+        """
+        if (found := self._next(last)) is None:
             return None
         epoch, place = found
         self._waiting[epoch].remove(place)
         return place[1]
 
-    def _next(self) -> tuple[int, Place] | None:
+    @property
+    def promotable(self) -> bool:
+        """Whether one of them is to go on when no new trial follows."""
+        return self._next(last=True) is not None
+
+    def _next(self, last: bool) -> tuple[int, Place] | None:
         for epoch, paused in reversed(self._waiting.items()):
-            if paused and self._is_among_best(best := min(paused), epoch):
+            if paused and self._is_among_best(best := min(paused), epoch, least=int(last)):
                 return epoch, best
         return None
 

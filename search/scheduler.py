@@ -88,7 +88,7 @@ class LedgerASHA(ASHAScheduler):
     def _judged(self, number: int, result: dict[str, Any]) -> dict[str, Any]:
         return result | {"mean_iou": self._judge(number, result["mean_iou"])}
 
-    def promote(self) -> int | None:
+    def promote(self, *, last: bool = False) -> int | None:
         return None
 
     def hopeless(self) -> list[int]:

@@ -51,7 +51,7 @@ class LedgerSearcher(Searcher):
             return Searcher.FINISHED
         if self.going_on:
             record = self.ledger.record(self.going_on.pop(0))
-        elif (promoted := self.scheduler.promote()) is not None:
+        elif (promoted := self.scheduler.promote(last=self.remaining == 0)) is not None:
             record = self.ledger.record(promoted)
         elif self.remaining == 0:
             return None if self.running else Searcher.FINISHED  # one of those that run may break, or be promoted

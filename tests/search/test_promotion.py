@@ -50,9 +50,22 @@ def test_a_trial_pauses_until_it_is_among_the_best_third_of_its_rung(study):
     assert made.scheduler.promote() == 1
     assert made.scheduler.waiting == [0, 2]
     assert made.scheduler.promote() is None  # one of three is on its way
+    assert made.scheduler.promote(last=True) is None
     assert not made.scheduler.promotable
     assert made.epoch(1, 2, 0.8) == GO  # no rung
     assert made.epoch(1, 3, 0.8) == STOP
+
+
+def test_when_no_new_trial_follows_the_best_of_a_rung_goes_on_however_few_they_are(study):
+    made = study()
+    for score in (0.5, 0.7):
+        made.epoch(made.begin(), 1, score)
+    assert made.scheduler.promote() is None
+    assert made.scheduler.promotable
+    assert made.scheduler.promote(last=True) == 1
+    assert made.scheduler.promote(last=True) is None
+    assert made.epoch(1, 3, 0.8) == STOP
+    assert made.scheduler.promote(last=True) == 1
 
 
 def test_one_that_is_among_the_best_at_once_is_not_paused(study):

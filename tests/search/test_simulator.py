@@ -62,6 +62,22 @@ def test_a_simulated_search_is_a_whole_one(simulation):
     assert [record.config for record in whole] == [record.config for record in records]
 
 
+@pytest.mark.parametrize("trials", [1, 2, 5, 30])
+@pytest.mark.parametrize("slots", [1, 4])
+def test_promotion_ends_with_a_whole_trial_and_none_that_waits(slots, trials, simulation):
+    settings = dataclasses.replace(simulation.settings, asha="promotion")
+    records = run(dataclasses.replace(simulation, settings=settings, trials=trials, slots=slots))
+    assert len(records) == trials
+    assert {record.state for record in records} <= {"complete", "pruned"}
+    assert sum(record.state == "complete" for record in records) >= 1
+    for record in records:
+        assert [report.mean_iou for report in record.reports] == true_curve(record.params, len(record.reports))
+        assert (len(record.reports) == MAX_EPOCHS) == (record.state == "complete")
+        assert len(record.reports) in (1, 3, MAX_EPOCHS)  # the rungs, and the end
+    if trials == 30:
+        assert max(records, key=lambda record: len(record.reports)).params["model.width"] == 16
+
+
 def test_the_same_simulation_ends_the_same(simulation):
     several = dataclasses.replace(simulation, slots=4, sampler="tpe")
     first, again = ([(r.config, r.state, len(r.reports)) for r in run(several)] for _ in "12")
