@@ -36,10 +36,12 @@ class LiveView(Watcher):
         line = f"trial {record.number:04d} broke behind epoch {failure.epoch} ({failure.kind}), and goes on from there"
         self._print_error(line, failure.message)
 
+    def trial_paused(self, record: TrialRecord) -> None:
+        if not self.console.is_terminal:
+            self.console.print(_line(record, "paused"), markup=False, highlight=False, soft_wrap=True)
+
     def trial_ended(self, record: TrialRecord) -> None:
-        score = "" if record.score is None else f"  mean IoU {record.score:.4f}"
-        epochs = record.reports[-1].epoch if record.reports else 0
-        line = f"trial {record.number:04d} {record.state}{score}  {epochs} epochs"
+        line = _line(record, record.state)
         best = self.state.best
         if not self.console.is_terminal:
             line = f"[{self.state.ended}/{self.state.budget}] {line}"
@@ -59,9 +61,8 @@ class LiveView(Watcher):
 
     def _render(self) -> Group:
         state = self.state
-        counts = ", ".join(f"{count} {name}" for name, count in state.counts.items())
-        if state.paused:
-            counts += f", {len(state.paused)} paused"
+        paused = {"paused": len(state.paused)} if state.paused else {}
+        counts = ", ".join(f"{count} {name}" for name, count in ({**state.counts} | paused).items())
         head = Table.grid(padding=(0, 2))
         head.add_row(
             ProgressBar(total=state.budget, completed=state.ended, width=30),
@@ -96,3 +97,8 @@ class LiveView(Watcher):
                 )
             )
         return Group(*parts)
+
+
+def _line(record: TrialRecord, what: str) -> str:
+    score = "" if record.score is None else f"  mean IoU {record.score:.4f}"
+    return f"trial {record.number:04d} {what}{score}  {record.told_epochs} epochs"

@@ -156,6 +156,7 @@ class Recorder(tune.Callback):
         for watcher in self.watchers:
             watcher.trial_ended(record)
 
+    @_writes
     def end_waiting(self) -> None:
         """No trial runs any more. Unless the run is to go on later, none comes that could promote the paused ones."""
         if self.stopping.reason is None:

@@ -65,3 +65,19 @@ def test_a_resumed_trial_goes_on_in_its_run(ledger, space, make_report, tmp_path
     accumulator = EventMultiplexer().AddRunsFromDirectory(str(tmp_path / "study"))
     accumulator.Reload()
     assert [event.step for event in accumulator.Scalars("trials/0000", "mean_iou")] == [1, 2]
+
+
+def test_a_trial_that_ends_while_it_is_paused_has_its_end_and_picture_too(ledger, space, make_report, tmp_path):
+    record = begin(ledger, space)
+    board = Board(tmp_path / "study", space, ("soil",), painter=lambda record: np.zeros((4, 6, 3), np.uint8))
+    board.trial_started(record)
+    report = make_report(1)
+    ledger.add_epoch(0, report)
+    board.epoch_ended(record, report)
+    board.trial_paused(ledger.record(0))
+    board.trial_ended(ledger.prune(0))
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(tmp_path / "study"))
+    multiplexer.Reload()
+    accumulator = multiplexer.GetAccumulator("trials/0000")
+    assert hparams(accumulator, "_hparams_/session_end_info").session_end_info.status == 1
+    assert accumulator.Tags()["images"]

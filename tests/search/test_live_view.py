@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from search.ledger import Failure
@@ -75,3 +76,20 @@ def test_a_trial_that_broke_and_an_end_that_waits_are_shown(ledger, space, make_
     view.stopping.stop("interrupted", 130)
     view.console.print(view._render())
     assert "waits for 2 trials to end their epoch; Ctrl-C: at once" in view.console.file.getvalue()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_paused_trials_are_counted_and_said_where_nothing_else_shows_them(terminal, ledger, space, make_report):
+    state, view = view_on(terminal)
+    record = begin(ledger, space)
+    state.trial_started(record)
+    ledger.add_epoch(record.number, make_report(1, 0.4321))
+    for watcher in (state, view):
+        watcher.trial_paused(ledger.record(record.number))
+    said = "trial 0000 paused  mean IoU 0.4321  1 epochs"
+    assert (said in view.console.file.getvalue()) == (not terminal)
+    console = Console(file=io.StringIO(), width=160)
+    console.print(view._render())
+    assert "1 paused" in console.file.getvalue()
+    state.trial_started(record)
+    assert not state.paused
