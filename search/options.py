@@ -245,6 +245,8 @@ def check_together(options: argparse.Namespace) -> None:
         "--space": options.space != "default",
         "--grace-epochs": options.grace_epochs is not None,
         "--audit": options.audit > 0,
+        "--asha": options.asha != "promotion",
+        "--judge": options.judge != "last",
     }
     for name, given in searching.items():
         if given:
