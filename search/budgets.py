@@ -32,14 +32,10 @@ class Budgets(Watcher):
         self._epochs += 1
         self._check()
 
-    def trial_broke(self, record: TrialRecord) -> None:
-        self._gpu_seconds[record.number] = device_seconds(record)["GPU"]
-
-    def trial_paused(self, record: TrialRecord) -> None:
-        self._gpu_seconds[record.number] = device_seconds(record)["GPU"]
-
     def trial_ended(self, record: TrialRecord) -> None:
         self._gpu_seconds[record.number] = device_seconds(record)["GPU"]
+
+    trial_broke = trial_paused = trial_ended
 
     def _check(self) -> None:
         if self.epochs is not None and self._epochs >= self.epochs:

@@ -28,7 +28,3 @@ class Judge:
             score = past + EMA_STEP * (score - past)
         self._past[number] = score
         return score
-
-    def forget(self, number: int) -> None:
-        """The trial has ended."""
-        self._past.pop(number, None)

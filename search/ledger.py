@@ -78,7 +78,7 @@ class TrialRecord:
     """Those that it got over, and for a failed trial the one that it did not."""
     segments: tuple[Segment, ...]
     audited: int | None
-    """The epoch behind which ASHA was to stop it, had it not been left to run on; None for all others."""
+    """The epoch behind which ASHA was to stop or pause it, had it not been left to run on; None for all others."""
     error: str | None
     started: datetime | None
     ended: datetime | None
@@ -227,7 +227,7 @@ class Ledger:
         self._append(number, "segment", segment, len(self.record(number).segments))
 
     def mark_audited(self, number: int, epoch: int) -> None:
-        """Note that ASHA was to stop a running trial behind that epoch, and that it runs on to see if that is right."""
+        """Note that a running trial was to stop or pause behind that epoch, and runs on to see if that is right."""
         self._storage.set_trial_user_attr(self._id(number), "audited", epoch)
 
     def _append(self, number: int, kind: str, entry: Failure | Segment, count: int) -> None:

@@ -115,7 +115,10 @@ def parser() -> argparse.ArgumentParser:
         help="what ASHA compares at a rung: the score there, the best so far, or a moving average (default: last)",
     )
     choice.add_argument(
-        "--grace-epochs", type=whole(1), metavar="N", help="ASHA stops no trial before (default: the profile's)"
+        "--grace-epochs",
+        type=whole(1),
+        metavar="N",
+        help="no trial is stopped or paused before (default: the profile's)",
     )
     choice.add_argument(
         "--reduction-factor",
@@ -129,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
         type=share,
         default=0.0,
         metavar="X",
-        help="let this part of the trials that ASHA would stop run on, to see how often stopping is wrong (default: 0)",
+        help="let this part of the trials that are to stop or pause run on, to see how often it is wrong (default: 0)",
     )
     choice.add_argument(
         "--patience",
