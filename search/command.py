@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +17,9 @@ from rich.console import Console
 from search.audit import audit
 from search.board import Board
 from search.budgets import Budgets
+from search.connection import start_ray
 from search.costs import Meter, receipt
+from search.events import EventWriter, TextEvents
 from search.housekeeping import KEPT, Housekeeping
 from search.leaderboard import leaderboard
 from search.ledger import FILE, Ledger
@@ -31,7 +34,7 @@ from search.starting_points import starting_points
 from search.stopping import Stopping
 from search.study_lock import study_lock
 from search.systems import MAX_EPOCHS, PATIENCE, SYSTEMS, runs_of
-from search.tuner import SearchPlan, run_search, start_ray
+from search.tuner import SearchPlan, run_search
 from search.wording import duration
 from trainables.checkpoints import CheckpointStore, below
 from trainables.config import TrialConfig
@@ -47,7 +50,8 @@ CHECKPOINTS = "checkpoints"
 
 def run(options: argparse.Namespace, data: PreparedData) -> int:
     """Run, continue, or with `--dry-run` only describe the study. Returns the exit code."""
-    console = Console(highlight=False)
+    events = options.view == "events"
+    console = Console(highlight=False, file=TextEvents(sys.stdout) if events else None, force_terminal=events or None)
     console.print(data.report.summary(), markup=False, soft_wrap=True)
     with ExitStack() as stack:
         stack.callback(ray.shutdown)
@@ -73,7 +77,7 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
     folder = Path(LOCAL_STORAGE if remote else options.storage) / name
     checkpoints = below(options.storage, name, CHECKPOINTS) if remote else CHECKPOINTS
     check_storage(folder, checkpoints if remote else None)
-    start_ray(dashboard=options.workers_per_trial > 1)
+    start_ray(dashboard=options.workers_per_trial > 1, address=options.address)
     resources = ray.cluster_resources()
     profile = choose_profile(options.profile, resources.get("GPU", 0))
     launcher = make_launcher(options, resources.get("GPU", 0))
@@ -114,7 +118,9 @@ def _search(console: Console, plan: SearchPlan, options: argparse.Namespace, dat
     past = ledger.records()
     stopping, meter = Stopping(options.time_budget), Meter(plan.launcher.demand())
     state = ProgressState(budget=plan.budget, time_budget=options.time_budget, past=past)
-    view = LiveView(state, console, stopping)
+    view: LiveView | EventWriter = LiveView(state, console, stopping)
+    if options.view == "events":
+        view = EventWriter(state, stopping, sys.stdout)
     checkpoints = plan.settings.checkpoint_root(plan.folder)
     scored = [data.description.class_names[label] for label in data.present_labels]
     board = Board(plan.folder, plan.space, scored, Painter(data, checkpoints, past))
