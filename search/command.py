@@ -17,9 +17,12 @@ from rich.console import Console
 from search.audit import audit
 from search.board import Board
 from search.budgets import Budgets
+from search.cluster_probe import probe
+from search.cluster_size import check_fits, cluster_size, concurrent_trials, process_demand
 from search.connection import start_ray
 from search.costs import Meter, receipt
 from search.events import EventWriter, TextEvents
+from search.fair_share import FairShare
 from search.housekeeping import KEPT, Housekeeping
 from search.leaderboard import leaderboard
 from search.ledger import FILE, Ledger
@@ -39,7 +42,7 @@ from search.wording import duration
 from trainables.checkpoints import CheckpointStore, below
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
-from trainables.launchers import InlineLauncher, Launcher, WorkersLauncher, concurrent_trials
+from trainables.launchers import InlineLauncher, Launcher, WorkersLauncher
 from trainables.trial import run_trial
 
 LOCAL_STORAGE = "runs"
@@ -75,13 +78,18 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
     name = options.name or (f"{data.name}-systems" if options.systems else data.name)
     remote = "://" in options.storage
     folder = Path(LOCAL_STORAGE if remote else options.storage) / name
+    if options.view == "events":  # seen from elsewhere
+        folder = folder.absolute()
     checkpoints = below(options.storage, name, CHECKPOINTS) if remote else CHECKPOINTS
     check_storage(folder, checkpoints if remote else None)
-    start_ray(dashboard=options.workers_per_trial > 1, address=options.address)
-    resources = ray.cluster_resources()
-    profile = choose_profile(options.profile, resources.get("GPU", 0))
-    launcher = make_launcher(options, resources.get("GPU", 0))
-    concurrent = concurrent_trials(launcher, resources)
+    joined = start_ray(dashboard=options.workers_per_trial > 1, address=options.address)
+    size = cluster_size(joined=joined)
+    profile = choose_profile(options.profile, size.total("GPU"))
+    launcher = make_launcher(options, size.total("GPU"))
+    if not joined or options.max_concurrent is None:  # else the user knows how far a cluster grows that has no room yet
+        check_fits(launcher, size)
+    fit = concurrent_trials(launcher, size)
+    concurrent = (options.max_concurrent or fit) if joined else min(fit, options.max_concurrent or fit)
     if options.gpu_hours is not None and launcher.demand()["GPU"] == 0:
         raise ValueError("--gpu-hours: trials use no GPU here; --time-budget or --epochs-budget limit them")
     settings = make_settings(options, data, profile, checkpoints)
@@ -103,13 +111,18 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
         max_failures=options.max_failures,
         audit=options.audit,
         launcher=launcher,
-        concurrent=min(concurrent, options.max_concurrent or concurrent),
+        concurrent=concurrent,
     )
     if existing is not None and existing.settings:
         plan.settings.check_same(existing.settings, name)
-    show_plan(console, plan, options, profile, resources, existing)
+    show_plan(console, plan, options, profile, size, existing)
     if options.dry_run:
         show_space(console, plan.space)
+    elif joined:
+        source, checkpoints = data.source.anywhere, settings.checkpoint_root(folder)
+        probe(console, demand=process_demand(launcher), checkpoints=checkpoints, data=source)
+        slots = FairShare(name, wanted=concurrent, places=max(concurrent, fit))
+        return dataclasses.replace(plan, slots=slots)
     return plan
 
 
@@ -132,8 +145,7 @@ def _search(console: Console, plan: SearchPlan, options: argparse.Namespace, dat
             ledger,
             functools.partial(
                 run_trial,
-                # Trials run in folders of their own.
-                source=dataclasses.replace(data.source, uri=data.source.absolute_uri),
+                source=data.source.anywhere,
                 checkpoints=checkpoints,
                 train_fraction=plan.settings.train_fraction,
             ),
@@ -186,7 +198,7 @@ def make_settings(options: argparse.Namespace, data: PreparedData, profile: Prof
     if grace_epochs > max_epochs:
         raise ValueError(f"--grace-epochs {grace_epochs} is above --max-epochs {max_epochs}: no trial could be stopped")
     return StudySettings(
-        data=data.source.absolute_uri,
+        data=data.source.anywhere.uri,
         fingerprint=data.fingerprint,
         seed=options.seed,
         profile=profile.name,

@@ -15,13 +15,16 @@ ANSWERS_WITHIN = 10.0
 """Seconds in which a cluster's head must take a connection; Ray itself would try for two minutes."""
 
 
-def start_ray(*, dashboard: bool, address: str | None = None) -> None:
+def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
     """Connect to a cluster, or start Ray on this machine, its dashboard on 127.0.0.1.
 
     Args:
         dashboard: whether one is needed, where Ray is started.
         address: "auto" for the cluster that this machine belongs to, or the host:port of its head; without one
             RAY_ADDRESS says it, and without that Ray is started.
+
+    Returns:
+        Whether the cluster ran before.
 
     Raises:
         ValueError: if there is no such cluster, or it does not let us in.
@@ -63,6 +66,7 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> None:
             raise
         what = "no Ray runs on this machine" if address == "auto" else "no Ray there lets us in"
         raise ValueError(f"--address {address}: {what} ({error}); {TOKEN_HELP}") from error
+    return address is not None
 
 
 def _check_answers(address: str) -> None:

@@ -13,6 +13,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from search.connection import TOKEN_HELP
+from search.options import INTERRUPTED
 
 STUDY, OPTIONS = "study", "options"
 """Keys of a job's metadata."""
@@ -88,9 +89,7 @@ class Jobs:
                     metadata={STUDY: name, OPTIONS: options},
                 )
             except (OSError, RuntimeError) as error:
-                if pause == PAUSES[-1] or "agent" not in str(
-                    error
-                ):  # a head that just started has none
+                if pause == PAUSES[-1] or "agent" not in str(error):  # a head that just started has none
                     raise ValueError(f"{self.address} takes no job ({_first_line(error)})") from error
             time.sleep(pause)
         raise AssertionError
@@ -102,11 +101,11 @@ class Jobs:
         return self._client.get_job_status(job).is_terminal()
 
     def exit_code(self, job: str) -> int:
-        """Of the run's driver; of one that had none, 1."""
+        """Of the run's driver; 130 if it was stopped, 1 if it never began."""
         info = self._client.get_job_info(job)
-        if info.status == JobStatus.SUCCEEDED:
-            return 0
-        return info.driver_exit_code if info.driver_exit_code else 1
+        if info.status == JobStatus.STOPPED:
+            return INTERRUPTED
+        return 0 if info.status == JobStatus.SUCCEEDED else info.driver_exit_code or 1
 
     def message(self, job: str) -> str:
         """Why a run ended without a word of its own."""

@@ -52,7 +52,7 @@ def _show(console: Console, folder: Path) -> None:
     records = Ledger.open(folder).records()
     counts = Counter(record.state for record in records)
     trials = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none"
-    console.print(f"study {folder}: run by {_run_by(folder)}; trials: {trials}", markup=False)
+    console.print(f"study {folder}: run by {_run_by(folder)}; trials: {trials}", markup=False, soft_wrap=True)
     console.print(leaderboard(records))
 
 

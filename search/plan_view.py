@@ -7,6 +7,7 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
+from search.cluster_size import ClusterSize
 from search.ledger import Ledger
 from search.profiles import Profile
 from search.space import Space
@@ -19,7 +20,7 @@ def show_plan(
     plan: SearchPlan,
     options: argparse.Namespace,
     profile: Profile,
-    resources: dict[str, float],
+    size: ClusterSize,
     existing: Ledger | None,
 ) -> None:
     settings, demand = plan.settings, plan.launcher.demand()
@@ -27,12 +28,12 @@ def show_plan(
         console.print(
             f"no GPU: the cpu profile narrows the search to widths {'/'.join(map(str, profile.widths))}, depths "
             f"{'/'.join(map(str, profile.depths))} and {profile.max_epochs} epochs a trial (--max-epochs changes that)"
-            if resources.get("GPU", 0) == 0
+            if size.total("GPU") == 0
             else "profile cpu: narrow networks and short trials",
             style="yellow",
             soft_wrap=True,
         )
-    if settings.systems and resources.get("GPU", 0) == 0 and not settings.overrides and settings.train_fraction == 1:
+    if settings.systems and size.total("GPU") == 0 and not settings.overrides and settings.train_fraction == 1:
         console.print(
             "no GPU: systems of full size take many hours; --set model.width=8, --train-fraction 0.5 and --max-epochs "
             "14 make a quick look of it",
@@ -61,9 +62,10 @@ def show_plan(
         table.add_row("choice", f"{begin}{plan.sampler} proposes, {rule}")
     if settings.train_fraction < 1:
         table.add_row("training data", f"{settings.train_fraction:.0%} of the train part")
+    at_most = "at most " if size.startable else ""
     table.add_row(
         "resources",
-        f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs; a trial takes {demand['CPU']:g} and "
+        f"{at_most}{size.total('CPU'):g} CPUs and {size.total('GPU'):g} GPUs; a trial takes {demand['CPU']:g} and "
         f"{demand['GPU']:g}; {plan.concurrent} side by side",
     )
     console.print(table)

@@ -62,4 +62,8 @@ if __name__ == "__main__":
     except KeyboardInterrupt:  # beside the trials, or the second one: at once, and the ledger has all that is to tell
         sys.exit(INTERRUPTED)
     except ModuleNotFoundError as error:
-        sys.exit(refuse(ValueError(f"{sys.executable}: {error}; install the project there: pip install -c constraints.txt .")))
+        sys.exit(
+            refuse(
+                ValueError(f"{sys.executable}: {error}; install the project there: pip install -c constraints.txt .")
+            )
+        )

@@ -86,9 +86,11 @@ def look_after(options: argparse.Namespace, address: str) -> int:
         latest = jobs.latest(options.stop)
         if latest.status.is_terminal():
             raise ValueError(f"study {options.stop!r} does not run there: its last run is {latest.status.lower()}")
+        known = len(jobs.said(latest.submission_id))
         jobs.stop(latest.submission_id)
         console.print(f"study {options.stop} ends its running epochs; the same command goes on with it", markup=False)
-        return _show(console, jobs, options.stop, latest.submission_id, stopped=True)
+        code = _show(console, jobs, options.stop, latest.submission_id, known)
+        return 0 if code == INTERRUPTED else code
     if options.logs:
         latest = jobs.latest(options.logs)
         return _show(Console(highlight=False, force_terminal=False), jobs, options.logs, latest.submission_id)
@@ -109,12 +111,13 @@ def look_after(options: argparse.Namespace, address: str) -> int:
     return 0
 
 
-def _show(console: Console, jobs: Jobs, name: str, job: str, *, stopped: bool = False) -> int:
-    said = False
+def _show(console: Console, jobs: Jobs, name: str, job: str, known: int = 0) -> int:
+    """Show what a run says until it ends, but for its first `known` lines. Returns its exit code."""
+    said = 0
     try:
         with EventReader(console) as reader:
-            for line in jobs.follow(job):
-                said = True
+            for said, line in enumerate(jobs.follow(job), start=1):
+                console.quiet = said <= known
                 reader.read(line)
     except KeyboardInterrupt:
         again = f"python search/run.py --address {jobs.address}"
@@ -122,4 +125,4 @@ def _show(console: Console, jobs: Jobs, name: str, job: str, *, stopped: bool = 
         return INTERRUPTED
     if not said and (message := jobs.message(job)):
         print(f"error: {message}", file=sys.stderr)
-    return 0 if stopped else jobs.exit_code(job)
+    return jobs.exit_code(job)

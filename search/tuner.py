@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,9 @@ class SearchPlan:
     budget: int
     launcher: Launcher
     concurrent: int
-    """Trials side by side."""
+    """Trials side by side at most."""
+    slots: Callable[[], int] | None = None
+    """Says how many of them are due now, where other studies share the cluster."""
     max_failures: int = 2
     """Times that a trial may break and go on."""
     audit: float = 0.0
@@ -44,7 +47,12 @@ class SearchPlan:
 
 
 def run_search(
-    plan: SearchPlan, ledger: Ledger, loop: Loop, watchers: list[Watcher], stopping: Stopping, meter: Meter
+    plan: SearchPlan,
+    ledger: Ledger,
+    loop: Loop,
+    watchers: list[Watcher],
+    stopping: Stopping,
+    meter: Meter,
 ) -> None:
     """Run trials until the study holds its budget, its space is exhausted, or the run is stopped. Ray must be running.
 
@@ -59,7 +67,7 @@ def run_search(
     ledger.enqueue(plan.first)
     proposer = Proposer(ledger, plan.space, plan.settings, sampler=plan.sampler)
     scheduler = SCHEDULERS[plan.settings.asha](ledger, plan.settings, audit=plan.audit)
-    searcher = LedgerSearcher(ledger, proposer, scheduler, budget=plan.budget, stopping=stopping)
+    searcher = LedgerSearcher(ledger, proposer, scheduler, budget=plan.budget, stopping=stopping, slots=plan.slots)
     recorder = Recorder(ledger, searcher, scheduler, stopping, meter, watchers, max_failures=plan.max_failures)
     for number in (*scheduler.overdue, *scheduler.hopeless()):
         recorder.ended(ledger.prune(number))

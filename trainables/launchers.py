@@ -6,8 +6,7 @@ launcher runs it, Tune receives the same reports, one an epoch.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -42,6 +41,11 @@ class Launcher(Protocol):
         """Whether Tune may run the next trial in the process of an ended one."""
         ...
 
+    @property
+    def processes(self) -> int:
+        """That a trial trains in, equal ones."""
+        ...
+
     def demand(self) -> dict[str, float]:
         """Resources of one running trial ("CPU", "GPU"), over all its processes."""
         ...
@@ -49,23 +53,6 @@ class Launcher(Protocol):
     def trainable(self, loop: Loop, storage: str) -> Any:
         """A Tune trainable whose config is a `TrialRequest` as a dict. `storage`: folder for Ray's own state."""
         ...
-
-
-def concurrent_trials(launcher: Launcher, resources: Mapping[str, float]) -> int:
-    """How many trials fit into a cluster with these resources at once.
-
-    Raises:
-        ValueError: if not even one does.
-    """
-    demand = {name: amount for name, amount in launcher.demand().items() if amount > 0}
-    for name, amount in demand.items():
-        if amount > resources.get(name, 0):
-            raise ValueError(
-                f"a trial asks for {amount:g} {name} but the cluster has {resources.get(name, 0):g} in all: "
-                "it could never start; lower --cpus-per-trial, --gpus-per-trial or --workers-per-trial"
-            )
-    # The tolerance keeps fractions such as 0.1 from losing a trial to rounding.
-    return max(1, min(math.floor(resources[name] / amount + 1e-6) for name, amount in demand.items()))
 
 
 def _use_threads(cpus: float) -> None:
@@ -84,6 +71,7 @@ class InlineLauncher:
     cpus: float = 1
     gpus: float = 0
     reuse_actors: bool = True
+    processes: int = 1
 
     def demand(self) -> dict[str, float]:
         return {"CPU": self.cpus, "GPU": self.gpus}
@@ -124,6 +112,10 @@ class WorkersLauncher:
     gpus: float = 0
     """GPUs of one worker."""
     reuse_actors: bool = False  # an ASHA stop ends the process that would be reused
+
+    @property
+    def processes(self) -> int:
+        return self.workers
 
     def demand(self) -> dict[str, float]:
         return {"CPU": self.workers * self.cpus, "GPU": self.workers * self.gpus}
