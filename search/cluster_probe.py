@@ -17,6 +17,7 @@ from rich.console import Console
 from trainables.checkpoints import CheckpointStore, below
 from trainables.data import DataSource
 from trainables.data.source import SAMPLE, find
+from trainables.failures import StorageError
 
 ANSWER_SECONDS = 180
 """A node that is there must answer so soon."""
@@ -45,7 +46,7 @@ def probe(console: Console, *, demand: dict[str, float], checkpoints: str, data:
     asked = ray.remote(num_cpus=0, max_retries=0)(_look)
     began = time.time()
     try:
-        store.save("driver", {})
+        _write(store)
         if able:
             calls = {
                 asked.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
@@ -66,6 +67,13 @@ def probe(console: Console, *, demand: dict[str, float], checkpoints: str, data:
         store.delete()
     if problems:
         raise ValueError("the cluster is not ready:\n  " + "\n  ".join(problems))
+
+
+def _write(store: CheckpointStore) -> None:
+    try:
+        store.save("driver", {})
+    except StorageError as error:
+        raise ValueError(f"--storage: cannot write there ({error})") from error
 
 
 def _problems(call: Any, here: dict[str, str], began: float, store: CheckpointStore) -> list[str]:
