@@ -36,8 +36,9 @@ from search.wording import duration
 from trainables.checkpoints import CheckpointStore, below
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
-from trainables.launchers import InlineLauncher, Launcher, WorkersLauncher, concurrent_trials
+from trainables.launchers import InlineLauncher, Launcher, concurrent_trials
 from trainables.trial import run_trial
+from trainables.worker_groups import WorkersLauncher
 
 LOCAL_STORAGE = "runs"
 BUDGET = 50
@@ -73,7 +74,7 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
     folder = Path(LOCAL_STORAGE if remote else options.storage) / name
     checkpoints = below(options.storage, name, CHECKPOINTS) if remote else CHECKPOINTS
     check_storage(folder, checkpoints if remote else None)
-    start_ray(dashboard=options.workers_per_trial > 1)
+    start_ray(dashboard=options.workers_per_trial.most > 1)
     resources = ray.cluster_resources()
     profile = choose_profile(options.profile, resources.get("GPU", 0))
     launcher = make_launcher(options, resources.get("GPU", 0))
@@ -168,9 +169,10 @@ def check_storage(folder: Path, uri: str | None) -> None:
 
 def make_launcher(options: argparse.Namespace, cluster_gpus: float) -> Launcher:
     gpus = options.gpus_per_trial if options.gpus_per_trial is not None else float(cluster_gpus > 0)
-    if options.workers_per_trial == 1:
+    workers = options.workers_per_trial
+    if workers.most == 1:
         return InlineLauncher(cpus=options.cpus_per_trial, gpus=gpus)
-    return WorkersLauncher(workers=options.workers_per_trial, cpus=options.cpus_per_trial, gpus=gpus)
+    return WorkersLauncher(workers=workers.most, least=workers.least, cpus=options.cpus_per_trial, gpus=gpus)
 
 
 def make_settings(options: argparse.Namespace, data: PreparedData, profile: Profile, checkpoints: str) -> StudySettings:
@@ -197,7 +199,6 @@ def make_settings(options: argparse.Namespace, data: PreparedData, profile: Prof
         grad_clip=options.grad_clip,
         ema_decay=options.ema_decay,
         precision=options.precision,
-        workers_per_trial=options.workers_per_trial,
         checkpoints=checkpoints,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search.ledger import Failure
-from trainables.failures import OutOfMemory, StorageError
+from trainables.failures import OutOfMemory, Preempted, StorageError
 
 NOT_COUNTED = ("out_of_memory", "node_lost", "not_started", "storage")
 """Kinds that no configuration is to blame for; out of memory has its own limit, a batch of single images."""
@@ -11,7 +11,11 @@ NOT_COUNTED = ("out_of_memory", "node_lost", "not_started", "storage")
 _MARKS = {
     "out_of_memory": (f"{OutOfMemory.__module__}.{OutOfMemory.__name__}",),
     "storage": (f"{StorageError.__module__}.{StorageError.__name__}",),
-    "node_lost": ("its node has died", "The actor is temporarily unavailable"),  # Ray's words, preempted ones included
+    "node_lost": (
+        f"{Preempted.__module__}.{Preempted.__name__}",
+        "its node has died",  # Ray's words, preempted ones included
+        "The actor is temporarily unavailable",
+    ),
     "not_started": ("The actor never ran",),
     "process_lost": ("The actor died",),
 }

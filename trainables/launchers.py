@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from trainables.epoch_report import EpochReport
+from trainables.preemption import leave_in_time, this_node
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +29,6 @@ class TrialRequest:
     """Parts of a batch that are computed one after the other, to spare memory."""
 
 
-WAITING_MEMORY = 200 * 2**20
-"""Bytes that Ray sets aside for a trial's process that waits for its workers."""
-
 Loop = Callable[[TrialRequest], Iterator[EpochReport]]
 
 
@@ -43,7 +41,11 @@ class Launcher(Protocol):
         ...
 
     def demand(self) -> dict[str, float]:
-        """Resources of one running trial ("CPU", "GPU"), over all its processes."""
+        """Resources of one running trial ("CPU", "GPU"), over all its processes; of an elastic one, at most."""
+        ...
+
+    def least_demand(self) -> dict[str, float]:
+        """What a trial cannot do without; `demand`, but for an elastic one."""
         ...
 
     def trainable(self, loop: Loop, storage: str) -> Any:
@@ -54,21 +56,24 @@ class Launcher(Protocol):
 def concurrent_trials(launcher: Launcher, resources: Mapping[str, float]) -> int:
     """How many trials fit into a cluster with these resources at once.
 
+    Elastic trials are counted at their full size, but for a single one: the first would take all the room that it can
+    use, and the others would only wait behind it. What they can do without is for the day when machines are lost.
+
     Raises:
         ValueError: if not even one does.
     """
-    demand = {name: amount for name, amount in launcher.demand().items() if amount > 0}
-    for name, amount in demand.items():
+    for name, amount in launcher.least_demand().items():
         if amount > resources.get(name, 0):
             raise ValueError(
                 f"a trial asks for {amount:g} {name} but the cluster has {resources.get(name, 0):g} in all: "
                 "it could never start; lower --cpus-per-trial, --gpus-per-trial or --workers-per-trial"
             )
     # The tolerance keeps fractions such as 0.1 from losing a trial to rounding.
-    return max(1, min(math.floor(resources[name] / amount + 1e-6) for name, amount in demand.items()))
+    rooms = [math.floor(resources[name] / amount + 1e-6) for name, amount in launcher.demand().items() if amount > 0]
+    return max(1, min(rooms))
 
 
-def _use_threads(cpus: float) -> None:
+def use_threads(cpus: float) -> None:
     import torch
 
     torch.set_num_threads(max(1, int(cpus)))
@@ -78,7 +83,8 @@ def _use_threads(cpus: float) -> None:
 class InlineLauncher:
     """The loop in the trial's own process: Ray Train's local mode inside a Tune function, processes reused.
 
-    Local mode reports to nobody, so the loop's reports go to Tune directly.
+    Local mode reports to nobody, so the loop's reports go to Tune directly. A trial whose node is drained ends behind
+    its epoch: it goes on elsewhere.
     """
 
     cpus: float = 1
@@ -87,6 +93,9 @@ class InlineLauncher:
 
     def demand(self) -> dict[str, float]:
         return {"CPU": self.cpus, "GPU": self.gpus}
+
+    def least_demand(self) -> dict[str, float]:
+        return self.demand()
 
     def trainable(self, loop: Loop, storage: str) -> Any:
         cpus = self.cpus
@@ -97,9 +106,13 @@ class InlineLauncher:
             from ray.train.torch import TorchTrainer
 
             def train() -> None:
-                _use_threads(cpus)
+                use_threads(cpus)
+                node = this_node()
+                leave_in_time(node)  # the process may be a reused one, and its node on the way out
                 for report in loop(TrialRequest(**config)):
                     tune.report(report.to_dict())
+                    if report.ended is None:
+                        leave_in_time(node)
 
             TorchTrainer(
                 train, scaling_config=ScalingConfig(num_workers=0), run_config=RunConfig(storage_path=storage)
@@ -108,64 +121,3 @@ class InlineLauncher:
         from ray import tune
 
         return tune.with_resources(run, {"cpu": self.cpus, "gpu": self.gpus})
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkersLauncher:
-    """The loop in a Ray Train worker group: DDP over the workers, the first worker's reports forwarded to Tune.
-
-    Needs Ray's dashboard: from it the group's cleaner learns that the group's controller is gone; without it the groups
-    of trials that ASHA stopped keep their resources for ever.
-    """
-
-    workers: int
-    cpus: float = 1
-    """CPUs of one worker."""
-    gpus: float = 0
-    """GPUs of one worker."""
-    reuse_actors: bool = False  # an ASHA stop ends the process that would be reused
-
-    def demand(self) -> dict[str, float]:
-        return {"CPU": self.workers * self.cpus, "GPU": self.workers * self.gpus}
-
-    def trainable(self, loop: Loop, storage: str) -> Any:
-        launcher = self
-
-        def train(config: dict[str, Any]) -> None:
-            import ray.train
-            import torch
-            from ray.train.torch import get_device
-
-            _use_threads(launcher.cpus)
-            if (device := get_device()).type == "cuda":
-                torch.cuda.set_device(device)
-            for report in loop(TrialRequest(**config)):
-                ray.train.report(report.to_dict())
-
-        def run(config: dict[str, Any]) -> None:
-            from ray import tune
-            from ray.train import FailureConfig, RunConfig, ScalingConfig
-            from ray.train.torch import TorchTrainer
-            from ray.tune.integration.ray_train import TuneReportCallback
-
-            TorchTrainer(
-                train,
-                train_loop_config=config,
-                scaling_config=ScalingConfig(
-                    num_workers=launcher.workers,
-                    use_gpu=launcher.gpus > 0,
-                    resources_per_worker={"CPU": launcher.cpus, "GPU": launcher.gpus},
-                ),
-                run_config=RunConfig(
-                    name=f"train-{tune.get_context().get_trial_id()}",
-                    storage_path=storage,
-                    callbacks=[TuneReportCallback()],
-                    failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
-                ),
-            ).fit()
-
-        from ray import tune
-
-        # The Tune function itself only waits: a CPU for it could be the one that its workers wait for. Tune wants it to
-        # ask for something, so it asks for the memory of a waiting process.
-        return tune.with_resources(run, {"cpu": 0, "memory": WAITING_MEMORY})
