@@ -21,10 +21,11 @@ from search.housekeeping import KEPT, Housekeeping
 from search.leaderboard import leaderboard
 from search.ledger import FILE, Ledger
 from search.live_view import LiveView
+from search.option_types import Workers
 from search.options import refuse
 from search.painter import Painter
 from search.plan_view import show_plan, show_space
-from search.profiles import Profile, choose_profile
+from search.profiles import PROFILES, Profile, choose_profile
 from search.progress_state import ProgressState
 from search.settings import StudySettings
 from search.starting_points import starting_points
@@ -83,6 +84,7 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
         raise ValueError("--gpu-hours: trials use no GPU here; --time-budget or --epochs-budget limit them")
     settings = make_settings(options, data, profile, checkpoints)
     space = settings.search_space()
+    check_workers(options.workers_per_trial, settings, data)
     existing = Ledger.open(folder) if (folder / FILE).exists() else None
     first: list[dict[str, Any]] = []
     if options.systems:
@@ -201,6 +203,20 @@ def make_settings(options: argparse.Namespace, data: PreparedData, profile: Prof
         precision=options.precision,
         checkpoints=checkpoints,
     )
+
+
+def check_workers(workers: Workers, settings: StudySettings, data: PreparedData) -> None:
+    """Raises ValueError if a batch could have fewer images than a trial has workers."""
+    if settings.systems:
+        batches = [{**SYSTEMS[name].config, **settings.overrides}["training.batch_size"] for name in settings.systems]
+    else:
+        batches = list(PROFILES[settings.profile].batch_sizes)
+    smallest = min(*batches, len(data.train_part(settings.train_fraction)))
+    if smallest < workers.most:
+        raise ValueError(
+            f"--workers-per-trial: the smallest batch has {smallest} images, which {workers.most} workers cannot share: "
+            f"give at most {smallest}"
+        )
 
 
 def check_systems(settings: StudySettings, data: PreparedData) -> None:

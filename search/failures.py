@@ -15,8 +15,9 @@ _MARKS = {
         f"{Preempted.__module__}.{Preempted.__name__}",
         "its node has died",  # Ray's words, preempted ones included
         "The actor is temporarily unavailable",
+        "Training was interrupted by node preemption",
     ),
-    "not_started": ("The actor never ran",),
+    "not_started": ("The actor never ran", "The worker group startup timed out"),
     "process_lost": ("The actor died",),
 }
 """What the text of each kind holds: errors cross several of Ray's wrappers, which keep text but not type."""

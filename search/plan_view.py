@@ -22,7 +22,8 @@ def show_plan(
     resources: dict[str, float],
     existing: Ledger | None,
 ) -> None:
-    settings, demand = plan.settings, plan.launcher.demand()
+    settings = plan.settings
+    least, most = plan.launcher.least_demand(), plan.launcher.demand()
     if profile.name == "cpu" and not settings.systems:
         console.print(
             f"no GPU: the cpu profile narrows the search to widths {'/'.join(map(str, profile.widths))}, depths "
@@ -61,12 +62,17 @@ def show_plan(
         table.add_row("choice", f"{begin}{plan.sampler} proposes, {rule}")
     if settings.train_fraction < 1:
         table.add_row("training data", f"{settings.train_fraction:.0%} of the train part")
+    cpus, gpus = (_amount(least[name], most[name]) for name in ("CPU", "GPU"))
     table.add_row(
         "resources",
-        f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs; a trial takes {demand['CPU']:g} and "
-        f"{demand['GPU']:g}; {plan.concurrent} side by side",
+        f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs; a trial takes {cpus} and {gpus}; "
+        f"{plan.concurrent} side by side",
     )
     console.print(table)
+
+
+def _amount(least: float, most: float) -> str:
+    return f"{most:g}" if least == most else f"{least:g} to {most:g}"
 
 
 def show_space(console: Console, space: Space) -> None:

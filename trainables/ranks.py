@@ -8,7 +8,6 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-
 Network = TypeVar("Network", bound=nn.Module)
 
 

@@ -18,8 +18,9 @@ from search.systems import runs_of
 from search.tuner import SearchPlan, run_search
 from tests.studies import epoch_report, study_settings
 from trainables.data import DataSource, prepare
-from trainables.launchers import InlineLauncher, WorkersLauncher, concurrent_trials
+from trainables.launchers import InlineLauncher, TrialRequest, concurrent_trials
 from trainables.trial import run_trial
+from trainables.worker_groups import WorkersLauncher
 
 EPOCHS = 3
 
@@ -119,6 +120,8 @@ def test_stopped_worker_groups_give_their_resources_back(ray_cluster, another_ra
         (InlineLauncher(cpus=2, gpus=0.1), {"CPU": 64.0, "GPU": 1.0}, 10),
         (InlineLauncher(cpus=1, gpus=1), {"CPU": 64.0, "GPU": 3.0}, 3),
         (WorkersLauncher(workers=2, cpus=2), {"CPU": 9.0}, 2),
+        (WorkersLauncher(workers=4, least=1), {"CPU": 9.0}, 2),
+        (WorkersLauncher(workers=4, least=2, gpus=1), {"CPU": 9.0, "GPU": 3.0}, 1),
     ],
 )
 def test_how_many_trials_fit(launcher, resources, expected):
@@ -131,6 +134,7 @@ def test_how_many_trials_fit(launcher, resources, expected):
         (InlineLauncher(cpus=5), "asks for 5 CPU but the cluster has 4"),
         (InlineLauncher(gpus=0.5), "asks for 0.5 GPU but the cluster has 0"),
         (WorkersLauncher(workers=3, cpus=2), "asks for 6 CPU but the cluster has 4"),
+        (WorkersLauncher(workers=9, least=5), "asks for 5 CPU but the cluster has 4"),
     ],
 )
 def test_what_can_never_start_is_refused(launcher, message):

@@ -132,7 +132,26 @@ class Disturbance(Watcher):
         self.act = act
 
     def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
-        self.act(report)
+        import sys
+        import traceback
+
+        print("EPOCH", report.epoch, time.time(), file=sys.__stderr__)
+        try:
+            self.act(report)
+        except BaseException:
+            traceback.print_exc(file=sys.__stderr__)
+            raise
+
+    def trial_broke(self, record):
+        import sys
+
+        print(
+            "BROKE",
+            record.failures[-1].kind,
+            record.told_epochs,
+            record.failures[-1].message[-400:],
+            file=sys.__stderr__,
+        )
 
 
 @pytest.fixture
@@ -153,7 +172,8 @@ def trial(machines, tmp_path):
         loop = functools.partial(sized, root=str(tmp_path))
         run_search(plan, Ledger.create(plan.folder), loop, [Disturbance(act)], Stopping(), Meter({}))
         (record,) = Ledger.open(plan.folder).records()
-        for failure in record.failures: print("FAILURE", failure.kind, failure.epoch, failure.message[-1500:])
+        for failure in record.failures:
+            print("FAILURE", failure.kind, failure.epoch, failure.message[-1500:])
         print([(r.epoch, r.train_loss) for r in record.reports], record.state)
         assert [report.epoch for report in record.reports] == list(range(1, len(record.reports) + 1))
         return record

@@ -14,6 +14,12 @@ NODE = "The actor died unexpectedly before finishing this task.\nThe actor died 
         ("ray::run()\ntrainables.failures.OutOfMemory: in 1 micro-batches", "out_of_memory"),
         ("ray::run()\ntrainables.failures.StorageError: s3://x: gone", "storage"),
         (NODE, "node_lost"),
+        ("ray::run()\ntrainables.failures.Preempted: a node of the trial is drained", "node_lost"),
+        ("ray.train.PreemptionError: Training was interrupted by node preemption (preempted_ranks=[0]", "node_lost"),
+        (
+            "controller error:\nThe worker group startup timed out after 600.0 seconds waiting for 2 workers",
+            "not_started",
+        ),
         ("The actor 9f7a is unavailable: The actor is temporarily unavailable: RpcError", "node_lost"),
         (
             "The actor died unexpectedly before finishing this task.\nThe actor never ran - it was cancelled",
