@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,7 @@ def test_a_worker_group_reports_what_the_trials_own_process_does(workers, tolera
 
 def falling(request):
     """Each trial worse than the one before: all but the first are stopped."""
-    for epoch in range(1, EPOCHS + 1):
+    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
         yield epoch_report(epoch, 0.9 - 0.1 * request.number, ended="max_epochs" if epoch == EPOCHS else None)
 
 
@@ -93,24 +94,28 @@ def another_ray():
 
 
 @pytest.mark.slow
-def test_stopped_worker_groups_give_their_resources_back(ray_cluster, another_ray, tmp_path):
-    """Each group takes the whole machine, so the next trial starts only if the stopped one is really gone."""
+@pytest.mark.parametrize(("asha", "least"), [("stopping", None), ("promotion", 1)])
+def test_stopped_worker_groups_give_their_resources_back(asha, least, ray_cluster, another_ray, tmp_path):
+    """Each group takes the whole machine, so the next trial starts only if the stopped or paused one is really gone."""
     import ray
 
     cpus = int(ray.cluster_resources()["CPU"])
     plan = SearchPlan(
         folder=tmp_path / "study",
-        settings=study_settings(max_epochs=EPOCHS),
+        settings=study_settings(max_epochs=EPOCHS, asha=asha),
         space=unet_space(PROFILES["cpu"]),
         sampler="random",
         budget=3,
-        launcher=WorkersLauncher(workers=2, cpus=cpus / 2),
+        launcher=WorkersLauncher(workers=2, least=least, cpus=cpus / 2),
         concurrent=1,
     )
     run_search(plan, Ledger.create(plan.folder), falling, [], Stopping(), Meter({}))
     records = Ledger.open(plan.folder).records()
     assert [record.state for record in records] == ["complete", "pruned", "pruned"]
     assert [len(record.reports) for record in records] == [EPOCHS, 1, 1]
+    while ray.available_resources().get("CPU") != cpus:
+        time.sleep(0.2)
+    assert {group["state"] for group in ray.util.placement_group_table().values()} == {"REMOVED"}
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,8 @@ class Machines:
         os.environ["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{port}"  # for the cleaners of worker groups
         self.cluster = Cluster(
             initialize_head=True,
-            head_node_args={"num_cpus": 0, "include_dashboard": True, "dashboard_port": port},
+            # Not even for a trial's process that only waits.
+            head_node_args={"num_cpus": 0, "memory": 10**8, "include_dashboard": True, "dashboard_port": port},
             shutdown_at_exit=True,
         )
         self.nodes = [self.add(), self.add()]
@@ -135,7 +136,7 @@ class Disturbance(Watcher):
         import sys
         import traceback
 
-        print("EPOCH", report.epoch, time.time(), file=sys.__stderr__)
+        print("EPOCH", report.epoch, report.train_loss, time.time(), file=sys.__stderr__)
         try:
             self.act(report)
         except BaseException:
@@ -144,14 +145,7 @@ class Disturbance(Watcher):
 
     def trial_broke(self, record):
         import sys
-
-        print(
-            "BROKE",
-            record.failures[-1].kind,
-            record.told_epochs,
-            record.failures[-1].message[-400:],
-            file=sys.__stderr__,
-        )
+        print("BROKE", record.failures[-1].kind, record.told_epochs, record.failures[-1].message[-700:], file=sys.__stderr__)
 
 
 @pytest.fixture
@@ -201,3 +195,39 @@ def test_a_trial_whose_node_goes_away_goes_on_elsewhere(launcher, way, machines,
     record = trial(launcher, act)
     assert record.state == "complete"
     assert [failure.kind for failure in record.failures] == ["node_lost"]
+
+
+@pytest.mark.parametrize("lost", ["the node of the trial itself", "the other node"])
+def test_an_elastic_group_goes_on_with_fewer_workers_and_grows_again(lost, machines, trial, tmp_path):
+    def kill_a_worker(size: float) -> bool:
+        if size == 2:
+            processes("RayTrainWorker")[-1].kill()
+        return size == 2
+
+    def lose_a_node(size: float) -> bool:
+        own = machines.of(processes("GroupTrial")[0])
+        (other,) = (node for node in machines.nodes if node is not own)
+        machines.lose(own if lost == "the node of the trial itself" else other)
+        return True
+
+    def add_a_node(size: float) -> bool:
+        if size == 1:
+            machines.nodes.append(machines.add())
+        return size == 1
+
+    def enough(size: float) -> bool:
+        if size == 2:
+            (tmp_path / "enough").touch()
+        return size == 2
+
+    steps = [kill_a_worker, lose_a_node, add_a_node, enough]
+
+    def act(report: EpochReport) -> None:
+        if steps and steps[0](report.train_loss):
+            steps.pop(0)
+
+    record = trial(WorkersLauncher(workers=2, least=1, growth_seconds=3), act, max_failures=1)
+    assert not steps
+    assert record.state == "complete"
+    assert [failure.kind for failure in record.failures] == ["process_lost", "node_lost"]
+    assert {report.train_loss for report in record.reports} == {1, 2}
