@@ -5,8 +5,8 @@ Runs on each spot machine, beside Ray and with nothing but Ray installed:
     python preemption_watch.py aws    # two minutes of warning
     python preemption_watch.py gcp    # thirty seconds
 
-Ray itself never asks. The node is drained: nothing starts there any more, and trials that run there go on elsewhere from
-their last epoch. Ends when that is done.
+Ray itself never asks. The node is drained: nothing starts there any more, and trials that run there go on elsewhere
+from their last epoch. Ends when Ray has been told.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ CLOUDS = {"aws": (aws, "http://169.254.169.254"), "gcp": (gcp, "http://metadata.
 
 
 def drain(seconds: float, node_id: str | None) -> int:
-    """Have Ray drain a node, by default the one that runs on this machine. Returns the exit code of `ray drain-node`."""
+    """Have Ray drain a node, by default the one on this machine. Returns the exit code of `ray drain-node`."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "drain-node"]
     command += ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "the cloud takes the machine away"]
     command += ["--deadline-remaining-seconds", str(int(seconds))]

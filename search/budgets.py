@@ -40,6 +40,8 @@ class Budgets(Watcher):
     def _check(self) -> None:
         if self.epochs is not None and self._epochs >= self.epochs:
             self.stopping.stop(f"the budget of {self.epochs} epochs is spent{CONTINUES} with a larger one", 0)
-        gpu_seconds = sum(self._gpu_seconds.values()) + self.meter.gpu_seconds
-        if self.gpu_hours is not None and gpu_seconds >= 3600 * self.gpu_hours:
+        if self.gpu_hours is not None and self._gpu_hours() >= self.gpu_hours:
             self.stopping.stop(f"the budget of {self.gpu_hours:g} GPU-hours is spent{CONTINUES} with a larger one", 0)
+
+    def _gpu_hours(self) -> float:
+        return (sum(self._gpu_seconds.values()) + self.meter.gpu_seconds) / 3600

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +17,12 @@ from rich.console import Console
 from search.audit import audit
 from search.board import Board
 from search.budgets import Budgets
+from search.cluster_probe import probe
+from search.cluster_size import check_fits, cluster_size, concurrent_trials, process_demand
+from search.connection import start_ray
 from search.costs import Meter, receipt
+from search.events import EventWriter, TextEvents
+from search.fair_share import FairShare
 from search.housekeeping import KEPT, Housekeeping
 from search.leaderboard import leaderboard
 from search.ledger import FILE, Ledger
@@ -32,12 +38,12 @@ from search.starting_points import starting_points
 from search.stopping import Stopping
 from search.study_lock import study_lock
 from search.systems import MAX_EPOCHS, PATIENCE, SYSTEMS, runs_of
-from search.tuner import SearchPlan, run_search, start_ray
+from search.tuner import SearchPlan, run_search
 from search.wording import duration
 from trainables.checkpoints import CheckpointStore, below
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
-from trainables.launchers import InlineLauncher, Launcher, concurrent_trials
+from trainables.launchers import InlineLauncher, Launcher
 from trainables.trial import run_trial
 from trainables.worker_groups import WorkersLauncher
 
@@ -49,7 +55,8 @@ CHECKPOINTS = "checkpoints"
 
 def run(options: argparse.Namespace, data: PreparedData) -> int:
     """Run, continue, or with `--dry-run` only describe the study. Returns the exit code."""
-    console = Console(highlight=False)
+    events = options.view == "events"
+    console = Console(highlight=False, file=TextEvents(sys.stdout) if events else None, force_terminal=events or None)
     console.print(data.report.summary(), markup=False, soft_wrap=True)
     with ExitStack() as stack:
         stack.callback(ray.shutdown)
@@ -73,13 +80,18 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
     name = options.name or (f"{data.name}-systems" if options.systems else data.name)
     remote = "://" in options.storage
     folder = Path(LOCAL_STORAGE if remote else options.storage) / name
+    if options.view == "events":  # seen from elsewhere
+        folder = folder.absolute()
     checkpoints = below(options.storage, name, CHECKPOINTS) if remote else CHECKPOINTS
     check_storage(folder, checkpoints if remote else None)
-    start_ray(dashboard=options.workers_per_trial.most > 1)
-    resources = ray.cluster_resources()
-    profile = choose_profile(options.profile, resources.get("GPU", 0))
-    launcher = make_launcher(options, resources.get("GPU", 0))
-    concurrent = concurrent_trials(launcher, resources)
+    joined = start_ray(dashboard=options.workers_per_trial.most > 1, address=options.address)
+    size = cluster_size(joined=joined)
+    profile = choose_profile(options.profile, size.total("GPU"))
+    launcher = make_launcher(options, size.total("GPU"))
+    if not joined or options.max_concurrent is None:  # else the user knows how far a cluster grows that has no room yet
+        check_fits(launcher, size)
+    fit = concurrent_trials(launcher, size)
+    concurrent = (options.max_concurrent or fit) if joined else min(fit, options.max_concurrent or fit)
     if options.gpu_hours is not None and launcher.demand()["GPU"] == 0:
         raise ValueError("--gpu-hours: trials use no GPU here; --time-budget or --epochs-budget limit them")
     settings = make_settings(options, data, profile, checkpoints)
@@ -102,13 +114,18 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
         max_failures=options.max_failures,
         audit=options.audit,
         launcher=launcher,
-        concurrent=min(concurrent, options.max_concurrent or concurrent),
+        concurrent=concurrent,
     )
     if existing is not None and existing.settings:
         plan.settings.check_same(existing.settings, name)
-    show_plan(console, plan, options, profile, resources, existing)
+    show_plan(console, plan, options, profile, size, existing)
     if options.dry_run:
         show_space(console, plan.space)
+    elif joined:
+        source, checkpoints = data.source.anywhere, settings.checkpoint_root(folder)
+        probe(console, demand=process_demand(launcher), checkpoints=checkpoints, data=source)
+        slots = FairShare(name, wanted=concurrent, places=max(concurrent, fit))
+        return dataclasses.replace(plan, slots=slots)
     return plan
 
 
@@ -117,7 +134,9 @@ def _search(console: Console, plan: SearchPlan, options: argparse.Namespace, dat
     past = ledger.records()
     stopping, meter = Stopping(options.time_budget), Meter(plan.launcher.demand())
     state = ProgressState(budget=plan.budget, time_budget=options.time_budget, past=past)
-    view = LiveView(state, console, stopping)
+    view: LiveView | EventWriter = LiveView(state, console, stopping)
+    if options.view == "events":
+        view = EventWriter(state, stopping, sys.stdout)
     checkpoints = plan.settings.checkpoint_root(plan.folder)
     scored = [data.description.class_names[label] for label in data.present_labels]
     board = Board(plan.folder, plan.space, scored, Painter(data, checkpoints, past))
@@ -129,8 +148,7 @@ def _search(console: Console, plan: SearchPlan, options: argparse.Namespace, dat
             ledger,
             functools.partial(
                 run_trial,
-                # Trials run in folders of their own.
-                source=dataclasses.replace(data.source, uri=data.source.absolute_uri),
+                source=data.source.anywhere,
                 checkpoints=checkpoints,
                 train_fraction=plan.settings.train_fraction,
             ),
@@ -174,7 +192,7 @@ def make_launcher(options: argparse.Namespace, cluster_gpus: float) -> Launcher:
     workers = options.workers_per_trial
     if workers.most == 1:
         return InlineLauncher(cpus=options.cpus_per_trial, gpus=gpus)
-    return WorkersLauncher(workers=workers.most, least=workers.least, cpus=options.cpus_per_trial, gpus=gpus)
+    return WorkersLauncher(workers=workers.most, least=workers.elastic_from, cpus=options.cpus_per_trial, gpus=gpus)
 
 
 def make_settings(options: argparse.Namespace, data: PreparedData, profile: Profile, checkpoints: str) -> StudySettings:
@@ -184,7 +202,7 @@ def make_settings(options: argparse.Namespace, data: PreparedData, profile: Prof
     if grace_epochs > max_epochs:
         raise ValueError(f"--grace-epochs {grace_epochs} is above --max-epochs {max_epochs}: no trial could be stopped")
     return StudySettings(
-        data=data.source.absolute_uri,
+        data=data.source.anywhere.uri,
         fingerprint=data.fingerprint,
         seed=options.seed,
         profile=profile.name,
@@ -214,8 +232,8 @@ def check_workers(workers: Workers, settings: StudySettings, data: PreparedData)
     smallest = min(*batches, len(data.train_part(settings.train_fraction)))
     if smallest < workers.most:
         raise ValueError(
-            f"--workers-per-trial: the smallest batch has {smallest} images, which {workers.most} workers cannot share: "
-            f"give at most {smallest}"
+            f"--workers-per-trial: the smallest batch has {smallest} images, which {workers.most} workers cannot "
+            f"share: give at most {smallest}"
         )
 
 

@@ -29,7 +29,7 @@ class LiveView(Watcher):
     def shown(self) -> AbstractContextManager[object]:
         if not self.console.is_terminal:
             return nullcontext()
-        return Live(get_renderable=self._render, console=self.console, refresh_per_second=2, transient=True)
+        return Live(get_renderable=self.render, console=self.console, refresh_per_second=2, transient=True)
 
     def trial_broke(self, record: TrialRecord) -> None:
         failure = record.failures[-1]
@@ -59,7 +59,7 @@ class LiveView(Watcher):
         text = "\n    ".join([line, *error.splitlines()[-ERROR_LINES:]])
         self.console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
 
-    def _render(self) -> Group:
+    def render(self) -> Group:
         state = self.state
         paused = {"paused": len(state.paused)} if state.paused else {}
         counts = ", ".join(f"{count} {name}" for name, count in ({**state.counts} | paused).items())

@@ -25,6 +25,11 @@ class Workers:
     least: int
     most: int
 
+    @property
+    def elastic_from(self) -> int | None:
+        """None for a fixed number."""
+        return self.least if self.least < self.most else None
+
 
 def workers(text: str) -> Workers:
     """N or MIN:MAX."""
@@ -32,7 +37,8 @@ def workers(text: str) -> Workers:
     found = Workers(int(match[1]), int(match[2] or match[1])) if match else Workers(0, 0)
     if not 1 <= found.least <= found.most:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is neither a whole number N of at least 1 nor MIN:MAX with MIN of at least 1 and MAX of at least MIN"
+            f"{text!r} is neither a whole number N of at least 1 nor MIN:MAX with MIN of at least 1 and MAX of at "
+            "least MIN"
         )
     return found
 

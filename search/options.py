@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from search.cluster_options import add_cluster_options
 from search.option_types import (
     Workers,
     decay,
@@ -242,6 +243,7 @@ def parser() -> argparse.ArgumentParser:
     resources.add_argument(
         "--max-concurrent", type=whole(1), metavar="N", help="trials side by side at most (default: as many as fit)"
     )
+    add_cluster_options(top)
     return top
 
 

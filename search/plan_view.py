@@ -7,11 +7,13 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
+from search.cluster_size import ClusterSize
 from search.ledger import Ledger
 from search.profiles import Profile
 from search.space import Space
 from search.tuner import SearchPlan
 from search.wording import duration
+from trainables.launchers import Launcher
 
 
 def show_plan(
@@ -19,21 +21,20 @@ def show_plan(
     plan: SearchPlan,
     options: argparse.Namespace,
     profile: Profile,
-    resources: dict[str, float],
+    size: ClusterSize,
     existing: Ledger | None,
 ) -> None:
-    settings = plan.settings
-    least, most = plan.launcher.least_demand(), plan.launcher.demand()
+    settings, demand = plan.settings, plan.launcher.demand()
     if profile.name == "cpu" and not settings.systems:
         console.print(
             f"no GPU: the cpu profile narrows the search to widths {'/'.join(map(str, profile.widths))}, depths "
             f"{'/'.join(map(str, profile.depths))} and {profile.max_epochs} epochs a trial (--max-epochs changes that)"
-            if resources.get("GPU", 0) == 0
+            if size.total("GPU") == 0
             else "profile cpu: narrow networks and short trials",
             style="yellow",
             soft_wrap=True,
         )
-    if settings.systems and resources.get("GPU", 0) == 0 and not settings.overrides and settings.train_fraction == 1:
+    if settings.systems and size.total("GPU") == 0 and not settings.overrides and settings.train_fraction == 1:
         console.print(
             "no GPU: systems of full size take many hours; --set model.width=8, --train-fraction 0.5 and --max-epochs "
             "14 make a quick look of it",
@@ -62,16 +63,18 @@ def show_plan(
         table.add_row("choice", f"{begin}{plan.sampler} proposes, {rule}")
     if settings.train_fraction < 1:
         table.add_row("training data", f"{settings.train_fraction:.0%} of the train part")
-    cpus, gpus = (_amount(least[name], most[name]) for name in ("CPU", "GPU"))
+    at_most = "at most " if size.startable else ""
+    cpus, gpus = (_amount(demand[name], plan.launcher) for name in ("CPU", "GPU"))
     table.add_row(
         "resources",
-        f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs; a trial takes {cpus} and {gpus}; "
+        f"{at_most}{size.total('CPU'):g} CPUs and {size.total('GPU'):g} GPUs; a trial takes {cpus} and {gpus}; "
         f"{plan.concurrent} side by side",
     )
     console.print(table)
 
 
-def _amount(least: float, most: float) -> str:
+def _amount(most: float, launcher: Launcher) -> str:
+    least = most * launcher.least_processes / launcher.processes
     return f"{most:g}" if least == most else f"{least:g} to {most:g}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 # Started as a script, Python looks for modules in this file's folder first: look in the project's instead.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from search.cluster_options import submission_address
 from search.options import INTERRUPTED, check_together, parser, refuse
 
 
@@ -25,10 +26,23 @@ def main() -> int:
             from search.systems import choose_systems
 
             options.systems = choose_systems(options.systems)
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+        if options.address is not None:
+            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # else a refused token is a page of warnings
+        address, asked = submission_address(options), options.status or options.stop or options.logs
+        if address is not None:
+            from search import submission
+
+            if asked:
+                return submission.look_after(options, address)
+            return submission.submit(options, address, sys.argv[1:])
+        if asked:
+            from search.local_studies import look_after
+
+            return look_after(options)
     except ValueError as error:
         return refuse(error)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     # The data is checked before what takes seconds to import.
     from trainables.data import DataSource, prepare
 
@@ -47,3 +61,9 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:  # beside the trials, or the second one: at once, and the ledger has all that is to tell
         sys.exit(INTERRUPTED)
+    except ModuleNotFoundError as error:
+        sys.exit(
+            refuse(
+                ValueError(f"{sys.executable}: {error}; install the project there: pip install -c constraints.txt .")
+            )
+        )

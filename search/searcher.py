@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -23,10 +24,21 @@ class LedgerSearcher(Searcher):
         scheduler: knows which paused trial is to go on.
         budget: trials of the study, those of earlier runs counted in.
         stopping: of this run.
+        slots: says how many trials may run side by side now; without it Tune's own limit is all.
     """
 
-    def __init__(self, ledger: Ledger, proposer: Proposer, scheduler: Scheduler, *, budget: int, stopping: Stopping):
+    def __init__(
+        self,
+        ledger: Ledger,
+        proposer: Proposer,
+        scheduler: Scheduler,
+        *,
+        budget: int,
+        stopping: Stopping,
+        slots: Callable[[], int] | None = None,
+    ):
         super().__init__(metric="mean_iou", mode="max")
+        self.slots = slots
         self.ledger, self.proposer, self.scheduler, self.stopping = ledger, proposer, scheduler, stopping
         records = ledger.records()
         self.born = len(records)
@@ -49,6 +61,8 @@ class LedgerSearcher(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self.stopping.over:
             return Searcher.FINISHED
+        if self.slots is not None and len(self.running) >= self.slots():
+            return None
         if self.going_on:
             record = self.ledger.record(self.going_on.pop(0))
         elif (promoted := self.scheduler.promote(last=self.remaining == 0)) is not None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -31,7 +32,9 @@ def study_lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise ValueError(f"study {folder.name!r} is run by {_owner(folder)}: wait, or give another --name") from None
+        raise ValueError(
+            f"study {folder.name!r} is run by {describe(_owner(folder))}: wait, or give another --name"
+        ) from None
     except OSError as error:
         raise ValueError(f"{folder}: cannot write the study there ({error.strerror or error})") from error
     try:
@@ -48,9 +51,23 @@ def study_lock(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _owner(folder: Path) -> str:
+def driver_of(folder: Path) -> dict[str, Any] | None:
+    """Who runs the study in that folder ("user", "host", "process", "since"); None if nobody does."""
     try:
-        owner = json.loads((folder / OWNER).read_text())
-        return f"{owner['user']} on {owner['host']} (process {owner['process']}) since {owner['since']}"
-    except (OSError, ValueError, KeyError):  # it has just begun
+        FileLock(folder / LOCK).acquire(timeout=0).lock.release()
+    except Timeout:
+        return _owner(folder)
+    return None
+
+
+def _owner(folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads((folder / OWNER).read_text())
+    except (OSError, ValueError):  # it has just begun
+        return {}
+
+
+def describe(driver: dict[str, Any]) -> str:
+    if not driver:
         return "another driver"
+    return f"{driver['user']} on {driver['host']} (process {driver['process']}) since {driver['since']}"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import shutil
-import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import optuna
-import ray
 from ray import tune
 
 from search.costs import Meter
@@ -41,55 +37,22 @@ class SearchPlan:
     budget: int
     launcher: Launcher
     concurrent: int
-    """Trials side by side."""
+    """Trials side by side at most."""
+    slots: Callable[[], int] | None = None
+    """Says how many of them are due now, where other studies share the cluster."""
     max_failures: int = 2
     """Times that a trial may break and go on."""
     audit: float = 0.0
     """Part of the trials that run on when ASHA is to stop them."""
 
 
-def start_ray(*, dashboard: bool) -> None:
-    """Connect to the cluster that RAY_ADDRESS names, or start Ray on this machine, its dashboard on 127.0.0.1."""
-    environment = {
-        "PYTHONWARNINGS": "ignore",
-        "NO_ALBUMENTATIONS_UPDATE": "1",
-        # On a busy machine two workers may take longer than the default minute to start.
-        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
-        # One trial may end while Tune still takes the last one's results in: give its thread time to end.
-        "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
-    }
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # see Stopping
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Tune's own progress output; verbose=0 silences the other kind
-    # Else Tune starts a trial of a drained node again by itself, from what it was first asked for.
-    os.environ["RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"] = "1"
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # trials that break: the view shows them
-    options: dict[str, Any] = {}
-    if "RAY_ADDRESS" not in os.environ:
-        # Without an address Ray would join whatever cluster happens to run on this machine.
-        options = {"address": "local", "include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
-        if dashboard:
-            # The cleaner of worker groups asks this address. Left to look for one, it gives up where a second Ray runs
-            # on the machine, and the groups of stopped trials are never freed.
-            options["dashboard_port"] = _free_port()
-            environment["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{options['dashboard_port']}"
-    ray.init(
-        log_to_driver=False,
-        logging_level="ERROR",
-        runtime_env={"env_vars": environment},
-        ignore_reinit_error=True,
-        **options,
-    )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def run_search(
-    plan: SearchPlan, ledger: Ledger, loop: Loop, watchers: list[Watcher], stopping: Stopping, meter: Meter
+    plan: SearchPlan,
+    ledger: Ledger,
+    loop: Loop,
+    watchers: list[Watcher],
+    stopping: Stopping,
+    meter: Meter,
 ) -> None:
     """Run trials until the study holds its budget, its space is exhausted, or the run is stopped. Ray must be running.
 
@@ -104,7 +67,7 @@ def run_search(
     ledger.enqueue(plan.first)
     proposer = Proposer(ledger, plan.space, plan.settings, sampler=plan.sampler)
     scheduler = SCHEDULERS[plan.settings.asha](ledger, plan.settings, audit=plan.audit)
-    searcher = LedgerSearcher(ledger, proposer, scheduler, budget=plan.budget, stopping=stopping)
+    searcher = LedgerSearcher(ledger, proposer, scheduler, budget=plan.budget, stopping=stopping, slots=plan.slots)
     recorder = Recorder(ledger, searcher, scheduler, stopping, meter, watchers, max_failures=plan.max_failures)
     for number in (*scheduler.overdue, *scheduler.hopeless()):
         recorder.ended(ledger.prune(number))

@@ -18,7 +18,7 @@ from trainables.epochs import epochs
 def without_batch_statistics() -> None:
     """From here on this process builds models that normalise each image for itself.
 
-    Batch statistics are over a rank's own images on CPUs: without them the ranks together compute what one process does.
+    On CPUs batch statistics are those of a rank's own images: without them the ranks compute what one process does.
     """
     nn.BatchNorm2d = functools.partial(nn.GroupNorm, 1)  # type: ignore[misc,assignment]
 

@@ -69,6 +69,11 @@ class CheckpointStore:
             if file.base_name not in {f"{name}.pt" for name in names}:
                 self._fs.delete_file(file.path)
 
+    def delete(self) -> None:
+        """Delete all there is, and the place itself."""
+        if self._exists(self._folder):
+            self._fs.delete_dir(self._folder)
+
     def folders(self) -> list[str]:
         """Names of the folders below."""
         found = self._fs.get_file_info(fs.FileSelector(self._folder, allow_not_found=True))

@@ -6,8 +6,7 @@ launcher runs it, Tune receives the same reports, one an epoch.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -40,37 +39,23 @@ class Launcher(Protocol):
         """Whether Tune may run the next trial in the process of an ended one."""
         ...
 
-    def demand(self) -> dict[str, float]:
-        """Resources of one running trial ("CPU", "GPU"), over all its processes; of an elastic one, at most."""
+    @property
+    def processes(self) -> int:
+        """That a trial trains in, equal ones; of an elastic trial, at most."""
         ...
 
-    def least_demand(self) -> dict[str, float]:
-        """What a trial cannot do without; `demand`, but for an elastic one."""
+    @property
+    def least_processes(self) -> int:
+        """That a trial can do with."""
+        ...
+
+    def demand(self) -> dict[str, float]:
+        """Resources of one running trial ("CPU", "GPU"), over all its processes."""
         ...
 
     def trainable(self, loop: Loop, storage: str) -> Any:
         """A Tune trainable whose config is a `TrialRequest` as a dict. `storage`: folder for Ray's own state."""
         ...
-
-
-def concurrent_trials(launcher: Launcher, resources: Mapping[str, float]) -> int:
-    """How many trials fit into a cluster with these resources at once.
-
-    Elastic trials are counted at their full size, but for a single one: the first would take all the room that it can
-    use, and the others would only wait behind it. What they can do without is for the day when machines are lost.
-
-    Raises:
-        ValueError: if not even one does.
-    """
-    for name, amount in launcher.least_demand().items():
-        if amount > resources.get(name, 0):
-            raise ValueError(
-                f"a trial asks for {amount:g} {name} but the cluster has {resources.get(name, 0):g} in all: "
-                "it could never start; lower --cpus-per-trial, --gpus-per-trial or --workers-per-trial"
-            )
-    # The tolerance keeps fractions such as 0.1 from losing a trial to rounding.
-    rooms = [math.floor(resources[name] / amount + 1e-6) for name, amount in launcher.demand().items() if amount > 0]
-    return max(1, min(rooms))
 
 
 def use_threads(cpus: float) -> None:
@@ -90,12 +75,11 @@ class InlineLauncher:
     cpus: float = 1
     gpus: float = 0
     reuse_actors: bool = True
+    processes: int = 1
+    least_processes: int = 1
 
     def demand(self) -> dict[str, float]:
         return {"CPU": self.cpus, "GPU": self.gpus}
-
-    def least_demand(self) -> dict[str, float]:
-        return self.demand()
 
     def trainable(self, loop: Loop, storage: str) -> Any:
         cpus = self.cpus

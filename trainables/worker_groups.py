@@ -48,12 +48,16 @@ class WorkersLauncher:
     """How often a running group that is elastic looks for room to grow."""
     reuse_actors: bool = False  # a stop ends the process that would be reused
 
+    @property
+    def processes(self) -> int:
+        return self.workers
+
+    @property
+    def least_processes(self) -> int:
+        return self.least or self.workers
+
     def demand(self) -> dict[str, float]:
         return {"CPU": self.workers * self.cpus, "GPU": self.workers * self.gpus}
-
-    def least_demand(self) -> dict[str, float]:
-        least = self.least or self.workers
-        return {"CPU": least * self.cpus, "GPU": least * self.gpus}
 
     def trainable(self, loop: Loop, storage: str) -> Any:
         from ray import tune

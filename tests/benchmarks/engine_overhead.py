@@ -114,7 +114,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
-    from search.tuner import start_ray
+    from search.connection import start_ray
 
     with tempfile.TemporaryDirectory() as folder:
         start_ray(dashboard=True)

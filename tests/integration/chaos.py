@@ -60,13 +60,14 @@ def drive(folder: Path, trials: int, slots: int) -> None:
     """One driver, as `search/run.py` is one."""
     import ray
 
+    from search.connection import start_ray
     from search.costs import Meter
     from search.housekeeping import Housekeeping
     from search.profiles import PROFILES
     from search.space import unet_space
     from search.stopping import Stopping
     from search.study_lock import study_lock
-    from search.tuner import SearchPlan, run_search, start_ray
+    from search.tuner import SearchPlan, run_search
     from tests.studies import study_settings
     from trainables.launchers import InlineLauncher
 

@@ -52,7 +52,7 @@ def ray_cluster() -> Iterator[None]:
     """Ray on this machine, with the dashboard that worker groups need."""
     import ray
 
-    from search.tuner import start_ray
+    from search.connection import start_ray
 
     start_ray(dashboard=True)
     yield

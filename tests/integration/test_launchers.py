@@ -19,7 +19,7 @@ from search.systems import runs_of
 from search.tuner import SearchPlan, run_search
 from tests.studies import epoch_report, study_settings
 from trainables.data import DataSource, prepare
-from trainables.launchers import InlineLauncher, TrialRequest, concurrent_trials
+from trainables.launchers import InlineLauncher
 from trainables.trial import run_trial
 from trainables.worker_groups import WorkersLauncher
 
@@ -116,32 +116,3 @@ def test_stopped_worker_groups_give_their_resources_back(asha, least, ray_cluste
     while ray.available_resources().get("CPU") != cpus:
         time.sleep(0.2)
     assert {group["state"] for group in ray.util.placement_group_table().values()} == {"REMOVED"}
-
-
-@pytest.mark.parametrize(
-    ("launcher", "resources", "expected"),
-    [
-        (InlineLauncher(cpus=1), {"CPU": 4.0}, 4),
-        (InlineLauncher(cpus=2, gpus=0.1), {"CPU": 64.0, "GPU": 1.0}, 10),
-        (InlineLauncher(cpus=1, gpus=1), {"CPU": 64.0, "GPU": 3.0}, 3),
-        (WorkersLauncher(workers=2, cpus=2), {"CPU": 9.0}, 2),
-        (WorkersLauncher(workers=4, least=1), {"CPU": 9.0}, 2),
-        (WorkersLauncher(workers=4, least=2, gpus=1), {"CPU": 9.0, "GPU": 3.0}, 1),
-    ],
-)
-def test_how_many_trials_fit(launcher, resources, expected):
-    assert concurrent_trials(launcher, resources) == expected
-
-
-@pytest.mark.parametrize(
-    ("launcher", "message"),
-    [
-        (InlineLauncher(cpus=5), "asks for 5 CPU but the cluster has 4"),
-        (InlineLauncher(gpus=0.5), "asks for 0.5 GPU but the cluster has 0"),
-        (WorkersLauncher(workers=3, cpus=2), "asks for 6 CPU but the cluster has 4"),
-        (WorkersLauncher(workers=9, least=5), "asks for 5 CPU but the cluster has 4"),
-    ],
-)
-def test_what_can_never_start_is_refused(launcher, message):
-    with pytest.raises(ValueError, match=message):
-        concurrent_trials(launcher, {"CPU": 4.0})

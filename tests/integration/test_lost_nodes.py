@@ -16,13 +16,14 @@ import ray
 import torch
 from ray.cluster_utils import Cluster
 
+from search.connection import start_ray
 from search.costs import Meter
 from search.ledger import Ledger, TrialRecord
 from search.profiles import PROFILES
 from search.recorder import Watcher
 from search.space import unet_space
 from search.stopping import Stopping
-from search.tuner import SearchPlan, run_search, start_ray
+from search.tuner import SearchPlan, run_search
 from tests.studies import epoch_report, study_settings
 from trainables import ranks
 from trainables.checkpoints import CheckpointStore
@@ -118,7 +119,6 @@ def processes(title: str) -> list[psutil.Process]:
 
 @pytest.fixture
 def machines(monkeypatch) -> Iterator[Machines]:
-    exec(open("/tmp/dbg.py").read(), {})
     machines = Machines()
     monkeypatch.setenv("RAY_ADDRESS", machines.cluster.address)
     start_ray(dashboard=True)
@@ -145,7 +145,14 @@ class Disturbance(Watcher):
 
     def trial_broke(self, record):
         import sys
-        print("BROKE", record.failures[-1].kind, record.told_epochs, record.failures[-1].message[-700:], file=sys.__stderr__)
+
+        print(
+            "BROKE",
+            record.failures[-1].kind,
+            record.told_epochs,
+            record.failures[-1].message[-700:],
+            file=sys.__stderr__,
+        )
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_the_live_view_shows_counts_running_trials_and_the_best(ledger, space, m
     state, view = view_on(terminal=True)
     play(ledger, space, make_report, state, view)
     console = Console(file=io.StringIO(), width=160)
-    console.print(view._render())
+    console.print(view.render())
     text = console.file.getvalue()
     assert "2/5 trials" in text
     assert "1 complete, 1 failed" in text
@@ -74,7 +74,7 @@ def test_a_trial_that_broke_and_an_end_that_waits_are_shown(ledger, space, make_
     )
     view.stopping.running = {4, 5}
     view.stopping.stop("interrupted", 130)
-    view.console.print(view._render())
+    view.console.print(view.render())
     assert "waits for 2 trials to end their epoch; Ctrl-C: at once" in view.console.file.getvalue()
 
 
@@ -89,7 +89,7 @@ def test_paused_trials_are_counted_and_said_where_nothing_else_shows_them(termin
     said = "trial 0000 paused  mean IoU 0.4321  1 epochs"
     assert (said in view.console.file.getvalue()) == (not terminal)
     console = Console(file=io.StringIO(), width=160)
-    console.print(view._render())
+    console.print(view.render())
     assert "1 paused" in console.file.getvalue()
     state.trial_started(record)
     assert not state.paused

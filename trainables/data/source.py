@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -25,9 +26,10 @@ class DataSource:
         return PurePosixPath(self.uri.split("?")[0]).stem
 
     @property
-    def absolute_uri(self) -> str:
+    def anywhere(self) -> DataSource:
         """The same place seen from any working directory."""
-        return self.uri if self.uri == SAMPLE or "://" in self.uri else str(Path(self.uri).resolve())
+        absolute = self.uri == SAMPLE or "://" in self.uri
+        return self if absolute else dataclasses.replace(self, uri=str(Path(self.uri).resolve()))
 
 
 @dataclass(frozen=True, kw_only=True)

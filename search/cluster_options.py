@@ -1,0 +1,55 @@
+"""Options of a search on a cluster, and of looking after its studies."""
+
+from __future__ import annotations
+
+import argparse
+
+from search.option_types import study_name
+
+
+def add_cluster_options(top: argparse.ArgumentParser) -> None:
+    cluster = top.add_argument_group("cluster")
+    cluster.add_argument(
+        "--address",
+        metavar="ADDRESS",
+        help="http://host:port of a cluster's dashboard: submit the search there, and show it here; auto or host:port, "
+        "on a machine of the cluster: run it from this process (default: RAY_ADDRESS, else Ray on this machine)",
+    )
+    cluster.add_argument(
+        "--status",
+        nargs="?",
+        const=True,
+        type=study_name,
+        metavar="NAME",
+        help="show how the study stands, with --address the one there; without a name: list the studies",
+    )
+    cluster.add_argument(
+        "--stop",
+        type=study_name,
+        metavar="NAME",
+        help="end the run of the study: running trials end their epoch; the same command goes on with them later",
+    )
+    cluster.add_argument(
+        "--logs", type=study_name, metavar="NAME", help="show what the study there has said, and follow it"
+    )
+    cluster.add_argument(
+        "--view",
+        choices=("auto", "events"),
+        default="auto",
+        help="events: a JSON line an event instead of a live view or plain lines, for programs (default: auto)",
+    )
+
+
+def submission_address(options: argparse.Namespace) -> str | None:
+    """The address of the cluster that the search or the question goes to as a job; None where there is none."""
+    import os
+
+    address = options.address or os.environ.get("RAY_ADDRESS", "")
+    return address if address.startswith(("http://", "https://")) else None
+
+
+def without_address(arguments: list[str]) -> list[str]:
+    """The command line without --address."""
+    only = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    only.add_argument("--address")
+    return only.parse_known_args(arguments)[1]

@@ -1,0 +1,92 @@
+"""The cluster that a search runs on: one that runs already, or Ray started on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import Any
+
+import optuna
+import ray
+
+TOKEN_HELP = "every node and client of a cluster needs the same token, in ~/.ray/auth_token or RAY_AUTH_TOKEN"
+ANSWERS_WITHIN = 10.0
+"""Seconds in which a cluster's head must take a connection; Ray itself would try for two minutes."""
+
+
+def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
+    """Connect to a cluster, or start Ray on this machine, its dashboard on 127.0.0.1.
+
+    Args:
+        dashboard: whether one is needed, where Ray is started.
+        address: "auto" for the cluster that this machine belongs to, or the host:port of its head; without one
+            RAY_ADDRESS says it, and without that Ray is started.
+
+    Returns:
+        Whether the cluster ran before.
+
+    Raises:
+        ValueError: if there is no such cluster, or it does not let us in.
+    """
+    environment = {
+        "PYTHONWARNINGS": "ignore",
+        "NO_ALBUMENTATIONS_UPDATE": "1",
+        # On a busy machine two workers may take longer than the default minute to start.
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
+        # One trial may end while Tune still takes the last one's results in: give its thread time to end.
+        "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
+    }
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # see Stopping
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Tune's own progress output; verbose=0 silences the other kind
+    # Else Tune starts a trial of a drained node again by itself, from what it was first asked for.
+    os.environ["RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"] = "1"
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # trials that break: the view shows them
+    address = address or os.environ.get("RAY_ADDRESS")
+    options: dict[str, Any] = {"address": address}
+    if address is None:
+        # Without an address Ray would join whatever cluster happens to run on this machine.
+        options = {"address": "local", "include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
+        if dashboard:
+            # The cleaner of worker groups asks this address. Left to look for one, it gives up where a second Ray runs
+            # on the machine, and the groups of stopped trials are never freed.
+            options["dashboard_port"] = _free_port()
+            environment["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{options['dashboard_port']}"
+    else:
+        _check_answers(address)
+    try:
+        ray.init(
+            log_to_driver=False,
+            logging_level="ERROR",
+            runtime_env={"env_vars": environment},
+            ignore_reinit_error=True,
+            **options,
+        )
+    except (ConnectionError, ray.exceptions.AuthenticationError, RuntimeError) as error:
+        if address is None:
+            raise
+        what = "no Ray runs on this machine" if address == "auto" else "no Ray there lets us in"
+        raise ValueError(f"--address {address}: {what} ({error}); {TOKEN_HELP}") from error
+    return address is not None
+
+
+def _check_answers(address: str) -> None:
+    """Raises ValueError if nothing listens there."""
+    if address == "auto":
+        return
+    host, mark, port = address.rpartition(":")
+    if "://" in address or not (mark and port.isdigit()):
+        raise ValueError(
+            f"--address {address!r}: neither auto, nor host:port of a head, nor http://host:port to submit to"
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWERS_WITHIN).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"--address {address}: nothing answers there ({error})") from error
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

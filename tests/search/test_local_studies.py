@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from search.ledger import Ledger
+from search.local_studies import look_after
+from search.options import parser
+from search.profiles import PROFILES
+from search.space import unet_space
+from tests.studies import begin, epoch_report
+
+HOLDER = """
+import pathlib, sys
+from search.study_lock import study_lock
+with study_lock(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    ledger = Ledger.create(tmp_path / "first")
+    record = begin(ledger, unet_space(PROFILES["cpu"]))
+    ledger.add_epoch(record.number, epoch_report(1, 0.625))
+    ledger.complete(record.number)
+    Ledger.create(tmp_path / "second")
+    return tmp_path
+
+
+def ask(root, *arguments):
+    return look_after(parser().parse_args(["--storage", str(root), *arguments]))
+
+
+def test_studies_are_listed(root, capsys):
+    assert ask(root, "--status") == 0
+    text = capsys.readouterr().out
+    assert "first" in text
+    assert "0.6250" in text
+    assert text.count("nobody") == 2
+
+
+def test_a_study_that_nobody_runs(root, capsys):
+    assert ask(root, "--status", "first") == 0
+    text = capsys.readouterr().out
+    assert "run by nobody; trials: 1 complete" in text
+    assert "0.6250" in text
+    with pytest.raises(ValueError, match="nobody runs it"):
+        ask(root, "--stop", "first")
+
+
+def test_a_study_that_runs_is_stopped_as_by_ctrl_c(root, capsys):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(root / "first")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout.readline() == b"held\n"
+    ask(root, "--status", "first")
+    assert f"(process {holder.pid})" in capsys.readouterr().out.replace("\n", "")
+    ask(root, "--stop", "first")
+    assert holder.wait(30) == -signal.SIGINT
+    holder.communicate()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--status", "none"], "no study there"),
+        (["--stop", "none"], "no study there"),
+        (["--logs", "first"], "wants --address"),
+    ],
+)
+def test_mistakes(root, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ask(root, *arguments)
+
+
+def test_no_studies(tmp_path):
+    with pytest.raises(ValueError, match="no studies there"):
+        ask(tmp_path, "--status")
