@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,7 +93,8 @@ class WorkersLauncher:
         class GroupTrial(wrap_function(run)):  # type: ignore[misc]
             def cleanup(self) -> None:
                 _Group.end_current()
-                super().cleanup()
+                with suppress(Exception):  # what the thread says that has seen its group go
+                    super().cleanup()
 
         # The trial's own process only waits: a CPU for it could be the one that its workers wait for. Tune wants it to
         # ask for something, so it asks for the memory of a waiting process.

@@ -17,6 +17,7 @@ from search.space import unet_space
 from search.stopping import Stopping
 from search.systems import runs_of
 from search.tuner import SearchPlan, run_search
+from tests.groups import without_batch_statistics
 from tests.studies import epoch_report, study_settings
 from trainables.data import DataSource, prepare
 from trainables.launchers import InlineLauncher
@@ -31,7 +32,7 @@ def reports_of(ray_cluster, data_file, tmp_path_factory):
     """The epoch reports of one trial, the same for every launcher."""
 
     @functools.cache
-    def run(launcher):
+    def run(launcher, loop=run_trial):
         folder: Path = tmp_path_factory.mktemp("launchers") / "study"
         data = prepare(DataSource(uri=str(data_file)))
         # In two stages and with auxiliary heads; without dropout, which each worker draws for itself.
@@ -49,7 +50,7 @@ def reports_of(ray_cluster, data_file, tmp_path_factory):
             launcher=launcher,
             concurrent=1,
         )
-        loop = functools.partial(run_trial, source=data.source, checkpoints=settings.checkpoint_root(folder))
+        loop = functools.partial(loop, source=data.source, checkpoints=settings.checkpoint_root(folder))
         run_search(plan, Ledger.create(folder), loop, [], Stopping(), Meter({}))
         (record,) = Ledger.open(folder).records()
         assert record.state == "complete", record.error
@@ -58,11 +59,19 @@ def reports_of(ray_cluster, data_file, tmp_path_factory):
     return run
 
 
+def normalising_each_image(request, **arguments):
+    """A trial without batch statistics."""
+    without_batch_statistics()
+    yield from run_trial(request, **arguments)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("workers", "tolerance"), [(1, 1e-5), (2, 0.05)])
-def test_a_worker_group_reports_what_the_trials_own_process_does(workers, tolerance, reports_of):
+@pytest.mark.parametrize(
+    ("loop", "workers", "tolerance"), [(run_trial, 1, 1e-5), (run_trial, 2, 0.05), (normalising_each_image, 2, 1e-4)]
+)
+def test_a_worker_group_reports_what_the_trials_own_process_does(loop, workers, tolerance, reports_of):
     """Two workers normalise half a batch each, so they only come close; all else is the same sum in two parts."""
-    inline, grouped = reports_of(InlineLauncher()), reports_of(WorkersLauncher(workers=workers))
+    inline, grouped = reports_of(InlineLauncher(), loop), reports_of(WorkersLauncher(workers=workers), loop)
     assert [report.epoch for report in grouped] == [report.epoch for report in inline] == [1, 2, 3]
     assert [report.stage for report in grouped] == [report.stage for report in inline] == [1, 1, 2]
     for one, other in zip(inline, grouped, strict=True):
