@@ -15,7 +15,6 @@ _MARKS = {
         f"{Preempted.__module__}.{Preempted.__name__}",
         "its node has died",  # Ray's words, preempted ones included
         "The actor is temporarily unavailable",
-        "Training was interrupted by node preemption",
     ),
     "not_started": ("The actor never ran", "The worker group startup timed out"),
     "process_lost": ("The actor died",),
@@ -23,7 +22,12 @@ _MARKS = {
 """What the text of each kind holds: errors cross several of Ray's wrappers, which keep text but not type."""
 
 
-def failure(text: str, epoch: int) -> Failure:
-    """The failure of a trial whose last reported epoch is given."""
+def failure(text: str, epoch: int, *, preempted: bool = False) -> Failure:
+    """The failure of a trial whose last reported epoch is given.
+
+    `preempted`: its process died with a drained node, of which the text says nothing.
+    """
     kind = next((kind for kind, marks in _MARKS.items() if any(mark in text for mark in marks)), "error")
+    if preempted:
+        kind, text = "node_lost", f"{text}\nIts node was drained, and gone before the trial was."
     return Failure(kind=kind, epoch=epoch, message=text)

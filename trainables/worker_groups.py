@@ -13,6 +13,7 @@ from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.trainable import wrap_function
 
+from trainables.failures import Preempted
 from trainables.launchers import Loop, TrialRequest, use_threads
 from trainables.preemption import is_leaving, this_node
 
@@ -68,6 +69,8 @@ class WorkersLauncher:
 
         def run(config: dict[str, Any]) -> None:
             from ray.train import FailureConfig, RunConfig, ScalingConfig
+            from ray.train.v2._internal.execution.failure_handling.default import _is_preemption_failure
+            from ray.train.v2.api.exceptions import TrainingFailedError
 
             group = _Group(
                 launcher._worker(loop, trial_node=this_node()),
@@ -88,7 +91,14 @@ class WorkersLauncher:
             )
             if elastic:
                 group.reserve_afresh(f"{storage}/{config['number']}")
-            group.fit()
+            try:
+                group.fit()
+            except TrainingFailedError as error:
+                if _is_preemption_failure(error):  # the text of a worker that died with a drained node does not say so
+                    raise Preempted(
+                        f"a node of the trial's workers was drained, and gone before they were: {error}"
+                    ) from error
+                raise
 
         class GroupTrial(wrap_function(run)):  # type: ignore[misc]
             def cleanup(self) -> None:
@@ -110,7 +120,6 @@ class WorkersLauncher:
             from ray.train.torch import get_device
 
             from trainables import ranks
-            from trainables.failures import Preempted
 
             use_threads(cpus)
             if (device := get_device()).type == "cuda":

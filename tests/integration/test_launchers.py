@@ -17,7 +17,7 @@ from search.space import unet_space
 from search.stopping import Stopping
 from search.systems import runs_of
 from search.tuner import SearchPlan, run_search
-from tests.groups import without_batch_statistics
+from tests.groups import normalise_each_image
 from tests.studies import epoch_report, study_settings
 from trainables.data import DataSource, prepare
 from trainables.launchers import InlineLauncher
@@ -59,15 +59,14 @@ def reports_of(ray_cluster, data_file, tmp_path_factory):
     return run
 
 
-def normalising_each_image(request, **arguments):
-    """A trial without batch statistics."""
-    without_batch_statistics()
+def without_batch_statistics(request, **arguments):
+    normalise_each_image()
     yield from run_trial(request, **arguments)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("loop", "workers", "tolerance"), [(run_trial, 1, 1e-5), (run_trial, 2, 0.05), (normalising_each_image, 2, 1e-4)]
+    ("loop", "workers", "tolerance"), [(run_trial, 1, 1e-5), (run_trial, 2, 0.05), (without_batch_statistics, 2, 1e-4)]
 )
 def test_a_worker_group_reports_what_the_trials_own_process_does(loop, workers, tolerance, reports_of):
     """Two workers normalise half a batch each, so they only come close; all else is the same sum in two parts."""

@@ -6,43 +6,37 @@ import pytest
 import torch
 from torch import multiprocessing, nn
 
-from tests.groups import train
+from tests.groups import normalise_each_image, train_together, trained
 from trainables import ranks
 from trainables.config import ModelConfig
 from trainables.epoch_report import EpochReport
 from trainables.models import build_model
 
-
-def trained(world, config, data, folder):
-    folder.mkdir()
-    multiprocessing.start_processes(
-        train, (world, config.to_flat(), str(data), str(folder)), nprocs=world, start_method="spawn"
-    )
-    return [EpochReport.from_dict(report) for report in torch.load(folder / "reports.pt")]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"loss.name": "weighted_cross_entropy", "loss.class_weight_exponent": 0.5},
-        {"loss.learn_ignored": True, "model.background": "joint"},
-    ],
+CHANGES = (
+    {"loss.name": "weighted_cross_entropy", "loss.class_weight_exponent": 0.5},
+    {"loss.learn_ignored": True},
+    {"model.background": "joint", "augmentation.name": "none"},
 )
-def test_several_ranks_train_as_one_process_does(changes, tiny_config, tiny_npz, tmp_path):
-    """Three ranks share batches of eight, so their parts are unequal, and so are the labelled pixels in them."""
-    config = (
-        dataclasses.replace(tiny_config, model=dataclasses.replace(tiny_config.model, dropout=0.0)).to_flat()
-        | changes
-        | {"training.max_epochs": 3}
-    )
-    config = type(tiny_config).from_flat(config)
-    one, three = (trained(world, config, tiny_npz, tmp_path / str(world)) for world in (1, 3))
-    assert len(one) == len(three) == 3
-    for alone, shared in zip(one, three, strict=True):
-        assert shared.train_loss == pytest.approx(alone.train_loss, rel=1e-4)
-        assert shared.gradient_norm == pytest.approx(alone.gradient_norm, rel=1e-3)
-        assert shared.mean_iou == pytest.approx(alone.mean_iou, abs=1e-3)
-        assert shared.learning_rate == alone.learning_rate
+
+
+def test_several_ranks_train_as_one_process_does(tiny_config, tiny_npz, tmp_path, monkeypatch):
+    """Three ranks share batches of eight: their parts are unequal, and so are the labelled pixels in them."""
+    model = dataclasses.replace(tiny_config.model, dropout=0.0)
+    flat = dataclasses.replace(tiny_config, model=model).to_flat() | {"training.max_epochs": 3}
+    configs = [flat | changes for changes in CHANGES]
+    arguments = (3, configs, str(tiny_npz), str(tmp_path))
+    multiprocessing.start_processes(train_together, arguments, nprocs=3, start_method="spawn")
+    together = torch.load(tmp_path / "reports.pt")
+    monkeypatch.setattr(nn, "BatchNorm2d", nn.BatchNorm2d)  # to have it back behind the test
+    normalise_each_image()
+    for config, reports in zip(configs, together, strict=True):
+        alone = trained(config, str(tiny_npz))
+        assert len(alone) == len(reports) == 3
+        for one, other in zip(alone, map(EpochReport.from_dict, reports), strict=True):
+            assert other.train_loss == pytest.approx(one.train_loss, rel=1e-4)
+            assert other.gradient_norm == pytest.approx(one.gradient_norm, rel=1e-3)
+            assert other.mean_iou == pytest.approx(one.mean_iou, abs=1e-3)
+            assert other.learning_rate == one.learning_rate
 
 
 def test_synchronised_batch_statistics_are_the_same_model(monkeypatch):
