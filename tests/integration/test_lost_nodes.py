@@ -212,7 +212,7 @@ def test_an_elastic_group_goes_on_with_fewer_workers_and_grows_again(lost, machi
         return size == 2
 
     def lose_a_node(size: float) -> bool:
-        own = machines.of(processes("GroupTrial")[0])
+        own = machines.of(processes("ResourceTrainable")[0])
         (other,) = (node for node in machines.nodes if node is not own)
         machines.lose(own if lost == "the node of the trial itself" else other)
         return True
