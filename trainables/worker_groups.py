@@ -21,6 +21,8 @@ WAITING_MEMORY = 200 * 2**20
 """Bytes that Ray sets aside for a trial's process that waits for its workers."""
 STOP_SECONDS = 60
 """What a group has to end in; then its processes die with the trial's, and Ray's cleaner frees what it held."""
+ROOM_SECONDS, ROOM_TRIES = 30, 20
+"""An elastic group that does not get the room that Ray's list promised it looks again: a node may be gone."""
 PEER_SECONDS = 120
 """Longer than Ray takes to tell that a node has died."""
 
@@ -86,7 +88,9 @@ class WorkersLauncher:
                     storage_path=storage,
                     callbacks=[_NewEpochs()],
                     # The search decides which trial goes on, in one way for all that breaks.
-                    failure_config=FailureConfig(max_failures=0, controller_failure_limit=0, max_preemption_failures=0),
+                    failure_config=FailureConfig(
+                        max_failures=0, controller_failure_limit=ROOM_TRIES if elastic else 0, max_preemption_failures=0
+                    ),
                 ),
             )
             if elastic:
@@ -196,8 +200,10 @@ class _Group(TorchTrainer):
         from ray.train.v2._internal.execution.controller import TrainController
 
         here = {ray._raylet.RAY_NODE_ID_KEY: this_node()}
-        environment = {"env_vars": get_env_vars_to_propagate()}
-        actor = ray.remote(num_cpus=0, label_selector=here, runtime_env=environment)(TrainController)
+        environment = get_env_vars_to_propagate()
+        if self.scaling_config.elasticity_enabled:
+            environment["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(ROOM_SECONDS)
+        actor = ray.remote(num_cpus=0, label_selector=here, runtime_env={"env_vars": environment})(TrainController)
         _Group._current, self._controller = self, actor.remote(**arguments)
         ray.get(self._controller.run.remote())
         return ray.get(self._controller.get_result.remote())
