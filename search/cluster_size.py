@@ -64,14 +64,20 @@ def _autoscaled(alive: list[dict[str, Any]], config: dict[str, Any]) -> ClusterS
 
 
 def concurrent_trials(launcher: Launcher, size: ClusterSize) -> int:
-    """How many trials fit into a cluster at once, 0 or more."""
-    return size.places(process_demand(launcher)) // launcher.processes
+    """How many trials fit into a cluster at once, 0 or more.
+
+    Elastic ones are counted at their full size, but for a single one: the first would take all the room that it can
+    use, and the others would only wait behind it. What they can do without is for the day when machines are lost.
+    """
+    places = size.places(process_demand(launcher))
+    return places // launcher.processes or int(places >= launcher.least_processes)
 
 
 def check_fits(launcher: Launcher, size: ClusterSize) -> None:
     """Raises ValueError if not even one trial fits."""
     advice = "it could never start; lower --cpus-per-trial, --gpus-per-trial or --workers-per-trial"
-    for name, amount in launcher.demand().items():
+    for name, most in launcher.demand().items():
+        amount = most * launcher.least_processes / launcher.processes
         if amount > size.total(name):
             raise ValueError(
                 f"a trial asks for {amount:g} {name} but the cluster has {size.total(name):g} in all: {advice}"

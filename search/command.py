@@ -27,10 +27,11 @@ from search.housekeeping import KEPT, Housekeeping
 from search.leaderboard import leaderboard
 from search.ledger import FILE, Ledger
 from search.live_view import LiveView
+from search.option_types import Workers
 from search.options import refuse
 from search.painter import Painter
 from search.plan_view import show_plan, show_space
-from search.profiles import Profile, choose_profile
+from search.profiles import PROFILES, Profile, choose_profile
 from search.progress_state import ProgressState
 from search.settings import StudySettings
 from search.starting_points import starting_points
@@ -42,8 +43,9 @@ from search.wording import duration
 from trainables.checkpoints import CheckpointStore, below
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
-from trainables.launchers import InlineLauncher, Launcher, WorkersLauncher
+from trainables.launchers import InlineLauncher, Launcher
 from trainables.trial import run_trial
+from trainables.worker_groups import WorkersLauncher
 
 LOCAL_STORAGE = "runs"
 BUDGET = 50
@@ -82,7 +84,7 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
         folder = folder.absolute()
     checkpoints = below(options.storage, name, CHECKPOINTS) if remote else CHECKPOINTS
     check_storage(folder, checkpoints if remote else None)
-    joined = start_ray(dashboard=options.workers_per_trial > 1, address=options.address)
+    joined = start_ray(dashboard=options.workers_per_trial.most > 1, address=options.address)
     size = cluster_size(joined=joined)
     profile = choose_profile(options.profile, size.total("GPU"))
     launcher = make_launcher(options, size.total("GPU"))
@@ -94,6 +96,7 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
         raise ValueError("--gpu-hours: trials use no GPU here; --time-budget or --epochs-budget limit them")
     settings = make_settings(options, data, profile, checkpoints)
     space = settings.search_space()
+    check_workers(options.workers_per_trial, settings, data)
     existing = Ledger.open(folder) if (folder / FILE).exists() else None
     first: list[dict[str, Any]] = []
     if options.systems:
@@ -186,9 +189,10 @@ def check_storage(folder: Path, uri: str | None) -> None:
 
 def make_launcher(options: argparse.Namespace, cluster_gpus: float) -> Launcher:
     gpus = options.gpus_per_trial if options.gpus_per_trial is not None else float(cluster_gpus > 0)
-    if options.workers_per_trial == 1:
+    workers = options.workers_per_trial
+    if workers.most == 1:
         return InlineLauncher(cpus=options.cpus_per_trial, gpus=gpus)
-    return WorkersLauncher(workers=options.workers_per_trial, cpus=options.cpus_per_trial, gpus=gpus)
+    return WorkersLauncher(workers=workers.most, least=workers.elastic_from, cpus=options.cpus_per_trial, gpus=gpus)
 
 
 def make_settings(options: argparse.Namespace, data: PreparedData, profile: Profile, checkpoints: str) -> StudySettings:
@@ -215,9 +219,22 @@ def make_settings(options: argparse.Namespace, data: PreparedData, profile: Prof
         grad_clip=options.grad_clip,
         ema_decay=options.ema_decay,
         precision=options.precision,
-        workers_per_trial=options.workers_per_trial,
         checkpoints=checkpoints,
     )
+
+
+def check_workers(workers: Workers, settings: StudySettings, data: PreparedData) -> None:
+    """Raises ValueError if a batch could have fewer images than a trial has workers."""
+    if settings.systems:
+        batches = [{**SYSTEMS[name].config, **settings.overrides}["training.batch_size"] for name in settings.systems]
+    else:
+        batches = list(PROFILES[settings.profile].batch_sizes)
+    smallest = min(*batches, len(data.train_part(settings.train_fraction)))
+    if smallest < workers.most:
+        raise ValueError(
+            f"--workers-per-trial: the smallest batch has {smallest} images, which {workers.most} workers cannot "
+            f"share: give at most {smallest}"
+        )
 
 
 def check_systems(settings: StudySettings, data: PreparedData) -> None:

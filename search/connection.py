@@ -39,6 +39,8 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
     }
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # see Stopping
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Tune's own progress output; verbose=0 silences the other kind
+    # Else Tune starts a trial of a drained node again by itself, from what it was first asked for.
+    os.environ["RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"] = "1"
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # trials that break: the view shows them
     address = address or os.environ.get("RAY_ADDRESS")

@@ -20,7 +20,7 @@ class Meter:
     """Measures the segments of running trials: from start to end, or to where a trial broke or was interrupted.
 
     Args:
-        demand: resources of one running trial ("CPU", "GPU").
+        demand: resources of one running trial ("CPU", "GPU"); elastic ones count at their full size throughout.
         clock: gives seconds; of a simulation its virtual ones. Default: the machine's.
     """
 

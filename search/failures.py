@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search.ledger import Failure
-from trainables.failures import OutOfMemory, StorageError
+from trainables.failures import OutOfMemory, Preempted, StorageError
 
 NOT_COUNTED = ("out_of_memory", "node_lost", "not_started", "storage")
 """Kinds that no configuration is to blame for; out of memory has its own limit, a batch of single images."""
@@ -11,14 +11,23 @@ NOT_COUNTED = ("out_of_memory", "node_lost", "not_started", "storage")
 _MARKS = {
     "out_of_memory": (f"{OutOfMemory.__module__}.{OutOfMemory.__name__}",),
     "storage": (f"{StorageError.__module__}.{StorageError.__name__}",),
-    "node_lost": ("its node has died", "The actor is temporarily unavailable"),  # Ray's words, preempted ones included
-    "not_started": ("The actor never ran",),
+    "node_lost": (
+        f"{Preempted.__module__}.{Preempted.__name__}",
+        "its node has died",  # Ray's words, preempted ones included
+        "The actor is temporarily unavailable",
+    ),
+    "not_started": ("The actor never ran", "The worker group startup timed out"),
     "process_lost": ("The actor died",),
 }
 """What the text of each kind holds: errors cross several of Ray's wrappers, which keep text but not type."""
 
 
-def failure(text: str, epoch: int) -> Failure:
-    """The failure of a trial whose last reported epoch is given."""
+def failure(text: str, epoch: int, *, preempted: bool = False) -> Failure:
+    """The failure of a trial whose last reported epoch is given.
+
+    `preempted`: its process died with a drained node, of which the text says nothing.
+    """
     kind = next((kind for kind, marks in _MARKS.items() if any(mark in text for mark in marks)), "error")
+    if preempted:
+        kind, text = "node_lost", f"{text}\nIts node was drained, and gone before the trial was."
     return Failure(kind=kind, epoch=epoch, message=text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -15,6 +16,31 @@ def whole(minimum: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Of a trial: a fixed number, or as many as there is room for."""
+
+    least: int
+    most: int
+
+    @property
+    def elastic_from(self) -> int | None:
+        """None for a fixed number."""
+        return self.least if self.least < self.most else None
+
+
+def workers(text: str) -> Workers:
+    """N or MIN:MAX."""
+    match = re.fullmatch(r"(\d+)(?::(\d+))?", text)
+    found = Workers(int(match[1]), int(match[2] or match[1])) if match else Workers(0, 0)
+    if not 1 <= found.least <= found.most:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a whole number N of at least 1 nor MIN:MAX with MIN of at least 1 and MAX of at "
+            "least MIN"
+        )
+    return found
 
 
 def number(text: str, *, low: float, high: float, open_low: bool) -> float:

@@ -6,7 +6,19 @@ import argparse
 import sys
 
 from search.cluster_options import add_cluster_options
-from search.option_types import decay, duration, fraction, not_negative, override, positive, share, study_name, whole
+from search.option_types import (
+    Workers,
+    decay,
+    duration,
+    fraction,
+    not_negative,
+    override,
+    positive,
+    share,
+    study_name,
+    whole,
+    workers,
+)
 from search.profiles import PROFILES
 from search.space import unet_space
 
@@ -221,10 +233,12 @@ def parser() -> argparse.ArgumentParser:
     )
     resources.add_argument(
         "--workers-per-trial",
-        type=whole(1),
-        default=1,
-        metavar="N",
-        help="more than 1: each trial trains in a Ray Train worker group (default: 1)",
+        type=workers,
+        default=Workers(1, 1),
+        metavar="N|MIN:MAX",
+        help="more than 1: each trial trains in a Ray Train worker group, which with MIN:MAX takes as many workers as "
+        "there is room for, goes on with fewer when one is lost and grows again. They share the configuration's "
+        "batches: batch size, learning rate and steps stay, whatever their number (default: 1)",
     )
     resources.add_argument(
         "--max-concurrent", type=whole(1), metavar="N", help="trials side by side at most (default: as many as fit)"

@@ -13,6 +13,7 @@ from search.profiles import Profile
 from search.space import Space
 from search.tuner import SearchPlan
 from search.wording import duration
+from trainables.launchers import Launcher
 
 
 def show_plan(
@@ -63,12 +64,18 @@ def show_plan(
     if settings.train_fraction < 1:
         table.add_row("training data", f"{settings.train_fraction:.0%} of the train part")
     at_most = "at most " if size.startable else ""
+    cpus, gpus = (_amount(demand[name], plan.launcher) for name in ("CPU", "GPU"))
     table.add_row(
         "resources",
-        f"{at_most}{size.total('CPU'):g} CPUs and {size.total('GPU'):g} GPUs; a trial takes {demand['CPU']:g} and "
-        f"{demand['GPU']:g}; {plan.concurrent} side by side",
+        f"{at_most}{size.total('CPU'):g} CPUs and {size.total('GPU'):g} GPUs; a trial takes {cpus} and {gpus}; "
+        f"{plan.concurrent} side by side",
     )
     console.print(table)
+
+
+def _amount(most: float, launcher: Launcher) -> str:
+    least = most * launcher.least_processes / launcher.processes
+    return f"{most:g}" if least == most else f"{least:g} to {most:g}"
 
 
 def show_space(console: Console, space: Space) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ray import tune
+from ray import cloudpickle, tune
+from ray.exceptions import RayActorError
 
 from search.costs import Meter
 from search.failures import NOT_COUNTED, failure
@@ -122,7 +124,8 @@ class Recorder(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number = trial.config["number"]
         self._end_segment(number)
-        broken = failure(_error_text(trial), self.ledger.record(number).told_epochs)
+        told = self.ledger.record(number).told_epochs
+        broken = failure(_error_text(trial), told, preempted=_is_preempted(trial))
         record = self.ledger.add_failure(number, broken)
         if broken.kind == "storage":
             self.stopping.stop(f"a checkpoint could not be written or read; once that is put right{CONTINUES}", BROKEN)
@@ -165,6 +168,15 @@ class Recorder(tune.Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # for Tune's snapshots, which nobody reads: the ledger is the truth
+
+
+def _is_preempted(trial: Any) -> bool:
+    """Whether the trial's process died with a drained node, which only the error itself says, as Tune kept it."""
+    path = Path(trial.pickled_error_file) if trial.pickled_error_file else None
+    with suppress(Exception):  # not every error can be read back
+        error = cloudpickle.loads(path.read_bytes()) if path and path.is_file() else None
+        return isinstance(error, RayActorError) and error.preempted
+    return False
 
 
 def _error_text(trial: Any) -> str:

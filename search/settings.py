@@ -43,7 +43,6 @@ class StudySettings:
     grad_clip: float
     ema_decay: float | None
     precision: str
-    workers_per_trial: int
     checkpoints: str
     """URI, or path relative to the study's folder, below which each trial has its folder of checkpoints."""
 

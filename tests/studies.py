@@ -31,7 +31,6 @@ def study_settings(**changes: Any) -> StudySettings:
         "grad_clip": 1.0,
         "ema_decay": None,
         "precision": "fp32",
-        "workers_per_trial": 1,
         "checkpoints": "checkpoints",
     }
     return StudySettings(**values | changes)

@@ -67,13 +67,17 @@ def epochs(
             weights = training.evaluated.state_dict()
             checkpoints.save("best", {"identity": identity, "epoch": history[-1].epoch, "model": weights})
 
-    if checkpoints is not None and (saved := checkpoints.load("last", device)) is not None:
+    def load(name: str) -> dict[str, Any] | None:
+        # One rank reads for all: a group that has just been stopped may still write.
+        return ranks.from_first(checkpoints.load(name) if checkpoints is not None and ranks.rank() == 0 else None)
+
+    if checkpoints is not None and (saved := load("last")) is not None:
         if saved["identity"] != identity:
             raise ValueError(f"{checkpoints.location}: holds checkpoints of another configuration or data set")
         history = [EpochReport.from_dict(report) for report in saved["history"]]
         training.begin_stage(history[-1].stage)
         training.load_state_dict(saved["training"])
-        kept = checkpoints.load("best", device)
+        kept = load("best")
         if history[-1].best_epoch == history[-1].epoch:
             best = _copied(training)
             if kept is None or kept["epoch"] != history[-1].epoch:

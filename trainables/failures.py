@@ -9,3 +9,7 @@ class OutOfMemory(RuntimeError):
 
 class StorageError(RuntimeError):
     """A checkpoint could not be written or read: no trial can go on until somebody has seen to it."""
+
+
+class Preempted(RuntimeError):
+    """A machine that the trial runs on is about to go away: the trial goes on elsewhere from its last epoch."""

@@ -26,14 +26,17 @@ class Objective(nn.Module):
         self.model, self.loss, self.ignored_label, self.bf16 = model, loss, ignored_label, bf16
 
     def forward(self, images_nchw: torch.Tensor, masks_nhw: torch.Tensor) -> torch.Tensor:
-        """The loss of a batch, a scalar. Means are over labelled pixels, the background network's over all."""
+        """The loss of a batch in two parts, (2,): the mean over the pixels that the configured loss counts, and the
+        background network's over all pixels.
+        """
         with autocast(images_nchw.device, self.bf16):
             outputs = self.model.outputs(images_nchw)
         total = self.loss(outputs.logits, masks_nhw)
         for weight, logits in outputs.auxiliary:
             total = total + weight * self.loss(logits, masks_nhw)
-        if outputs.background is not None:
-            assert self.ignored_label is not None
-            ignored = masks_nhw.eq(self.ignored_label).float()
-            total = total + functional.binary_cross_entropy_with_logits(outputs.background[:, 0].float(), ignored)
-        return total
+        if outputs.background is None:
+            return torch.stack([total, total.new_zeros(())])
+        assert self.ignored_label is not None
+        ignored = masks_nhw.eq(self.ignored_label).float()
+        found = functional.binary_cross_entropy_with_logits(outputs.background[:, 0].float(), ignored)
+        return torch.stack([total, found])

@@ -17,6 +17,7 @@ from trainables.augmentations import build_augmentation
 from trainables.batches import Batches
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
+from trainables.data.description import NOTHING_IGNORED
 from trainables.device import place, uses_bf16
 from trainables.losses import build_loss
 from trainables.mixing import build_mixing
@@ -42,6 +43,11 @@ class Training:
 
     Random numbers are drawn from (seed, epoch, rank) afresh in each epoch, so `state_dict` needs no generator states:
     an epoch that starts from the same state always ends in the same state.
+
+    Several ranks share each batch of the configuration. Its size, the learning rate and the number of steps do not
+    depend on how many they are, so a group that changes its size changes nothing but its speed: scores of a search stay
+    comparable, and a trial may go on with fewer workers. What each rank has for itself differs: dropout, losses over
+    regions, and on CPUs batch statistics.
 
     Args:
         config: the trial.
@@ -72,7 +78,7 @@ class Training:
             num_classes=data.description.num_classes,
             ignored_label=data.description.ignored_label,
         )
-        self.model = place(model, device)
+        self.model = place(ranks.synchronised(model, device), device)
         self.loss = build_loss(
             config.loss,
             described=data.description,
@@ -158,17 +164,18 @@ class Training:
     def _backward(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """Add up the gradients of the batch. Returns its loss, a scalar: this rank's part of it, times the ranks."""
         if ranks.world_size() == self.micro_batches == 1:
-            loss = self.parallel(images, masks)
+            loss = self.parallel(images, masks).sum()
             loss.backward()
             return loss.detach()
-        # Each part's mean over labelled pixels counts in the mean over all parts' and ranks' pixels.
+        # Each part's mean over its pixels counts in the mean over all parts' and ranks' pixels.
+        left_out = NOTHING_IGNORED if self.config.loss.learn_ignored else self.described.ignore_index
         count = min(self.micro_batches, self.batches.batch_size // ranks.world_size())  # the same on every rank
         parts = list(zip(images.tensor_split(count), masks.tensor_split(count), strict=True))
-        labelled = torch.stack([(part != self.described.ignore_index).sum() for _, part in parts]).float()
-        everywhere = ranks.all_sum(labelled.sum()).clamp(min=1)
+        counts = [torch.stack([(part != left_out).sum(), part.new_full((), part.numel())]) for _, part in parts]
+        everywhere = ranks.all_sum(torch.stack(counts).sum(0)).clamp(min=1)
         total = torch.zeros((), device=self.device)
-        for (part_images, part_masks), pixels in zip(parts, labelled, strict=True):
-            loss = self.parallel(part_images, part_masks) * (pixels * ranks.world_size() / everywhere)
+        for (part_images, part_masks), pixels in zip(parts, counts, strict=True):
+            loss = (self.parallel(part_images, part_masks) * (pixels * ranks.world_size() / everywhere)).sum()
             loss.backward()
             total += loss.detach()
         return total

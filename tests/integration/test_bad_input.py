@@ -98,6 +98,10 @@ def test_bad_files(case, command, tmp_path):
         (["--systems", "a-ce", "--set", "training.max_epochs=2"], "has an option of its own, --max-epochs"),
         (["--train-fraction", "1.5"], "argument --train-fraction: '1.5' is not a number above 0 and at most 1"),
         (["--gpu-hours", "1"], "--gpu-hours: trials use no GPU here; --time-budget or --epochs-budget limit them"),
+        (
+            ["--workers-per-trial", "1:9", "--profile", "cpu"],
+            "error: --workers-per-trial: the smallest batch has 8 images, which 9 workers cannot share: give at most 8",
+        ),
         (["--max-failures", "-1"], "argument --max-failures: '-1'"),
         (["--audit", "2"], "argument --audit: '2' is not a number of at least 0 and at most 1"),
         (["--systems", "a-ce", "--audit", "0.5"], "error: --audit belongs to a search; with --systems"),

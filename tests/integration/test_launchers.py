@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,12 @@ from search.space import unet_space
 from search.stopping import Stopping
 from search.systems import runs_of
 from search.tuner import SearchPlan, run_search
+from tests.groups import normalise_each_image
 from tests.studies import epoch_report, study_settings
 from trainables.data import DataSource, prepare
-from trainables.launchers import InlineLauncher, WorkersLauncher
+from trainables.launchers import InlineLauncher
 from trainables.trial import run_trial
+from trainables.worker_groups import WorkersLauncher
 
 EPOCHS = 3
 
@@ -29,7 +32,7 @@ def reports_of(ray_cluster, data_file, tmp_path_factory):
     """The epoch reports of one trial, the same for every launcher."""
 
     @functools.cache
-    def run(launcher):
+    def run(launcher, loop=run_trial):
         folder: Path = tmp_path_factory.mktemp("launchers") / "study"
         data = prepare(DataSource(uri=str(data_file)))
         # In two stages and with auxiliary heads; without dropout, which each worker draws for itself.
@@ -47,7 +50,7 @@ def reports_of(ray_cluster, data_file, tmp_path_factory):
             launcher=launcher,
             concurrent=1,
         )
-        loop = functools.partial(run_trial, source=data.source, checkpoints=settings.checkpoint_root(folder))
+        loop = functools.partial(loop, source=data.source, checkpoints=settings.checkpoint_root(folder))
         run_search(plan, Ledger.create(folder), loop, [], Stopping(), Meter({}))
         (record,) = Ledger.open(folder).records()
         assert record.state == "complete", record.error
@@ -56,11 +59,18 @@ def reports_of(ray_cluster, data_file, tmp_path_factory):
     return run
 
 
+def without_batch_statistics(request, **arguments):
+    normalise_each_image()
+    yield from run_trial(request, **arguments)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("workers", "tolerance"), [(1, 1e-5), (2, 0.05)])
-def test_a_worker_group_reports_what_the_trials_own_process_does(workers, tolerance, reports_of):
+@pytest.mark.parametrize(
+    ("loop", "workers", "tolerance"), [(run_trial, 1, 1e-5), (run_trial, 2, 0.05), (without_batch_statistics, 2, 1e-4)]
+)
+def test_a_worker_group_reports_what_the_trials_own_process_does(loop, workers, tolerance, reports_of):
     """Two workers normalise half a batch each, so they only come close; all else is the same sum in two parts."""
-    inline, grouped = reports_of(InlineLauncher()), reports_of(WorkersLauncher(workers=workers))
+    inline, grouped = reports_of(InlineLauncher(), loop), reports_of(WorkersLauncher(workers=workers), loop)
     assert [report.epoch for report in grouped] == [report.epoch for report in inline] == [1, 2, 3]
     assert [report.stage for report in grouped] == [report.stage for report in inline] == [1, 1, 2]
     for one, other in zip(inline, grouped, strict=True):
@@ -73,7 +83,7 @@ def test_a_worker_group_reports_what_the_trials_own_process_does(workers, tolera
 
 def falling(request):
     """Each trial worse than the one before: all but the first are stopped."""
-    for epoch in range(1, EPOCHS + 1):
+    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
         yield epoch_report(epoch, 0.9 - 0.1 * request.number, ended="max_epochs" if epoch == EPOCHS else None)
 
 
@@ -92,21 +102,25 @@ def another_ray():
 
 
 @pytest.mark.slow
-def test_stopped_worker_groups_give_their_resources_back(ray_cluster, another_ray, tmp_path):
-    """Each group takes the whole machine, so the next trial starts only if the stopped one is really gone."""
+@pytest.mark.parametrize(("asha", "least"), [("stopping", None), ("promotion", 1)])
+def test_stopped_worker_groups_give_their_resources_back(asha, least, ray_cluster, another_ray, tmp_path):
+    """Each group takes the whole machine, so the next trial starts only if the stopped or paused one is really gone."""
     import ray
 
     cpus = int(ray.cluster_resources()["CPU"])
     plan = SearchPlan(
         folder=tmp_path / "study",
-        settings=study_settings(max_epochs=EPOCHS),
+        settings=study_settings(max_epochs=EPOCHS, asha=asha),
         space=unet_space(PROFILES["cpu"]),
         sampler="random",
         budget=3,
-        launcher=WorkersLauncher(workers=2, cpus=cpus / 2),
+        launcher=WorkersLauncher(workers=2, least=least, cpus=cpus / 2),
         concurrent=1,
     )
     run_search(plan, Ledger.create(plan.folder), falling, [], Stopping(), Meter({}))
     records = Ledger.open(plan.folder).records()
     assert [record.state for record in records] == ["complete", "pruned", "pruned"]
     assert [len(record.reports) for record in records] == [EPOCHS, 1, 1]
+    while ray.available_resources().get("CPU") != cpus:
+        time.sleep(0.2)
+    assert {group["state"] for group in ray.util.placement_group_table().values()} == {"REMOVED"}

@@ -4,7 +4,8 @@ import pytest
 
 from search import cluster_size as module
 from search.cluster_size import ClusterSize, check_fits, cluster_size, concurrent_trials
-from trainables.launchers import InlineLauncher, WorkersLauncher
+from trainables.launchers import InlineLauncher
+from trainables.worker_groups import WorkersLauncher
 
 GIBIBYTE = 2**30
 CONFIG = """
@@ -31,6 +32,8 @@ def nodes(*resources):
         (InlineLauncher(cpus=3), nodes({"CPU": 4.0}, {"CPU": 5.0}), 2),
         (WorkersLauncher(workers=2, cpus=2), nodes({"CPU": 9.0}), 2),
         (WorkersLauncher(workers=2, cpus=2), nodes({"CPU": 3.0}, {"CPU": 3.0}), 1),
+        (WorkersLauncher(workers=4, least=1), nodes({"CPU": 9.0}), 2),
+        (WorkersLauncher(workers=4, least=2, gpus=1), nodes({"CPU": 9.0, "GPU": 3.0}), 1),
     ],
 )
 def test_how_many_trials_fit(launcher, size, expected):
@@ -44,6 +47,7 @@ def test_how_many_trials_fit(launcher, size, expected):
         (InlineLauncher(cpus=9), "asks for 9 CPU but the cluster has 8"),
         (InlineLauncher(gpus=0.5), "asks for 0.5 GPU but the cluster has 0"),
         (WorkersLauncher(workers=5, cpus=2), "asks for 10 CPU but the cluster has 8"),
+        (WorkersLauncher(workers=9, least=5, cpus=2), "asks for 10 CPU but the cluster has 8"),
         (InlineLauncher(cpus=5), "a process of a trial asks for 5 CPU, which no node"),
     ],
 )

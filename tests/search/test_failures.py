@@ -14,6 +14,11 @@ NODE = "The actor died unexpectedly before finishing this task.\nThe actor died 
         ("ray::run()\ntrainables.failures.OutOfMemory: in 1 micro-batches", "out_of_memory"),
         ("ray::run()\ntrainables.failures.StorageError: s3://x: gone", "storage"),
         (NODE, "node_lost"),
+        ("ray::run()\ntrainables.failures.Preempted: a node of the trial is drained", "node_lost"),
+        (
+            "controller error:\nThe worker group startup timed out after 600.0 seconds waiting for 2 workers",
+            "not_started",
+        ),
         ("The actor 9f7a is unavailable: The actor is temporarily unavailable: RpcError", "node_lost"),
         (
             "The actor died unexpectedly before finishing this task.\nThe actor never ran - it was cancelled",
@@ -26,3 +31,9 @@ NODE = "The actor died unexpectedly before finishing this task.\nThe actor died 
 def test_the_text_of_a_failure_tells_its_kind(text, kind):
     found = failure(text, 3)
     assert (found.kind, found.epoch, found.message) == (kind, 3, text)
+
+
+def test_a_process_that_died_with_a_drained_node_lost_its_node():
+    found = failure("The actor died unexpectedly before finishing this task.", 3, preempted=True)
+    assert found.kind == "node_lost"
+    assert "drained" in found.message

@@ -26,6 +26,10 @@ ROOT = Path(__file__).resolve().parents[2]
         (["--reduction-factor", "1"], "whole number of at least 2"),
         (["--name", "../up"], "a name has letters"),
         (["--name", ""], "a name has letters"),
+        (["--workers-per-trial", "0"], "'0' is neither a whole number N of at least 1 nor MIN:MAX"),
+        (["--workers-per-trial", "3:2"], "MAX of at least MIN"),
+        (["--workers-per-trial", "0:2"], "MIN of at least 1"),
+        (["--workers-per-trial", "2:"], "'2:' is neither"),
         (["--bugdet", "3"], "unrecognized arguments: --bugdet"),
     ],
 )
@@ -39,6 +43,12 @@ def test_options_that_make_no_sense_end_with_their_rule(arguments, message, caps
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200)])
 def test_durations(text, seconds):
     assert parser().parse_args(["--time-budget", text]).time_budget == seconds
+
+
+@pytest.mark.parametrize(("text", "expected"), [("1", (1, 1)), ("3", (3, 3)), ("2:8", (2, 8)), ("2:2", (2, 2))])
+def test_workers_of_a_trial(text, expected):
+    found = parser().parse_args(["--workers-per-trial", text]).workers_per_trial
+    assert (found.least, found.most) == expected
 
 
 def test_fractions_of_a_gpu():

@@ -1,0 +1,240 @@
+"""Machines and processes that go away under a running trial, on a real Ray cluster of several nodes."""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import ray
+import torch
+from ray.cluster_utils import Cluster
+
+from search.connection import start_ray
+from search.costs import Meter
+from search.ledger import Ledger, TrialRecord
+from search.profiles import PROFILES
+from search.recorder import Watcher
+from search.space import unet_space
+from search.stopping import Stopping
+from search.tuner import SearchPlan, run_search
+from tests.studies import epoch_report, study_settings
+from trainables import ranks
+from trainables.checkpoints import CheckpointStore
+from trainables.epoch_report import EpochReport
+from trainables.launchers import InlineLauncher, Launcher, TrialRequest
+from trainables.worker_groups import WorkersLauncher
+
+EPOCHS = 6
+CPU = torch.device("cpu")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def sized(request: TrialRequest, *, root: str) -> Iterator[EpochReport]:
+    """Saved and resumed as a real trial is; the training loss of an epoch is the number of workers that took part.
+
+    It ends when the file `enough` is there, but not before EPOCHS.
+    """
+    store = CheckpointStore(f"{root}/checkpoints/{request.number}")
+    saved = ranks.from_first(store.load("last") if ranks.rank() == 0 else None)
+    sizes = list(saved["sizes"]) if saved else []
+    while True:
+        for epoch in range(request.told_epochs + 1, len(sizes) + 1):
+            over = epoch >= EPOCHS and ranks.any_of(Path(root, "enough").exists(), CPU)
+            yield epoch_report(epoch, 0.5, train_loss=sizes[epoch - 1], ended="max_epochs" if over else None)
+            if over:
+                return
+        request = TrialRequest(number=request.number, config={}, told_epochs=len(sizes))
+        time.sleep(0.5)
+        sizes.append(float(ranks.all_sum(torch.ones(()))))
+        if ranks.rank() == 0:
+            store.save("last", {"sizes": sizes})
+
+
+class Machines:
+    """A head without room for trials, and two nodes that take one worker each."""
+
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        os.environ["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{port}"  # for the cleaners of worker groups
+        self.cluster = Cluster(
+            initialize_head=True,
+            # Not even for a trial's process that only waits.
+            head_node_args={"num_cpus": 0, "memory": 10**8, "include_dashboard": True, "dashboard_port": port},
+            shutdown_at_exit=True,
+        )
+        self.nodes = [self.add(), self.add()]
+
+    def add(self) -> Any:
+        return self.cluster.add_node(num_cpus=1)
+
+    def of(self, process: psutil.Process) -> Any:
+        """The node that a process runs on."""
+        raylets = {node.all_processes["raylet"][0].process.pid: node for node in self.nodes}
+        return next(raylets[parent.pid] for parent in process.parents() if parent.pid in raylets)
+
+    def lose(self, node: Any, signal: bool = False) -> None:
+        self.cluster.remove_node(node, allow_graceful=signal)
+        self.nodes.remove(node)
+
+    def close(self) -> None:
+        ray.shutdown()
+        self.cluster.shutdown()
+        del os.environ["RAY_API_SERVER_ADDRESS"]
+
+
+def drain(node: Any, seconds: float) -> None:
+    """What `ray drain-node` does."""
+    from ray.core.generated import autoscaler_pb2
+
+    accepted, why = ray._raylet.GcsClient(address=ray.get_runtime_context().gcs_address).drain_node(
+        node.node_id,
+        autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION"),
+        "a test",
+        int((time.time() + seconds) * 1000),
+    )
+    assert accepted, why
+
+
+def processes(title: str) -> list[psutil.Process]:
+    """Ray's processes of that title below this one."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if process.cmdline() and process.cmdline()[0].startswith(f"ray::{title}"):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture
+def machines(monkeypatch) -> Iterator[Machines]:
+    machines = Machines()
+    monkeypatch.setenv("RAY_ADDRESS", machines.cluster.address)
+    start_ray(dashboard=True)
+    yield machines
+    machines.close()
+
+
+class Disturbance(Watcher):
+    """Does something at each epoch that the driver has recorded."""
+
+    def __init__(self, act: Callable[[EpochReport], None]):
+        self.act = act
+
+    def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
+        import sys
+        import traceback
+
+        print("EPOCH", report.epoch, report.train_loss, time.time(), file=sys.__stderr__)
+        try:
+            self.act(report)
+        except BaseException:
+            traceback.print_exc(file=sys.__stderr__)
+            raise
+
+    def trial_broke(self, record):
+        import sys
+
+        print(
+            "BROKE",
+            record.failures[-1].kind,
+            record.told_epochs,
+            record.failures[-1].message[-700:],
+            file=sys.__stderr__,
+        )
+
+
+@pytest.fixture
+def trial(machines, tmp_path):
+    """Runs one trial under a disturbance and returns its record."""
+
+    def run(launcher: Launcher, act: Callable[[EpochReport], None], max_failures: int = 0) -> TrialRecord:
+        plan = SearchPlan(
+            folder=tmp_path / "study",
+            settings=study_settings(max_epochs=10**6, grace_epochs=10**6),
+            space=unet_space(PROFILES["cpu"]),
+            sampler="random",
+            budget=1,
+            launcher=launcher,
+            concurrent=1,
+            max_failures=max_failures,
+        )
+        loop = functools.partial(sized, root=str(tmp_path))
+        run_search(plan, Ledger.create(plan.folder), loop, [Disturbance(act)], Stopping(), Meter({}))
+        (record,) = Ledger.open(plan.folder).records()
+        for failure in record.failures:
+            print("FAILURE", failure.kind, failure.epoch, failure.message[-1500:])
+        print([(r.epoch, r.train_loss) for r in record.reports], record.state)
+        assert [report.epoch for report in record.reports] == list(range(1, len(record.reports) + 1))
+        return record
+
+    return run
+
+
+@pytest.mark.parametrize("way", ["killed", "terminated", "drained", "drained late"])
+@pytest.mark.parametrize("launcher", [InlineLauncher(), WorkersLauncher(workers=2)])
+def test_a_trial_whose_node_goes_away_goes_on_elsewhere(launcher, way, machines, trial, tmp_path):
+    (tmp_path / "enough").touch()
+    title = "ImplicitFunc" if isinstance(launcher, InlineLauncher) else "RayTrainWorker"
+
+    def act(report: EpochReport) -> None:
+        if report.epoch != 2:
+            return
+        (*_, process) = processes(title)
+        node = machines.of(process)
+        if way.startswith("drained"):
+            drain(node, seconds=300 if way == "drained" else 0.5)
+        if way != "drained":
+            machines.lose(node, signal=way == "terminated")
+        machines.nodes.append(machines.add())
+
+    record = trial(launcher, act)
+    assert record.state == "complete"
+    assert [failure.kind for failure in record.failures] == ["node_lost"]
+
+
+@pytest.mark.parametrize("lost", ["the node of the trial itself", "the other node"])
+def test_an_elastic_group_goes_on_with_fewer_workers_and_grows_again(lost, machines, trial, tmp_path):
+    def kill_a_worker(size: float) -> bool:
+        if size == 2:
+            processes("RayTrainWorker")[-1].kill()
+        return size == 2
+
+    def lose_a_node(size: float) -> bool:
+        own = machines.of(processes("ResourceTrainable")[0])
+        (other,) = (node for node in machines.nodes if node is not own)
+        machines.lose(own if lost == "the node of the trial itself" else other)
+        return True
+
+    def add_a_node(size: float) -> bool:
+        if size == 1:
+            machines.nodes.append(machines.add())
+        return size == 1
+
+    def enough(size: float) -> bool:
+        if size == 2:
+            (tmp_path / "enough").touch()
+        return size == 2
+
+    steps = [kill_a_worker, lose_a_node, add_a_node, enough]
+
+    def act(report: EpochReport) -> None:
+        if steps and steps[0](report.train_loss):
+            steps.pop(0)
+
+    record = trial(WorkersLauncher(workers=2, least=1, growth_seconds=3), act, max_failures=1)
+    assert not steps
+    assert record.state == "complete"
+    assert [failure.kind for failure in record.failures] == ["process_lost", "node_lost"]
+    assert {report.train_loss for report in record.reports} == {1, 2}
