@@ -1,9 +1,10 @@
-"""`ray up cluster/gpu.yaml` against a real EC2 server on this machine: the machines it starts, and which ports are open."""
+"""`ray up cluster/gpu.yaml` against an EC2 server on this machine: what it starts, sends and opens."""
 
 from __future__ import annotations
 
-import subprocess
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ray.autoscaler._private.commands import get_or_create_head_node
@@ -11,12 +12,14 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.tags import NODE_KIND_WORKER, TAG_RAY_NODE_KIND, TAG_RAY_USER_NODE_TYPE
 
 ROOT = Path(__file__).resolve().parents[2]
-HOME_ADDRESS = "203.0.113.7/32"
+OWN_ADDRESS = "203.0.113.7/32"
+
+pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def account(monkeypatch, tmp_path):
-    """An AWS account in which the stack is deployed; returns a client of a service by its name."""
+@pytest.fixture(scope="module")
+def account(tmp_path_factory):
+    """An AWS account in which the stack is deployed: clients of its services by name."""
     import boto3
     from moto.server import ThreadedMotoServer
     from ray.autoscaler._private.aws import utils
@@ -24,55 +27,175 @@ def account(monkeypatch, tmp_path):
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     _, port = server.get_host_and_port()
-    home = tmp_path / "home"
-    (home / ".ray").mkdir(parents=True)
+    home = tmp_path_factory.mktemp("home")
+    (home / ".ray").mkdir()
     (home / ".ray" / "auth_token").write_text("secret")
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "HOME": str(home),
-        "TMPDIR": str(tmp_path),
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    monkeypatch.chdir(ROOT)  # where `ray up` is run
-    utils.resource_cache.cache_clear()
-    utils.client_cache.cache_clear()
-    boto3.client("cloudformation", "us-west-2").create_stack(
-        StackName="mars-search",
-        TemplateBody=(ROOT / "cluster" / "aws_access.yaml").read_text(),
-        Parameters=[{"ParameterKey": "SshFrom", "ParameterValue": HOME_ADDRESS}],
-        Capabilities=["CAPABILITY_NAMED_IAM"],
-    )
-    yield lambda service: boto3.client(service, "us-west-2")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            environment.setenv(name, "test")
+        environment.delenv("AWS_PROFILE", raising=False)
+        environment.setenv("HOME", str(home))
+        environment.chdir(ROOT)  # where `ray up` is run
+        for cache in (utils.resource_cache, utils.client_cache):
+            cache.cache_clear()
+        clients = {name: boto3.client(name, "us-west-2") for name in ("cloudformation", "ec2", "iam", "s3")}
+        clients["cloudformation"].create_stack(
+            StackName="mars-search",
+            TemplateBody=(ROOT / "cluster" / "aws_access.yaml").read_text(),
+            Parameters=[{"ParameterKey": "SshFrom", "ParameterValue": OWN_ADDRESS}],
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+        )
+        yield clients
     server.stop()
 
 
-@pytest.fixture
+class Shell:
+    """Takes the commands that would go to a machine."""
+
+    def __init__(self):
+        self.commands: list[str] = []
+
+    def check_call(self, command, **options):
+        self.commands.append(" ".join(command))
+
+    def check_output(self, command, **options):
+        self.check_call(command)
+        return b""
+
+
+@pytest.fixture(scope="module")
 def cluster(account, launcher_file):
-    """The file as `ray up` has completed it in the account, and the provider of its machines."""
+    """The cluster after `ray up`, and a worker of each type that its autoscaler may start."""
     from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 
     config = AWSNodeProvider.fillout_available_node_types_resources(prepare_config(launcher_file("gpu")))
     validate_config(config)
     config = AWSNodeProvider.bootstrap_config(config)
-    return config, AWSNodeProvider(config["provider"], config["cluster_name"])
-
-
-def machines(account):
-    found = account("ec2").describe_instances()["Reservations"]
-    return [machine for reservation in found for machine in reservation["Instances"]]
-
-
-def test_a(cluster, account):
-    config, provider = cluster
+    provider, shell = AWSNodeProvider(config["provider"], config["cluster_name"]), Shell()
+    get_or_create_head_node(config, "gpu.yaml", False, False, True, None, _provider=provider, _runner=shell)
     for name in ("l4", "l4x4"):
         tags = {TAG_RAY_NODE_KIND: NODE_KIND_WORKER, TAG_RAY_USER_NODE_TYPE: name}
         provider.create_node(config["available_node_types"][name]["node_config"], tags, 1)
-    import pprint
-    pprint.pprint(config["available_node_types"])
-    pprint.pprint(machines(account))
-    pprint.pprint(account("ec2").describe_volumes()["Volumes"])
-    pprint.pprint(account("ec2").describe_security_groups()["SecurityGroups"])
-    assert 0
+    found = account["ec2"].describe_instances()["Reservations"]
+    machines = [machine for reservation in found for machine in reservation["Instances"]]
+    tags = [{tag["Key"]: tag["Value"] for tag in machine["Tags"]} for machine in machines]
+    by_type = {tag["ray-user-node-type"]: machine for tag, machine in zip(tags, machines, strict=True)}
+    return SimpleNamespace(config=config, commands=shell.commands, machines=by_type, tags=tags)
+
+
+def test_machines_are_of_the_declared_types(cluster):
+    types = {name: machine["InstanceType"] for name, machine in cluster.machines.items()}
+    assert types == {"head": "m7i.large", "l4": "g6.xlarge", "l4x4": "g6.12xlarge"}
+
+
+def test_the_file_declares_what_the_machines_have(launcher_file, cluster):
+    from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
+
+    config = launcher_file("gpu")
+    declared = {name: config["available_node_types"][name].pop("resources") for name in ("l4", "l4x4")}
+    real = AWSNodeProvider.fillout_available_node_types_resources(config)["available_node_types"]
+    for name, resources in declared.items():
+        assert {kind: real[name]["resources"][kind] for kind in ("CPU", "GPU")} == resources
+
+
+def test_workers_are_on_the_spot_market_and_the_head_is_not(cluster):
+    assert "InstanceLifecycle" not in cluster.machines["head"]
+    for name in ("l4", "l4x4"):
+        assert cluster.machines[name]["InstanceLifecycle"] == "spot"
+
+
+def test_machines_are_tagged_and_need_a_session_for_their_credentials(cluster):
+    for tags in cluster.tags:
+        assert tags["project"] == tags["ray-cluster-name"] == "mars-search"
+    for machine in cluster.machines.values():
+        assert machine["MetadataOptions"]["HttpTokens"] == "required"
+
+
+def test_disks_are_encrypted_tagged_and_go_with_their_machine(account, cluster):
+    volumes = {volume["VolumeId"]: volume for volume in account["ec2"].describe_volumes()["Volumes"]}
+    for name, size in {"head": 64, "l4": 128, "l4x4": 128}.items():
+        (disk,) = cluster.machines[name]["BlockDeviceMappings"]
+        assert disk["Ebs"]["DeleteOnTermination"]
+        volume = volumes[disk["Ebs"]["VolumeId"]]
+        assert (volume["Size"], volume["VolumeType"], volume["Encrypted"]) == (size, "gp3", True)
+        assert volume["Tags"] == [{"Key": "project", "Value": "mars-search"}]
+
+
+def open_to(account, machine):
+    """What may come in: (protocol, first port, last port, from where)."""
+    groups = account["ec2"].describe_security_groups(GroupIds=[group["GroupId"] for group in machine["SecurityGroups"]])
+    for group in groups["SecurityGroups"]:
+        for rule in group["IpPermissions"]:
+            sources = [source["CidrIp"] for source in rule["IpRanges"]]
+            sources += [source["CidrIpv6"] for source in rule["Ipv6Ranges"]]
+            sources += [source["PrefixListId"] for source in rule["PrefixListIds"]]
+            sources += ["itself" if pair["GroupId"] == group["GroupId"] else pair for pair in rule["UserIdGroupPairs"]]
+            for source in sources:
+                yield rule["IpProtocol"], rule.get("FromPort"), rule.get("ToPort"), source
+
+
+def test_only_ssh_is_open_and_only_to_the_own_address(account, cluster):
+    for machine in cluster.machines.values():
+        assert set(open_to(account, machine)) == {("tcp", 22, 22, OWN_ADDRESS), ("-1", None, None, "itself")}
+
+
+def test_the_group_that_ray_makes_without_the_stack_opens_ssh_alone(account, cluster):
+    """A cluster of another group's name, so that the stack's is not found."""
+    from ray.autoscaler._private.aws.config import _configure_security_group
+
+    config = {**cluster.config, "provider": {**cluster.config["provider"], "security_group": {"GroupName": "other"}}}
+    head = config["available_node_types"]["head"]["node_config"]
+    head = {name: value for name, value in head.items() if name != "SecurityGroupIds"}
+    config["available_node_types"] = {"head": {"node_config": head}}
+    (group,) = _configure_security_group(config)["available_node_types"]["head"]["node_config"]["SecurityGroupIds"]
+    rules = set(open_to(account, {"SecurityGroups": [{"GroupId": group}]}))
+    assert rules == {("tcp", 22, 22, "0.0.0.0/0"), ("-1", None, None, "itself")}
+
+
+@pytest.mark.parametrize("everybody", ["0.0.0.0/0", "203.0.113.7"])
+def test_the_stack_wants_a_range_that_is_not_everybody(everybody):
+    template = (ROOT / "cluster" / "aws_access.yaml").read_text()
+    pattern = re.search(r"AllowedPattern: (.*)", template)[1]
+    assert re.fullmatch(pattern, OWN_ADDRESS)
+    assert not re.fullmatch(pattern, everybody)
+
+
+def test_the_stack_is_sound():
+    from cfnlint.api import lint_all
+
+    found = lint_all((ROOT / "cluster" / "aws_access.yaml").read_text())
+    assert [match for match in found if match.rule.severity != "informational"] == []
+
+
+def test_workers_may_use_the_bucket_and_nothing_else(account, cluster):
+    """The head may also start and end machines."""
+    names = {name: machine["IamInstanceProfile"]["Arn"].split("/")[-1] for name, machine in cluster.machines.items()}
+    assert names == {"head": "mars-search-head", "l4": "mars-search-worker", "l4x4": "mars-search-worker"}
+    (role,) = account["iam"].get_instance_profile(InstanceProfileName="mars-search-worker")["InstanceProfile"]["Roles"]
+    assert account["iam"].list_role_policies(RoleName=role["RoleName"])["PolicyNames"] == []
+    (policy,) = account["iam"].list_attached_role_policies(RoleName=role["RoleName"])["AttachedPolicies"]
+    arn = policy["PolicyArn"]
+    version = account["iam"].get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+    document = account["iam"].get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
+    (bucket,) = account["s3"].list_buckets()["Buckets"]
+    for statement in document["Statement"]:
+        assert all(action.startswith("s3:") for action in statement["Action"])
+        assert statement["Resource"].removesuffix("/*") == f"arn:aws:s3:::{bucket['Name']}"
+
+
+def test_the_head_is_sent_the_token_and_the_mounted_files_alone(cluster):
+    sent = [command.split() for command in cluster.commands if command.startswith("rsync")]
+    remote = {words[-1].partition(":")[2].rstrip("/") for words in sent}
+    assert remote == {*cluster.config["file_mounts"], "~/ray_bootstrap_config.yaml", "~/ray_bootstrap_key.pem"}
+    assert sent[0][-1].endswith("~/.ray/auth_token")
+    assert all("__pycache__" in words for words in sent)
+
+
+def test_the_head_is_set_up_and_started_with_the_token(cluster):
+    setup, stop, start = cluster.commands[-3:]
+    assert "(bash ~/mars-search/cluster/setup.sh aws)" in setup
+    assert "ray stop)" in stop
+    assert "export RAY_AUTH_MODE=token;" in start
+    assert "ray start --head" in start
+    assert """RAY_OVERRIDE_RESOURCES='"'"'{"CPU":0}'"'"'""" in start
