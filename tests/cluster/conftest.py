@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,3 +22,10 @@ def pins() -> dict[str, str]:
 def launcher_file() -> Callable[[str], dict[str, Any]]:
     """What a file for `ray up` says."""
     return lambda name: yaml.safe_load((ROOT / "cluster" / f"{name}.yaml").read_text())
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -34,13 +34,17 @@ def groups(cluster):
     return [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
 
 
+def head_pod(cluster):
+    return cluster["headGroupSpec"]["template"]["spec"]
+
+
 def check_pod(template):
     pod = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": {"name": "pod"}, "template": template}
     kubernetes_validate.validate(pod, KUBERNETES, strict=True)
 
 
-def test_the_manifests_are_an_account_a_claim_a_cluster_and_a_job(manifests):
-    assert list(manifests) == ["ServiceAccount", "PersistentVolumeClaim", "RayCluster", "RayJob"]
+def test_the_manifests_come_in_the_order_in_which_they_need_each_other(manifests):
+    assert list(manifests) == ["ServiceAccount", "PersistentVolumeClaim", "ConfigMap", "RayCluster", "RayJob"]
 
 
 @pytest.mark.parametrize("kind", ["RayCluster", "RayJob"])
@@ -48,7 +52,7 @@ def test_kuberay_knows_every_field(manifests, kind):
     jsonschema.validate(manifests[kind], SCHEMAS[kind])
 
 
-@pytest.mark.parametrize("kind", ["ServiceAccount", "PersistentVolumeClaim"])
+@pytest.mark.parametrize("kind", ["ServiceAccount", "PersistentVolumeClaim", "ConfigMap"])
 def test_kubernetes_knows_every_field(manifests, kind):
     kubernetes_validate.validate(manifests[kind], KUBERNETES, strict=True)
 
@@ -72,15 +76,33 @@ def test_a_misspelt_field_of_a_pod_is_refused(cluster):
         check_pod(template)
 
 
-def test_rays_autoscaler_sees_an_idle_head_and_a_bounded_group_with_gpus(manifests):
-    config = _derive_autoscaling_config_from_ray_cr(
+@pytest.fixture
+def autoscaling(manifests):
+    """What Ray's autoscaler makes of the cluster."""
+    return _derive_autoscaling_config_from_ray_cr(
         manifests["RayCluster"] | {"metadata": {"name": "mars-search", "namespace": "default"}}
     )
-    head, gpu = config["available_node_types"]["headgroup"], config["available_node_types"]["gpu"]
+
+
+def test_rays_autoscaler_sees_an_idle_head_and_a_bounded_group_with_gpus(autoscaling):
+    head, gpu = autoscaling["available_node_types"]["headgroup"], autoscaling["available_node_types"]["gpu"]
     assert head["resources"]["CPU"] == 0
     assert (gpu["resources"]["CPU"], gpu["resources"]["GPU"]) == (3, 1)
-    assert (gpu["min_workers"], gpu["max_workers"], config["max_workers"]) == (0, 8, 8)
-    assert 0 < config["idle_timeout_minutes"] <= 10
+    assert (gpu["min_workers"], gpu["max_workers"], autoscaling["max_workers"]) == (0, 8, 8)
+    assert 0 < autoscaling["idle_timeout_minutes"] <= 10
+
+
+def test_the_search_is_told_what_the_autoscaler_may_start(manifests, cluster, autoscaling):
+    told = yaml.safe_load(manifests["ConfigMap"]["data"]["ray_bootstrap_config.yaml"])
+    assert told["max_workers"] == autoscaling["max_workers"]
+    workers = {name: kind for name, kind in told["available_node_types"].items() if name != told["head_node_type"]}
+    for name, kind in workers.items():
+        real = autoscaling["available_node_types"][name]
+        assert kind["max_workers"] == real["max_workers"]
+        assert kind["resources"] == {what: real["resources"][what] for what in ("CPU", "GPU")}
+    assert workers.keys() == {group["groupName"] for group in cluster["workerGroupSpecs"]}
+    (mount,) = [each for each in head_pod(cluster)["containers"][0]["volumeMounts"] if each["name"] == "size"]
+    assert mount["mountPath"] == "/home/ray/ray_bootstrap_config.yaml"
 
 
 def test_nothing_is_open_outside_and_everything_wants_the_token(cluster):
@@ -115,9 +137,8 @@ def test_the_image_holds_what_is_mounted_elsewhere(launcher_file):
 def test_the_job_runs_on_the_cluster_and_its_ledger_outlives_the_pod(manifests, cluster):
     job = manifests["RayJob"]["spec"]
     assert job["clusterSelector"] == {"ray.io/cluster": manifests["RayCluster"]["metadata"]["name"]}
-    head = cluster["headGroupSpec"]["template"]["spec"]
     claim = manifests["PersistentVolumeClaim"]["metadata"]["name"]
-    assert head["volumes"] == [{"name": "runs", "persistentVolumeClaim": {"claimName": claim}}]
-    assert head["containers"][0]["volumeMounts"] == [{"name": "runs", "mountPath": "/home/ray/runs"}]
+    assert {"name": "runs", "persistentVolumeClaim": {"claimName": claim}} in head_pod(cluster)["volumes"]
+    assert {"name": "runs", "mountPath": "/home/ray/runs"} in head_pod(cluster)["containers"][0]["volumeMounts"]
     assert job["entrypoint"].startswith("cd /home/ray && python mars-search/search/run.py ")
     parser().parse_args(shlex.split(job["entrypoint"].partition("run.py --address auto ")[2]))

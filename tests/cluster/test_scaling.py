@@ -37,7 +37,7 @@ def started(request, launcher_file):
         (0, [{"CPU": 1, "GPU": 1}], {}),
         (1, [{"CPU": 1, "GPU": 1}], {"l4": 1}),
         (8, [{"CPU": 1, "GPU": 0.5}], {"l4": 4}),
-        (50, [{"CPU": 1, "GPU": 1}], {"l4": 8}),
+        (50, [{"CPU": 1, "GPU": 1}], {"l4": 6, "l4x4": 2}),
         # Worker groups that README.md keeps on one machine: no worker fits the smaller ones.
         (1, [{"CPU": 8, "GPU": 1}] * 4, {"l4x4": 1}),
         (3, [{"CPU": 8, "GPU": 1}] * 2, {"l4x4": 2}),

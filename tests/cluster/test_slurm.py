@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,14 +27,8 @@ COMMANDS = {
 }
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture
-def job(tmp_path):
+def job(tmp_path, free_port):
     """A job of two nodes in Slurm's words; calling it starts the script with these options of the search."""
     venv, spool, binaries = tmp_path / "venv", tmp_path / "spool", Path(sys.executable).parent
     (venv / "bin").mkdir(parents=True)
@@ -57,7 +50,7 @@ def job(tmp_path):
         "SPOOL": str(spool),
         "RAY": str(binaries / "ray"),
         "RAY_TMPDIR": temporary,
-        "RAY_PORT": str(free_port()),
+        "RAY_PORT": str(free_port),
         "HOME": str(home),
         "COLUMNS": "160",
     }
