@@ -129,7 +129,8 @@ def test_one_image_of_the_tested_versions_for_every_pod(cluster, pins):
 
 
 def test_the_image_holds_what_is_mounted_elsewhere(launcher_file):
-    copied = re.findall(r"^COPY --chown=\S+ (.*) \S+$", (ROOT / "cluster" / "Dockerfile").read_text(), flags=re.MULTILINE)
+    dockerfile = (ROOT / "cluster" / "Dockerfile").read_text()
+    copied = re.findall(r"^COPY --chown=\S+ (.*) \S+$", dockerfile, flags=re.MULTILINE)
     mounted = {local for remote, local in launcher_file("gpu")["file_mounts"].items() if "auth_token" not in remote}
     assert {name for names in copied for name in names.split()} == mounted - {"cluster"}
 

@@ -80,7 +80,10 @@ def test_a_second_time_only_the_packages_are_looked_at(node, tmp_path):
 def test_whoever_logs_in_has_ray_and_its_token(node, tmp_path):
     node()
     shown = subprocess.run(
-        ["bash", "-c", f"source {tmp_path}/.bashrc; echo $PATH $RAY_AUTH_MODE"], capture_output=True, text=True, check=True
+        ["bash", "-c", f"source {tmp_path}/.bashrc; echo $PATH $RAY_AUTH_MODE"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     path, mode = shown.stdout.split()
     assert path.startswith(f"{tmp_path}/.venv/bin:")

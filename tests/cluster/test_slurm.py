@@ -1,4 +1,4 @@
-"""cluster/slurm.sh with a real Ray of two nodes on this machine and a real search; Slurm's own commands are stand-ins."""
+"""cluster/slurm.sh with a real Ray of two nodes on this machine and a real search; only Slurm's commands are stand-ins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMMANDS = {
     "srun": 'echo "$*" > "$SPOOL/srun"; while [[ $1 == --* ]]; do shift; done; exec "$@"',
     "scontrol": 'echo "$*" >> "$SPOOL/scontrol"',
     # Nodes on one machine must not hand out the same ports.
-    "ray": 'start=(); [[ $1 == start ]] && start=(--min-worker-port=0 --max-worker-port=0); exec "$RAY" "$@" "${start[@]}"',
+    "ray": '[[ $1 == start ]] && set -- "$@" --min-worker-port=0 --max-worker-port=0; exec "$RAY" "$@"',
 }
 
 
