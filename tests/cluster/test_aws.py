@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +10,8 @@ from ray.autoscaler._private.commands import get_or_create_head_node
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.tags import NODE_KIND_WORKER, TAG_RAY_NODE_KIND, TAG_RAY_USER_NODE_TYPE
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.cluster.files import CLUSTER, ROOT, launcher_file
+
 OWN_ADDRESS = "203.0.113.7/32"
 
 pytestmark = pytest.mark.slow
@@ -39,10 +39,10 @@ def account(tmp_path_factory):
         environment.chdir(ROOT)  # where `ray up` is run
         for cache in (utils.resource_cache, utils.client_cache):
             cache.cache_clear()
-        clients = {name: boto3.client(name, "us-west-2") for name in ("cloudformation", "ec2", "iam", "s3")}
+        clients = {name: boto3.client(name, "us-west-2") for name in ("cloudformation", "ec2", "iam")}
         clients["cloudformation"].create_stack(
             StackName="mars-search",
-            TemplateBody=(ROOT / "cluster" / "aws_access.yaml").read_text(),
+            TemplateBody=(CLUSTER / "aws_access.yaml").read_text(),
             Parameters=[{"ParameterKey": "SshFrom", "ParameterValue": OWN_ADDRESS}],
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )
@@ -65,7 +65,7 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def cluster(account, launcher_file):
+def cluster(account):
     """The cluster after `ray up`, and a worker of each type that its autoscaler may start."""
     from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 
@@ -89,7 +89,7 @@ def test_machines_are_of_the_declared_types(cluster):
     assert types == {"head": "m7i.large", "l4": "g6.xlarge", "l4x4": "g6.12xlarge"}
 
 
-def test_the_file_declares_what_the_machines_have(launcher_file, cluster):
+def test_the_file_declares_what_the_machines_have(cluster):
     from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
 
     config = launcher_file("gpu")
@@ -155,7 +155,7 @@ def test_the_group_that_ray_makes_without_the_stack_opens_ssh_alone(account, clu
 
 @pytest.mark.parametrize("everybody", ["0.0.0.0/0", "203.0.113.7"])
 def test_the_stack_wants_a_range_that_is_not_everybody(everybody):
-    template = (ROOT / "cluster" / "aws_access.yaml").read_text()
+    template = (CLUSTER / "aws_access.yaml").read_text()
     pattern = re.search(r"AllowedPattern: (.*)", template)[1]
     assert re.fullmatch(pattern, OWN_ADDRESS)
     assert not re.fullmatch(pattern, everybody)
@@ -164,7 +164,7 @@ def test_the_stack_wants_a_range_that_is_not_everybody(everybody):
 def test_the_stack_is_sound():
     from cfnlint.api import lint_all
 
-    found = lint_all((ROOT / "cluster" / "aws_access.yaml").read_text())
+    found = lint_all((CLUSTER / "aws_access.yaml").read_text())
     assert [match for match in found if match.rule.severity != "informational"] == []
 
 
@@ -178,10 +178,11 @@ def test_workers_may_use_the_bucket_and_nothing_else(account, cluster):
     arn = policy["PolicyArn"]
     version = account["iam"].get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
     document = account["iam"].get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
-    (bucket,) = account["s3"].list_buckets()["Buckets"]
+    stack = account["cloudformation"].describe_stacks(StackName="mars-search")["Stacks"][0]
+    (bucket,) = [output["OutputValue"] for output in stack["Outputs"]]
     for statement in document["Statement"]:
         assert all(action.startswith("s3:") for action in statement["Action"])
-        assert statement["Resource"].removesuffix("/*") == f"arn:aws:s3:::{bucket['Name']}"
+        assert statement["Resource"].removesuffix("/*") == f"arn:aws:s3:::{bucket}"
 
 
 def test_the_head_is_sent_the_token_and_the_mounted_files_alone(cluster):

@@ -9,6 +9,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from tests.cluster.files import launcher_file
+
 MEANT = {"type", "properties", "items", "$ref", "enum", "additionalProperties"}
 
 
@@ -36,7 +38,7 @@ def check():
 
 
 @pytest.fixture
-def config(launcher_file):
+def config():
     return launcher_file("gcp")
 
 

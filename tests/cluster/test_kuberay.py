@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 
 import jsonschema
 import kubernetes_validate
@@ -13,16 +12,16 @@ import yaml
 from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 
 from search.options import parser
+from tests.cluster.files import CLUSTER, ROOT, launcher_file, pins
 from tests.cluster.kuberay import SCHEMAS
 
-ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = "1.31"
 
 
 @pytest.fixture
 def manifests():
     """By kind."""
-    return {each["kind"]: each for each in yaml.safe_load_all((ROOT / "cluster" / "kuberay.yaml").read_text())}
+    return {each["kind"]: each for each in yaml.safe_load_all((CLUSTER / "kuberay.yaml").read_text())}
 
 
 @pytest.fixture
@@ -117,19 +116,19 @@ def test_no_secret_is_written_down(manifests):
     assert "Secret" not in manifests
 
 
-def test_one_image_of_the_tested_versions_for_every_pod(cluster, pins):
+def test_one_image_of_the_tested_versions_for_every_pod(cluster):
     images = {container["image"] for group in groups(cluster) for container in group["template"]["spec"]["containers"]}
     version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), flags=re.MULTILINE)[1]
     assert images == {f"REGISTRY/mars-search:{version}"}
-    dockerfile = (ROOT / "cluster" / "Dockerfile").read_text()
+    dockerfile = (CLUSTER / "Dockerfile").read_text()
     assert f"--tag REGISTRY/mars-search:{version} " in dockerfile
-    assert f"FROM rayproject/ray:{pins['ray']}-py311-cpu\n" in dockerfile
+    assert f"FROM rayproject/ray:{pins()['ray']}-py311-cpu\n" in dockerfile
     assert "--constraint constraints.txt" in dockerfile
-    assert cluster["rayVersion"] == pins["ray"]
+    assert cluster["rayVersion"] == pins()["ray"]
 
 
-def test_the_image_holds_what_is_mounted_elsewhere(launcher_file):
-    dockerfile = (ROOT / "cluster" / "Dockerfile").read_text()
+def test_the_image_holds_what_is_mounted_elsewhere():
+    dockerfile = (CLUSTER / "Dockerfile").read_text()
     copied = re.findall(r"^COPY --chown=\S+ (.*) \S+$", dockerfile, flags=re.MULTILINE)
     mounted = {local for remote, local in launcher_file("gpu")["file_mounts"].items() if "auth_token" not in remote}
     assert {name for names in copied for name in names.split()} == mounted - {"cluster"}

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
 
 import jsonschema
 import pytest
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.cluster.files import ROOT, launcher_file
 
 
 @pytest.fixture(params=["gpu", "gcp"])
-def config(request, launcher_file):
+def config(request):
     return launcher_file(request.param)
 
 
@@ -81,7 +80,7 @@ def test_what_is_mounted_exists_and_installs(config):
     assert set(mounts.values()) == {*packages, *files, "cluster"}
 
 
-def test_both_clouds_are_the_same_cluster(launcher_file):
+def test_both_clouds_are_the_same_cluster():
     aws, gcp = launcher_file("gpu"), launcher_file("gcp")
     for name in ("cluster_name", "max_workers", "idle_timeout_minutes", "file_mounts", "worker_setup_commands"):
         assert aws[name] == gcp[name]

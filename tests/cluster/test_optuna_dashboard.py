@@ -13,6 +13,7 @@ from pathlib import Path
 from search.ledger import FILE, Ledger
 from search.profiles import PROFILES
 from search.space import unet_space
+from tests.cluster.files import free_port
 from tests.studies import begin, epoch_report
 
 
@@ -27,15 +28,16 @@ def answer(address, server):
             time.sleep(0.2)
 
 
-def test_it_shows_the_trials_of_a_study_and_leaves_the_ledger_alone(tmp_path, free_port):
+def test_it_shows_the_trials_of_a_study_and_leaves_the_ledger_alone(tmp_path):
     ledger = Ledger.create(tmp_path / "mars")
     trial = begin(ledger, unet_space(PROFILES["cpu"]))
     ledger.add_epoch(trial.number, epoch_report(1, 0.25))
     file = tmp_path / "mars" / FILE
     before = file.read_bytes()
-    server = subprocess.Popen([Path(sys.executable).with_name("optuna-dashboard"), "--port", str(free_port), file])
+    port = str(free_port())
+    server = subprocess.Popen([Path(sys.executable).with_name("optuna-dashboard"), "--port", port, file])
     try:
-        study = answer(f"http://127.0.0.1:{free_port}/api/studies/0?after=0", server)
+        study = answer(f"http://127.0.0.1:{port}/api/studies/0?after=0", server)
     finally:
         server.terminate()
         server.wait()

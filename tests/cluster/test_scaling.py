@@ -9,9 +9,11 @@ from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingReque
 from ray.autoscaler.v2.utils import ResourceRequestUtil
 from ray.core.generated.autoscaler_pb2 import GangResourceRequest
 
+from tests.cluster.files import launcher_file
+
 
 @pytest.fixture(params=["gpu", "gcp"])
-def started(request, launcher_file):
+def started(request):
     """Machines by type for so many trials, each of which asks for bundles of resources at once."""
     config = AutoscalingConfig(prepare_config(launcher_file(request.param)), skip_content_hash=True)
 

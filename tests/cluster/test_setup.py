@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "cluster" / "setup.sh"
+from tests.cluster.files import CLUSTER
+
+SCRIPT = CLUSTER / "setup.sh"
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 PYTHON = re.search(r"^PYTHON_VERSION=(.*)$", SCRIPT.read_text(), flags=re.MULTILINE)[1]
 UV = re.search(r"^UV_VERSION=(.*)$", SCRIPT.read_text(), flags=re.MULTILINE)[1]
@@ -108,6 +109,6 @@ def test_the_python_is_one_that_the_project_takes():
     assert re.fullmatch(r"\d+\.\d+\.\d+", UV)
 
 
-@pytest.mark.parametrize("script", sorted((ROOT / "cluster").glob("*.sh")), ids=lambda path: path.name)
+@pytest.mark.parametrize("script", sorted(CLUSTER.glob("*.sh")), ids=lambda path: path.name)
 def test_shellcheck_finds_nothing(script):
     subprocess.run([SHELLCHECK, script], check=True)

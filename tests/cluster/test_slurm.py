@@ -1,4 +1,4 @@
-"""cluster/slurm.sh with a real Ray of two nodes on this machine and a real search; only Slurm's commands are stand-ins."""
+"""cluster/slurm.sh: a real Ray of two nodes on this machine, a real search; only Slurm's own commands are stand-ins."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import psutil
 import pytest
 
 from search.ledger import Ledger
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.cluster.files import CLUSTER, ROOT, free_port
 
 COMMANDS = {
     # The second node is this machine too.
@@ -28,7 +27,7 @@ COMMANDS = {
 
 
 @pytest.fixture
-def job(tmp_path, free_port):
+def job(tmp_path):
     """A job of two nodes in Slurm's words; calling it starts the script with these options of the search."""
     venv, spool, binaries = tmp_path / "venv", tmp_path / "spool", Path(sys.executable).parent
     (venv / "bin").mkdir(parents=True)
@@ -50,14 +49,14 @@ def job(tmp_path, free_port):
         "SPOOL": str(spool),
         "RAY": str(binaries / "ray"),
         "RAY_TMPDIR": temporary,
-        "RAY_PORT": str(free_port),
+        "RAY_PORT": str(free_port()),
         "HOME": str(home),
         "COLUMNS": "160",
     }
     running = []
 
     def start(*options):
-        script = ["bash", ROOT / "cluster" / "slurm.sh", *options]
+        script = ["bash", CLUSTER / "slurm.sh", *options]
         log = (spool / "log").open("ab")
         running.append(subprocess.Popen(script, env=environment, stdout=log, stderr=log, start_new_session=True))
         return running[-1]
@@ -114,6 +113,6 @@ def test_a_job_that_nears_its_limit_is_queued_again_and_ends_the_study(job, tmp_
 
 def test_outside_of_a_job_it_says_how_to_start_it():
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}
-    ended = subprocess.run(["bash", ROOT / "cluster" / "slurm.sh"], env=environment, capture_output=True, text=True)
+    ended = subprocess.run(["bash", CLUSTER / "slurm.sh"], env=environment, capture_output=True, text=True)
     assert ended.returncode != 0
     assert "sbatch" in ended.stderr
