@@ -16,14 +16,19 @@ from rich.console import Console
 from search.audit import audit
 from search.board import Board
 from search.budgets import Budgets
+from search.corners import corners
 from search.costs import Meter, receipt
 from search.housekeeping import KEPT, Housekeeping
 from search.leaderboard import leaderboard
 from search.ledger import FILE, Ledger
 from search.live_view import LiveView
+from search.option_types import AUTO
 from search.options import refuse
 from search.painter import Painter
+from search.placement import Placement
+from search.placement_view import show_corners, show_probed
 from search.plan_view import show_plan, show_space
+from search.probing import probe
 from search.profiles import Profile, choose_profile
 from search.progress_state import ProgressState
 from search.settings import StudySettings
@@ -36,6 +41,7 @@ from search.wording import duration
 from trainables.checkpoints import CheckpointStore, below
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
+from trainables.footprint import footprint
 from trainables.launchers import InlineLauncher, Launcher, WorkersLauncher, concurrent_trials
 from trainables.trial import run_trial
 
@@ -57,6 +63,10 @@ def run(options: argparse.Namespace, data: PreparedData) -> int:
                 return 0
             stack.enter_context(study_lock(plan.folder))
             ledger = Ledger.create(plan.folder)
+            ledger.settings = dataclasses.asdict(plan.settings)
+            if options.gpus_per_trial == AUTO and ledger.placement is None:
+                ledger.placement = found = _probe(console, plan, options, data)
+                plan = _placed(plan, options, data, found)
         except ValueError as error:
             return refuse(error)
         return _search(console, plan, options, data, ledger)
@@ -77,7 +87,6 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
     resources = ray.cluster_resources()
     profile = choose_profile(options.profile, resources.get("GPU", 0))
     launcher = make_launcher(options, resources.get("GPU", 0))
-    concurrent = concurrent_trials(launcher, resources)
     if options.gpu_hours is not None and launcher.demand()["GPU"] == 0:
         raise ValueError("--gpu-hours: trials use no GPU here; --time-budget or --epochs-budget limit them")
     settings = make_settings(options, data, profile, checkpoints)
@@ -99,18 +108,45 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
         max_failures=options.max_failures,
         audit=options.audit,
         launcher=launcher,
-        concurrent=min(concurrent, options.max_concurrent or concurrent),
+        concurrent=side_by_side(launcher, options),
     )
     if existing is not None and existing.settings:
         plan.settings.check_same(existing.settings, name)
+    placement = existing.placement if existing else None
+    if placement is not None:
+        plan = _placed(plan, options, data, placement)
     show_plan(console, plan, options, profile, resources, existing)
     if options.dry_run:
         show_space(console, plan.space)
+        if options.gpus_per_trial == AUTO and placement is None:
+            show_corners(console, corners(settings, data), data)
     return plan
 
 
+def _probe(console: Console, plan: SearchPlan, options: argparse.Namespace, data: PreparedData) -> Placement:
+    """Find out how the study's trials are to share GPUs, and show it. Raises ValueError if none fits."""
+    chosen = corners(plan.settings, data)
+    console.print(f"probing one GPU with {len(chosen.each())} configurations, from the smallest to the largest")
+    with console.status("waiting for a GPU") as status:
+        probed = probe(chosen, data, cpus=options.cpus_per_trial, tell=lambda what: status.update(f"probing {what}"))
+    show_probed(console, probed, data)
+    return probed.placement
+
+
+def _placed(plan: SearchPlan, options: argparse.Namespace, data: PreparedData, placement: Placement) -> SearchPlan:
+    """The plan with what a probe found; a number of GPUs on the command line counts more."""
+
+    def fits(config: dict[str, Any]) -> bool:
+        too_large = placement.too_large
+        return too_large is None or footprint(TrialConfig.from_flat(config), data).bytes() < too_large
+
+    launcher = plan.launcher
+    if options.gpus_per_trial == AUTO:
+        launcher = InlineLauncher(cpus=options.cpus_per_trial, gpus=placement.gpus)
+    return dataclasses.replace(plan, launcher=launcher, concurrent=side_by_side(launcher, options), fits=fits)
+
+
 def _search(console: Console, plan: SearchPlan, options: argparse.Namespace, data: PreparedData, ledger: Ledger) -> int:
-    ledger.settings = dataclasses.asdict(plan.settings)
     past = ledger.records()
     stopping, meter = Stopping(options.time_budget), Meter(plan.launcher.demand())
     state = ProgressState(budget=plan.budget, time_budget=options.time_budget, past=past)
@@ -166,8 +202,18 @@ def check_storage(folder: Path, uri: str | None) -> None:
             raise ValueError(f"--storage: cannot write to {uri} ({error})") from error
 
 
+def side_by_side(launcher: Launcher, options: argparse.Namespace) -> int:
+    """Trials at a time. Raises ValueError if not even one fits."""
+    concurrent = concurrent_trials(launcher, ray.cluster_resources())
+    return min(concurrent, options.max_concurrent or concurrent)
+
+
 def make_launcher(options: argparse.Namespace, cluster_gpus: float) -> Launcher:
-    gpus = options.gpus_per_trial if options.gpus_per_trial is not None else float(cluster_gpus > 0)
+    """The launcher that the options name; with `auto` a trial has a whole GPU until one was probed."""
+    if options.gpus_per_trial == AUTO and cluster_gpus == 0:
+        raise ValueError("--gpus-per-trial auto: the cluster has no GPU that trials could share")
+    given = None if options.gpus_per_trial == AUTO else options.gpus_per_trial
+    gpus = given if given is not None else float(cluster_gpus > 0)
     if options.workers_per_trial == 1:
         return InlineLauncher(cpus=options.cpus_per_trial, gpus=gpus)
     return WorkersLauncher(workers=options.workers_per_trial, cpus=options.cpus_per_trial, gpus=gpus)

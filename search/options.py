@@ -5,7 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 
-from search.option_types import decay, duration, fraction, not_negative, override, positive, share, study_name, whole
+from search.option_types import (
+    AUTO,
+    decay,
+    duration,
+    fraction,
+    gpu_share,
+    override,
+    positive,
+    share,
+    study_name,
+    whole,
+)
 from search.profiles import PROFILES
 from search.space import unet_space
 
@@ -214,9 +225,11 @@ def parser() -> argparse.ArgumentParser:
     )
     resources.add_argument(
         "--gpus-per-trial",
-        type=not_negative,
-        metavar="X",
-        help="of each worker of a trial, fractions too (default: 1 if the cluster has GPUs, else 0)",
+        type=gpu_share,
+        metavar="X|auto",
+        help="of each worker of a trial, fractions too; auto probes one GPU with the space's smallest to largest "
+        "configurations and lets as many trials share a GPU as are worthwhile and fit (default: 1 if the cluster has "
+        "GPUs, else 0)",
     )
     resources.add_argument(
         "--workers-per-trial",
@@ -237,6 +250,11 @@ def check_together(options: argparse.Namespace) -> None:
     Raises:
         ValueError: naming both.
     """
+    if options.gpus_per_trial == AUTO and options.workers_per_trial > 1:
+        raise ValueError(
+            "--gpus-per-trial auto lets trials share a GPU, --workers-per-trial spreads one over several: "
+            "with workers give a number"
+        )
     if options.systems is None:
         for name, given in (("--seeds", options.seeds), ("--set", options.overrides)):
             if given:

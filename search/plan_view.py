@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from search.ledger import Ledger
+from search.option_types import AUTO
 from search.profiles import Profile
 from search.space import Space
 from search.tuner import SearchPlan
@@ -61,11 +62,15 @@ def show_plan(
         table.add_row("choice", f"{begin}{plan.sampler} proposes, {rule}")
     if settings.train_fraction < 1:
         table.add_row("training data", f"{settings.train_fraction:.0%} of the train part")
-    table.add_row(
-        "resources",
-        f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs; a trial takes {demand['CPU']:g} and "
-        f"{demand['GPU']:g}; {plan.concurrent} side by side",
-    )
+    has = f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs"
+    placement = existing.placement if existing else None
+    if options.gpus_per_trial == AUTO and placement is None:
+        table.add_row("resources", f"{has}; a trial takes {demand['CPU']:g} and the part of a GPU that a probe finds")
+    else:
+        taken = f"{demand['CPU']:g} and {demand['GPU']:g}; {plan.concurrent} side by side"
+        table.add_row("resources", f"{has}; a trial takes {taken}")
+    if options.gpus_per_trial == AUTO and placement is not None:
+        table.add_row("as probed", placement.sentence())
     console.print(table)
 
 
