@@ -25,7 +25,7 @@ class Footprint:
     """Bytes that one image leaves behind for the backward pass."""
 
     def bytes(self, batch_size: int = 1) -> int:
-        """Of weights, gradients, the optimizer's state and a batch. One image is the least that training can do with."""
+        """Of weights, gradients, the optimizer's state and a batch; one image is the least that training needs."""
         return COPIES * FLOAT * self.parameters + batch_size * self.activations
 
 

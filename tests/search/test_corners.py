@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from search.corners import MOST_CORNERS, corners
@@ -40,7 +42,7 @@ def test_a_ladder_from_the_lightest_to_the_heaviest_of_the_space(changes, data):
 
 def test_every_rung_says_what_it_changes(data):
     ladder = corners(study_settings(), data).ladder
-    for before, after in zip(ladder, ladder[1:], strict=False):
+    for before, after in itertools.pairwise(ladder):
         (changed,) = {key for key, value in before.config.items() if after.config[key] != value}
         assert after.label == f"+ {changed.partition('.')[2]} {after.config[changed]}"
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,7 +51,7 @@ def test_the_numbers_to_try_double_up_to_the_most(most):
     tried = counts(most)
     assert tried[0] == 1
     assert tried[-1] == most
-    assert all(before < after <= 2 * before for before, after in zip(tried, tried[1:], strict=False))
+    assert all(before < after <= 2 * before for before, after in itertools.pairwise(tried))
 
 
 RATES = st.lists(st.floats(0, 1e6), min_size=1, max_size=8)
@@ -60,7 +62,7 @@ def test_trials_are_added_for_as_long_as_each_step_is_worthwhile(rates):
     by_count = {2**power: rate for power, rate in enumerate(rates)}
     best = best_count(by_count)
     steps = [2**power for power in range(len(rates)) if 2**power <= best]
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in itertools.pairwise(steps):
         assert by_count[after] >= WORTHWHILE * by_count[before]
     if 2 * best in by_count:
         assert by_count[2 * best] < WORTHWHILE * by_count[best]

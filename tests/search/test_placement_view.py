@@ -27,7 +27,7 @@ def test_what_was_measured_and_why_it_means_so_many_trials(capsys):
     show_probed(console, probed, data)
     output = capsys.readouterr().out
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines() if "│" in line]
-    assert ["+ depth 4", "+ width 16"] == sorted(row[0] for row in rows if row[0] in ("+ depth 4", "+ width 16"))
+    assert sorted(row[0] for row in rows if row[0] in ("+ depth 4", "+ width 16")) == ["+ depth 4", "+ width 16"]
     assert "alone on NVIDIA T4, 16.0 GiB" in output
     assert any(row[2:] == ["2", "1.50", "1,234"] for row in rows)
     assert any(row[2:] == ["-", "does not fit", "-"] for row in rows)
