@@ -92,7 +92,8 @@ def _of_systems(settings: StudySettings, size: Size) -> Corners:
     found = [Corner(label=str(run["system"]), config=_whole(settings, space, run)) for run in runs]
     found.sort(key=lambda corner: size(corner.config))
     chosen = np.unique(np.linspace(0, len(found) - 1, MOST_CORNERS).round().astype(int))
-    return Corners(ladder=tuple(found[place] for place in chosen), middle=found[len(found) // 2])
+    ladder = tuple(found[place] for place in chosen)
+    return Corners(ladder=ladder, middle=ladder[len(ladder) // 2])
 
 
 def _levels(space: Space) -> list[tuple[Parameter, tuple[Scalar, ...]]]:

@@ -30,7 +30,6 @@ class Measured:
     """One configuration alone on a device, in the fewest parts of a batch that fit."""
 
     micro_batches: int
-    parameters: int
     memory: int
     """Bytes at the peak, with all that the process takes."""
     images_per_second: float
@@ -72,7 +71,7 @@ class Probe:
         while micro_batches < 2 * batch_size:  # as a search does it with a trial
             self._memory.reset()
             try:
-                parameters = self.warm_up(config, micro_batches)
+                self.warm_up(config, micro_batches)
                 images_per_second = self.rate(seconds)
                 memory = self._memory.peak()
             except (RuntimeError, MemoryError) as error:
@@ -80,20 +79,15 @@ class Probe:
                     raise
                 micro_batches *= 2
             else:
-                return Measured(
-                    micro_batches=micro_batches,
-                    parameters=parameters,
-                    memory=memory,
-                    images_per_second=images_per_second,
-                )
+                return Measured(micro_batches=micro_batches, memory=memory, images_per_second=images_per_second)
             finally:
                 self._running = iter(())
         return None
 
-    def warm_up(self, config: dict[str, Any], micro_batches: int = 1) -> int:
-        """Begin with a configuration and train its first epoch. Returns the network's parameters."""
+    def warm_up(self, config: dict[str, Any], micro_batches: int = 1) -> None:
+        """Begin with a configuration and train its first epoch."""
         self._running = self._epochs(TrialConfig.from_flat(config), micro_batches)
-        return next(self._running).parameters
+        next(self._running)
 
     def rate(self, seconds: float) -> float:
         """Go on for at least so long. Returns training images a second."""

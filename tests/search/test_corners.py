@@ -47,6 +47,15 @@ def test_every_rung_says_what_it_changes(data):
         assert after.label == f"+ {changed.partition('.')[2]} {after.config[changed]}"
 
 
+def test_what_matters_least_shares_the_last_rung_where_there_are_too_many(data, monkeypatch):
+    whole = corners(study_settings(), data)
+    monkeypatch.setattr("search.corners.MOST_CORNERS", 6)
+    few = corners(study_settings(), data)
+    assert len(few.each()) == 6
+    assert few.ladder[:-1] == whole.ladder[:4]
+    assert few.ladder[-1].config == whole.ladder[-1].config
+
+
 def test_hardly_a_point_of_the_space_is_heavier_than_the_ladders_end(data, space, ledger, settings):
     heaviest = size(corners(settings, data).ladder[-1], data)
     for _ in range(20):
@@ -58,8 +67,7 @@ def test_of_many_systems_some_are_taken_from_the_lightest_to_the_heaviest(data):
     names = [name for name, system in SYSTEMS.items() if system.report == "report-a"]
     settings = study_settings(space="systems", systems=names, overrides={"model.width": 4})
     found = corners(settings, data)
-    assert len(found.ladder) == MOST_CORNERS < len(names)
-    assert found.middle.label in names
+    assert len(found.each()) == len(found.ladder) == MOST_CORNERS < len(names)
     sizes = [size(corner, data) for corner in found.ladder]
     assert sizes == sorted(sizes)
     assert all(corner.config["model.width"] == 4 for corner in found.each())

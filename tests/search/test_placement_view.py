@@ -14,7 +14,7 @@ from trainables.probe import Device, Measured
 def test_what_was_measured_and_why_it_means_so_many_trials(capsys):
     data = prepare(DataSource(uri="sample"))
     found = corners(study_settings(), data)
-    measured = Measured(micro_batches=2, parameters=26_637, memory=3 * 2**29, images_per_second=1234.5)
+    measured = Measured(micro_batches=2, memory=3 * 2**29, images_per_second=1234.5)
     probed = Probed(
         device=Device(name="NVIDIA T4", memory=16 * 2**30),
         alone=((found.ladder[0], measured), (found.ladder[-1], None)),

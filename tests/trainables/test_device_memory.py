@@ -31,4 +31,4 @@ def test_on_a_gpu_the_peak_holds_the_context_too():
     memory.reset()
     assert memory.peak() > SIZE + 50 * 2**20
     del block
-    assert memory.total == torch.cuda.get_device_properties(0).total_memory or memory.total > SIZE
+    assert memory.peak() < memory.total

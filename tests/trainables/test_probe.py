@@ -7,7 +7,8 @@ import torch
 
 from trainables import probe
 from trainables.config import ModelConfig
-from trainables.data import DataSource
+from trainables.data import DataSource, prepare
+from trainables.footprint import footprint
 from trainables.probe import Probe
 
 
@@ -16,13 +17,13 @@ def prober(tiny_npz):
     return Probe(DataSource(uri=str(tiny_npz)))
 
 
-def test_a_configuration_is_measured_as_it_trains(prober, tiny_config):
+def test_a_configuration_is_measured_as_it_trains(prober, tiny_config, tiny_npz):
     small = prober.measure(tiny_config.to_flat(), 0.0)
     wide = dataclasses.replace(tiny_config, model=ModelConfig(depth=4, width=32))
     large = prober.measure(wide.to_flat(), 0.0)
     assert small.micro_batches == large.micro_batches == 1
-    assert small.parameters < large.parameters
-    assert small.memory + 4 * 4 * large.parameters < large.memory < prober.device().memory
+    weights = footprint(wide, prepare(DataSource(uri=str(tiny_npz)))).parameters
+    assert small.memory + 16 * weights < large.memory < prober.device().memory
     assert small.images_per_second > 0
 
 
