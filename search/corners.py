@@ -73,17 +73,16 @@ def _of_space(settings: StudySettings, size: Size) -> Corners:
             lightest, heaviest = levels[int(np.argmin(sizes))], levels[int(np.argmax(sizes))]
             costs.append((max(sizes) - min(sizes), parameter.name, lightest, heaviest))
     costs.sort(reverse=True)
+    told = [name for _, name, *_ in costs]
     values = middle | {name: lightest for _, name, lightest, _ in costs}
-    ladder = [_corner(settings, space, "lightest", values, [name for _, name, *_ in costs])]
+    ladder = [_corner(settings, space, "lightest:", values, told)]
     singly = MOST_CORNERS - 3  # besides the lightest, the middle, and the rung of those that matter least
     for step in [*([cost] for cost in costs[:singly]), costs[singly:]]:
         if step:
             raised = {name: heaviest for _, name, _, heaviest in step}
             values |= raised
             ladder.append(_corner(settings, space, "+", values, list(raised)))
-    return Corners(
-        ladder=tuple(ladder), middle=_corner(settings, space, "middle", middle, [name for _, name, *_ in costs])
-    )
+    return Corners(ladder=tuple(ladder), middle=_corner(settings, space, "middle:", middle, told))
 
 
 def _of_systems(settings: StudySettings, size: Size) -> Corners:
@@ -105,8 +104,7 @@ def _range(parameter: Parameter) -> tuple[Scalar, ...]:
     assert parameter.low is not None
     assert parameter.high is not None
     middle = (parameter.low * parameter.high) ** 0.5 if parameter.log else (parameter.low + parameter.high) / 2
-    ends = parameter.low, middle, parameter.high
-    return tuple(map(round, ends)) if parameter.whole else ends
+    return parameter.low, middle, parameter.high
 
 
 def _whole(settings: StudySettings, space: Space, values: dict[str, Scalar]) -> dict[str, Any]:
@@ -115,6 +113,4 @@ def _whole(settings: StudySettings, space: Space, values: dict[str, Scalar]) -> 
 
 def _corner(settings: StudySettings, space: Space, word: str, values: dict[str, Scalar], told: list[str]) -> Corner:
     shown = ", ".join(f"{name.partition('.')[2]} {values[name]}" for name in told)
-    return Corner(
-        label=f"{word} {shown}" if word == "+" else f"{word}: {shown}", config=_whole(settings, space, values)
-    )
+    return Corner(label=f"{word} {shown}", config=_whole(settings, space, values))
