@@ -16,6 +16,7 @@ from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.journal import Journal
+from search.placement import Placement
 from trainables.epoch_report import EpochReport
 
 FILE = "ledger.journal"
@@ -168,6 +169,16 @@ class Ledger:
     @settings.setter
     def settings(self, values: dict[str, Any]) -> None:
         self.study.set_user_attr("settings", values)
+
+    @property
+    def placement(self) -> Placement | None:
+        """How the study's trials share GPUs, if that was probed."""
+        recorded = self.study.user_attrs.get("placement")
+        return None if recorded is None else Placement(**recorded)
+
+    @placement.setter
+    def placement(self, placement: Placement) -> None:
+        self.study.set_user_attr("placement", dataclasses.asdict(placement))
 
     @property
     def first(self) -> dict[int, dict[str, Any]]:

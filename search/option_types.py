@@ -64,6 +64,13 @@ def not_negative(text: str) -> float:
     return number(text, low=0, high=float("inf"), open_low=False)
 
 
+AUTO = "auto"
+
+
+def gpu_share(text: str) -> float | str:
+    return AUTO if text == AUTO else not_negative(text)
+
+
 def decay(text: str) -> float:
     value = number(text, low=0, high=1, open_low=True)
     if value == 1:

@@ -12,7 +12,7 @@ from ray import tune
 
 from search.costs import Meter
 from search.ledger import Ledger
-from search.proposals import Proposer
+from search.proposals import Fits, Proposer
 from search.recorder import Recorder, Watcher
 from search.schedulers import SCHEDULERS, Scheduler
 from search.searcher import LedgerSearcher
@@ -44,6 +44,8 @@ class SearchPlan:
     """Times that a trial may break and go on."""
     audit: float = 0.0
     """Part of the trials that run on when ASHA is to stop them."""
+    fits: Fits = lambda config: True
+    """Whether a configuration can be trained on the cluster's devices."""
 
 
 def run_search(
@@ -65,7 +67,7 @@ def run_search(
         meter: of what trials cost.
     """
     ledger.enqueue(plan.first)
-    proposer = Proposer(ledger, plan.space, plan.settings, sampler=plan.sampler)
+    proposer = Proposer(ledger, plan.space, plan.settings, sampler=plan.sampler, fits=plan.fits)
     scheduler = SCHEDULERS[plan.settings.asha](ledger, plan.settings, audit=plan.audit)
     searcher = LedgerSearcher(ledger, proposer, scheduler, budget=plan.budget, stopping=stopping, slots=plan.slots)
     recorder = Recorder(ledger, searcher, scheduler, stopping, meter, watchers, max_failures=plan.max_failures)

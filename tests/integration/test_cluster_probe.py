@@ -10,12 +10,11 @@ import pytest
 from rich.console import Console
 
 from search import cluster_probe
-from search.cluster_probe import probe
+from search.cluster_probe import probe_nodes
 from trainables.data import DataSource
+from trainables.launchers import InlineLauncher
 
 pytestmark = pytest.mark.slow
-
-ONE = {"CPU": 1.0}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -23,9 +22,9 @@ def _ray(ray_cluster):
     pass
 
 
-def probed(tmp_path, *, uri="sample", demand=ONE, checkpoints=None):
+def probed(tmp_path, *, uri="sample", checkpoints=None):
     console = Console(file=io.StringIO())
-    probe(console, demand=demand, checkpoints=checkpoints or str(tmp_path / "runs"), data=DataSource(uri=uri))
+    probe_nodes(console, InlineLauncher(cpus=1), checkpoints or str(tmp_path / "runs"), DataSource(uri=uri))
     return console.file.getvalue()
 
 

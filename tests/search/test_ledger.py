@@ -6,6 +6,7 @@ import optuna
 import pytest
 
 from search.ledger import FILE, Failure, Ledger
+from search.placement import Placement
 from tests.studies import begin
 
 
@@ -104,3 +105,10 @@ def test_a_folder_without_a_study_is_refused(tmp_path):
 def test_an_unwritable_folder_is_refused():
     with pytest.raises(ValueError, match="cannot write"):
         Ledger.create(Path("/proc/study"))
+
+
+def test_how_trials_share_a_gpu_is_kept(ledger, tmp_path):
+    assert ledger.placement is None
+    placement = Placement(trials_per_gpu=6, device="NVIDIA T4", reason="no more fit", too_large=7 * 2**30)
+    ledger.placement = placement
+    assert Ledger.open(tmp_path / "study").placement == placement
