@@ -256,7 +256,7 @@ def check_together(options: argparse.Namespace) -> None:
     Raises:
         ValueError: naming both.
     """
-    if options.gpus_per_trial == AUTO and options.workers_per_trial > 1:
+    if options.gpus_per_trial == AUTO and options.workers_per_trial.most > 1:
         raise ValueError(
             "--gpus-per-trial auto lets trials share a GPU, --workers-per-trial spreads one over several: "
             "with workers give a number"
