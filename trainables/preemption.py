@@ -12,11 +12,11 @@ def this_node() -> str:
     return ray.get_runtime_context().get_node_id()
 
 
-def is_leaving(*nodes: str) -> bool:
-    """Whether one of these nodes is drained: Ray starts nothing there any more, and it is gone soon."""
+def leaving_nodes() -> set[str]:
+    """The nodes that are drained: Ray starts nothing there any more, and they are gone soon."""
     from ray._private.state import state  # what Ray Train's own watcher asks; the public state API wants a dashboard
 
-    return not state.get_draining_nodes().keys().isdisjoint(nodes)
+    return set(state.get_draining_nodes())
 
 
 def leave_in_time(*nodes: str) -> None:
@@ -25,5 +25,5 @@ def leave_in_time(*nodes: str) -> None:
     Raises:
         Preempted: if one of the nodes that it runs on is about to go away.
     """
-    if is_leaving(*nodes):
+    if not leaving_nodes().isdisjoint(nodes):
         raise Preempted("a node of the trial is drained")

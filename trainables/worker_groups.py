@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.execution.scaling_policy.elastic import ElasticScalingPolicy
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.trainable import wrap_function
 
 from trainables.failures import Preempted
 from trainables.launchers import Loop, TrialRequest, use_threads
-from trainables.preemption import is_leaving, this_node
+from trainables.preemption import leaving_nodes, this_node
 
 WAITING_MEMORY = 200 * 2**20
 """Bytes that Ray sets aside for a trial's process that waits for its workers."""
@@ -128,10 +129,10 @@ class WorkersLauncher:
             use_threads(cpus)
             if (device := get_device()).type == "cuda":
                 torch.cuda.set_device(device)
-            nodes = (this_node(), trial_node)
+            nodes = {this_node(), trial_node}
 
             def leave_in_time() -> None:
-                if ranks.any_of(is_leaving(*nodes), device):
+                if ranks.any_of(bool(nodes & leaving_nodes()), device):
                     raise Preempted("a node of the trial's workers is drained")
 
             with _peers_first():
@@ -172,6 +173,15 @@ class _NewEpochs(TuneReportCallback):
             super().after_report(run_context, metrics, checkpoint)
 
 
+class _ElasticPolicy(ElasticScalingPolicy):
+    """Ray's own, which would wait for room on nodes that are drained."""
+
+    def _count_possible_workers(self, reserved_resources: dict[str, Any]) -> int:
+        leaving = leaving_nodes()
+        staying = {node: held for node, held in reserved_resources.items() if node not in leaving}
+        return super()._count_possible_workers(staying)
+
+
 class _Group(TorchTrainer):
     """A trainer that can be ended from another thread than the one that waits for it."""
 
@@ -203,6 +213,7 @@ class _Group(TorchTrainer):
         environment = get_env_vars_to_propagate()
         if self.scaling_config.elasticity_enabled:
             environment["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(ROOM_SECONDS)
+            arguments["scaling_policy"] = _ElasticPolicy(self.scaling_config)
         actor = ray.remote(num_cpus=0, label_selector=here, runtime_env={"env_vars": environment})(TrainController)
         _Group._current, self._controller = self, actor.remote(**arguments)
         ray.get(self._controller.run.remote())

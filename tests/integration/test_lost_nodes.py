@@ -31,7 +31,7 @@ from trainables.epoch_report import EpochReport
 from trainables.launchers import InlineLauncher, Launcher, TrialRequest
 from trainables.worker_groups import WorkersLauncher
 
-EPOCHS = 6
+EPOCHS = 12
 CPU = torch.device("cpu")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -238,3 +238,17 @@ def test_an_elastic_group_goes_on_with_fewer_workers_and_grows_again(lost, machi
     assert record.state == "complete"
     assert [failure.kind for failure in record.failures] == ["process_lost", "node_lost"]
     assert {report.train_loss for report in record.reports} == {1, 2}
+
+
+def test_an_elastic_group_leaves_a_node_that_is_drained(machines, trial, tmp_path):
+    """And goes on with the one worker that is left, long before the node's time is over."""
+    (tmp_path / "enough").touch()
+
+    def act(report: EpochReport) -> None:
+        if report.epoch == 2:
+            drain(machines.of(processes("RayTrainWorker")[-1]), seconds=3600)
+
+    record = trial(WorkersLauncher(workers=2, least=1), act)
+    assert record.state == "complete"
+    assert [failure.kind for failure in record.failures] == ["node_lost"]
+    assert {report.train_loss for report in record.reports} == {2, 1}
