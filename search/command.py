@@ -25,7 +25,7 @@ from search.events import EventWriter, TextEvents
 from search.fair_share import FairShare
 from search.housekeeping import KEPT, Housekeeping
 from search.leaderboard import leaderboard
-from search.ledger import FILE, Ledger
+from search.ledger import Ledger
 from search.live_view import LiveView
 from search.options import refuse
 from search.painter import Painter
@@ -63,7 +63,9 @@ def run(options: argparse.Namespace, data: PreparedData) -> int:
             if options.dry_run:
                 return 0
             stack.enter_context(study_lock(plan.folder))
-            ledger = Ledger.create(plan.folder)
+            tell = functools.partial(console.print, style="yellow", markup=False, soft_wrap=True)
+            ledger = Ledger.create(plan.folder, options.ledger, tell)
+            stack.callback(ledger.close)
         except ValueError as error:
             return refuse(error)
         return _search(console, plan, options, data, ledger)
@@ -82,6 +84,7 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
         folder = folder.absolute()
     checkpoints = below(options.storage, name, CHECKPOINTS) if remote else CHECKPOINTS
     check_storage(folder, checkpoints if remote else None)
+    existing = Ledger.find(folder, options.ledger)
     joined = start_ray(dashboard=options.workers_per_trial > 1, address=options.address)
     size = cluster_size(joined=joined)
     profile = choose_profile(options.profile, size.total("GPU"))
@@ -94,7 +97,6 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
         raise ValueError("--gpu-hours: trials use no GPU here; --time-budget or --epochs-budget limit them")
     settings = make_settings(options, data, profile, checkpoints)
     space = settings.search_space()
-    existing = Ledger.open(folder) if (folder / FILE).exists() else None
     first: list[dict[str, Any]] = []
     if options.systems:
         check_systems(settings, data)
@@ -127,7 +129,6 @@ def _plan(console: Console, options: argparse.Namespace, data: PreparedData) -> 
 
 
 def _search(console: Console, plan: SearchPlan, options: argparse.Namespace, data: PreparedData, ledger: Ledger) -> int:
-    ledger.settings = dataclasses.asdict(plan.settings)
     past = ledger.records()
     stopping, meter = Stopping(options.time_budget), Meter(plan.launcher.demand())
     state = ProgressState(budget=plan.budget, time_budget=options.time_budget, past=past)

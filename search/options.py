@@ -6,7 +6,18 @@ import argparse
 import sys
 
 from search.cluster_options import add_cluster_options
-from search.option_types import decay, duration, fraction, not_negative, override, positive, share, study_name, whole
+from search.option_types import (
+    database,
+    decay,
+    duration,
+    fraction,
+    not_negative,
+    override,
+    positive,
+    share,
+    study_name,
+    whole,
+)
 from search.profiles import PROFILES
 from search.space import unet_space
 
@@ -54,6 +65,13 @@ def parser() -> argparse.ArgumentParser:
         default="runs",
         metavar="DIR|URI",
         help="where studies are kept (default: runs); with a URI checkpoints go there and all else to runs",
+    )
+    study.add_argument(
+        "--ledger",
+        type=database,
+        metavar="URL",
+        help="keep the study in a PostgreSQL database, postgresql://USER@HOST/DATABASE, not in a file in its folder "
+        "(which remembers it); the password comes from PGPASSWORD or ~/.pgpass",
     )
     study.add_argument("--seed", type=whole(0), default=0, help="of the split, the sampler and the trials (default: 0)")
     study.add_argument(
