@@ -27,7 +27,7 @@ from search.live_view import LiveView
 from search.option_types import AUTO
 from search.options import refuse
 from search.painter import Painter
-from search.planning import make_plan, placed, probed_placement, study_place
+from search.planning import find_study, make_plan, placed, probed_placement
 from search.progress_state import ProgressState
 from search.stopping import Stopping
 from search.study_lock import study_lock
@@ -45,17 +45,18 @@ def run(options: argparse.Namespace, data: PreparedData) -> int:
     with ExitStack() as stack:
         stack.callback(ray.shutdown)
         try:
-            folder, checkpoints = study_place(options, data)
+            study = find_study(options, data)
             joined = start_ray(dashboard=options.workers_per_trial.most > 1, address=options.address)
             size = cluster_size(joined=joined)
-            plan = make_plan(console, options, data, size, folder, checkpoints)
+            plan = make_plan(console, options, data, size, study)
             if options.dry_run:
                 return 0
-            stack.enter_context(study_lock(folder))
+            stack.enter_context(study_lock(study.folder))
             if joined:
-                probe_nodes(console, plan.launcher, plan.settings.checkpoint_root(folder), data.source.anywhere)
-            ledger = Ledger.create(folder)
-            ledger.settings = dataclasses.asdict(plan.settings)
+                probe_nodes(console, plan.launcher, plan.settings.checkpoint_root(study.folder), data.source.anywhere)
+            tell = functools.partial(console.print, style="yellow", markup=False, soft_wrap=True)
+            ledger = Ledger.create(study.folder, options.ledger, tell)
+            stack.callback(ledger.close)
             if options.gpus_per_trial == AUTO and ledger.placement is None:
                 ledger.placement = found = probed_placement(console, plan, options, data)
                 plan = placed(plan, options, data, size, found)

@@ -9,6 +9,7 @@ from search.cluster_options import add_cluster_options
 from search.option_types import (
     AUTO,
     Workers,
+    database,
     decay,
     duration,
     fraction,
@@ -67,6 +68,13 @@ def parser() -> argparse.ArgumentParser:
         default="runs",
         metavar="DIR|URI",
         help="where studies are kept (default: runs); with a URI checkpoints go there and all else to runs",
+    )
+    study.add_argument(
+        "--ledger",
+        type=database,
+        metavar="URL",
+        help="keep the study in a PostgreSQL database, postgresql://USER@HOST/DATABASE, not in a file in its folder "
+        "(which remembers it); the password comes from PGPASSWORD or ~/.pgpass",
     )
     study.add_argument("--seed", type=whole(0), default=0, help="of the split, the sampler and the trials (default: 0)")
     study.add_argument(

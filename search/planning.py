@@ -11,7 +11,7 @@ from rich.console import Console
 
 from search.cluster_size import ClusterSize, check_fits, concurrent_trials
 from search.corners import corners
-from search.ledger import FILE, Ledger
+from search.ledger import Ledger
 from search.option_types import AUTO
 from search.placement import Placement
 from search.placement_view import show_corners, show_probed
@@ -36,11 +36,22 @@ BUDGET = 50
 CHECKPOINTS = "checkpoints"
 
 
-def study_place(options: argparse.Namespace, data: PreparedData) -> tuple[Path, str]:
-    """The study's folder, and where its checkpoints are, as `StudySettings` has it.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyPlace:
+    """Where a study is kept."""
+
+    folder: Path
+    checkpoints: str
+    """As `StudySettings` has it."""
+    ledger: Ledger | None
+    """Of a study that exists; to read."""
+
+
+def find_study(options: argparse.Namespace, data: PreparedData) -> StudyPlace:
+    """Where the study is, or will be.
 
     Raises:
-        ValueError: if one of them cannot be written.
+        ValueError: if that cannot be written, or read.
     """
     name = options.name or (f"{data.name}-systems" if options.systems else data.name)
     remote = "://" in options.storage
@@ -49,25 +60,25 @@ def study_place(options: argparse.Namespace, data: PreparedData) -> tuple[Path, 
         folder = folder.absolute()
     checkpoints = below(options.storage, name, CHECKPOINTS) if remote else CHECKPOINTS
     check_storage(folder, checkpoints if remote else None)
-    return folder, checkpoints
+    return StudyPlace(folder=folder, checkpoints=checkpoints, ledger=Ledger.find(folder, options.ledger))
 
 
 def make_plan(
-    console: Console, options: argparse.Namespace, data: PreparedData, size: ClusterSize, folder: Path, checkpoints: str
+    console: Console, options: argparse.Namespace, data: PreparedData, size: ClusterSize, study: StudyPlace
 ) -> SearchPlan:
     """Check and show what is to be done on a cluster of that size.
 
     Raises:
         ValueError: for whatever the user can put right; nothing has been written by then.
     """
+    folder, existing = study.folder, study.ledger
     profile = choose_profile(options.profile, size.total("GPU"))
     launcher = make_launcher(options, size.total("GPU"))
     if options.gpu_hours is not None and launcher.demand()["GPU"] == 0:
         raise ValueError("--gpu-hours: trials use no GPU here; --time-budget or --epochs-budget limit them")
-    settings = make_settings(options, data, profile, checkpoints)
+    settings = make_settings(options, data, profile, study.checkpoints)
     space = settings.search_space()
     check_workers(options.workers_per_trial, settings, data)
-    existing = Ledger.open(folder) if (folder / FILE).exists() else None
     first: list[dict[str, Any]] = []
     if options.systems:
         check_systems(settings, data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +66,17 @@ def run_search(
         stopping: of this run; afterwards it says why the run ended before the budget, if it did.
         meter: of what trials cost.
     """
-    ledger.enqueue(plan.first)
+    try:
+        ledger.settings = asdict(plan.settings)
+        ledger.enqueue(plan.first)
+    except OSError as error:
+        stopping.cannot_write(error)
+        return
     proposer = Proposer(ledger, plan.space, plan.settings, sampler=plan.sampler, fits=plan.fits)
     scheduler = SCHEDULERS[plan.settings.asha](ledger, plan.settings, audit=plan.audit)
     searcher = LedgerSearcher(ledger, proposer, scheduler, budget=plan.budget, stopping=stopping, slots=plan.slots)
     recorder = Recorder(ledger, searcher, scheduler, stopping, meter, watchers, max_failures=plan.max_failures)
-    for number in (*scheduler.overdue, *scheduler.hopeless()):
-        recorder.ended(ledger.prune(number))
+    recorder.prune((*scheduler.overdue, *scheduler.hopeless()))
     if searcher.remaining > 0 or scheduler.promotable:
         _run(plan, loop, searcher, scheduler, recorder, stopping)
     recorder.end_waiting()
