@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NETWORK = "10.213.0"
 SHARED = "/mnt"
 """A folder that is the same on all machines."""
-TOOLS = {"sshd": "openssh-server", "ssh": "openssh-client", "ip": "iproute2", "rsync": "rsync", "unshare": "util-linux"}
+TOOLS = {"sshd": "openssh-server", "ssh": "openssh-client", "ip": "iproute2", "rsync": "rsync", "setpriv": "util-linux"}
 SSHD = """
 HostKey {folder}/host_key
 AuthorizedKeysFile {folder}/key.pub
@@ -67,14 +67,16 @@ class Host:
     def __init__(self, name: str, number: int, folder: Path) -> None:
         self.name, self.address, self.folder = name, f"{NETWORK}.{number}", folder / name
         self.pid = 0
-        self._process = subprocess.Popen(
-            # Ends when the test's process ends, however it does.
-            ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork"]
-            + ["--kill-child", "--mount-proc", "bash", "-ec", self._first_process(folder)],
-            stdout=subprocess.DEVNULL,
-            stderr=(folder / f"{name}.log").open("w"),
-            stdin=subprocess.DEVNULL,
-        )
+        first = self._first_process(folder)
+        spaces = ["unshare", "--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        with (folder / f"{name}.log").open("w") as log:
+            self._process = subprocess.Popen(
+                # Ends when the test's process ends, however it does.
+                ["setpriv", "--pdeathsig", "KILL", *spaces, "bash", "-ec", first],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         try:
             wait_for(self._listens, f"sshd of {name}", seconds=30)
         except BaseException:

@@ -33,11 +33,13 @@ class OnPremise:
         config["auth"] = {"ssh_user": "root", "ssh_private_key": "/run/ssh/key"}
         config["available_node_types"][WORKER] |= {"min_workers": workers, "resources": {"CPU": cpus}}
         config["idle_timeout_minutes"] = idle_minutes
-        # The test's own Python with its Ray and torch, in the place of the one that takes minutes to install.
+        # In the place of an installation of minutes: the test's own Python with its Ray and torch, and what was synced
+        # before the project that is installed in it.
+        install = [f"ln -sfn {sys.prefix} ~/mars-search/.venv", "echo 'export PYTHONPATH=~/mars-search' >> ~/.bashrc"]
         for key in ("head_setup_commands", "worker_setup_commands"):
             commands = [command for command in config[key] if not command.startswith("make ")]
             assert len(commands) == len(config[key]) - 1
-            config[key] = [f"ln -sfn {sys.prefix} ~/mars-search/.venv", *commands]
+            config[key] = [*install, *commands]
         (hosts.shared / "cluster.yaml").write_text(yaml.safe_dump(config))
 
     def up(self) -> None:

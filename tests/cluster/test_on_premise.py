@@ -19,12 +19,12 @@ SEARCH = (
     f"cd {SHARED} && RAY_ADDRESS=auto python ~/mars-search/search/run.py --data tiny.npz --name study --profile cpu"
     " --budget 8 --max-epochs 60 --grace-epochs 60 --patience 60 --sampler random"
 )
-TASKS = """
+TASKS = f"""
 import os, socket, sys, time, ray
 ray.init("auto", logging_level="ERROR")
 @ray.remote(num_cpus=int(sys.argv[1]))
 def where():
-    while not os.path.exists("enough"):
+    while not os.path.exists("{SHARED}/enough"):
         time.sleep(0.1)
     return socket.gethostname()
 print(*ray.get([where.remote() for _ in range(3)]))
