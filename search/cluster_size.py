@@ -58,7 +58,8 @@ def cluster_size(*, joined: bool, config: Path = AUTOSCALER_CONFIG) -> ClusterSi
 def _autoscaled(alive: list[dict[str, Any]], config: dict[str, Any]) -> ClusterSize:
     head = [node["Resources"] for node in alive if "node:__internal_head__" in node["Resources"]]
     most = config.get("max_workers", 0)
-    startable = []
+    # What runs tells of itself: on machines of one's own the file may say less than they have.
+    startable = [node["Resources"] for node in alive if node["Resources"] not in head]
     for name, kind in config["available_node_types"].items():
         if name != config["head_node_type"]:
             startable += [kind.get("resources") or {}] * min(kind.get("max_workers", most), most)

@@ -6,11 +6,15 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.postgres import PASSWORD, PostgresServer, binaries
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+settings.register_profile("untimed", deadline=None)  # how fast an example is depends on what else the machine does
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)
