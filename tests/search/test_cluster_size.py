@@ -84,6 +84,6 @@ def test_without_an_autoscaler_the_living_nodes_are_all(head):
 
 
 def test_what_a_started_node_says_of_itself_counts(head, monkeypatch):
-    more = {"Alive": True, "Resources": {"CPU": 200.0, "GPU": 8.0}}
-    monkeypatch.setattr(module.ray, "nodes", lambda nodes=module.ray.nodes(): [*nodes, more])
+    nodes = [*module.ray.nodes(), {"Alive": True, "Resources": {"CPU": 200.0, "GPU": 8.0}}]
+    monkeypatch.setattr(module.ray, "nodes", lambda: nodes)
     assert cluster_size(joined=True, config=head).total("GPU") == 8 + 4 + 4 + 1 + 1
