@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import time
 import tomllib
 
 import jsonschema
@@ -65,6 +69,24 @@ def test_ray_starts_with_the_token_or_not_at_all(config):
         assert start.startswith("export RAY_AUTH_MODE=token;")
 
 
+def test_spot_machines_are_watched_once_each(config, tmp_path):
+    """The command as a machine runs it twice, with a stand-in for the environment's Python that stays."""
+    (watch,) = [command for command in config["worker_start_ray_commands"] if "preemption_watch.py" in command]
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$$ $RAY_AUTH_MODE $*" >> "$HOME/calls"\nexec sleep 60\n')
+    python.chmod(0o755)
+    calls = tmp_path / "calls"
+    for _ in range(2):
+        subprocess.run(["bash", "-c", watch], env=os.environ | {"HOME": str(tmp_path)}, check=True, timeout=20)
+        while not calls.exists():
+            time.sleep(0.05)
+    (line,) = calls.read_text().splitlines()
+    process, _, called = line.partition(" ")
+    os.kill(int(process), signal.SIGKILL)
+    assert called == f"token {tmp_path}/mars-search/cluster/preemption_watch.py {config['provider']['type']}"
+
+
 def test_the_dashboard_is_bound_to_the_head_itself(config):
     assert "--dashboard-host=127.0.0.1" in config["head_start_ray_commands"][-1]
 
@@ -84,7 +106,9 @@ def test_both_clouds_are_the_same_cluster():
     aws, gcp = launcher_file("gpu"), launcher_file("gcp")
     for name in ("cluster_name", "max_workers", "idle_timeout_minutes", "file_mounts", "worker_setup_commands"):
         assert aws[name] == gcp[name]
-    for name in ("head_start_ray_commands", "worker_start_ray_commands"):
-        assert aws[name] == gcp[name]
+    assert aws["head_start_ray_commands"] == gcp["head_start_ray_commands"]
+    watch = "preemption_watch.py {}"
+    starts = [command.replace(watch.format("aws"), watch.format("gcp")) for command in aws["worker_start_ray_commands"]]
+    assert starts == gcp["worker_start_ray_commands"]
     for name, kind in aws["available_node_types"].items():
         assert kind["resources"] == gcp["available_node_types"][name]["resources"]
