@@ -29,6 +29,7 @@ bench: $(VENV)/.dev ## every benchmark, each with its baseline
 	$(BIN)/python -m tests.benchmarks.augmentation
 	$(BIN)/python -m tests.benchmarks.submission
 	$(BIN)/python -m tests.benchmarks.scale
+	$(BIN)/python -m tests.benchmarks.cluster
 
 chaos: $(VENV)/.dev ## kills parts of a search at random and checks its ledger (many minutes)
 	$(BIN)/python -m tests.integration.chaos

@@ -62,7 +62,7 @@ def read_study(folder: Path, data: str | None) -> StudyFacts:
     records = ledger.records()
     if not ranked(records):
         raise ValueError(f"{folder}: no trial of this study has a score yet")
-    settings = StudySettings(**ledger.settings)
+    settings = StudySettings.recorded(ledger.settings, folder)
     prepared = prepare(DataSource(uri=data or settings.data, seed=settings.seed))
     if prepared.fingerprint != settings.fingerprint:
         raise ValueError(

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 
 from search.option_types import study_name
+
+TOKEN = Path("~/.ray/auth_token")
+"""Where Ray keeps its own."""
 
 
 def add_cluster_options(top: argparse.ArgumentParser) -> None:
@@ -40,10 +45,15 @@ def add_cluster_options(top: argparse.ArgumentParser) -> None:
     )
 
 
+def prepare_to_join() -> None:
+    """Set what Ray reads from the environment when it is imported, and joins a cluster that runs."""
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # else a refused token is a page of warnings
+    if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ or TOKEN.expanduser().exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # else Ray would not show it
+
+
 def submission_address(options: argparse.Namespace) -> str | None:
     """The address of the cluster that the search or the question goes to as a job; None where there is none."""
-    import os
-
     address = options.address or os.environ.get("RAY_ADDRESS", "")
     return address if address.startswith(("http://", "https://")) else None
 

@@ -14,9 +14,12 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
+from search.cluster_size import process_demand
 from trainables.checkpoints import CheckpointStore, below
 from trainables.data import DataSource
 from trainables.data.source import SAMPLE, find
+from trainables.failures import StorageError
+from trainables.launchers import Launcher
 
 ANSWER_SECONDS = 180
 """A node that is there must answer so soon."""
@@ -26,12 +29,12 @@ MOST_CLOCK_SECONDS = 60
 """Clocks may differ by so much; object stores refuse what is signed with a clock that is minutes off."""
 
 
-def probe(console: Console, *, demand: dict[str, float], checkpoints: str, data: DataSource) -> None:
+def probe_nodes(console: Console, launcher: Launcher, checkpoints: str, data: DataSource) -> None:
     """Let a process on each node that could run a trial write a checkpoint, look for the data and tell its versions.
 
     Args:
         console: is told of what takes long.
-        demand: of one process of a trial; where no node has as much, the autoscaler is given time to start one.
+        launcher: of the trials; where no node has room for one, the autoscaler is given time to start one.
         checkpoints: the study's, a path or URI.
         data: of the study.
 
@@ -40,12 +43,12 @@ def probe(console: Console, *, demand: dict[str, float], checkpoints: str, data:
     """
     folder = below(checkpoints, f"probe-{uuid.uuid4().hex[:8]}")
     store = CheckpointStore(folder, pauses=())
-    here = _versions()
+    here, demand = _versions(), process_demand(launcher)
     able = [node for node in ray.nodes() if node["Alive"] and _has(node["Resources"], demand)]
     asked = ray.remote(num_cpus=0, max_retries=0)(_look)
     began = time.time()
     try:
-        store.save("driver", {})
+        _write(store)
         if able:
             calls = {
                 asked.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
@@ -54,7 +57,7 @@ def probe(console: Console, *, demand: dict[str, float], checkpoints: str, data:
                 for node in able
             }
         else:
-            what = " and ".join(f"{amount:g} {name}" for name, amount in demand.items() if amount)
+            what = " and ".join(f"{amount:g} {name}" for name, amount in demand.items())
             console.print(f"waiting for a node with {what}", style="yellow", markup=False)
             call = asked.options(num_cpus=demand.get("CPU", 0), num_gpus=demand.get("GPU", 0))
             calls = {call.remote(folder, "started", data): "a node that was started"}
@@ -66,6 +69,13 @@ def probe(console: Console, *, demand: dict[str, float], checkpoints: str, data:
         store.delete()
     if problems:
         raise ValueError("the cluster is not ready:\n  " + "\n  ".join(problems))
+
+
+def _write(store: CheckpointStore) -> None:
+    try:
+        store.save("driver", {})
+    except StorageError as error:
+        raise ValueError(f"--storage: cannot write there ({error})") from error
 
 
 def _problems(call: Any, here: dict[str, str], began: float, store: CheckpointStore) -> list[str]:

@@ -29,6 +29,8 @@ class ClusterSize:
     """What each node would have that the autoscaler may start, or has started."""
     most_started: int = 0
     """So many of them at once."""
+    joined: bool = False
+    """Whether it ran before this process did, and may be shared, or grow."""
 
     def total(self, resource: str) -> float:
         started = sorted((node.get(resource, 0) for node in self.startable), reverse=True)[: self.most_started]
@@ -50,17 +52,18 @@ def cluster_size(*, joined: bool, config: Path = AUTOSCALER_CONFIG) -> ClusterSi
     alive = [node for node in ray.nodes() if node["Alive"]]
     if joined and (path := config.expanduser()).is_file():
         return _autoscaled(alive, yaml.safe_load(path.read_text()))
-    return ClusterSize(fixed=[node["Resources"] for node in alive])
+    return ClusterSize(fixed=[node["Resources"] for node in alive], joined=joined)
 
 
 def _autoscaled(alive: list[dict[str, Any]], config: dict[str, Any]) -> ClusterSize:
     head = [node["Resources"] for node in alive if "node:__internal_head__" in node["Resources"]]
     most = config.get("max_workers", 0)
-    startable = []
+    # What runs tells of itself: on machines of one's own the file may say less than they have.
+    startable = [node["Resources"] for node in alive if node["Resources"] not in head]
     for name, kind in config["available_node_types"].items():
         if name != config["head_node_type"]:
             startable += [kind.get("resources") or {}] * min(kind.get("max_workers", most), most)
-    return ClusterSize(fixed=head, startable=startable, most_started=most)
+    return ClusterSize(fixed=head, startable=startable, most_started=most, joined=True)
 
 
 def concurrent_trials(launcher: Launcher, size: ClusterSize) -> int:

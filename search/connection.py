@@ -78,7 +78,7 @@ def _check_answers(address: str) -> None:
     host, mark, port = address.rpartition(":")
     if "://" in address or not (mark and port.isdigit()):
         raise ValueError(
-            f"--address {address!r}: neither auto, nor host:port of a head, nor http://host:port to submit to"
+            f"--address {address}: neither auto, nor a head's host:port, nor http://host:port to submit to"
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWERS_WITHIN).close()

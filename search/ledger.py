@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,9 +17,10 @@ from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.journal import Journal
+from search.ledger_place import FILE, LedgerPlace
+from search.placement import Placement
 from trainables.epoch_report import EpochReport
 
-FILE = "ledger.journal"
 STATES = {
     TrialState.RUNNING: "running",
     TrialState.COMPLETE: "complete",
@@ -116,23 +118,23 @@ class Ledger:
         self._storage = study._storage
 
     @classmethod
-    def create(cls, folder: Path) -> Ledger:
-        """The ledger in that folder, for a driver to write to; made, with the folder, if there is none.
+    def create(cls, folder: Path, url: str | None = None, tell: Callable[[str], None] = print) -> Ledger:
+        """The ledger of the study in that folder, for a driver to write to; made, with the folder, if there is none.
 
         A trial whose last epoch an earlier driver told, but not its end, is ended now: it has nothing left to report.
 
+        Args:
+            folder: the study's.
+            url: of the database that a new study has its ledger in, instead of a journal in the folder.
+            tell: is told when a database is waited for, and when it is back.
+
         Raises:
-            ValueError: if it cannot be written, or is damaged.
+            ValueError: if it cannot be written, is damaged or elsewhere, or another driver holds it.
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            study = optuna.create_study(
-                storage=JournalStorage(Journal(folder / FILE, writable=True)),
-                study_name=folder.name,
-                direction="maximize",
-                load_if_exists=True,
-            )
-            ledger = cls(study)
+            place = LedgerPlace.of(folder, url)
+            ledger = cls._in_database(place, tell) if place.url is not None else cls._in_journal(folder)
             for record in ledger.records():
                 if record.state == "running" and record.reports and record.reports[-1].ended is not None:
                     ledger.finish(record.number)
@@ -141,24 +143,75 @@ class Ledger:
             raise ValueError(f"{folder}: cannot write the study there ({error.strerror or error})") from error
 
     @classmethod
+    def _in_journal(cls, folder: Path) -> Ledger:
+        storage = JournalStorage(Journal(folder / FILE, writable=True))
+        return cls(
+            optuna.create_study(storage=storage, study_name=folder.name, direction="maximize", load_if_exists=True)
+        )
+
+    @classmethod
+    def _in_database(cls, place: LedgerPlace, tell: Callable[[str], None]) -> Ledger:
+        from search.database_storage import DatabaseStorage
+
+        if not place.known:
+            cls.find(place.folder, place.url)  # another folder's is left as it is
+        storage = DatabaseStorage(place, tell)
+        place.record()
+        return cls(optuna.load_study(storage=storage, study_name=place.study))
+
+    @classmethod
     def in_memory(cls) -> Ledger:
         """A new one that is gone with this process."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         return cls(optuna.create_study(direction="maximize"))
 
     @classmethod
-    def open(cls, folder: Path) -> Ledger:
-        """The ledger of a study that exists, to read.
+    def find(cls, folder: Path, url: str | None = None) -> Ledger | None:
+        """The ledger of the study in that folder, or to go on in it, to read; None if there is none yet.
+
+        Args:
+            folder: the study's.
+            url: of the database that was asked for, if any.
 
         Raises:
-            ValueError: if there is none, or it is damaged.
+            ValueError: if it is damaged or elsewhere, cannot be read, or belongs to another folder.
         """
-        if not (folder / FILE).is_file():
+        place = LedgerPlace.of(folder, url)
+        if place.url is None:
+            return cls.open(folder) if place.known else None
+        from search.database_storage import read_study
+
+        if (copy := read_study(place)) is None:
+            return None
+        return cls(optuna.load_study(storage=copy, study_name=place.study))
+
+    @classmethod
+    def open(cls, folder: Path) -> Ledger:
+        """The ledger of a study that exists, to read. One in a database is as it was at this moment.
+
+        Raises:
+            ValueError: if there is none, or it is damaged or cannot be read.
+        """
+        if (place := LedgerPlace.of(folder)).url is not None:
+            ledger = cls.find(folder)
+            assert ledger is not None
+            return ledger
+        if not place.known:
             raise ValueError(f"{folder}: no study there (it has no {FILE})")
         storage = JournalStorage(Journal(folder / FILE, writable=False))
         if not (studies := storage.get_all_studies()):
             raise ValueError(f"{folder / FILE}: holds no study")
         return cls(optuna.load_study(storage=storage, study_name=studies[0].study_name))
+
+    def close(self) -> None:
+        """Let another driver have a study in a database; a journal is free when its driver ends."""
+        if (close := getattr(self._storage, "close", None)) is not None:
+            close()
+
+    def _together(self) -> AbstractContextManager[None]:
+        """What a database writes at once; a journal writes one behind the other."""
+        together: Callable[[], AbstractContextManager[None]] = getattr(self._storage, "together", nullcontext)
+        return together()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -168,6 +221,16 @@ class Ledger:
     @settings.setter
     def settings(self, values: dict[str, Any]) -> None:
         self.study.set_user_attr("settings", values)
+
+    @property
+    def placement(self) -> Placement | None:
+        """How the study's trials share GPUs, if that was probed."""
+        recorded = self.study.user_attrs.get("placement")
+        return None if recorded is None else Placement(**recorded)
+
+    @placement.setter
+    def placement(self, placement: Placement) -> None:
+        self.study.set_user_attr("placement", dataclasses.asdict(placement))
 
     @property
     def first(self) -> dict[int, dict[str, Any]]:
@@ -212,10 +275,11 @@ class Ledger:
     def add_epoch(self, number: int, report: EpochReport) -> None:
         """Append an epoch to a running trial. A diverged one leaves no value for the sampler."""
         trial = self._id(number)
-        if report.mean_iou is not None and not report.diverged:
-            self._storage.set_trial_intermediate_value(trial, report.epoch, report.mean_iou)
-        # The report comes last: an epoch of which a killed driver wrote the value alone is not known yet.
-        self._storage.set_trial_user_attr(trial, f"epoch {report.epoch:04d}", json.dumps(report.to_dict()))
+        with self._together():
+            if report.mean_iou is not None and not report.diverged:
+                self._storage.set_trial_intermediate_value(trial, report.epoch, report.mean_iou)
+            # The report comes last: an epoch of which a killed driver wrote the value alone is not known yet.
+            self._storage.set_trial_user_attr(trial, f"epoch {report.epoch:04d}", json.dumps(report.to_dict()))
 
     def add_failure(self, number: int, failure: Failure) -> TrialRecord:
         """Note that a running trial broke; it may go on, or `fail`."""
@@ -253,10 +317,12 @@ class Ledger:
 
     def fail(self, number: int, error: str) -> TrialRecord:
         """The trial broke for good, or diverged; `error` says how."""
-        self._storage.set_trial_user_attr(self._id(number), "error", error)
-        return self._end(number, TrialState.FAIL)
+        with self._together():
+            self._storage.set_trial_user_attr(self._id(number), "error", error)
+            self._storage.set_trial_state_values(self._id(number), TrialState.FAIL)
+        return self.record(number)
 
-    def _end(self, number: int, state: TrialState, value: float | None = None) -> TrialRecord:
+    def _end(self, number: int, state: TrialState, value: float | None) -> TrialRecord:
         self._storage.set_trial_state_values(self._id(number), state, None if value is None else [value])
         return self.record(number)
 

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from search.leaderboard import leaderboard
-from search.ledger import FILE, Ledger
+from search.ledger import Ledger
+from search.ledger_place import study_folders
 from search.study_lock import describe, driver_of
 
 
@@ -37,7 +38,7 @@ def look_after(options: argparse.Namespace) -> int:
 
 
 def _list(console: Console, root: Path) -> None:
-    folders = sorted(path.parent for path in root.glob(f"*/{FILE}"))
+    folders = study_folders(root)
     if not folders:
         raise ValueError(f"{root}: no studies there")
     table = Table("study", "trials", "best mean IoU", "run by")

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from search.ledger_place import database_url
+
 
 def whole(minimum: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
@@ -64,6 +66,13 @@ def not_negative(text: str) -> float:
     return number(text, low=0, high=float("inf"), open_low=False)
 
 
+AUTO = "auto"
+
+
+def gpu_share(text: str) -> float | str:
+    return AUTO if text == AUTO else not_negative(text)
+
+
 def decay(text: str) -> float:
     value = number(text, low=0, high=1, open_low=True)
     if value == 1:
@@ -86,6 +95,13 @@ def study_name(text: str) -> str:
             f"{text!r}: a name has letters, digits, '.', '_' and '-', and begins with a letter or digit"
         )
     return text
+
+
+def database(text: str) -> str:
+    try:
+        return database_url(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def fraction(text: str) -> float:

@@ -7,11 +7,13 @@ import sys
 
 from search.cluster_options import add_cluster_options
 from search.option_types import (
+    AUTO,
     Workers,
+    database,
     decay,
     duration,
     fraction,
-    not_negative,
+    gpu_share,
     override,
     positive,
     share,
@@ -66,6 +68,13 @@ def parser() -> argparse.ArgumentParser:
         default="runs",
         metavar="DIR|URI",
         help="where studies are kept (default: runs); with a URI checkpoints go there and all else to runs",
+    )
+    study.add_argument(
+        "--ledger",
+        type=database,
+        metavar="URL",
+        help="keep the study in a PostgreSQL database, postgresql://USER@HOST/DATABASE, not in a file in its folder "
+        "(which remembers it); the password comes from PGPASSWORD or ~/.pgpass",
     )
     study.add_argument("--seed", type=whole(0), default=0, help="of the split, the sampler and the trials (default: 0)")
     study.add_argument(
@@ -227,9 +236,11 @@ def parser() -> argparse.ArgumentParser:
     )
     resources.add_argument(
         "--gpus-per-trial",
-        type=not_negative,
-        metavar="X",
-        help="of each worker of a trial, fractions too (default: 1 if the cluster has GPUs, else 0)",
+        type=gpu_share,
+        metavar="X|auto",
+        help="of each worker of a trial, fractions too; auto probes one GPU with the space's smallest to largest "
+        "configurations and lets as many trials share a GPU as are worthwhile and fit (default: 1 if the cluster has "
+        "GPUs, else 0)",
     )
     resources.add_argument(
         "--workers-per-trial",
@@ -253,6 +264,11 @@ def check_together(options: argparse.Namespace) -> None:
     Raises:
         ValueError: naming both.
     """
+    if options.gpus_per_trial == AUTO and options.workers_per_trial.most > 1:
+        raise ValueError(
+            "--gpus-per-trial auto lets trials share a GPU, --workers-per-trial spreads one over several: "
+            "with workers give a number"
+        )
     if options.systems is None:
         for name, given in (("--seeds", options.seeds), ("--set", options.overrides)):
             if given:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from search.cluster_size import ClusterSize
 from search.ledger import Ledger
+from search.option_types import AUTO
 from search.profiles import Profile
 from search.space import Space
 from search.tuner import SearchPlan
@@ -64,12 +65,15 @@ def show_plan(
     if settings.train_fraction < 1:
         table.add_row("training data", f"{settings.train_fraction:.0%} of the train part")
     at_most = "at most " if size.startable else ""
+    has = f"{at_most}{size.total('CPU'):g} CPUs and {size.total('GPU'):g} GPUs"
     cpus, gpus = (_amount(demand[name], plan.launcher) for name in ("CPU", "GPU"))
-    table.add_row(
-        "resources",
-        f"{at_most}{size.total('CPU'):g} CPUs and {size.total('GPU'):g} GPUs; a trial takes {cpus} and {gpus}; "
-        f"{plan.concurrent} side by side",
-    )
+    placement = existing.placement if existing else None
+    if options.gpus_per_trial == AUTO and placement is None:
+        table.add_row("resources", f"{has}; a trial takes {cpus} and the part of a GPU that a probe finds")
+    else:
+        table.add_row("resources", f"{has}; a trial takes {cpus} and {gpus}; {plan.concurrent} side by side")
+    if options.gpus_per_trial == AUTO and placement is not None:
+        table.add_row("as probed", placement.sentence())
     console.print(table)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import copy
 import json
-from collections.abc import Collection, Container
+from collections.abc import Callable, Collection, Container
 from typing import Any
 
 import optuna
@@ -27,6 +27,10 @@ ATTEMPTS, RANDOM_ATTEMPTS = 10, 200
 """Draws of a sampler, then of the random one, before a space counts as exhausted."""
 
 
+Fits = Callable[[dict[str, Any]], bool]
+"""Of a whole configuration, in the flat form of `TrialConfig`."""
+
+
 class Proposer:
     """Proposes configurations that the study does not have yet.
 
@@ -38,10 +42,19 @@ class Proposer:
         space: what to choose from.
         settings: of the study.
         sampler: a key of `SAMPLERS`.
+        fits: whether a configuration can be trained at all; others are passed over.
     """
 
-    def __init__(self, ledger: Ledger, space: Space, settings: StudySettings, *, sampler: str):
-        self.ledger, self.space, self.settings, self.sampler = ledger, space, settings, sampler
+    def __init__(
+        self,
+        ledger: Ledger,
+        space: Space,
+        settings: StudySettings,
+        *,
+        sampler: str,
+        fits: Fits = lambda config: True,
+    ):
+        self.ledger, self.space, self.settings, self.sampler, self.fits = ledger, space, settings, sampler, fits
         self._visible, self._encoding = Visible(ledger), Encoding(space)
         self._known = {_identity(record.config) for record in ledger.records()}
 
@@ -54,10 +67,10 @@ class Proposer:
         if (point := self.ledger.first.get(number)) is not None:
             proposal = self._draw(seen, self.sampler, number, 0, point)
             self._known.add(_identity(proposal.config))
-            return proposal  # also if another point comes to the same: the user asked for it
+            return proposal  # also if another point comes to the same, or it does not fit: the user asked for it
         for attempt in range(ATTEMPTS + RANDOM_ATTEMPTS):
             proposal = self._draw(seen, self.sampler if attempt < ATTEMPTS else "random", number, attempt)
-            if (identity := _identity(proposal.config)) not in self._known:
+            if (identity := _identity(proposal.config)) not in self._known and self.fits(proposal.config):
                 self._known.add(identity)
                 return proposal
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -116,8 +116,7 @@ class Recorder(tune.Callback):
             self.searcher.paused(number)
             for watcher in self.watchers:
                 watcher.trial_paused(self.ledger.record(number))
-            for hopeless in self.scheduler.hopeless():
-                self.ended(self.ledger.prune(hopeless))
+            self.prune(self.scheduler.hopeless())
         # Otherwise the run itself ends: the trial stays running in the ledger and goes on with the study.
 
     @_writes
@@ -160,11 +159,15 @@ class Recorder(tune.Callback):
             watcher.trial_ended(record)
 
     @_writes
+    def prune(self, numbers: Iterable[int]) -> None:
+        """Trials that nobody runs, and that are not to go on."""
+        for number in numbers:
+            self.ended(self.ledger.prune(number))
+
     def end_waiting(self) -> None:
         """No trial runs any more. Unless the run is to go on later, none comes that could promote the paused ones."""
         if self.stopping.reason is None:
-            for number in self.scheduler.waiting:
-                self.ended(self.ledger.prune(number))
+            self.prune(self.scheduler.waiting)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # for Tune's snapshots, which nobody reads: the ledger is the truth

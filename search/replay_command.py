@@ -73,7 +73,7 @@ def recorded(studies: list[Path]) -> tuple[StudySettings, list[Curve]]:
     first: StudySettings | None = None
     for folder in studies:
         ledger = Ledger.open(folder)
-        settings = StudySettings(**ledger.settings)
+        settings = StudySettings.recorded(ledger.settings, folder)
         if settings.systems:
             raise ValueError(f"{folder}: is a study of systems; only searches can be replayed")
         first = first or settings

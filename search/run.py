@@ -9,7 +9,7 @@ from pathlib import Path
 # Started as a script, Python looks for modules in this file's folder first: look in the project's instead.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from search.cluster_options import submission_address
+from search.cluster_options import prepare_to_join, submission_address
 from search.options import INTERRUPTED, check_together, parser, refuse
 
 
@@ -29,7 +29,7 @@ def main() -> int:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
         if options.address is not None:
-            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # else a refused token is a page of warnings
+            prepare_to_join()
         address, asked = submission_address(options), options.status or options.stop or options.logs
         if address is not None:
             from search import submission

@@ -46,6 +46,18 @@ class StudySettings:
     checkpoints: str
     """URI, or path relative to the study's folder, below which each trial has its folder of checkpoints."""
 
+    @classmethod
+    def recorded(cls, values: dict[str, Any], folder: Path) -> StudySettings:
+        """Those that the ledger of the study in that folder holds; what an older version recorded besides is left out.
+
+        Raises:
+            ValueError: if there are none, or some that are needed now.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        if lacking := [name for name in names if name not in values]:
+            raise ValueError(f"{folder}: the study was made by another version, its settings lack {', '.join(lacking)}")
+        return cls(**{name: values[name] for name in names})
+
     def checkpoint_root(self, folder: Path) -> str:
         """Where the checkpoints of the study in that folder are: an absolute path or a URI."""
         return self.checkpoints if "://" in self.checkpoints else str(folder.resolve() / self.checkpoints)

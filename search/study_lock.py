@@ -32,23 +32,30 @@ def study_lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise ValueError(
-            f"study {folder.name!r} is run by {describe(_owner(folder))}: wait, or give another --name"
-        ) from None
+        raise ValueError(is_run_by(folder.name, _owner(folder))) from None
     except OSError as error:
         raise ValueError(f"{folder}: cannot write the study there ({error.strerror or error})") from error
     try:
-        owner = {
-            "user": getpass.getuser(),
-            "host": socket.gethostname(),
-            "process": os.getpid(),
-            "since": datetime.now().astimezone().isoformat(timespec="seconds"),
-        }
-        (folder / OWNER).write_text(json.dumps(owner))
+        (folder / OWNER).write_text(json.dumps(this_driver()))
         yield
         (folder / OWNER).unlink(missing_ok=True)
     finally:
         lock.release()
+
+
+def this_driver() -> dict[str, Any]:
+    """Who holds a lock."""
+    return {
+        "user": getpass.getuser(),
+        "host": socket.gethostname(),
+        "process": os.getpid(),
+        "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def is_run_by(study: str, driver: dict[str, Any]) -> str:
+    """Why another driver is refused."""
+    return f"study {study!r} is run by {describe(driver)}: wait, or give another --name"
 
 
 def driver_of(folder: Path) -> dict[str, Any] | None:

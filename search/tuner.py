@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from ray import tune
 
 from search.costs import Meter
 from search.ledger import Ledger
-from search.proposals import Proposer
+from search.proposals import Fits, Proposer
 from search.recorder import Recorder, Watcher
 from search.schedulers import SCHEDULERS, Scheduler
 from search.searcher import LedgerSearcher
@@ -44,6 +44,8 @@ class SearchPlan:
     """Times that a trial may break and go on."""
     audit: float = 0.0
     """Part of the trials that run on when ASHA is to stop them."""
+    fits: Fits = lambda config: True
+    """Whether a configuration can be trained on the cluster's devices."""
 
 
 def run_search(
@@ -64,13 +66,17 @@ def run_search(
         stopping: of this run; afterwards it says why the run ended before the budget, if it did.
         meter: of what trials cost.
     """
-    ledger.enqueue(plan.first)
-    proposer = Proposer(ledger, plan.space, plan.settings, sampler=plan.sampler)
+    try:
+        ledger.settings = asdict(plan.settings)
+        ledger.enqueue(plan.first)
+    except OSError as error:
+        stopping.cannot_write(error)
+        return
+    proposer = Proposer(ledger, plan.space, plan.settings, sampler=plan.sampler, fits=plan.fits)
     scheduler = SCHEDULERS[plan.settings.asha](ledger, plan.settings, audit=plan.audit)
     searcher = LedgerSearcher(ledger, proposer, scheduler, budget=plan.budget, stopping=stopping, slots=plan.slots)
     recorder = Recorder(ledger, searcher, scheduler, stopping, meter, watchers, max_failures=plan.max_failures)
-    for number in (*scheduler.overdue, *scheduler.hopeless()):
-        recorder.ended(ledger.prune(number))
+    recorder.prune((*scheduler.overdue, *scheduler.hopeless()))
     if searcher.remaining > 0 or scheduler.promotable:
         _run(plan, loop, searcher, scheduler, recorder, stopping)
     recorder.end_waiting()

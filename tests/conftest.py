@@ -6,9 +6,15 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
+
+from tests.postgres import PASSWORD, PostgresServer, binaries
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+settings.register_profile("untimed", deadline=None)  # how fast an example is depends on what else the machine does
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,3 +70,19 @@ def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
 def object_store(s3_server: S3Server) -> Callable[[str], str]:
     """URIs of objects in a bucket of a real S3 server on this machine."""
     return s3_server.uri
+
+
+@pytest.fixture(scope="session")
+def _postgres_server() -> Iterator[PostgresServer]:
+    if binaries() is None:
+        pytest.skip("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
+    server = PostgresServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgres(_postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> PostgresServer:
+    """A real server on this machine, whose password is in the environment."""
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    return _postgres_server

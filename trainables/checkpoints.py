@@ -66,7 +66,7 @@ class CheckpointStore:
     def keep(self, *names: str) -> None:
         """Delete all but these, also what a killed process wrote in part."""
         for file in self._fs.get_file_info(fs.FileSelector(self._folder, allow_not_found=True)):
-            if file.base_name not in {f"{name}.pt" for name in names}:
+            if file.type == fs.FileType.File and file.base_name not in {f"{name}.pt" for name in names}:
                 self._fs.delete_file(file.path)
 
     def delete(self) -> None:

@@ -86,6 +86,7 @@ def epochs(
             raise ValueError(f"{checkpoints.location}: best.pt is missing")
         else:
             best = kept["model"]
+        del saved, kept  # their tensors are on the device
     yield from (report for report in history if report.epoch > told_epochs)
 
     while not history or history[-1].ended is None:

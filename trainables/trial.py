@@ -49,11 +49,17 @@ def run_trial(
             micro_batches=request.micro_batches,
         )
     except (RuntimeError, MemoryError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
-        torch.cuda.empty_cache()  # the process may run another trial
         raise OutOfMemory(f"in {request.micro_batches} micro-batches: {error}") from error
+    finally:
+        torch.cuda.empty_cache()  # the process may run another trial, beside others on the same device
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "_STATUS_ALLOC_FAILED")
+"""What the messages hold: of the CPU's allocator, of CUDA's driver, of cuDNN and cuBLAS."""
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the device had not enough memory: smaller parts of a batch may fit."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(mark in str(error) for mark in OUT_OF_MEMORY)

@@ -7,6 +7,7 @@ them. The ledger's baseline is Optuna's own journal backend, which takes the sam
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import statistics
 import tempfile
@@ -20,6 +21,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from search.database_connection import with_driver
 from search.ledger import FILE, Ledger, Proposal, TrialRecord
 from search.profiles import PROFILES
 from search.promotion import LedgerPromotion
@@ -28,6 +30,7 @@ from search.recorder import Watcher
 from search.simulator import Simulation, simulate
 from search.space import unet_space
 from search.surrogate import simulated_reports
+from tests.postgres import PASSWORD, PostgresServer, binaries
 from tests.studies import study_settings
 from trainables.epoch_report import EpochReport
 
@@ -65,6 +68,26 @@ def recorded(ledger: Ledger) -> float:
     return RECORDED / (time.perf_counter() - started)
 
 
+def recorded_in_postgres(folder: Path) -> dict[str, str]:
+    """Rows about a database on this machine that waits for the disk."""
+    if binaries() is None:
+        return {"  in PostgreSQL": "not installed"}
+    server = PostgresServer(durable=True)
+    try:
+        os.environ["PGPASSWORD"] = PASSWORD
+        storage = optuna.storages.get_storage(with_driver(server.new_database()))
+        theirs = recorded(Ledger(optuna.create_study(storage=storage, direction="maximize")))
+        ledger = Ledger.create(folder, server.new_database())
+        ours = recorded(ledger)
+        ledger.close()
+    finally:
+        server.remove()
+    return {
+        "  in PostgreSQL": f"{ours:.0f}",
+        "  Optuna's own storage there": f"{theirs:.0f} ({ours / theirs:.1f} times)",
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=10_000)
@@ -98,6 +121,7 @@ def main() -> None:
             "results a second, proposals left out": f"{counting.results / (seconds - sum(proposing)):.0f}",
             "results a second, ledger alone": f"{ours:.0f}",
             "  Optuna's own journal": f"{theirs:.0f} ({ours / theirs:.1f} times)",
+            **recorded_in_postgres(Path(scratch) / "database"),
             "peak memory, MiB": f"{memory:.0f}",
             "ledger on disk, MiB": f"{(folder / FILE).stat().st_size / 2**20:.1f}",
             "resume, seconds": f"{resumed:.1f}",

@@ -82,6 +82,8 @@ def test_bad_files(case, command, tmp_path):
         (["--storage", "nowhere://runs"], "error: --storage: cannot write to nowhere://runs/"),
         (["--cpus-per-trial", "4096"], "error: a trial asks for 4096 CPU but the cluster has"),
         (["--gpus-per-trial", "0.5", "--cpus-per-trial", "1"], "error: a trial asks for 0.5 GPU but the cluster has 0"),
+        (["--gpus-per-trial", "auto"], "error: --gpus-per-trial auto: the cluster has no GPU that trials could share"),
+        (["--gpus-per-trial", "auto", "--workers-per-trial", "2"], "error: --gpus-per-trial auto lets trials share a"),
         (["--max-epochs", "2", "--grace-epochs", "3"], "error: --grace-epochs 3 is above --max-epochs 2"),
         (
             ["--systems", "a-ce,magic"],

@@ -133,6 +133,8 @@ def test_a_client_that_is_gone_stops_nothing_and_finds_the_study_again(head, cli
     line_with(again, "runs there already")
     code, text = ended(client("--data", data_file, "--name", "left", "--budget", 61))
     assert (code, "runs there with other options" in text) == (2, True)
+    code, text = ended(client("--data", data_file, "--name", "beside", "--budget", 1, "--max-epochs", 1))
+    assert code == 0, text  # it gets its share of the slots, though the other would fill them all for an hour
     code, text = ended(client("--stop", "left"))
     assert (code, "not finished, interrupted" in text) == (0, True)
     code, text = ended(again)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from search.cluster_options import submission_address, without_address
+from search.cluster_options import prepare_to_join, submission_address, without_address
 from search.options import parser
 
 
@@ -28,3 +30,27 @@ def test_only_a_dashboards_address_is_submitted_to(arguments, environment, expec
 def test_a_submitted_command_line_is_the_one_given_but_for_the_address(address):
     rest = ["--budget", "5", "--set", "model.width=8", "--systems", "all"]
     assert without_address([*rest[:2], *address, *rest[2:]]) == rest
+
+
+@pytest.mark.parametrize(
+    ("environment", "has_token", "expected"),
+    [
+        ({}, False, None),
+        ({}, True, "token"),
+        ({"RAY_AUTH_TOKEN": "a"}, False, "token"),
+        ({"RAY_AUTH_TOKEN_PATH": "/a"}, False, "token"),
+        ({"RAY_AUTH_MODE": "disabled"}, True, "disabled"),
+    ],
+)
+def test_a_token_that_there_is_is_shown(environment, has_token, expected, monkeypatch, tmp_path):
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_BACKEND_LOG_LEVEL"):
+        monkeypatch.setenv(name, "")  # so that it is as it was afterwards
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if has_token:
+        (tmp_path / ".ray").mkdir()
+        (tmp_path / ".ray/auth_token").write_text("a")
+    prepare_to_join()
+    assert os.environ.get("RAY_AUTH_MODE") == expected

@@ -81,3 +81,9 @@ def test_nodes_that_the_autoscaler_may_start_count(head):
 def test_without_an_autoscaler_the_living_nodes_are_all(head):
     for size in (cluster_size(joined=False, config=head), cluster_size(joined=True, config=head.with_name("none"))):
         assert (size.total("GPU"), size.startable) == (0, ())
+
+
+def test_what_a_started_node_says_of_itself_counts(head, monkeypatch):
+    nodes = [*module.ray.nodes(), {"Alive": True, "Resources": {"CPU": 200.0, "GPU": 8.0}}]
+    monkeypatch.setattr(module.ray, "nodes", lambda: nodes)
+    assert cluster_size(joined=True, config=head).total("GPU") == 8 + 4 + 4 + 1 + 1

@@ -6,7 +6,29 @@ import optuna
 import pytest
 
 from search.ledger import FILE, Failure, Ledger
+from search.placement import Placement
 from tests.studies import begin
+
+
+@pytest.fixture(params=["journal", "postgres"])
+def reopen(request, tmp_path):
+    """Opens the study's ledger as its next driver does."""
+    url = None if request.param == "journal" else request.getfixturevalue("postgres").new_database()
+    drivers = []
+
+    def reopen():
+        for earlier in drivers:
+            earlier.close()
+        drivers.append(Ledger.create(tmp_path / "study", url))
+        return drivers[-1]
+
+    yield reopen
+    drivers[-1].close()
+
+
+@pytest.fixture
+def ledger(reopen):
+    return reopen()
 
 
 def test_a_trial_comes_back_from_disk_as_it_was_told(ledger, space, make_report, tmp_path):
@@ -49,11 +71,11 @@ def test_a_diverged_epoch_is_kept_but_gives_the_sampler_no_value(ledger, space, 
     assert ledger.study.trials[number].intermediate_values == {1: 0.2}
 
 
-def test_an_orphan_goes_on_under_its_own_number_and_configuration(ledger, space, make_report, tmp_path):
+def test_an_orphan_goes_on_under_its_own_number_and_configuration(ledger, space, make_report, reopen):
     born = begin(ledger, space)
     ledger.add_epoch(born.number, make_report(1))
 
-    later = Ledger.create(tmp_path / "study")
+    later = reopen()
     assert later.record(born.number).config == born.config
     later.add_epoch(born.number, make_report(2, ended="max_epochs"))
     assert later.complete(born.number).state == "complete"
@@ -70,24 +92,24 @@ def test_failures_are_kept_in_order(ledger, space, make_report, tmp_path):
     assert ledger.record(number).state == "running"
 
 
-def test_first_points_survive_and_are_not_repeated(ledger, space, tmp_path):
+def test_first_points_survive_and_are_not_repeated(ledger, space, reopen):
     begin(ledger, space)
     ledger.enqueue([{"model.depth": 2}, {"model.depth": 3}])
-    later = Ledger.create(tmp_path / "study")
+    later = reopen()
     later.enqueue([{"model.depth": 2}, {"model.depth": 3}, {"model.depth": 4}])
     assert later.first == {1: {"model.depth": 2}, 2: {"model.depth": 3}, 3: {"model.depth": 4}}
 
 
 @pytest.mark.parametrize(("ended", "state"), [("max_epochs", "complete"), ("diverged", "failed")])
 def test_an_end_that_was_reported_but_never_told_is_told_by_the_next_driver(
-    ended, state, ledger, space, make_report, tmp_path
+    ended, state, ledger, space, make_report, reopen
 ):
     number = begin(ledger, space).number
     going_on = begin(ledger, space).number
     for trial in (number, going_on):
         ledger.add_epoch(trial, make_report(1, 0.4))
     ledger.add_epoch(number, make_report(2, 0.3, ended=ended))
-    records = Ledger.create(tmp_path / "study").records()
+    records = reopen().records()
     assert records[number].state == state
     assert records[number].score == 0.4
     assert records[going_on].state == "running"
@@ -104,3 +126,10 @@ def test_a_folder_without_a_study_is_refused(tmp_path):
 def test_an_unwritable_folder_is_refused():
     with pytest.raises(ValueError, match="cannot write"):
         Ledger.create(Path("/proc/study"))
+
+
+def test_how_trials_share_a_gpu_is_kept(ledger, tmp_path):
+    assert ledger.placement is None
+    placement = Placement(trials_per_gpu=6, device="NVIDIA T4", reason="no more fit", too_large=7 * 2**30)
+    ledger.placement = placement
+    assert Ledger.open(tmp_path / "study").placement == placement

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
         (["--cpus-per-trial", "0"], "'0' is not a number above 0"),
         (["--cpus-per-trial", "nan"], "'nan' is not a number above 0"),
         (["--gpus-per-trial", "-1"], "'-1' is not a number of at least 0"),
+        (["--gpus-per-trial", "all"], "'all' is not a number of at least 0"),
         (["--ema-decay", "1"], "must be below 1"),
         (["--reduction-factor", "1"], "whole number of at least 2"),
         (["--name", "../up"], "a name has letters"),
@@ -53,6 +54,7 @@ def test_workers_of_a_trial(text, expected):
 
 def test_fractions_of_a_gpu():
     assert parser().parse_args(["--gpus-per-trial", "0.25"]).gpus_per_trial == 0.25
+    assert parser().parse_args(["--gpus-per-trial", "auto"]).gpus_per_trial == "auto"
 
 
 def test_help_needs_no_heavy_import():

@@ -147,3 +147,15 @@ def test_the_order_of_the_best_is_that_of_tpe():
     study = optuna.create_study(direction="maximize")
     good, _ = _split_trials(study, trials, 25)
     assert {trial.number for trial in good} == {trial.number for trial in sorted(trials, key=proposals._rank)[:25]}
+
+
+def test_what_does_not_fit_is_proposed_by_nobody_but_the_user(ledger, space, settings):
+    def fits(config):
+        return config["model.depth"] < 4
+
+    ledger.enqueue([{"model.depth": 4}])
+    proposer = Proposer(ledger, space, settings, sampler="random", fits=fits)
+    depths = [ledger.begin(proposer.propose(number)).params["model.depth"] for number in range(20)]
+    assert depths[0] == 4
+    assert set(depths[1:]) == {2, 3}
+    assert Proposer(ledger, space, settings, sampler="tpe", fits=lambda config: False).propose(20) is None

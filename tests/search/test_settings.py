@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from search.settings import StudySettings
 from trainables.config import TrialConfig
 
 
@@ -30,3 +31,11 @@ def test_the_fixed_part_is_a_valid_configuration(settings):
     config = TrialConfig.from_flat(dataclasses.replace(settings, ema_decay=0.9).fixed_config())
     assert (config.training.max_epochs, config.training.seed, config.training.ema_decay) == (9, 3, 0.9)
     assert "training.ema_decay" not in settings.fixed_config()
+
+
+def test_what_another_version_recorded(settings, tmp_path):
+    recorded = dataclasses.asdict(settings)
+    assert StudySettings.recorded(recorded | {"former": 1}, tmp_path) == settings
+    del recorded["judge"], recorded["asha"]
+    with pytest.raises(ValueError, match=r"made by another version, its settings lack asha, judge"):
+        StudySettings.recorded(recorded, tmp_path)

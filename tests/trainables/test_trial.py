@@ -34,6 +34,8 @@ def test_it_reports_every_epoch_and_keeps_checkpoints_under_its_number(one_trial
         torch.OutOfMemoryError("CUDA out of memory"),
         MemoryError(),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
 )
 def test_every_way_to_run_out_of_memory_is_told_as_one(error, one_trial, monkeypatch):

@@ -1,0 +1,218 @@
+"""What a cluster does with a search: trials an hour, time to the first epoch, time until lost trials run again.
+
+    python -m tests.benchmarks.cluster [--nodes 1 2 4 8]
+
+The nodes are Ray nodes on this machine and a trial sleeps: what is measured is what the engine leaves of them. Ideal is
+what the slots would do if nothing took any time between two trials. The hour is measured while all slots work: from the
+moment when each has begun a trial to the last beginning of one; how long that took is the start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from search.costs import Meter
+from search.ledger import Ledger, TrialRecord
+from search.profiles import PROFILES
+from search.recorder import Watcher
+from search.space import unet_space
+from search.stopping import Stopping
+from search.tuner import SearchPlan, run_search
+from tests.studies import epoch_report, study_settings
+from trainables.epoch_report import EpochReport
+from trainables.launchers import InlineLauncher, TrialRequest
+
+EPOCHS, EPOCH_SECONDS, SLOTS, ROUNDS = 4, 3.0, 2, 8
+"""Of a trial; trials side by side on a node; trials that each slot runs."""
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def sleeping(request: TrialRequest) -> Iterator[EpochReport]:
+    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
+        time.sleep(EPOCH_SECONDS)
+        yield epoch_report(epoch, 0.5, ended="max_epochs" if epoch == EPOCHS else None)
+
+
+class Clock(Watcher):
+    """When what happened, in seconds of `time.monotonic`."""
+
+    def __init__(self) -> None:
+        self.starts: list[float] = []
+        self.epochs: list[tuple[float, int]] = []
+        """Time and trial of each."""
+
+    def trial_started(self, record: TrialRecord) -> None:
+        self.starts.append(time.monotonic())
+
+    def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
+        self.epochs.append((time.monotonic(), record.number))
+
+
+class NodeLoss(Clock):
+    """Takes a node away once all trials have told an epoch."""
+
+    def __init__(self, cluster: Any, node: Any, trials: int):
+        super().__init__()
+        self.cluster, self.node, self.trials = cluster, node, trials
+        self.lost_at: float | None = None
+        self.broken: set[int] = set()
+
+    def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
+        super().epoch_ended(record, report)
+        if self.lost_at is None and len({number for _, number in self.epochs}) == self.trials:
+            self.lost_at = time.monotonic()
+            self.cluster.remove_node(self.node, allow_graceful=False)
+
+    def trial_broke(self, record: TrialRecord) -> None:
+        self.broken.add(record.number)
+
+    @property
+    def seconds(self) -> float:
+        """From the loss to the moment when the last of the lost trials was at work again."""
+        assert self.lost_at is not None
+        assert self.broken
+        again = [min(at for at, number in self.epochs if number == lost and at > self.lost_at) for lost in self.broken]
+        return max(again) - EPOCH_SECONDS - self.lost_at
+
+
+@contextmanager
+def cluster_of(nodes: int, slots: int) -> Iterator[tuple[Any, list[Any]]]:
+    """A cluster with a head that runs no trials, and its nodes."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    from search.connection import start_ray
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        workers = [cluster.add_node(num_cpus=slots) for _ in range(nodes)]
+        start_ray(dashboard=False, address=cluster.address)
+        yield cluster, workers
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def run(folder: Path, clock: Clock, *, trials: int, slots: int) -> None:
+    settings = study_settings(max_epochs=EPOCHS, grace_epochs=EPOCHS)
+    plan = SearchPlan(
+        folder=folder,
+        settings=settings,
+        space=unet_space(PROFILES["cpu"]),
+        sampler="random",
+        budget=trials,
+        launcher=InlineLauncher(cpus=1),
+        concurrent=slots,
+    )
+    ledger = Ledger.create(folder)
+    run_search(plan, ledger, sleeping, [clock], Stopping(), Meter({}))
+    states = [record.state for record in ledger.records()]
+    assert states == ["complete"] * trials, states
+
+
+def throughput(nodes: int) -> tuple[float, float]:
+    """Trials an hour with all slots at work, and seconds until they were."""
+    slots = nodes * SLOTS
+    with tempfile.TemporaryDirectory() as folder, cluster_of(nodes, SLOTS):
+        began, clock = time.monotonic(), Clock()
+        run(Path(folder) / "study", clock, trials=slots * ROUNDS, slots=slots)
+    full, last = clock.starts[slots - 1], clock.starts[-1]
+    return 3600 * (len(clock.starts) - slots) / (last - full), full - began
+
+
+def node_loss() -> float:
+    with tempfile.TemporaryDirectory() as folder, cluster_of(3, SLOTS) as (cluster, workers):
+        clock = NodeLoss(cluster, workers[0], trials=2 * SLOTS)
+        run(Path(folder) / "study", clock, trials=2 * SLOTS, slots=2 * SLOTS)
+    return clock.seconds
+
+
+def first_epoch() -> tuple[float, float]:
+    """Seconds from the command to the job's driver and to the first epoch's report, on a cluster that is up."""
+    from ray.job_submission import JobSubmissionClient
+
+    with tempfile.TemporaryDirectory() as folder, cluster_of_jobs(Path(folder)) as (address, environment):
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                JobSubmissionClient(address)
+                break
+            except (OSError, RuntimeError):
+                assert time.monotonic() < deadline, "the cluster does not start"
+                time.sleep(1)
+        time.sleep(10)  # its agent comes up behind its dashboard
+        began, driver = time.monotonic(), None
+        options = ["--budget", "1", "--max-epochs", "1", "--address", address]
+        client = subprocess.Popen(
+            [sys.executable, str(ROOT / "search/run.py"), *options],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert client.stdout is not None
+        for line in client.stdout:
+            if driver is None and line.startswith("data:"):
+                driver = time.monotonic() - began
+            if "complete" in line:
+                break
+        first = time.monotonic() - began
+        assert client.wait() == 0
+    assert driver is not None
+    return driver, first
+
+
+@contextmanager
+def cluster_of_jobs(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """A head that takes jobs; its address and the environment of its clients."""
+    (folder / "token").write_text("b" * 64)
+    environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
+    os.environ |= environment
+    port = 28100
+    scripts = Path(sys.executable).parent
+    ports = f"--port={port} --dashboard-port={port + 1} --dashboard-agent-listen-port={port + 2}"
+    command = (
+        f"start --head --block --num-cpus=1 {ports} --ray-client-server-port={port + 3} --temp-dir=/tmp/mars-{port}"
+    )
+    head = subprocess.Popen(
+        [f"{scripts}/ray", *command.split()],
+        env=environment | {"HOME": str(folder), "PATH": f"{scripts}:{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield f"http://127.0.0.1:{port + 1}", environment
+    finally:
+        head.terminate()
+        head.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nodes", type=int, nargs="+", default=[1, 2, 4, 8])
+    options = parser.parse_args()
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    print(f"trials of {EPOCHS} epochs of {EPOCH_SECONDS:g} s, {SLOTS} side by side on a node")
+    print(f"{'nodes':>6}{'slots':>7}{'trials/h':>10}{'ideal':>8}{'ratio':>7}{'start, s':>10}")
+    for nodes in options.nodes:
+        rate, start = throughput(nodes)
+        ideal = nodes * SLOTS * 3600 / (EPOCHS * EPOCH_SECONDS)
+        print(f"{nodes:>6}{nodes * SLOTS:>7}{rate:>10.0f}{ideal:>8.0f}{rate / ideal:>7.3f}{start:>10.1f}", flush=True)
+    print(f"seconds from a node's death until its trials are at work again: {node_loss():.1f}")
+    driver, first = first_epoch()
+    print(
+        f"seconds from submission to the driver's first word: {driver:.1f}, to the end of the first epoch: {first:.1f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

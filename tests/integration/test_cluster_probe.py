@@ -1,0 +1,65 @@
+"""What the probe finds wrong on the nodes of a real Ray."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+
+import pytest
+from rich.console import Console
+
+from search import cluster_probe
+from search.cluster_probe import probe_nodes
+from trainables.data import DataSource
+from trainables.launchers import InlineLauncher
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ray(ray_cluster):
+    pass
+
+
+def probed(tmp_path, *, uri="sample", checkpoints=None):
+    console = Console(file=io.StringIO())
+    probe_nodes(console, InlineLauncher(cpus=1), checkpoints or str(tmp_path / "runs"), DataSource(uri=uri))
+    return console.file.getvalue()
+
+
+def test_a_node_in_order_is_passed_over_in_silence_and_nothing_is_left(tmp_path, data_file):
+    assert probed(tmp_path, uri=str(data_file)) == ""
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_data_that_a_node_does_not_see(tmp_path):
+    with pytest.raises(ValueError, match=r"(?s)not ready:\n  .* \([\d.]+\): --data: /nowhere.npz: no such file"):
+        probed(tmp_path, uri="/nowhere.npz")
+
+
+@pytest.mark.parametrize("what", ["Python", "Ray", "torch", "the project's code"])
+def test_a_node_with_another_version(tmp_path, monkeypatch, what):
+    ours = cluster_probe._versions() | {what: "0.0"}
+    monkeypatch.setattr(cluster_probe, "_versions", lambda: ours)
+    with pytest.raises(ValueError, match=rf"has {re.escape(what)} .*, the driver has 0\.0: set both up alike"):
+        probed(tmp_path)
+
+
+def test_a_node_whose_clock_is_off(tmp_path, monkeypatch):
+    now = time.time
+    monkeypatch.setattr(cluster_probe.time, "time", lambda: now() - 100)
+    with pytest.raises(ValueError, match=r"its clock is (9|10)\d? s off"):
+        probed(tmp_path)
+
+
+def test_a_folder_that_is_another_one_on_the_node(tmp_path, monkeypatch):
+    """Each side sees a folder of its own under the name, as on machines that share nothing."""
+    monkeypatch.chdir(tmp_path)  # workers started elsewhere: a relative path is another folder there
+    with pytest.raises(ValueError, match="is not the driver's: --storage must be a folder that all nodes share"):
+        probed(tmp_path, checkpoints="runs")
+
+
+def test_storage_that_takes_nothing_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"--storage: cannot write there .*/proc/none"):
+        probed(tmp_path, checkpoints="/proc/none")

@@ -1,0 +1,68 @@
+"""A search whose data and checkpoints are in an object store, which goes away for a while."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from search.ledger import Ledger
+from tests.integration.conftest import ROOT
+from trainables.trial import checkpoint_store
+
+pytestmark = pytest.mark.slow
+
+AWAY_SECONDS = 10
+
+
+def test_a_study_outlives_an_outage_of_its_object_store(s3_server, data_file, tmp_path):
+    from pyarrow import fs
+
+    filesystem, path = fs.FileSystem.from_uri(s3_server.uri("tiny.npz"))
+    with filesystem.open_output_stream(path) as stream:
+        stream.write(data_file.read_bytes())
+    options = ["--data", s3_server.uri("tiny.npz"), "--storage", s3_server.uri("runs"), "--name", "study"]
+    options += ["--budget", "4", "--max-epochs", "6", "--asha", "stopping"]
+    search = subprocess.Popen(
+        [
+            sys.executable,
+            str(ROOT / "search/run.py"),
+            *options,
+            "--budget",
+            "4",
+            "--max-epochs",
+            "6",
+            "--asha",
+            "stopping",
+        ],
+        cwd=tmp_path,
+        env=os.environ | {"COLUMNS": "160"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert search.stdout is not None
+        said = ""
+        for line in search.stdout:
+            said += line
+            if line.startswith("[1/4]"):
+                break
+        s3_server.stop()
+        with pytest.raises(subprocess.TimeoutExpired):
+            search.wait(AWAY_SECONDS)
+        s3_server.start()
+        said += search.communicate(timeout=240)[0]
+        assert search.returncode == 0, said
+    finally:
+        search.kill()
+        search.wait()
+    records = Ledger.open(tmp_path / "runs/study").records()
+    assert [record.has_ended for record in records] == [True] * 4
+    assert [record.failures for record in records] == [()] * 4
+    for record in records:
+        assert [report.epoch for report in record.reports] == list(range(1, len(record.reports) + 1))
+    best = max(records, key=lambda record: record.score or 0)
+    assert checkpoint_store(s3_server.uri("runs/study/checkpoints"), best.number).load("best") is not None

@@ -1,0 +1,111 @@
+"""A real PostgreSQL server on this machine, in a folder of its own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+USER, PASSWORD = "searcher", "a secret of the tests"
+DEBIAN = Path("/usr/lib/postgresql")
+
+
+def binaries() -> Path | None:
+    """The folder of initdb and postgres; None if they are not installed."""
+    if (found := shutil.which("initdb")) is not None:
+        return Path(found).resolve().parent
+    versions = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parent.parent.name))
+    return versions[-1].parent if versions else None
+
+
+class PostgresServer:
+    """With one role that may do everything and must give its password. Its databases outlive a kill.
+
+    The server refuses to be root's: under root it is nobody's.
+
+    Args:
+        durable: whether it waits for the disk, as it does where it is not for tests.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
+        found = binaries()
+        assert found is not None
+        self._binaries, self._databases = found, itertools.count()
+        self._fsync = "on" if durable else "off"
+        self._account = {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid} if os.getuid() == 0 else {}
+        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # others may look into it, unlike a test's own folder
+        if self._account:
+            shutil.chown(self._folder, "nobody")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        secret = self._folder / "password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        self._run("initdb", "--auth=scram-sha-256", f"--username={USER}", f"--pwfile={secret}", "--no-sync")
+        self.start()
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [self._binaries / program, "-D", self._folder / "data", *arguments]
+        subprocess.run(command, **self._account, cwd=self._folder, check=True, capture_output=True)
+
+    def start(self) -> None:
+        with (self._folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [self._binaries / "postgres", "-D", self._folder / "data", "-p", str(self.port), "-k", self._folder]
+                + ["-h", "127.0.0.1", "-c", f"fsync={self._fsync}"],
+                **self._account,
+                cwd=self._folder,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return self.execute("SELECT 1")
+            except Exception:
+                if time.monotonic() > deadline or self._server.poll() is not None:
+                    raise RuntimeError((self._folder / "log").read_text()) from None
+                time.sleep(0.05)
+
+    def kill(self) -> None:
+        """As a crash does: the server and its sessions end at once."""
+        server = psutil.Process(self._server.pid)
+        processes = [server, *server.children(recursive=True)]
+        for process in processes:
+            process.kill()
+        self._server.wait()
+        while any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes):
+            time.sleep(0.01)
+
+    def remove(self) -> None:
+        if self._server.poll() is None:
+            self._server.send_signal(signal.SIGINT)  # ends its sessions, too
+            self._server.wait()
+        shutil.rmtree(self._folder)
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        """What the statement finds; each is a transaction of its own."""
+        import psycopg
+
+        with psycopg.connect(self.url(database), password=PASSWORD, autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def url(self, database: str) -> str:
+        return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+
+    def new_database(self) -> str:
+        """The URL of an empty one."""
+        name = f"studies{next(self._databases)}"
+        self.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
