@@ -160,8 +160,13 @@ def trial(machines, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("way", ["killed", "terminated", "drained", "drained late"])
-@pytest.mark.parametrize("launcher", [InlineLauncher(), WorkersLauncher(workers=2)])
+@pytest.mark.parametrize(
+    ("launcher", "way"),
+    [
+        *((InlineLauncher(), way) for way in ("killed", "terminated", "drained", "drained late")),
+        *((WorkersLauncher(workers=2), way) for way in ("killed", "drained late")),
+    ],
+)
 def test_a_trial_whose_node_goes_away_goes_on_elsewhere(launcher, way, machines, trial, tmp_path):
     (tmp_path / "enough").touch()
     title = "ImplicitFunc" if isinstance(launcher, InlineLauncher) else "RayTrainWorker"
