@@ -9,16 +9,14 @@ import numpy as np
 import pytest
 
 from search.ledger import FILE, Ledger, TrialRecord
-from tests.cluster.hosts import SHARED, Hosts, wait_for
+from tests.cluster.hosts import ROOT, SHARED, Hosts, wait_for
 from tests.cluster.on_premise import OnPremise
 from tests.integration.conftest import tiny_pairs
 
 pytestmark = [pytest.mark.slow, pytest.mark.hosts]
 
-SEARCH = (
-    f"cd {SHARED} && RAY_ADDRESS=auto python ~/mars-search/search/run.py --data tiny.npz --name study --profile cpu"
-    " --budget 8 --max-epochs 60 --grace-epochs 60 --patience 60 --sampler random"
-)
+SEARCH = ["--data", f"{SHARED}/tiny.npz", "--storage", f"{SHARED}/runs", "--name", "study", "--profile", "cpu"]
+SEARCH += ["--budget", "8", "--max-epochs", "60", "--grace-epochs", "60", "--patience", "60", "--sampler", "random"]
 TASKS = f"""
 import socket, sys, time, ray
 from pathlib import Path
@@ -53,7 +51,11 @@ def test_a_search_outlives_the_loss_of_a_machine(hosts):
     assert "No such file" in hosts.ssh("one", "ls ~/ray_bootstrap_key.pem", check=False).stderr
 
     np.savez(hosts.shared / "tiny.npz", training_set=tiny_pairs())
-    search = cluster.start(SEARCH)
+    tunnel = hosts.laptop.start("ray", "dashboard", f"{SHARED}/cluster.yaml", cwd=ROOT)
+    knock = ("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8265")
+    wait_for(lambda: hosts.laptop.run(*knock, check=False).returncode == 0, "the tunnel", seconds=60)
+    address = ("--address", "http://127.0.0.1:8265")
+    search = hosts.laptop.start("python", ROOT / "search/run.py", *address, *SEARCH, cwd=SHARED)
     wait_for(
         lambda: (
             search.poll() is not None
@@ -68,6 +70,9 @@ def test_a_search_outlives_the_loss_of_a_machine(hosts):
     ended = records(hosts)
     assert [record.state for record in ended] == ["complete"] * 8
     assert {failure.kind for record in ended for failure in record.failures} == {"node_lost"}
+    assert f"8 of 8 trials in {SHARED}/runs/study" in output
+    hosts.laptop.run("pkill", "--full", "ray dashboard")
+    tunnel.communicate()
 
     hosts.mend("one")
     wait_for(lambda: len(cluster.alive()) == 3, "the lost machine's return", seconds=150)
@@ -83,7 +88,7 @@ def test_workers_come_when_they_are_asked_for_and_go_when_idle(hosts):
     assert cluster.alive() == {cluster.head.address}
     (hosts.shared / "tasks.py").write_text(TASKS)
     (hosts.shared / "here").mkdir()
-    tasks = cluster.start(f"python {SHARED}/tasks.py {cpus}")  # each wants a whole machine, and ends when all three have one
+    tasks = cluster.start(f"python {SHARED}/tasks.py {cpus}")  # they end when all run
     output, errors = tasks.communicate(timeout=200)
     assert tasks.returncode == 0, output + errors
 
