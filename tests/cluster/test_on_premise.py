@@ -71,7 +71,7 @@ def test_a_search_outlives_the_loss_of_a_machine(hosts):
     assert [record.state for record in ended] == ["complete"] * 8
     assert {failure.kind for record in ended for failure in record.failures} == {"node_lost"}
     assert f"8 of 8 trials in {SHARED}/runs/study" in output
-    hosts.laptop.run("pkill", "--full", "ray dashboard")
+    hosts.laptop.run("pkill", "--full", "8265:localhost:8265")  # its SSH
     tunnel.communicate()
 
     hosts.mend("one")
