@@ -83,7 +83,7 @@ def test_workers_come_when_they_are_asked_for_and_go_when_idle(hosts):
     assert cluster.alive() == {cluster.head.address}
     (hosts.shared / "tasks.py").write_text(TASKS)
     (hosts.shared / "here").mkdir()
-    tasks = cluster.start(f"python {SHARED}/tasks.py {cpus}")  # each wants a whole machine, and ends when all three have one
+    tasks = cluster.start(f"python {SHARED}/tasks.py {cpus}")  # each wants a machine, and waits for the other two
     output, errors = tasks.communicate(timeout=200)
     assert tasks.returncode == 0, output + errors
 
