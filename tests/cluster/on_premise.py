@@ -25,7 +25,7 @@ class OnPremise:
         idle_minutes: behind which a worker leaves.
     """
 
-    def __init__(self, hosts: Hosts, *, workers: int = 2, cpus: int = 2, idle_minutes: float = 10) -> None:
+    def __init__(self, hosts: Hosts, *, workers: int = 2, cpus: int, idle_minutes: float = 10) -> None:
         self.hosts = hosts
         self.head, *others = hosts.machines.values()
         self.config = config = yaml.safe_load(YAML.read_text())

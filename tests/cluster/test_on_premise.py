@@ -15,8 +15,11 @@ from tests.integration.conftest import tiny_pairs
 
 pytestmark = [pytest.mark.slow, pytest.mark.hosts]
 
+CPUS = os.cpu_count() or 1
+"""Of each machine: they are all this one."""
 SEARCH = ["--data", f"{SHARED}/tiny.npz", "--storage", f"{SHARED}/runs", "--name", "study", "--profile", "cpu"]
-SEARCH += ["--budget", "8", "--max-epochs", "60", "--grace-epochs", "60", "--patience", "60", "--sampler", "random"]
+SEARCH += ["--cpus-per-trial", str(CPUS), "--budget", "5", "--sampler", "random"]
+SEARCH += ["--max-epochs", "150", "--grace-epochs", "150", "--patience", "150"]
 TASKS = f"""
 import socket, sys, time, ray
 from pathlib import Path
@@ -37,7 +40,7 @@ def records(hosts: Hosts) -> list[TrialRecord]:
 
 @pytest.mark.timeout(600)
 def test_a_search_outlives_the_loss_of_a_machine(hosts):
-    cluster = OnPremise(hosts)
+    cluster = OnPremise(hosts, cpus=CPUS)
     cluster.up()
     taken = {Path(place).name for place in cluster.config["file_mounts"] if place.startswith("~/mars-search/")}
     assert set(cluster.ssh("ls -A ~/mars-search").split()) == taken | {".venv"}
@@ -68,9 +71,9 @@ def test_a_search_outlives_the_loss_of_a_machine(hosts):
     output, errors = search.communicate(timeout=250)
     assert search.returncode == 0, output + errors
     ended = records(hosts)
-    assert [record.state for record in ended] == ["complete"] * 8
+    assert [record.state for record in ended] == ["complete"] * 5
     assert {failure.kind for record in ended for failure in record.failures} == {"node_lost"}
-    assert f"8 of 8 trials in {SHARED}/runs/study" in output
+    assert f"5 of 5 trials in {SHARED}/runs/study" in output
     hosts.laptop.run("pkill", "--full", "8265:localhost:8265")  # its SSH
     tunnel.communicate()
 
@@ -82,13 +85,12 @@ def test_a_search_outlives_the_loss_of_a_machine(hosts):
 
 @pytest.mark.timeout(600)
 def test_workers_come_when_they_are_asked_for_and_go_when_idle(hosts):
-    cpus = os.cpu_count() or 1
-    cluster = OnPremise(hosts, workers=0, cpus=cpus, idle_minutes=0.2)
+    cluster = OnPremise(hosts, workers=0, cpus=CPUS, idle_minutes=0.2)
     cluster.up()
     assert cluster.alive() == {cluster.head.address}
     (hosts.shared / "tasks.py").write_text(TASKS)
     (hosts.shared / "here").mkdir()
-    tasks = cluster.start(f"python {SHARED}/tasks.py {cpus}")  # they end when all run
+    tasks = cluster.start(f"python {SHARED}/tasks.py {CPUS}")  # each wants a machine, and waits for the other two
     output, errors = tasks.communicate(timeout=200)
     assert tasks.returncode == 0, output + errors
 
