@@ -34,7 +34,7 @@ def cluster():
 def joined(cluster, monkeypatch):
     import ray
 
-    from search.tuner import start_ray
+    from search.connection import start_ray
 
     monkeypatch.setenv("RAY_ADDRESS", cluster)
     start_ray(dashboard=False)
