@@ -12,6 +12,8 @@ from tests.cluster.hosts import ROOT, SHARED, Hosts
 
 YAML = ROOT / "cluster" / "on_premise.yaml"
 WORKER = "local.cluster.node"
+CPUS = 2
+"""What each machine is told to have: in truth they share those of this one."""
 SERVANTS = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")
 
 
@@ -21,17 +23,16 @@ class OnPremise:
     Args:
         hosts: the machines; the first is the head.
         workers: that are there without being asked for.
-        cpus: that a worker is said to have.
         idle_minutes: behind which a worker leaves.
     """
 
-    def __init__(self, hosts: Hosts, *, workers: int = 2, cpus: int, idle_minutes: float = 10) -> None:
+    def __init__(self, hosts: Hosts, *, workers: int = 2, idle_minutes: float = 10) -> None:
         self.hosts = hosts
         self.head, *others = hosts.machines.values()
         self.config = config = yaml.safe_load(YAML.read_text())
         config["provider"] |= {"head_ip": self.head.address, "worker_ips": [host.address for host in others]}
         config["auth"] = {"ssh_user": "root", "ssh_private_key": "/run/ssh/key"}
-        config["available_node_types"][WORKER] |= {"min_workers": workers, "resources": {"CPU": cpus}}
+        config["available_node_types"][WORKER] |= {"min_workers": workers, "resources": {"CPU": CPUS}}
         config["idle_timeout_minutes"] = idle_minutes
         # In the place of an installation of minutes: the test's own Python with its Ray and torch, and what was synced
         # before the project that is installed in it.
@@ -40,6 +41,8 @@ class OnPremise:
             commands = [command for command in config[key] if not command.startswith("make ")]
             assert len(commands) == len(config[key]) - 1
             config[key] = [*install, *commands]
+        for key in ("head_start_ray_commands", "worker_start_ray_commands"):
+            config[key] = [command.replace("ray start", f"ray start --num-cpus={CPUS}") for command in config[key]]
         (hosts.shared / "cluster.yaml").write_text(yaml.safe_dump(config))
 
     def up(self) -> None:
