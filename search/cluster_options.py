@@ -20,7 +20,8 @@ def add_cluster_options(top: argparse.ArgumentParser) -> None:
         help="http://host:port of a cluster's dashboard: submit the search there, and show it here; auto or host:port, "
         "on a machine of the cluster: run it from this process (default: RAY_ADDRESS, else Ray on this machine)",
     )
-    cluster.add_argument(
+    asked = cluster.add_mutually_exclusive_group()
+    asked.add_argument(
         "--status",
         nargs="?",
         const=True,
@@ -28,20 +29,21 @@ def add_cluster_options(top: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="show how the study stands, with --address the one there; without a name: list the studies",
     )
-    cluster.add_argument(
+    asked.add_argument(
         "--stop",
         type=study_name,
         metavar="NAME",
         help="end the run of the study: running trials end their epoch; the same command goes on with them later",
     )
-    cluster.add_argument(
+    asked.add_argument(
         "--logs", type=study_name, metavar="NAME", help="show what the study there has said, and follow it"
     )
     cluster.add_argument(
         "--view",
         choices=("auto", "events"),
         default="auto",
-        help="events: a JSON line an event instead of a live view or plain lines, for programs (default: auto)",
+        help="events: a JSON line an event instead of a live view or plain lines, for programs; not with http:// "
+        "(default: auto)",
     )
 
 

@@ -39,8 +39,9 @@ from trainables.trial import run_trial
 
 def run(options: argparse.Namespace, data: PreparedData) -> int:
     """Run, continue, or with `--dry-run` only describe the study. Returns the exit code."""
-    events = options.view == "events"
-    console = Console(highlight=False, file=TextEvents(sys.stdout) if events else None, force_terminal=events or None)
+    console = Console(highlight=False)
+    if options.view == "events":  # with colours, and without what would move on a terminal
+        console = Console(highlight=False, file=TextEvents(sys.stdout), color_system="standard")
     console.print(data.report.summary(), markup=False, soft_wrap=True)
     with ExitStack() as stack:
         stack.callback(ray.shutdown)

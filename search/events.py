@@ -102,12 +102,13 @@ class EventReader:
         try:
             content = json.loads(line)
             event = content.pop("event")
+            take_in = getattr(self, f"_on_{event}")
         except (ValueError, TypeError, KeyError, AttributeError):
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
             return
         if (at := content.pop("at", None)) is not None:
             self.state.started = time.monotonic() - at
-        getattr(self, f"_on_{event}")(**content)
+        take_in(**content)
 
     def _on_text(self, text: str) -> None:
         self.console.print(Text.from_ansi(text.removesuffix("\n")), soft_wrap=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 
 import ray
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 NAMESPACE = "studies"
@@ -35,10 +37,14 @@ class FairShare:
     def __call__(self) -> int:
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._looked = time.monotonic()
-            named = ray.util.list_named_actors(all_namespaces=True)
-            wanted = [int(actor["name"].partition("/")[0]) for actor in named if actor["namespace"] == NAMESPACE]
-            self._share = share(self.wanted, wanted, self.places)
+            with suppress(RayError):  # a head that does not answer: the share stays as it was
+                self._share = self._due()
         return self._share
+
+    def _due(self) -> int:
+        named = ray.util.list_named_actors(all_namespaces=True)
+        wanted = [int(actor["name"].partition("/")[0]) for actor in named if actor["namespace"] == NAMESPACE]
+        return share(self.wanted, wanted, self.places)
 
 
 class _Present:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import requests
+from aiohttp import ClientError
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
@@ -35,22 +36,26 @@ class Jobs:
         address: of its dashboard, http://host:port.
 
     Raises:
-        ValueError: if no Ray answers there, or it does not let us in.
+        ValueError: by this and every method, if no Ray answers there, or it does not let us in.
     """
 
     def __init__(self, address: str):
         self.address = address
         for module in CHATTY:
             logging.getLogger(module).setLevel(logging.ERROR)
-        try:
+        with self._reached():
             self._client = JobSubmissionClient(address)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
         except AuthenticationError as error:
-            raise ValueError(
-                f"--address {address}: it does not let us in ({_first_line(error)}); {TOKEN_HELP}"
-            ) from error
+            said = _first_line(error)
+            raise ValueError(f"--address {self.address}: it does not let us in ({said}); {TOKEN_HELP}") from error
         except (OSError, RuntimeError, ValueError) as error:  # requests' own errors are OSErrors
             raise ValueError(
-                f"--address {address}: no Ray dashboard answers there ({_first_line(error)}); is the tunnel open "
+                f"--address {self.address}: no Ray dashboard answers there ({_first_line(error)}); is the tunnel open "
                 "(ray dashboard cluster/gpu.yaml), and does the cluster run?"
             ) from error
 
@@ -71,8 +76,10 @@ class Jobs:
 
     def all(self) -> list[JobDetails]:
         """The runs of all studies, oldest first."""
-        jobs = [job for job in self._client.list_jobs() if STUDY in (job.metadata or {}) and job.submission_id]
-        return sorted(jobs, key=lambda job: job.start_time or 0)
+        with self._reached():
+            jobs = self._client.list_jobs()
+        ours = [job for job in jobs if STUDY in (job.metadata or {}) and job.submission_id]
+        return sorted(ours, key=lambda job: job.start_time or 0)
 
     def submit(self, name: str, options: str, entrypoint: str, runtime_env: dict[str, Any]) -> str:
         """Start a run of a study; returns its job's id.
@@ -95,39 +102,52 @@ class Jobs:
         raise AssertionError
 
     def stop(self, job: str) -> None:
-        self._client.stop_job(job)
+        with self._reached():
+            self._client.stop_job(job)
 
-    def ended(self, job: str) -> bool:
-        return self._client.get_job_status(job).is_terminal()
+    def info(self, job: str) -> JobDetails:
+        with self._reached():
+            return self._client.get_job_info(job)
 
     def exit_code(self, job: str) -> int:
         """Of the run's driver; 130 if it was stopped, 1 if it never began."""
-        info = self._client.get_job_info(job)
+        info = self.info(job)
         if info.status == JobStatus.STOPPED:
             return INTERRUPTED
         return 0 if info.status == JobStatus.SUCCEEDED else info.driver_exit_code or 1
 
-    def message(self, job: str) -> str:
-        """Why a run ended without a word of its own."""
-        return self._client.get_job_info(job).message or ""
-
     def said(self, job: str) -> list[str]:
         """The lines that the run has printed so far."""
-        return self._client.get_job_logs(job).splitlines()
+        with self._reached():
+            return self._client.get_job_logs(job).removesuffix("\n").split("\n")
 
-    def follow(self, job: str) -> Iterator[str]:
-        """The lines that the run prints, from its first on, until it ends; a connection that is lost is made again."""
-        seen = 0
+    def follow(self, job: str, tell: Callable[[str], None]) -> Iterator[str]:
+        """The lines that the run prints, from its first on, until it ends.
+
+        Args:
+            job: the run's id.
+            tell: hears that the connection is lost; it is made again.
+
+        Raises:
+            ValueError: if the cluster knows no such run any more.
+        """
+        seen, lost = 0, False
         while True:
             try:
                 for number, line in enumerate(_whole_lines(self._client.tail_job_logs(job))):
                     if number >= seen:
-                        seen = number + 1
+                        seen, lost = number + 1, False
                         yield line
-                if self.ended(job):
+                if self._client.get_job_status(job).is_terminal():
                     break
-            except (TimeoutError, OSError, RuntimeError, requests.RequestException):
-                pass  # the tunnel, or the laptop's network
+            except (AuthenticationError, ClientError, OSError, RuntimeError) as error:  # tunnel, network, or cluster
+                if "404" in str(error):
+                    raise ValueError(
+                        f"{self.address} knows no run {job} any more: was the cluster restarted?"
+                    ) from error
+                if not lost:
+                    tell(f"the connection is lost ({_first_line(error)}): trying again; the study does not need it")
+                lost = True
             time.sleep(RECONNECT_SECONDS)
         yield from self.said(job)[seen:]
 

@@ -60,8 +60,10 @@ def _show(console: Console, folder: Path) -> None:
 def _stop(console: Console, folder: Path) -> None:
     Ledger.open(folder)
     driver = driver_of(folder)
-    if not driver:
+    if driver is None:
         raise ValueError(f"study {folder.name!r}: nobody runs it")
+    if not driver:
+        raise ValueError(f"study {folder.name!r} has just begun: try again")
     if driver["host"] != socket.gethostname():
         raise ValueError(f"study {folder.name!r} is run by {describe(driver)}: stop it there")
     os.kill(driver["process"], signal.SIGINT)

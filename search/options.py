@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from search.cluster_options import add_cluster_options
+from search.cluster_options import add_cluster_options, submission_address
 from search.option_types import (
     AUTO,
     Workers,
@@ -269,6 +269,8 @@ def check_together(options: argparse.Namespace) -> None:
             "--gpus-per-trial auto lets trials share a GPU, --workers-per-trial spreads one over several: "
             "with workers give a number"
         )
+    if options.view == "events" and submission_address(options) is not None:
+        raise ValueError("--view events prints what a search in this process does: not with --address http://...")
     if options.systems is None:
         for name, given in (("--seeds", options.seeds), ("--set", options.overrides)):
             if given:

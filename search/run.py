@@ -28,7 +28,7 @@ def main() -> int:
             options.systems = choose_systems(options.systems)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-        if options.address is not None:
+        if options.address is not None or "RAY_ADDRESS" in os.environ:
             prepare_to_join()
         address, asked = submission_address(options), options.status or options.stop or options.logs
         if address is not None:
@@ -62,8 +62,5 @@ if __name__ == "__main__":
     except KeyboardInterrupt:  # beside the trials, or the second one: at once, and the ledger has all that is to tell
         sys.exit(INTERRUPTED)
     except ModuleNotFoundError as error:
-        sys.exit(
-            refuse(
-                ValueError(f"{sys.executable}: {error}; install the project there: pip install -c constraints.txt .")
-            )
-        )
+        how = "install the project there: pip install -c constraints.txt ."
+        sys.exit(refuse(ValueError(f"{sys.executable}: {error}; {how}")))

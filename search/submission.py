@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import shlex
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,10 +97,11 @@ def look_after(options: argparse.Namespace, address: str) -> int:
         latest = jobs.latest(options.logs)
         return _show(Console(highlight=False, force_terminal=False), jobs, options.logs, latest.submission_id)
     if options.status is True:
-        table = Table("study", "run", "state", "since", "options")
+        table = Table("study", "run", "state", "took", "options")
         for job in jobs.all():
-            since = duration(((job.end_time or 0) - (job.start_time or 0)) / 1000) if job.end_time else ""
-            table.add_row(job.metadata[STUDY], job.submission_id, job.status.lower(), since, job.metadata[OPTIONS])
+            took = (job.end_time / 1000 if job.end_time else time.time()) - (job.start_time or 0) / 1000
+            state = job.status.lower()
+            table.add_row(job.metadata[STUDY], job.submission_id, state, duration(took), job.metadata[OPTIONS])
         console.print(table)
         return 0
     latest = jobs.latest(options.status)
@@ -112,17 +115,22 @@ def look_after(options: argparse.Namespace, address: str) -> int:
 
 
 def _show(console: Console, jobs: Jobs, name: str, job: str, known: int = 0) -> int:
-    """Show what a run says until it ends, but for its first `known` lines. Returns its exit code."""
+    """Show what a run says until it ends, but for its first `known` lines. Returns its exit code.
+
+    Raises:
+        ValueError: if the cluster knows the run no more.
+    """
     said = 0
+    tell = functools.partial(console.print, style="yellow", markup=False, soft_wrap=True)
     try:
         with EventReader(console) as reader:
-            for said, line in enumerate(jobs.follow(job), start=1):
+            for said, line in enumerate(jobs.follow(job, tell), start=1):
                 console.quiet = said <= known
                 reader.read(line)
     except KeyboardInterrupt:
         again = f"python search/run.py --address {jobs.address}"
         console.print(f"\nit goes on there: {again} --status {name}, or --logs, or --stop", markup=False)
         return INTERRUPTED
-    if not said and (message := jobs.message(job)):
+    if not said and (message := jobs.info(job).message):
         print(f"error: {message}", file=sys.stderr)
     return jobs.exit_code(job)

@@ -123,7 +123,7 @@ def test_a_submitted_search_runs_there_and_is_shown_here(head, client, data_file
 
 
 def test_a_client_that_is_gone_stops_nothing_and_finds_the_study_again(head, client, data_file):
-    options = ("--data", data_file, "--name", "left", "--budget", 60, "--max-epochs", 30)
+    options = ("--data", data_file, "--name", "left", "--budget", 10_000, "--max-epochs", 30)
     first = client(*options)
     line_with(first, "paused")
     first.send_signal(signal.SIGINT)
@@ -131,12 +131,12 @@ def test_a_client_that_is_gone_stops_nothing_and_finds_the_study_again(head, cli
     assert (code, "it goes on there" in text) == (130, True)
     again = client(*options)
     line_with(again, "runs there already")
-    code, text = ended(client("--data", data_file, "--name", "left", "--budget", 61))
+    code, text = ended(client("--data", data_file, "--name", "left", "--budget", 10_001))
     assert (code, "runs there with other options" in text) == (2, True)
     code, text = ended(client("--data", data_file, "--name", "beside", "--budget", 1, "--max-epochs", 1))
     assert code == 0, text  # it gets its share of the slots, though the other would fill them all for an hour
     code, text = ended(client("--stop", "left"))
-    assert (code, "not finished, interrupted" in text) == (0, True)
+    assert (code, "not finished, interrupted" in text) == (0, True), text
     code, text = ended(again)
     assert (code, "interrupted" in text) == (130, True)
     code, text = ended(client("--stop", "left"))

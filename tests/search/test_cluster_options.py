@@ -5,7 +5,7 @@ import os
 import pytest
 
 from search.cluster_options import prepare_to_join, submission_address, without_address
-from search.options import parser
+from search.options import check_together, parser
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,14 @@ def test_a_token_that_there_is_is_shown(environment, has_token, expected, monkey
         (tmp_path / ".ray/auth_token").write_text("a")
     prepare_to_join()
     assert os.environ.get("RAY_AUTH_MODE") == expected
+
+
+def test_events_are_for_a_search_in_this_process():
+    with pytest.raises(ValueError, match="--view events"):
+        check_together(parser().parse_args(["--view", "events", "--address", "http://h"]))
+
+
+def test_one_question_at_a_time(capsys):
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--status", "a", "--stop", "b"])
+    assert "--stop: not allowed with argument --status" in capsys.readouterr().err

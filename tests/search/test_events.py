@@ -86,10 +86,12 @@ def test_a_reader_that_comes_late_knows_what_runs(ledger, space, make_report, st
 
 
 def test_texts_and_lines_that_are_no_events_are_shown_as_they_are(stream, seen):
-    there = Console(file=TextEvents(stream), force_terminal=True, width=40)
+    there = Console(file=TextEvents(stream), color_system="standard", width=40)
     there.print("[red]a table[/red]", "of two\nlines")
+    with there.status("of what moves nothing is left"):
+        pass
     with EventReader(seen) as reader:
-        for line in [*stream.getvalue().splitlines(), "Traceback [bold]", '{"a": 1}', "[1, 2]", "3"]:
+        for line in [*stream.getvalue().splitlines(), "Traceback [bold]", '{"a": 1}', '{"event": "b"}', "[1, 2]", "3"]:
             reader.read(line)
     assert "\x1b" in json.loads(stream.getvalue().splitlines()[0])["text"]
     assert seen.file.getvalue().splitlines() == [
@@ -97,6 +99,7 @@ def test_texts_and_lines_that_are_no_events_are_shown_as_they_are(stream, seen):
         "lines",
         "Traceback [bold]",
         '{"a": 1}',
+        '{"event": "b"}',
         "[1, 2]",
         "3",
     ]

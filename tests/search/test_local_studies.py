@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -12,14 +10,6 @@ from search.options import parser
 from search.profiles import PROFILES
 from search.space import unet_space
 from tests.studies import begin, epoch_report
-
-HOLDER = """
-import pathlib, sys
-from search.study_lock import study_lock
-with study_lock(pathlib.Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
 
 
 @pytest.fixture
@@ -53,16 +43,12 @@ def test_a_study_that_nobody_runs(root, capsys):
         ask(root, "--stop", "first")
 
 
-def test_a_study_that_runs_is_stopped_as_by_ctrl_c(root, capsys):
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(root / "first")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert holder.stdout.readline() == b"held\n"
+def test_a_study_that_runs_is_stopped_as_by_ctrl_c(root, capsys, hold):
+    holder = hold(root / "first")
     ask(root, "--status", "first")
     assert f"(process {holder.pid})" in capsys.readouterr().out.replace("\n", "")
     ask(root, "--stop", "first")
     assert holder.wait(30) == -signal.SIGINT
-    holder.communicate()
 
 
 @pytest.mark.parametrize(

@@ -2,31 +2,16 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from search.study_lock import OWNER, study_lock
 
-HOLDER = """
-import pathlib, sys
-from search.study_lock import study_lock
-with study_lock(pathlib.Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
 
 @pytest.fixture
-def holder(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(tmp_path / "study")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert process.stdout.readline() == b"held\n"
-    yield process
-    process.communicate()
+def holder(hold, tmp_path):
+    return hold(tmp_path / "study")
 
 
 def test_a_second_driver_is_refused_and_told_of_the_first(holder, tmp_path):
