@@ -15,8 +15,8 @@ import numpy as np
 
 from reports.study_facts import StudyFacts
 from search.leaderboard import ranked
-from search.ledger import TrialRecord
 from search.panels import class_colours, prediction_panel
+from search.trial_record import TrialRecord
 
 mpl.use("Agg")
 from matplotlib.figure import Figure

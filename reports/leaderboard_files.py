@@ -11,8 +11,8 @@ from pyarrow import csv, parquet
 from reports.study_facts import StudyFacts
 from search.costs import PARTS, seconds_of
 from search.leaderboard import ranked
-from search.ledger import TrialRecord
 from search.space import Parameter
+from search.trial_record import TrialRecord
 
 
 def leaderboard_table(facts: StudyFacts) -> pa.Table:

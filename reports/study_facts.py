@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.leaderboard import ranked
-from search.ledger import Ledger, TrialRecord
+from search.ledger import Ledger
 from search.settings import StudySettings
 from search.space import Space
+from search.trial_record import TrialRecord
 from trainables.data import DataSource, PreparedData, prepare
 
 

@@ -14,8 +14,8 @@ from pyarrow import csv
 from rich.table import Table
 
 from reports.study_facts import StudyFacts
-from search.ledger import TrialRecord
 from search.systems import REPORTS, SYSTEMS, System
+from search.trial_record import TrialRecord
 from trainables.device import uses_bf16
 from trainables.epochs import load_best
 from trainables.evaluation import Scores, evaluate

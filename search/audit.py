@@ -9,8 +9,8 @@ import numpy as np
 from scipy import stats
 
 from search.judge import Judge
-from search.ledger import TrialRecord
 from search.settings import StudySettings
+from search.trial_record import TrialRecord
 
 
 def is_audited(seed: int, number: int, fraction: float) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from search.costs import Meter, device_seconds
-from search.ledger import TrialRecord
 from search.recorder import Watcher
 from search.stopping import CONTINUES, Stopping
+from search.trial_record import TrialRecord
 from trainables.epoch_report import EpochReport
 
 

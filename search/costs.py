@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from search.ledger import Segment, TrialRecord
+from search.trial_record import Segment, TrialRecord
 from search.wording import duration
 from trainables.epoch_report import EpochReport
 

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from search.ledger import TrialRecord
 from search.space import Space
+from search.trial_record import TrialRecord
 
 
 @dataclass(frozen=True, kw_only=True)

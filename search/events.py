@@ -13,11 +13,11 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from search.ledger import Failure, TrialRecord
 from search.live_view import LiveView
 from search.progress_state import ProgressState
 from search.recorder import Watcher
 from search.stopping import Stopping
+from search.trial_record import Failure, TrialRecord
 from trainables.epoch_report import EpochReport
 
 

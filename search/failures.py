@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search.ledger import Failure
+from search.trial_record import Failure
 from trainables.failures import OutOfMemory, Preempted, StorageError
 
 NOT_COUNTED = ("out_of_memory", "node_lost", "not_started", "storage")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from search.leaderboard import ranked
-from search.ledger import TrialRecord
 from search.recorder import Watcher
+from search.trial_record import TrialRecord
 from trainables.trial import checkpoint_store, stored_trials
 
 KEPT = 3

@@ -6,7 +6,7 @@ from collections import Counter
 
 from rich.table import Table
 
-from search.ledger import TrialRecord
+from search.trial_record import TrialRecord
 from search.wording import config_line
 
 

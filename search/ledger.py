@@ -6,104 +6,18 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.journal import Journal
 from search.ledger_place import FILE, LedgerPlace
 from search.placement import Placement
+from search.trial_record import Failure, Proposal, Segment, TrialRecord
 from trainables.epoch_report import EpochReport
-
-STATES = {
-    TrialState.RUNNING: "running",
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Proposal:
-    """A configuration that the search chose, before it is a trial."""
-
-    params: dict[str, Any]
-    """The space's parameters that exist for it."""
-    distributions: dict[str, BaseDistribution]
-    """What they were drawn from."""
-    config: dict[str, Any]
-    """The whole configuration, in the flat form of `TrialConfig`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failure:
-    """A trial's process broke, or was lost."""
-
-    kind: str
-    """error, out_of_memory, process_lost (it died), node_lost (its machine went away), not_started, storage."""
-    epoch: int
-    """The last one that it had reported."""
-    message: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Segment:
-    """What a trial's process took from its start to its end, besides its epochs; a trial that goes on has several."""
-
-    start_seconds: float
-    """Until its first epoch began: process, data, model."""
-    wait_seconds: float
-    """Between and behind its epochs."""
-    cpus: float
-    gpus: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialRecord:
-    """What the ledger knows of one trial."""
-
-    number: int
-    state: str
-    """running, complete, pruned or failed."""
-    params: dict[str, Any]
-    """The space's parameters that exist for this trial."""
-    config: dict[str, Any]
-    """The whole configuration, in the flat form of `TrialConfig`."""
-    reports: tuple[EpochReport, ...]
-    failures: tuple[Failure, ...]
-    """Those that it got over, and for a failed trial the one that it did not."""
-    segments: tuple[Segment, ...]
-    audited: int | None
-    """The epoch behind which ASHA was to stop or pause it, had it not been left to run on; None for all others."""
-    error: str | None
-    started: datetime | None
-    ended: datetime | None
-
-    @property
-    def has_ended(self) -> bool:
-        return self.state != "running"
-
-    @property
-    def best(self) -> EpochReport | None:
-        """The report of the best epoch."""
-        scored = [report for report in self.reports if report.mean_iou is not None and not report.diverged]
-        return max(scored, key=lambda report: report.mean_iou or 0.0, default=None)
-
-    @property
-    def score(self) -> float | None:
-        """Best mean IoU on the validation part, in [0, 1]."""
-        return self.best.mean_iou if self.best else None
-
-    @property
-    def told_epochs(self) -> int:
-        """Epochs that the ledger knows."""
-        return self.reports[-1].epoch if self.reports else 0
 
 
 class Ledger:
@@ -257,10 +171,10 @@ class Ledger:
 
     def records(self) -> list[TrialRecord]:
         """Every trial, by number."""
-        return [_record(frozen) for frozen in self.frozen_trials()]
+        return [TrialRecord.of(frozen) for frozen in self.frozen_trials()]
 
     def record(self, number: int) -> TrialRecord:
-        return _record(self._frozen(number))
+        return TrialRecord.of(self._frozen(number))
 
     def begin(self, proposal: Proposal) -> TrialRecord:
         """A new running trial. It is one entry: no trial has a part of its configuration only."""
@@ -270,7 +184,7 @@ class Ledger:
             distributions=proposal.distributions,
             user_attrs={"config": proposal.config},
         )
-        return _record(self._storage.get_trial(self._storage.create_new_trial(self.study._study_id, born)))
+        return TrialRecord.of(self._storage.get_trial(self._storage.create_new_trial(self.study._study_id, born)))
 
     def add_epoch(self, number: int, report: EpochReport) -> None:
         """Append an epoch to a running trial. A diverged one leaves no value for the sampler."""
@@ -328,24 +242,3 @@ class Ledger:
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
-
-
-def _record(frozen: FrozenTrial) -> TrialRecord:
-    attributes = frozen.user_attrs
-
-    def entries(kind: str) -> list[dict[str, Any]]:
-        return [json.loads(attributes[key]) for key in sorted(attributes) if key.startswith(f"{kind} ")]
-
-    return TrialRecord(
-        number=frozen.number,
-        state=STATES[frozen.state],
-        params=frozen.params,
-        config=attributes["config"],
-        reports=tuple(map(EpochReport.from_dict, entries("epoch"))),
-        failures=tuple(Failure(**entry) for entry in entries("failure")),
-        segments=tuple(Segment(**entry) for entry in entries("segment")),
-        audited=attributes.get("audited"),
-        error=attributes.get("error"),
-        started=frozen.datetime_start,
-        ended=frozen.datetime_complete,
-    )

@@ -11,10 +11,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from search.ledger import TrialRecord
 from search.progress_state import ProgressState
 from search.recorder import Watcher
 from search.stopping import Stopping
+from search.trial_record import TrialRecord
 from search.wording import config_line, duration
 
 ERROR_LINES = 6

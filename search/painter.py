@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from search.housekeeping import KEPT
-from search.ledger import TrialRecord
 from search.panels import prediction_panel, telling_images
+from search.trial_record import TrialRecord
 from trainables.data import PreparedData
 from trainables.device import default_device, uses_bf16
 from trainables.epochs import load_best

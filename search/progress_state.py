@@ -6,8 +6,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from search.ledger import TrialRecord
 from search.recorder import Watcher
+from search.trial_record import TrialRecord
 from trainables.epoch_report import EpochReport
 
 

@@ -9,8 +9,9 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from search.audit import is_audited
 from search.judge import Judge
-from search.ledger import Ledger, TrialRecord
+from search.ledger import Ledger
 from search.settings import StudySettings
+from search.trial_record import TrialRecord
 
 Place = tuple[float, int]
 """Of a trial in a rung: its score with the sign changed, and its number; smaller ones are better."""

@@ -14,10 +14,11 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from search.encoding import Encoding
-from search.ledger import Ledger, Proposal
+from search.ledger import Ledger
 from search.samplers import sampler_for
 from search.settings import StudySettings
 from search.space import Space
+from search.trial_record import Proposal
 
 MOST_SEEN = 600
 """Ended trials that a sampler reads: a suggestion of TPE takes time in proportion to them."""

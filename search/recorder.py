@@ -13,10 +13,11 @@ from ray.exceptions import RayActorError
 
 from search.costs import Meter
 from search.failures import NOT_COUNTED, failure
-from search.ledger import Failure, Ledger, TrialRecord
+from search.ledger import Ledger
 from search.schedulers import Scheduler
 from search.searcher import LedgerSearcher
 from search.stopping import BROKEN, CONTINUES, Stopping
+from search.trial_record import Failure, TrialRecord
 from trainables.epoch_report import EpochReport
 
 MOST_NOT_STARTED = 3

@@ -12,7 +12,7 @@ from ray.tune.search import Searcher
 
 from search.budgets import Budgets
 from search.costs import Meter
-from search.ledger import Ledger, TrialRecord
+from search.ledger import Ledger
 from search.proposals import Proposer
 from search.recorder import Recorder, Watcher
 from search.schedulers import SCHEDULERS, Scheduler
@@ -20,6 +20,7 @@ from search.searcher import LedgerSearcher
 from search.settings import StudySettings
 from search.space import Space
 from search.stopping import Stopping
+from search.trial_record import TrialRecord
 from trainables.epoch_report import EpochReport
 
 World = Callable[[TrialRecord], Iterable[EpochReport]]

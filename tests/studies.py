@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from search.ledger import Ledger, TrialRecord
+from search.ledger import Ledger
 from search.proposals import Proposer
 from search.settings import StudySettings
 from search.space import Space
+from search.trial_record import TrialRecord
 from trainables.epoch_report import EpochReport
 
 

@@ -22,7 +22,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from search.database_connection import with_driver
-from search.ledger import FILE, Ledger, Proposal, TrialRecord
+from search.ledger import FILE, Ledger
 from search.profiles import PROFILES
 from search.promotion import LedgerPromotion
 from search.proposals import Proposer
@@ -30,6 +30,7 @@ from search.recorder import Watcher
 from search.simulator import Simulation, simulate
 from search.space import unet_space
 from search.surrogate import simulated_reports
+from search.trial_record import Proposal, TrialRecord
 from tests.postgres import PASSWORD, PostgresServer, binaries
 from tests.studies import study_settings
 from trainables.epoch_report import EpochReport

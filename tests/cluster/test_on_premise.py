@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.ledger import FILE, Ledger, TrialRecord
+from search.ledger import FILE, Ledger
+from search.trial_record import TrialRecord
 from tests.cluster.hosts import ROOT, SHARED, Hosts, wait_for
 from tests.cluster.on_premise import CPUS, OnPremise
 from tests.integration.conftest import tiny_pairs

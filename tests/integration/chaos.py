@@ -27,7 +27,8 @@ from pathlib import Path
 
 import psutil
 
-from search.ledger import Ledger, TrialRecord
+from search.ledger import Ledger
+from search.trial_record import TrialRecord
 from trainables.checkpoints import CheckpointStore, below
 from trainables.epoch_report import EpochReport
 from trainables.launchers import TrialRequest

@@ -18,11 +18,12 @@ from ray.cluster_utils import Cluster
 
 from search.connection import start_ray
 from search.costs import Meter
-from search.ledger import Ledger, TrialRecord
+from search.ledger import Ledger
 from search.profiles import PROFILES
 from search.recorder import Watcher
 from search.space import unet_space
 from search.stopping import Stopping
+from search.trial_record import TrialRecord
 from search.tuner import SearchPlan, run_search
 from tests.studies import epoch_report, study_settings
 from trainables import ranks

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reports.systems_table import Spread, SystemRun, boost, boost_sentence, differences, rows_of, second_stage_sentence
-from search.ledger import TrialRecord
+from search.trial_record import TrialRecord
 from tests.studies import epoch_report
 from trainables.evaluation import Scores
 

@@ -8,8 +8,9 @@ from rich.console import Console
 
 from search.budgets import Budgets
 from search.costs import Meter, device_seconds, receipt, saved_epochs, seconds_of
-from search.ledger import Ledger, Segment
+from search.ledger import Ledger
 from search.stopping import Stopping
+from search.trial_record import Segment
 from tests.studies import begin
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from search import database_connection, database_storage
 from search.database_connection import with_driver
-from search.ledger import Ledger, Segment
+from search.ledger import Ledger
 from search.ledger_place import POINTER
+from search.trial_record import Segment
 from tests.postgres import PASSWORD, USER
 from tests.studies import begin, study_settings
 

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from search.events import EventReader, EventWriter, TextEvents
-from search.ledger import Failure
 from search.progress_state import ProgressState
 from search.stopping import Stopping
+from search.trial_record import Failure
 from tests.studies import begin
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import optuna
 import pytest
 
-from search.ledger import FILE, Failure, Ledger
+from search.ledger import FILE, Ledger
 from search.placement import Placement
+from search.trial_record import Failure
 from tests.studies import begin
 
 

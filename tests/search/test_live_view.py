@@ -5,10 +5,10 @@ import io
 import pytest
 from rich.console import Console
 
-from search.ledger import Failure
 from search.live_view import LiveView
 from search.progress_state import ProgressState
 from search.stopping import Stopping
+from search.trial_record import Failure
 from tests.studies import begin
 
 

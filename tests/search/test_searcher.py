@@ -5,12 +5,13 @@ import pickle
 
 from ray.tune.search import Searcher
 
-from search.ledger import Failure, Ledger
+from search.ledger import Ledger
 from search.proposals import Proposer
 from search.schedulers import SCHEDULERS
 from search.searcher import LedgerSearcher
 from search.space import Parameter, Space
 from search.stopping import Stopping
+from search.trial_record import Failure
 from trainables.config import TrialConfig
 
 

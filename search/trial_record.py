@@ -1,0 +1,119 @@
+"""What the ledger knows of a trial."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from trainables.epoch_report import EpochReport
+
+STATES = {
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A configuration that the search chose, before it is a trial."""
+
+    params: dict[str, Any]
+    """The space's parameters that exist for it."""
+    distributions: dict[str, BaseDistribution]
+    """What they were drawn from."""
+    config: dict[str, Any]
+    """The whole configuration, in the flat form of `TrialConfig`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A trial's process broke, or was lost."""
+
+    kind: str
+    """error, out_of_memory, process_lost (it died), node_lost (its machine went away), not_started, storage."""
+    epoch: int
+    """The last one that it had reported."""
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """What a trial's process took from its start to its end, besides its epochs; a trial that goes on has several."""
+
+    start_seconds: float
+    """Until its first epoch began: process, data, model."""
+    wait_seconds: float
+    """Between and behind its epochs."""
+    cpus: float
+    gpus: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """What the ledger knows of one trial."""
+
+    number: int
+    state: str
+    """running, complete, pruned or failed."""
+    params: dict[str, Any]
+    """The space's parameters that exist for this trial."""
+    config: dict[str, Any]
+    """The whole configuration, in the flat form of `TrialConfig`."""
+    reports: tuple[EpochReport, ...]
+    failures: tuple[Failure, ...]
+    """Those that it got over, and for a failed trial the one that it did not."""
+    segments: tuple[Segment, ...]
+    audited: int | None
+    """The epoch behind which ASHA was to stop or pause it, had it not been left to run on; None for all others."""
+    error: str | None
+    started: datetime | None
+    ended: datetime | None
+
+    @classmethod
+    def of(cls, frozen: FrozenTrial) -> TrialRecord:
+        """What Optuna keeps of a trial, read."""
+        attributes = frozen.user_attrs
+
+        def entries(kind: str) -> list[dict[str, Any]]:
+            return [json.loads(attributes[key]) for key in sorted(attributes) if key.startswith(f"{kind} ")]
+
+        return cls(
+            number=frozen.number,
+            state=STATES[frozen.state],
+            params=frozen.params,
+            config=attributes["config"],
+            reports=tuple(map(EpochReport.from_dict, entries("epoch"))),
+            failures=tuple(Failure(**entry) for entry in entries("failure")),
+            segments=tuple(Segment(**entry) for entry in entries("segment")),
+            audited=attributes.get("audited"),
+            error=attributes.get("error"),
+            started=frozen.datetime_start,
+            ended=frozen.datetime_complete,
+        )
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state != "running"
+
+    @property
+    def best(self) -> EpochReport | None:
+        """The report of the best epoch."""
+        scored = [report for report in self.reports if report.mean_iou is not None and not report.diverged]
+        return max(scored, key=lambda report: report.mean_iou or 0.0, default=None)
+
+    @property
+    def score(self) -> float | None:
+        """Best mean IoU on the validation part, in [0, 1]."""
+        return self.best.mean_iou if self.best else None
+
+    @property
+    def told_epochs(self) -> int:
+        """Epochs that the ledger knows."""
+        return self.reports[-1].epoch if self.reports else 0
