@@ -207,15 +207,9 @@ class Hosts(AbstractContextManager["Hosts"]):
 
     def ssh(self, name: str, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a shell command on a machine, over SSH from the laptop."""
-        return self.laptop.run(*self._ssh(name, command), check=check)
-
-    def start_ssh(self, name: str, command: str) -> subprocess.Popen[str]:
-        """Start one."""
-        return self.laptop.start(*self._ssh(name, command))
-
-    def _ssh(self, name: str, command: str) -> list[str]:
         options = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR")
-        return ["ssh", "-i", "/run/ssh/key", *options, f"root@{self.machines[name].address}", command]
+        target = f"root@{self.machines[name].address}"
+        return self.laptop.run("ssh", "-i", "/run/ssh/key", *options, target, command, check=check)
 
     def close(self) -> None:
         for host in self.all:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import subprocess
 import sys
 
 import yaml
@@ -26,7 +25,7 @@ class OnPremise:
         idle_minutes: behind which a worker leaves.
     """
 
-    def __init__(self, hosts: Hosts, *, workers: int = 2, idle_minutes: float = 10) -> None:
+    def __init__(self, hosts: Hosts, *, workers: int, idle_minutes: float) -> None:
         self.hosts = hosts
         self.head, *others = hosts.machines.values()
         self.config = config = yaml.safe_load(YAML.read_text())
@@ -56,10 +55,6 @@ class OnPremise:
     def ssh(self, command: str) -> str:
         """The output of a command on the head."""
         return self.hosts.ssh(self.head.name, f"source ~/.bashrc; {command}").stdout
-
-    def start(self, command: str) -> subprocess.Popen[str]:
-        """Start a command on the head."""
-        return self.hosts.start_ssh(self.head.name, f"source ~/.bashrc; {command}")
 
     def alive(self) -> set[str]:
         """Addresses of the machines that Ray counts."""

@@ -3,15 +3,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from search.ledger import Ledger
+
 ROOT = Path(__file__).resolve().parents[2]
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
+Driver = Callable[..., subprocess.Popen[str]]
 
 
 def tiny_pairs(count: int = 24) -> np.ndarray:
@@ -45,6 +49,37 @@ def command(tmp_path: Path) -> Command:
         )
 
     return run
+
+
+@pytest.fixture
+def driver(data_file: Path, tmp_path: Path) -> Iterator[Driver]:
+    """Starts a search of the study `study` and waits until its ledger holds so many epochs."""
+    started = []
+
+    def start(*arguments: object, cwd: Path = tmp_path, epochs: int = 1) -> subprocess.Popen[str]:
+        command = [sys.executable, str(ROOT / "search" / "run.py"), "--data", str(data_file), *map(str, arguments)]
+        process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        started.append(process)
+        deadline = time.monotonic() + 150
+        while epochs_in(cwd / "runs" / "study") < epochs:
+            assert time.monotonic() < deadline
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.05)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def epochs_in(folder: Path) -> int:
+    """Those that the ledger of a study holds, if there is one yet."""
+    try:
+        ledger = Ledger.find(folder)
+    except ValueError:  # it has been made just now, and its study not yet
+        return 0
+    return sum(len(record.reports) for record in ledger.records()) if ledger else 0
 
 
 @pytest.fixture(scope="module")

@@ -15,40 +15,12 @@ import pytest
 
 from search.database_connection import with_driver
 from search.ledger import FILE, Ledger
-from search.ledger_place import POINTER
-from tests.integration.conftest import ROOT
 from tests.postgres import PASSWORD
 
 pytestmark = pytest.mark.slow
 
 SMALL = ("--max-epochs", "2", "--sampler", "random", "--name", "study")
 LONG = ("--max-epochs", "40", "--grace-epochs", "40", "--patience", "40", "--sampler", "random", "--name", "study")
-
-
-@pytest.fixture
-def driver(data_file, tmp_path):
-    """Starts a search and waits until its ledger holds so many epochs."""
-    started = []
-
-    def start(*arguments, cwd=tmp_path, epochs=1):
-        command = [sys.executable, str(ROOT / "search" / "run.py"), "--data", str(data_file), *map(str, arguments)]
-        process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        started.append(process)
-        wait_for_epochs(cwd / "runs" / "study", epochs, process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def wait_for_epochs(folder, epochs, process):
-    deadline = time.monotonic() + 150
-    while not ((folder / POINTER).exists() and sum(len(r.reports) for r in Ledger.open(folder).records()) >= epochs):
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.1)
 
 
 @pytest.mark.timeout(600)

@@ -6,18 +6,17 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from search.ledger import FILE, Ledger
-from tests.integration.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
 SMALL = ("--max-epochs", "2", "--sampler", "random", "--name", "study")
+LONG = ("--max-epochs", "60", "--grace-epochs", "60", "--patience", "60", "--name", "study")
 
 
 def events(folder: Path, kind: str) -> set[str]:
@@ -90,86 +89,34 @@ def test_checkpoints_may_go_to_an_object_store(command, object_store, data_file,
     assert "submission: 5 rows of 384 pixels, checked" in done.stdout
 
 
-def test_a_killed_search_goes_on_where_it_was(data_file, tmp_path):
-    arguments = [
-        "--data",
-        str(data_file),
-        "--budget",
-        "4",
-        "--max-epochs",
-        "40",
-        "--grace-epochs",
-        "40",
-        "--name",
-        "study",
-    ]
-    start = [sys.executable, str(ROOT / "search" / "run.py"), *arguments, "--patience", "40"]
-    ledger_file = tmp_path / "runs" / "study" / FILE
-    driver = subprocess.Popen(start, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (ledger_file.exists() and ledger_file.read_text().count("epoch 00") > 30):
-        assert time.monotonic() < deadline
-        assert driver.poll() is None
-        time.sleep(0.05)
-    os.kill(driver.pid, signal.SIGKILL)
-    driver.wait()
-    before = Ledger.open(ledger_file.parent).records()
-    running = [record for record in before if record.state == "running"]
-    assert running
+def test_a_killed_search_goes_on_where_it_was(driver, command, data_file, tmp_path):
+    process = driver("--budget", 4, *LONG, epochs=30)
+    process.kill()
+    process.wait()
+    folder = tmp_path / "runs" / "study"
+    before = Ledger.open(folder).records()
+    assert any(record.state == "running" for record in before)
 
-    done = subprocess.run(start, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    done = command("search/run.py", "--data", data_file, "--budget", 4, *LONG)
     assert done.returncode == 0, done.stderr
-    after = Ledger.open(ledger_file.parent).records()
+    after = Ledger.open(folder).records()
     assert [record.state for record in after] == ["complete"] * 4
     for record in after:
-        assert [report.epoch for report in record.reports] == list(range(1, 41))
+        assert [report.epoch for report in record.reports] == list(range(1, 61))
     for record in before:
         assert after[record.number].config == record.config
         assert after[record.number].reports[: len(record.reports)] == record.reports
 
 
-def test_ctrl_c_stops_with_a_summary_and_the_study_can_go_on(data_file, tmp_path):
-    start = [sys.executable, str(ROOT / "search" / "run.py"), "--data", str(data_file), "--budget", "200", *SMALL]
-    ledger_file = tmp_path / "runs" / "study" / FILE
-    driver = subprocess.Popen(start, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not (ledger_file.exists() and '"state":1' in ledger_file.read_text().replace(" ", "")):
-        assert time.monotonic() < deadline
-        assert driver.poll() is None
-        time.sleep(0.05)
-    driver.send_signal(signal.SIGINT)
-    output, errors = driver.communicate(timeout=120)
-    assert driver.returncode == 130, errors
+def test_ctrl_c_stops_with_a_summary_and_the_study_can_go_on(driver, tmp_path):
+    process = driver("--budget", 200, *SMALL, epochs=3)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
     assert "not finished, interrupted: the same command continues the study" in output
     assert "Traceback" not in output + errors
-    states = [record.state for record in Ledger.open(ledger_file.parent).records()]
+    states = [record.state for record in Ledger.open(tmp_path / "runs" / "study").records()]
     assert 0 < len(states) < 200
-
-
-LONG = ("--max-epochs", "60", "--grace-epochs", "60", "--patience", "60", "--name", "study")
-
-
-@pytest.fixture
-def driver(data_file, tmp_path):
-    """Starts a search and waits until its ledger holds so many epochs."""
-    started = []
-
-    def start(*arguments, cwd=tmp_path, epochs=1):
-        command = [sys.executable, str(ROOT / "search" / "run.py"), "--data", str(data_file), *arguments]
-        process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        started.append(process)
-        ledger_file = cwd / "runs" / "study" / FILE
-        deadline = time.monotonic() + 120
-        while not (ledger_file.exists() and ledger_file.read_text().count('"epoch 00') >= epochs):
-            assert time.monotonic() < deadline
-            assert process.poll() is None, process.stderr.read()
-            time.sleep(0.05)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 def test_a_second_driver_of_a_study_is_refused(driver, command, data_file):
