@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from search.leaderboard import leaderboard
@@ -43,7 +44,11 @@ def _list(console: Console, root: Path) -> None:
         raise ValueError(f"{root}: no studies there")
     table = Table("study", "trials", "best mean IoU", "run by")
     for folder in folders:
-        records = Ledger.open(folder).records()
+        try:
+            records = Ledger.open(folder).records()
+        except ValueError as error:  # one database that does not answer hides no other study
+            table.add_row(folder.name, "?", "?", escape(str(error)))
+            continue
         best = max((record.score for record in records if record.score is not None), default=None)
         table.add_row(folder.name, str(len(records)), "-" if best is None else f"{best:.4f}", _run_by(folder))
     console.print(table)

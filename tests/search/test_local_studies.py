@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from search.ledger import Ledger
+from search.ledger import FILE, Ledger
 from search.local_studies import look_after
 from search.options import parser
 from search.profiles import PROFILES
@@ -32,6 +32,14 @@ def test_studies_are_listed(root, capsys):
     assert "first" in text
     assert "0.6250" in text
     assert text.count("nobody") == 2
+
+
+def test_one_that_cannot_be_read_hides_no_other(root, capsys):
+    (root / "first" / FILE).write_text("nothing\nnothing\n")
+    assert ask(root, "--status") == 0
+    text = capsys.readouterr().out
+    assert "damaged" in text
+    assert "second" in text
 
 
 def test_a_study_that_nobody_runs(root, capsys):
