@@ -35,7 +35,7 @@ from trainables.launchers import TrialRequest
 
 EPOCHS, EPOCH_SECONDS = 9, 0.5
 PATIENCE_SECONDS = 900
-"""A run that takes longer than this hangs."""
+"""A run that takes longer than this behind the last kill hangs."""
 TARGETS = {"driver": 4, "trial": 4, "node": 2, "head": 1}
 """What dies, and how often in proportion."""
 
@@ -174,6 +174,7 @@ def disturbed(folder: Path, trials: int, slots: int, kills: int, seed: int) -> C
                 target = random_.choices(list(TARGETS), list(TARGETS.values()))[0]
                 if machine.kill(target, random_):
                     killed[target] += 1
+                    deadline = time.monotonic() + PATIENCE_SECONDS
                     print(f"{killed.total():>3}: killed {target}", flush=True)
             if code is not None or target in ("driver", "head"):
                 with suppress(subprocess.TimeoutExpired):  # a driver may live on for a while without its cluster

@@ -73,7 +73,14 @@ class Machines:
             head_node_args={"num_cpus": 0, "memory": 10**8, "include_dashboard": True, "dashboard_port": port},
             shutdown_at_exit=True,
         )
+        self.nodes: list[Any] = []
+
+    def renew(self) -> None:
+        """Two nodes that nothing has happened to yet."""
+        for node in self.nodes:
+            self.cluster.remove_node(node)
         self.nodes = [self.add(), self.add()]
+        self.cluster.wait_for_nodes()
 
     def add(self) -> Any:
         return self.cluster.add_node(num_cpus=1)
@@ -118,13 +125,20 @@ def processes(*titles: str) -> list[psutil.Process]:
     return found
 
 
-@pytest.fixture
-def machines(monkeypatch) -> Iterator[Machines]:
+@pytest.fixture(scope="module")
+def head() -> Iterator[Machines]:
     machines = Machines()
-    monkeypatch.setenv("RAY_ADDRESS", machines.cluster.address)
-    start_ray(dashboard=True)
-    yield machines
-    machines.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ADDRESS", machines.cluster.address)
+        start_ray(dashboard=True)
+        yield machines
+        machines.close()
+
+
+@pytest.fixture
+def machines(head) -> Machines:
+    head.renew()
+    return head
 
 
 class Disturbance(Watcher):
