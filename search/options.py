@@ -271,6 +271,9 @@ def check_together(options: argparse.Namespace) -> None:
         )
     if options.view == "events" and submission_address(options) is not None:
         raise ValueError("--view events prints what a search in this process does: not with --address http://...")
+    longest, grace = options.max_epochs, options.grace_epochs
+    if longest is not None and grace is not None and grace > longest:
+        raise ValueError(f"--grace-epochs {grace} is above --max-epochs {longest}: no trial could be stopped")
     if options.systems is None:
         for name, given in (("--seeds", options.seeds), ("--set", options.overrides)):
             if given:

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,6 +47,16 @@ class Head:
         ours = {name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "PYTHONPATH")}
         return ours | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token), "COLUMNS": "160"}
 
+    def answers(self) -> bool:
+        """Whether its dashboard does, if only to ask for the token."""
+        try:
+            urllib.request.urlopen(self.address)
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+        return True
+
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(60)
@@ -52,20 +64,13 @@ class Head:
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory) -> Iterator[Head]:
-    from search.jobs import Jobs
-
     head = Head(tmp_path_factory.mktemp("cluster"), port=27100)
-    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(head.token)}
     try:
-        for _ in range(90):
-            try:
-                Jobs(head.address)
-                break
-            except ValueError:
-                time.sleep(1)
+        while not head.answers():
+            assert head.process.poll() is None
+            time.sleep(0.2)
         yield head
     finally:
-        del os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN_PATH"]
         head.stop()
 
 

@@ -1,0 +1,67 @@
+"""What a plan refuses, before anything is written. `tests/integration/test_bad_input.py` asks the real command."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+
+from search.cluster_size import ClusterSize
+from search.options import check_together, parser
+from search.planning import find_study, make_plan
+from search.systems import choose_systems
+from trainables.data import DataSource, prepare
+
+HERE = ClusterSize(fixed=[{"CPU": 2.0}])
+
+
+@pytest.fixture
+def plan(tmp_path, monkeypatch):
+    """Plans a search on a cluster of that size."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*arguments, size=HERE):
+        options = parser().parse_args(list(arguments))
+        check_together(options)
+        if options.systems is not None:
+            options.systems = choose_systems(options.systems)
+        data = prepare(DataSource(uri=options.data, seed=options.seed))
+        return make_plan(Console(quiet=True), options, data, size, find_study(options, data))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--cpus-per-trial", "4096"], "a trial asks for 4096 CPU but the cluster has 2"),
+        (["--gpus-per-trial", "0.5", "--cpus-per-trial", "1"], "a trial asks for 0.5 GPU but the cluster has 0"),
+        (["--gpus-per-trial", "auto"], "--gpus-per-trial auto: the cluster has no GPU that trials could share"),
+        (["--gpu-hours", "1"], "--gpu-hours: trials use no GPU here; --time-budget or --epochs-budget limit them"),
+        (["--grace-epochs", "10000"], "--grace-epochs 10000 is above --max-epochs 12"),
+        (
+            ["--workers-per-trial", "1:9", "--profile", "cpu"],
+            "--workers-per-trial: the smallest batch has 8 images, which 9 workers cannot share: give at most 8",
+        ),
+        (
+            ["--systems", "a-ce", "--set", "model.width=0"],
+            r"--set model.width=0: system a-ce cannot be made with it \(ModelConfig.width = 0: must be a whole",
+        ),
+        (["--systems", "a-ce", "--set", "model.colour=1"], "unknown configuration key 'model.colour'"),
+        (["--systems", "a-ce", "--set", "training.max_epochs=2"], "has an option of its own, --max-epochs"),
+        (["--start-from", "gone"], "--start-from gone: no study there"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_run_is_refused(arguments, message, plan, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        plan(*arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_trials_take_what_a_node_has_room_for(plan):
+    nodes = ClusterSize(fixed=[{"CPU": 4.0, "GPU": 1.0}, {"CPU": 4.0}])
+    found = plan("--gpus-per-trial", "0.5", "--cpus-per-trial", "1", size=nodes)
+    assert (found.settings.profile, found.concurrent) == ("gpu", 2)
+    assert plan("--gpus-per-trial", "0", "--cpus-per-trial", "1", size=nodes).concurrent == 8
+    assert plan("--max-concurrent", "3", "--gpus-per-trial", "0", size=nodes).concurrent <= 3
+    assert plan("--workers-per-trial", "2", "--gpus-per-trial", "0", size=nodes).launcher.processes == 2
