@@ -42,7 +42,6 @@ def joined(cluster, monkeypatch):
     ray.shutdown()
 
 
-@pytest.mark.timeout(600)
 def test_the_search_probes_once_and_its_trials_share_the_gpu(cluster, data_file, tmp_path):
     def search(*arguments):
         options = ["--data", data_file, "--name", "study", "--max-epochs", 1, "--gpus-per-trial", "auto"]

@@ -23,7 +23,6 @@ SMALL = ("--max-epochs", "2", "--sampler", "random", "--name", "study")
 LONG = ("--max-epochs", "40", "--grace-epochs", "40", "--patience", "40", "--sampler", "random", "--name", "study")
 
 
-@pytest.mark.timeout(600)
 def test_a_search_gets_over_a_killed_server_and_every_command_finds_the_study(
     driver, command, data_file, postgres, tmp_path
 ):

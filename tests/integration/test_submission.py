@@ -18,7 +18,7 @@ import pytest
 from search.ledger import Ledger
 from tests.integration.conftest import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = pytest.mark.slow
 
 Client = Callable[..., subprocess.Popen[str]]
 
