@@ -7,13 +7,14 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import psutil
+
+from tests.ports import free_port
 
 USER, PASSWORD = "searcher", "a secret of the tests"
 DEBIAN = Path("/usr/lib/postgresql")
@@ -45,9 +46,7 @@ class PostgresServer:
         self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # others may look into it, unlike a test's own folder
         if self._account:
             shutil.chown(self._folder, "nobody")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         secret = self._folder / "password"
         secret.write_text(PASSWORD)
         secret.chmod(0o644)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,3 @@ def launcher_file(name: str) -> dict[str, Any]:
 def pins() -> dict[str, str]:
     """Tested versions by package."""
     return dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

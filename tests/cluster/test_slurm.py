@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from search.ledger import Ledger
-from tests.cluster.files import CLUSTER, ROOT, free_port
+from tests.cluster.files import CLUSTER, ROOT
+from tests.ports import free_port
 
 COMMANDS = {
     # The second node is this machine too.

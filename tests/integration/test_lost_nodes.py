@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from search.space import unet_space
 from search.stopping import Stopping
 from search.trial_record import TrialRecord
 from search.tuner import SearchPlan, run_search
+from tests.ports import free_port
 from tests.studies import epoch_report, study_settings
 from trainables import ranks
 from trainables.checkpoints import CheckpointStore
@@ -63,9 +63,7 @@ class Machines:
     """A head without room for trials, and two nodes that take one worker each."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        port = free_port()
         os.environ["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{port}"  # for the cleaners of worker groups
         self.cluster = Cluster(
             initialize_head=True,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 
 from search.database_connection import with_driver
 from search.ledger import FILE, Ledger
+from tests.ports import free_port
 from tests.postgres import PASSWORD
 
 pytestmark = pytest.mark.slow
@@ -119,12 +119,6 @@ def test_a_database_that_cannot_be_used_is_refused_before_anything_trains(
     refused(url.replace("@", ":hunter2@"), "argument --ledger: leave the password out")
     monkeypatch.setenv("PGPASSWORD", "hunter2")
     refused(url, "password authentication failed for user")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def shown_by_the_dashboard(storage):

@@ -17,6 +17,7 @@ import pytest
 
 from search.ledger import Ledger
 from tests.integration.conftest import ROOT
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -26,13 +27,14 @@ Client = Callable[..., subprocess.Popen[str]]
 class Head:
     """A head with two CPUs, whose home folder is not ours."""
 
-    def __init__(self, folder: Path, port: int):
+    def __init__(self, folder: Path):
+        port, dashboard, agent, client = (free_port() for _ in range(4))
         self.home, self.token = folder / "home", folder / "token"
         self.home.mkdir()
         self.token.write_text("a" * 64)
-        self.address = f"http://127.0.0.1:{port + 1}"
-        command = f"ray start --head --block --num-cpus=2 --port={port} --dashboard-port={port + 1}"
-        command += f" --dashboard-agent-listen-port={port + 2} --ray-client-server-port={port + 3}"
+        self.address = f"http://127.0.0.1:{dashboard}"
+        command = f"ray start --head --block --num-cpus=2 --port={port} --dashboard-port={dashboard}"
+        command += f" --dashboard-agent-listen-port={agent} --ray-client-server-port={client}"
         command += f" --temp-dir=/tmp/{folder.name[:8]}-{port} --disable-usage-stats"
         self.process = subprocess.Popen(
             [f"{Path(sys.executable).parent}/{command.split()[0]}", *command.split()[1:]],
@@ -64,7 +66,7 @@ class Head:
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory) -> Iterator[Head]:
-    head = Head(tmp_path_factory.mktemp("cluster"), port=27100)
+    head = Head(tmp_path_factory.mktemp("cluster"))
     try:
         while not head.answers():
             assert head.process.poll() is None
