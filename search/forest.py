@@ -70,16 +70,18 @@ class ForestSampler(PointSampler):
 
     def _rows(self, told: Sequence[FrozenTrial]) -> tuple[np.ndarray, np.ndarray]:
         """What the forest learns: (N, features) and (N,) scores, of each trial's epochs 1, 2, 4, ... and its last."""
-        features, scores = [], []
+        described, counts, epochs, scores = [], [], [], []
         for trial in told:
-            _, described = self._encoding.of_trial(trial)
             values = trial.intermediate_values
             last = max(values)
-            for epoch, score in values.items():
-                if epoch == last or epoch & (epoch - 1) == 0:
-                    features.append(np.append(described, math.log(epoch) / math.log(self.draw.max_epochs)))
-                    scores.append(score)
-        return np.array(features, np.float32), np.array(scores)
+            kept = [epoch for epoch in values if epoch == last or epoch & (epoch - 1) == 0]
+            described.append(self._encoding.of_trial(trial)[1])
+            counts.append(len(kept))
+            epochs += kept
+            scores += [values[epoch] for epoch in kept]
+        reached = np.log(epochs) / math.log(self.draw.max_epochs)
+        features = np.column_stack([np.repeat(described, counts, axis=0), reached])
+        return features.astype(np.float32), np.array(scores)
 
 
 def _best_score(trial: FrozenTrial) -> float:
