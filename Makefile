@@ -15,7 +15,7 @@ search: $(VENV)/.run ## a small search on the built-in sample, its report and a 
 	$(BIN)/python reports/run.py runs/quickstart
 
 test: $(VENV)/.dev ## the whole test suite
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev ## style, types and the import rule
 	$(BIN)/ruff check .
