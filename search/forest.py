@@ -79,7 +79,7 @@ class ForestSampler(PointSampler):
             counts.append(len(kept))
             epochs += kept
             scores += [values[epoch] for epoch in kept]
-        reached = np.log(epochs) / math.log(self.draw.max_epochs)
+        reached = np.log(epochs) / math.log(max(self.draw.max_epochs, 2))  # of one epoch: the same for all
         features = np.column_stack([np.repeat(described, counts, axis=0), reached])
         return features.astype(np.float32), np.array(scores)
 

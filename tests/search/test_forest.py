@@ -50,6 +50,17 @@ def test_trials_of_few_epochs_teach_it_too():
     assert np.mean(found[25:]) > 0.6  # 0.1 by chance, 1 is the best there is
 
 
+def test_trials_of_one_epoch_alone():
+    study, encoding = optuna.create_study(direction="maximize"), Encoding(SPACE)
+    for number in range(DESIGN + 2):
+        study.sampler = sampler_for("forest", 0, number, encoding=encoding, max_epochs=1)
+        trial = study.ask()
+        SPACE.suggest(trial)
+        trial.report(value(trial.params), 1)
+        study.tell(trial, value(trial.params))
+    assert "x" in study.trials[-1].params
+
+
 def test_it_begins_with_a_design_that_fills_the_space():
     study, first = search(forest, DESIGN)
     assert search(forest, DESIGN)[1] == first
