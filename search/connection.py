@@ -44,6 +44,8 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
     os.environ["RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"] = "1"
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # trials that break: the view shows them
+    # Ray prints a page of its log for each node that dies, whatever it is told; the view says what that did to trials.
+    ray._private.worker.print_to_stdstream = lambda *_, **__: None
     address = address or os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"address": address}
     if address is None:
