@@ -198,7 +198,7 @@ def test_a_trial_whose_node_goes_away_goes_on_elsewhere(launcher, way, machines,
     record = trial(launcher, act)
     assert record.state == "complete"
     assert [failure.kind for failure in record.failures] == ["node_lost"]
-    assert capsys.readouterr().out == ""  # nothing of Ray's own between the lines of a view
+    assert "raylet" not in capsys.readouterr().out  # no page of its log between the lines of a view
 
 
 @pytest.mark.parametrize("lost", ["the node of the trial itself", "the other node"])
