@@ -258,6 +258,12 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def check_grace(grace_epochs: int, max_epochs: int) -> None:
+    """Raises ValueError if a trial ends before ASHA may stop it."""
+    if grace_epochs > max_epochs:
+        raise ValueError(f"--grace-epochs {grace_epochs} is above --max-epochs {max_epochs}: no trial could be stopped")
+
+
 def check_together(options: argparse.Namespace) -> None:
     """Options that mean nothing beside others.
 
@@ -271,9 +277,8 @@ def check_together(options: argparse.Namespace) -> None:
         )
     if options.view == "events" and submission_address(options) is not None:
         raise ValueError("--view events prints what a search in this process does: not with --address http://...")
-    longest, grace = options.max_epochs, options.grace_epochs
-    if longest is not None and grace is not None and grace > longest:
-        raise ValueError(f"--grace-epochs {grace} is above --max-epochs {longest}: no trial could be stopped")
+    if options.max_epochs is not None and options.grace_epochs is not None:
+        check_grace(options.grace_epochs, options.max_epochs)
     if options.systems is None:
         for name, given in (("--seeds", options.seeds), ("--set", options.overrides)):
             if given:

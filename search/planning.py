@@ -13,6 +13,7 @@ from search.cluster_size import ClusterSize, check_fits, concurrent_trials
 from search.corners import corners
 from search.ledger import Ledger
 from search.option_types import AUTO
+from search.options import check_grace
 from search.placement import Placement
 from search.placement_view import show_corners, show_probed
 from search.plan_view import show_plan, show_space
@@ -169,8 +170,7 @@ def make_settings(options: argparse.Namespace, data: PreparedData, profile: Prof
     max_epochs = options.max_epochs or (MAX_EPOCHS if options.systems else profile.max_epochs)
     # Systems are compared at their own ends: ASHA stops none.
     grace_epochs = max_epochs if options.systems else options.grace_epochs or min(profile.grace_epochs, max_epochs)
-    if grace_epochs > max_epochs:
-        raise ValueError(f"--grace-epochs {grace_epochs} is above --max-epochs {max_epochs}: no trial could be stopped")
+    check_grace(grace_epochs, max_epochs)
     return StudySettings(
         data=data.source.anywhere.uri,
         fingerprint=data.fingerprint,
