@@ -7,7 +7,6 @@ import os
 import socket
 from typing import Any
 
-import optuna
 import ray
 
 TOKEN_HELP = "every node and client of a cluster needs the same token, in ~/.ray/auth_token or RAY_AUTH_TOKEN"
@@ -42,7 +41,6 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Tune's own progress output; verbose=0 silences the other kind
     # Else Tune starts a trial of a drained node again by itself, from what it was first asked for.
     os.environ["RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"] = "1"
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # trials that break: the view shows them
     # Ray prints a page of its log for each node that dies, whatever it is told; the view says what that did to trials.
     ray._private.worker.print_to_stdstream = lambda *_, **__: None

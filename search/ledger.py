@@ -19,6 +19,8 @@ from search.placement import Placement
 from search.trial_record import Failure, Proposal, Segment, TrialRecord
 from trainables.epoch_report import EpochReport
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # each study that is made or copied would be a line
+
 
 class Ledger:
     """A study's trials, their configurations, their epochs and their ends.
@@ -76,7 +78,6 @@ class Ledger:
     @classmethod
     def in_memory(cls) -> Ledger:
         """A new one that is gone with this process."""
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         return cls(optuna.create_study(direction="maximize"))
 
     @classmethod

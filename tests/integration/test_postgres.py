@@ -48,6 +48,9 @@ def test_a_search_gets_over_a_killed_server_and_every_command_finds_the_study(
     done = command("reports/run.py", "runs/study", "--no-retrain")
     assert done.returncode == 0, done.stderr
     assert "submission: 5 rows of 384 pixels, checked" in done.stdout
+    done = command("search/run.py", "--status", "study")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "3 complete" in done.stdout
     done = command("search/run.py", "--data", data_file, "--dry-run", "--start-from", "runs/study", "--name", "next")
     assert done.returncode == 0, done.stderr
     assert "starting points first" in done.stdout
