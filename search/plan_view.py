@@ -84,8 +84,9 @@ def _amount(most: float, launcher: Launcher) -> str:
 
 def show_space(console: Console, space: Space) -> None:
     table = Table(title="search space", title_justify="left")
-    for column in ("parameter", "range", "exists with", "meaning"):
-        table.add_column(column)
+    table.add_column("parameter", no_wrap=True)
+    for column in ("range", "exists with", "meaning"):
+        table.add_column(column, overflow="fold")
     for parameter in space.parameters:
         table.add_row(parameter.name, parameter.describe_range(), parameter.describe_condition(), parameter.help)
     console.print(table)
