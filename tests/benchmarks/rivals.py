@@ -98,7 +98,8 @@ class _Known:
 
 
 class SyneTune:
-    """Syne Tune's ASHA with one of its searchers. It has no conditional parameters: all of them always exist.
+    """Syne Tune's ASHA with one of its searchers. It has no conditional parameters: it chooses those as well that a
+    configuration does not have.
 
     Args:
         space: searched.
@@ -121,6 +122,7 @@ class SyneTune:
             else:
                 domain = config_space.loguniform if parameter.log else config_space.uniform
                 domains[parameter.name] = domain(parameter.low, parameter.high)
+        self.space = space
         self.scheduler = getattr(baselines, name)(
             domains, metric="score", time_attr="epoch", max_t=max_epochs, do_minimize=False, random_seed=seed
         )
@@ -135,7 +137,7 @@ class SyneTune:
         suggestion = self.scheduler.suggest()
         trial = self.trials[number] = Trial(number, suggestion.config, datetime.datetime.now())
         self.scheduler.on_trial_add(trial)
-        return suggestion.config
+        return self.space.existing(suggestion.config)
 
     def report(self, number: int, epoch: int, score: float) -> bool:
         result, trial = {"epoch": epoch, "score": score}, self.trials[number]

@@ -2,11 +2,14 @@
 
     python -m tests.benchmarks.search_quality [--methods ours stock ...] [--seeds 30]
 
-Two tasks of 20 parameters with conditions between them, and any study of this project's:
+Three tasks of 20 to 23 parameters with conditions between them, and any study of this project's:
 
 - digits: small networks on scikit-learn's digits with wrong labels.
-- photo: coordinate networks that learn a photograph. Both are really trained, epoch by epoch: no model of curves stands
-  between a method and the truth, nor favours one whose own model is of the same kind.
+- photo: coordinate networks that learn a photograph.
+- segments: small U-Nets and others that segment a photograph by 40 windows of it.
+
+  All three are really trained, epoch by epoch: no model of curves stands between a method and the truth, nor favours
+  one whose own model is of the same kind.
 - `--studies RUN`: the space of a study whose trials had 27 epochs, with `search.surrogate` for what was not recorded:
 
     python search/run.py --sampler random --max-epochs 27 --grace-epochs 27 --patience 27 ...
@@ -48,7 +51,7 @@ from tests.benchmarks.rivals import Ray, Rival, SyneTune, Train, best_so_far
 from tests.studies import study_settings
 
 MAX_EPOCHS, EPOCHS, SLOTS = 27, 27 * 40, 4
-TASKS = ("digits", "photo")
+TASKS = ("digits", "photo", "segments")
 
 OURS: dict[str, dict[str, Any]] = {
     "ours": {"sampler": "forest", "asha": "promotion"},
@@ -170,11 +173,15 @@ def main() -> None:
     context = get_context("spawn")
     with ProcessPoolExecutor(options.processes, mp_context=context) as pool, options.results.open("a") as file:
         pending = {pool.submit(search, *run): run for run in missing}
-        for count, future in enumerate(as_completed(pending), start=1):
-            results[pending[future]] = future.result()
-            file.write(json.dumps([*pending[future], future.result()]) + "\n")
-            file.flush()
-            print(f"{count} of {len(missing)}: {' '.join(map(str, pending[future]))}", flush=True)
+        try:
+            for count, future in enumerate(as_completed(pending), start=1):
+                results[pending[future]] = future.result()
+                file.write(json.dumps([*pending[future], future.result()]) + "\n")
+                file.flush()
+                print(f"{count} of {len(missing)}: {' '.join(map(str, pending[future]))}", flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     for task in tasks:
         show(task, {method: _of(results, task, method) for method in known}, options.results.with_suffix(""))
 

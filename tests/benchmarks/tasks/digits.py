@@ -14,11 +14,11 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from search.space import Parameter, Scalar, Space
+from tests.benchmarks.tasks.parts import OPTIMIZER, mean_iou, optimizer_of
 
 TRAIN, VAL, NOISE = 400, 700, 0.2
 
 _CNN, _MLP = ("net", ("cnn",)), ("net", ("mlp",))
-_SGD, _ADAM = ("optimizer", ("sgd",)), ("optimizer", ("adamw",))
 SPACE = Space(
     (
         Parameter(name="net", choices=("mlp", "cnn"), help="family"),
@@ -31,13 +31,7 @@ SPACE = Space(
         Parameter(name="norm", choices=("none", "batch"), help="normalization"),
         Parameter(name="dropout", low=0.0, high=0.7, help="probability of dropping a unit"),
         Parameter(name="smoothing", low=0.0, high=0.4, help="label smoothing"),
-        Parameter(name="optimizer", choices=("sgd", "adamw"), help="optimizer"),
-        Parameter(name="sgd_lr", low=1e-3, high=3.0, log=True, when=_SGD, help="peak learning rate of SGD"),
-        Parameter(name="momentum", low=0.0, high=0.99, when=_SGD, help="momentum of SGD"),
-        Parameter(name="adam_lr", low=1e-4, high=1e-1, log=True, when=_ADAM, help="peak learning rate of AdamW"),
-        Parameter(name="weight_decay", low=1e-6, high=1e-1, log=True, help="weight decay"),
-        Parameter(name="schedule", choices=("constant", "cosine", "onecycle"), help="learning-rate schedule"),
-        Parameter(name="warmup", low=0.05, high=0.5, when=("schedule", ("onecycle",)), help="part of the steps"),
+        *OPTIMIZER,
         Parameter(name="batch_size", choices=(32, 64, 128), help="images a step"),
         Parameter(name="shift", choices=(0, 1, 2), help="augmentation: pixels of shift at most"),
         Parameter(name="noise", low=0.0, high=0.6, help="augmentation: standard deviation of added noise"),
@@ -51,8 +45,8 @@ def train(params: Mapping[str, Scalar], epochs: int, seed: int, *, related: bool
     x_train, y_train, x_val, y_val = _data(related)
     torch.manual_seed(seed)
     model = _model(params)
-    optimizer, scheduler = _optimizer(params, model, epochs, len(x_train))
     batch_size = int(params["batch_size"])
+    optimizer, scheduler = optimizer_of(params, model, epochs * -(-len(x_train) // batch_size))
     for _ in range(epochs):
         model.train()
         for rows in torch.randperm(len(x_train)).split(batch_size):
@@ -65,7 +59,7 @@ def train(params: Mapping[str, Scalar], epochs: int, seed: int, *, related: bool
             optimizer.step()
             if scheduler is not None:
                 scheduler.step()
-        yield _mean_iou(model, x_val, y_val)
+        yield _score(model, x_val, y_val)
 
 
 @functools.cache
@@ -105,27 +99,6 @@ def _model(params: Mapping[str, Scalar]) -> nn.Module:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * side * side, 10))
 
 
-def _optimizer(
-    params: Mapping[str, Scalar], model: nn.Module, epochs: int, images: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
-    decay, steps = float(params["weight_decay"]), epochs * -(-images // int(params["batch_size"]))
-    optimizer: torch.optim.Optimizer
-    if params["optimizer"] == "sgd":
-        lr = float(params["sgd_lr"])
-        optimizer = torch.optim.SGD(model.parameters(), lr, momentum=float(params["momentum"]), weight_decay=decay)
-    else:
-        lr = float(params["adam_lr"])
-        optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=decay)
-    if params["schedule"] == "cosine":
-        return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    if params["schedule"] == "onecycle":
-        one_cycle = torch.optim.lr_scheduler.OneCycleLR
-        return optimizer, one_cycle(
-            optimizer, lr, total_steps=steps, pct_start=float(params["warmup"]), cycle_momentum=False
-        )
-    return optimizer, None
-
-
 def _augmented(x: Tensor, shift: int, noise: float) -> Tensor:
     """(N, 1, 8, 8), moved by one draw a batch."""
     if shift:
@@ -135,11 +108,9 @@ def _augmented(x: Tensor, shift: int, noise: float) -> Tensor:
 
 
 @torch.no_grad()
-def _mean_iou(model: nn.Module, x: Tensor, y: Tensor) -> float:
+def _score(model: nn.Module, x: Tensor, y: Tensor) -> float:
     model.eval()
     logits = model(x)
     if not torch.isfinite(logits).all():
         return 0.0
-    confusion = torch.bincount(y * 10 + logits.argmax(1), minlength=100).view(10, 10).double()
-    hits = confusion.diag()
-    return float((hits / (confusion.sum(0) + confusion.sum(1) - hits)).mean())
+    return mean_iou(y, logits.argmax(1), 10)
