@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from tests.integration.conftest import tiny_pairs
 pytestmark = [pytest.mark.slow, pytest.mark.hosts]
 
 SEARCH = ["--data", f"{SHARED}/tiny.npz", "--storage", f"{SHARED}/runs", "--name", "study", "--profile", "cpu"]
-SEARCH += ["--budget", "8", "--max-epochs", "300", "--grace-epochs", "300", "--patience", "300", "--sampler", "random"]
+SEARCH += ["--max-epochs", "300", "--grace-epochs", "300", "--patience", "300", "--sampler", "random"]
 
 
 def records(hosts: Hosts) -> list[TrialRecord]:
@@ -52,26 +53,30 @@ def test_workers_come_when_a_search_asks_for_them_may_be_lost_and_go_when_idle(h
     tunnel = hosts.laptop.start("ray", "dashboard", f"{SHARED}/cluster.yaml", cwd=ROOT)
     knock = ("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8265")
     wait_for(lambda: hosts.laptop.run(*knock, check=False).returncode == 0, "the tunnel", seconds=60)
-    address = ("--address", "http://127.0.0.1:8265")
-    search = hosts.laptop.start("python", ROOT / "search/run.py", *address, *SEARCH, cwd=SHARED)
+    command = ("python", ROOT / "search/run.py", "--address", "http://127.0.0.1:8265")
+    search = hosts.laptop.start(*command, *SEARCH, "--budget", "1000", cwd=SHARED)  # which cannot end by itself
 
-    def at_work(name: str) -> bool:
-        return search.poll() is not None or cluster.works(name)
+    def wait_while_it_runs(sign: Callable[[], object], what: str, seconds: float) -> None:
+        wait_for(lambda: search.poll() is not None or sign(), what, seconds=seconds)
+        assert search.poll() is None, search.communicate()
 
-    wait_for(lambda: at_work("one") and at_work("two"), "trials on the workers", seconds=250)
+    wait_while_it_runs(lambda: cluster.works("one") and cluster.works("two"), "trials on the workers", 250)
     assert "No such file" in hosts.ssh("one", "ls ~/ray_bootstrap_key.pem", check=False).stderr
     told_before = told(hosts)
-    wait_for(lambda: search.poll() is not None or told(hosts) > told_before + 20, "their epochs", seconds=120)
+    wait_while_it_runs(lambda: told(hosts) > told_before + 20, "their epochs", 120)
     hosts.cut("one")
-    wait_for(lambda: search.poll() is not None or kinds(hosts), "notice of the loss", seconds=120)
+    wait_while_it_runs(lambda: kinds(hosts), "notice of the loss", 120)
     hosts.mend("one")
-    wait_for(lambda: at_work("one"), "the lost machine's return", seconds=250)
-    output, errors = search.communicate(timeout=600)
-    assert search.returncode == 0, output + errors
-    ended = records(hosts)
-    assert [record.state for record in ended] == ["complete"] * 8
+    wait_while_it_runs(lambda: cluster.works("one"), "the lost machine's return", 250)
+    hosts.laptop.run(*command, "--stop", "study")
+    search.communicate(timeout=60)
+    assert search.returncode == 130
+    begun = len(records(hosts))
+
+    ended = hosts.laptop.run(*command, *SEARCH, "--budget", str(begun), cwd=SHARED, timeout=400)
+    assert [record.state for record in records(hosts)] == ["complete"] * begun
     assert kinds(hosts) == {"node_lost"}
-    assert f"8 of 8 trials in {SHARED}/runs/study" in output
+    assert f"{begun} of {begun} trials in {SHARED}/runs/study" in ended.stdout
     hosts.laptop.run("pkill", "--full", "8265:localhost:8265")  # its SSH
     tunnel.communicate()
 
