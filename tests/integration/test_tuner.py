@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import os
 import signal
@@ -78,13 +79,16 @@ def hungry(request: TrialRequest) -> Iterator[EpochReport]:
     raise OutOfMemory("never enough")
 
 
-def without_storage(request: TrialRequest) -> Iterator[EpochReport]:
-    """Trial 1 finds no storage; the others take a while."""
+def without_storage(found: Path, request: TrialRequest) -> Iterator[EpochReport]:
+    """Trial 1 finds no storage, and makes the file `found`; the others' second epoch is not over before."""
+    if request.number == 1:
+        found.touch()
+        raise StorageError("nobody answers")
     for epoch in range(request.told_epochs + 1, EPOCHS + 1):
-        time.sleep(0.5)
-        if request.number == 1:
-            raise StorageError("nobody answers")
         yield epoch_report(epoch, 0.5, ended=last(epoch))
+        while not found.exists():
+            time.sleep(0.1)
+        time.sleep(2)
 
 
 @pytest.fixture
@@ -193,9 +197,9 @@ def test_memory_that_does_not_suffice_for_one_image_fails_the_trial(search):
     assert 2 ** len(record.failures) == 2 * record.config["training.batch_size"]
 
 
-def test_a_run_without_storage_ends_and_fails_nobody(search):
+def test_a_run_without_storage_ends_and_fails_nobody(search, tmp_path):
     stopping = Stopping()
-    records = search(without_storage, budget=9, concurrent=2, stopping=stopping)
+    records = search(functools.partial(without_storage, tmp_path / "found"), budget=9, concurrent=2, stopping=stopping)
     assert [record.state for record in records] == ["running", "running"]
     assert records[0].reports
     assert stopping.reason.startswith("a checkpoint could not be written or read")
