@@ -1,5 +1,6 @@
-"""The fields of KubeRay 1.6's RayCluster and RayJob, as JSON schema, after its API reference; unknown ones are refused.
+"""The fields of KubeRay 1.6's RayCluster and RayJob, as JSON schema; unknown ones are refused.
 
+Written from its API reference and compared with its CRDs (helm-chart/kuberay-operator/crds), which no package carries.
 Pods, accounts and claims are Kubernetes's own and validated by its schemas.
 """
 
