@@ -133,8 +133,8 @@ def parser() -> argparse.ArgumentParser:
     choice.add_argument(
         "--judge",
         choices=("last", "best", "ema"),
-        default="last",
-        help="what ASHA compares at a rung: the score there, the best so far, or a moving average (default: last)",
+        default="best",
+        help="what ASHA compares at a rung: the score there, the best so far, or a moving average (default: best)",
     )
     choice.add_argument(
         "--grace-epochs",
@@ -291,7 +291,7 @@ def check_together(options: argparse.Namespace) -> None:
         "--grace-epochs": options.grace_epochs is not None,
         "--audit": options.audit > 0,
         "--asha": options.asha != "promotion",
-        "--judge": options.judge != "last",
+        "--judge": options.judge != "best",
     }
     for name, given in searching.items():
         if given:

@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         "--sampler", nargs="+", choices=("forest", "mixture", "tpe", "gp", "random"), default=["forest", "random"]
     )
     top.add_argument("--asha", nargs="+", choices=("promotion", "stopping"), default=["promotion"])
-    top.add_argument("--judge", nargs="+", choices=("last", "best", "ema"), default=["last"])
+    top.add_argument("--judge", nargs="+", choices=("last", "best", "ema"), default=["best"])
     top.add_argument("--reduction-factor", nargs="+", type=whole(2), default=[2, 3, 4], metavar="N")
     top.add_argument(
         "--grace-epochs", nargs="+", type=whole(1), metavar="N", help="default: 1, 2, 4, ... and no stopping"

@@ -25,7 +25,7 @@ class Choice:
         text = f"{self.sampler}, {self.slots} side by side"
         if self.grace_epochs >= max_epochs:
             return f"{text}, no stopping"
-        judged = "" if self.judge == "last" else f" ({self.judge})"
+        judged = "" if self.judge == "best" else f" ({self.judge})"
         return f"{text}, {self.asha}{judged} of 1 in {self.reduction_factor} from epoch {self.grace_epochs}"
 
     def options(self) -> str:

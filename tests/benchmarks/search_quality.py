@@ -53,18 +53,20 @@ from tests.studies import study_settings
 MAX_EPOCHS, EPOCHS, SLOTS = 27, 27 * 40, 4
 TASKS = ("digits", "photo", "segments")
 
+LAST: dict[str, Any] = {"sampler": "forest", "asha": "promotion", "judge": "last"}
 OURS: dict[str, dict[str, Any]] = {
-    "ours": {"sampler": "forest", "asha": "promotion"},
-    "ours, mixture": {"sampler": "mixture", "asha": "promotion"},
-    "ours, from a related study": {"sampler": "forest", "asha": "promotion", "start_from_related": True},
-    "ours, best so far at rungs": {"sampler": "forest", "asha": "promotion", "judge": "best"},
-    "ours, average at rungs": {"sampler": "forest", "asha": "promotion", "judge": "ema"},
-    "ours, stopping": {"sampler": "forest", "asha": "stopping"},
-    "ours, TPE": {"sampler": "tpe", "asha": "promotion"},
-    "ours, TPE, stopping": {"sampler": "tpe", "asha": "stopping"},
-    "ours, random": {"sampler": "random", "asha": "promotion"},
-    "TPE, whole trials": {"sampler": "tpe", "asha": "stopping", "grace_epochs": MAX_EPOCHS},
+    "ours": LAST | {"judge": "best"},
+    "last score at rungs": LAST,
+    "last, average at rungs": LAST | {"judge": "ema"},
+    "last, from a related study": LAST | {"start_from_related": True},
+    "last, stopping": LAST | {"asha": "stopping"},
+    "last, TPE": LAST | {"sampler": "tpe"},
+    "last, mixture": LAST | {"sampler": "mixture"},
+    "last, random": LAST | {"sampler": "random"},
+    "last, TPE, stopping": LAST | {"sampler": "tpe", "asha": "stopping"},
+    "TPE, whole trials": LAST | {"sampler": "tpe", "asha": "stopping", "grace_epochs": MAX_EPOCHS},
 }
+"""What a search of ours does, one thing changed at a time."""
 RIVALS: dict[str, Callable[[Space, int], Rival]] = {
     "stock": lambda space, seed: Ray(space, seed, MAX_EPOCHS),
     "random+ASHA": lambda space, seed: Ray(space, seed, MAX_EPOCHS, random=True),

@@ -55,7 +55,7 @@ def test_it_finds_that_stopping_pays(study):
     assert done.returncode == 0, done.stderr
     assert "30 recorded learning curves, 240 epochs" in done.stdout
     expected = (
-        "--sampler random --max-concurrent 2 --asha promotion --judge last --reduction-factor 3 --grace-epochs 1:"
+        "--sampler random --max-concurrent 2 --asha promotion --judge best --reduction-factor 3 --grace-epochs 1:"
     )
     assert f"recommended: {expected} half of its searches" in done.stdout
     assert len(read_curves(folder / "replay" / "curves.parquet")) == 30
