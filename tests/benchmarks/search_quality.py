@@ -27,6 +27,7 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib
+import itertools
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -73,7 +74,6 @@ RIVALS: dict[str, Callable[[Space, int], Rival]] = {
     "syne-asha": lambda space, seed: SyneTune(space, seed, MAX_EPOCHS, name="ASHA"),
     "syne-bohb": lambda space, seed: SyneTune(space, seed, MAX_EPOCHS, name="BOHB"),
 }
-BASELINE = "stock"
 
 
 def search(task: str, method: str, seed: int) -> list[float]:
@@ -159,6 +159,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", choices=known, default=["ours", "stock", "random+ASHA"])
     parser.add_argument("--tasks", nargs="*", choices=TASKS, default=TASKS)
     parser.add_argument("--studies", nargs="*", type=Path, default=[])
+    parser.add_argument("--baseline", choices=known, default="stock", help="what the tables compare with")
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--results", type=Path, default=Path("search_quality.jsonl"))
@@ -185,7 +186,8 @@ def main() -> None:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     for task in tasks:
-        show(task, {method: _of(results, task, method) for method in known}, options.results.with_suffix(""))
+        found = {method: _of(results, task, method, options.seeds) for method in known}
+        show(task, found, options.baseline, options.results.with_suffix(""))
 
 
 def _read(path: Path) -> dict[tuple[str, str, int], list[float]]:
@@ -193,9 +195,10 @@ def _read(path: Path) -> dict[tuple[str, str, int], list[float]]:
     return {(task, method, seed): best for task, method, seed, best in rows}
 
 
-def _of(results: dict[tuple[str, str, int], list[float]], task: str, method: str) -> np.ndarray:
-    """(seeds, epochs)"""
-    return np.array([best for (a, b, _), best in sorted(results.items()) if (a, b) == (task, method)])
+def _of(results: dict[tuple[str, str, int], list[float]], task: str, method: str, seeds: int) -> np.ndarray:
+    """(seeds, epochs), the first seeds as far as they are all there"""
+    runs = (results.get((task, method, seed)) for seed in range(seeds))
+    return np.array(list(itertools.takewhile(lambda best: best is not None, runs)))
 
 
 def epochs_to(best: np.ndarray, target: float) -> int | None:
@@ -217,17 +220,18 @@ def interval(best: np.ndarray, baseline: np.ndarray) -> str:
 RESAMPLED = 1000
 
 
-def show(task: str, found: dict[str, np.ndarray], picture: Path) -> None:
+def show(task: str, found: dict[str, np.ndarray], baseline: str, picture: Path) -> None:
     found = {method: best for method, best in found.items() if len(best)}
-    if BASELINE not in found:
+    if baseline not in found:
         return
-    target = float(np.median(found[BASELINE][:, -1]))
-    print(f"\n{task}: median and quartiles of the best score so far; the median of {BASELINE} ends at {target:.4f}")
+    beside = found[baseline]
+    target = float(np.median(beside[:, -1]))
+    print(f"\n{task}: median and quartiles of the best score so far; the median of {baseline} ends at {target:.4f}")
     parts = (0.1, 0.25, 0.5, 1.0)
     print(
         f"{'':28}{'seeds':>6}"
         + "".join(f"{f'{int(part * EPOCHS)} epochs':>27}" for part in parts)
-        + f"{'reached behind part':>22}"
+        + f"{'reached behind part':>22}{'ends higher':>13}"
     )
     for method, best in found.items():
         cells = []
@@ -235,9 +239,11 @@ def show(task: str, found: dict[str, np.ndarray], picture: Path) -> None:
             low, median, high = np.quantile(best[:, int(part * EPOCHS) - 1], (0.25, 0.5, 0.75))
             cells.append(f"{median:.4f} ({low:.4f} to {high:.4f})")
         epochs = epochs_to(best, target)
-        spread = "" if method == BASELINE else f", {interval(best, found[BASELINE])}"
+        spread = "" if method == baseline else f", {interval(best, beside)}"
         ratio = "-" if epochs is None else f"{epochs / EPOCHS:.2f}{spread}"
-        print(f"{method:28}{len(best):>6}" + "".join(f"{cell:>27}" for cell in cells) + f"{ratio:>22}")
+        pairs = min(len(best), len(beside))
+        higher = f"{int((best[:pairs, -1] > beside[:pairs, -1]).sum())} of {pairs}"
+        print(f"{method:28}{len(best):>6}" + "".join(f"{cell:>27}" for cell in cells) + f"{ratio:>22}{higher:>13}")
     _draw(task, found, target, picture.with_name(f"{picture.name}-{Path(task).name}.png"))
 
 
