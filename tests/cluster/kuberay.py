@@ -1,6 +1,6 @@
 """The fields of KubeRay 1.6's RayCluster and RayJob, as JSON schema; unknown ones are refused.
 
-Written from its API reference and compared with its CRDs (helm-chart/kuberay-operator/crds), which no package carries.
+Written from its API reference: no package carries its CRDs (helm-chart/kuberay-operator/crds).
 Pods, accounts and claims are Kubernetes's own and validated by its schemas.
 """
 

@@ -79,16 +79,23 @@ def hungry(request: TrialRequest) -> Iterator[EpochReport]:
     raise OutOfMemory("never enough")
 
 
-def without_storage(found: Path, request: TrialRequest) -> Iterator[EpochReport]:
-    """Trial 1 finds no storage, and makes the file `found`; the others' second epoch is not over before."""
+def without_storage(folder: Path, request: TrialRequest) -> Iterator[EpochReport]:
+    """Trial 1 finds no storage once trial 0 has told its first epoch, whose second is not over before."""
+    told, found = folder / "told", folder / "found"
     if request.number == 1:
+        wait_for(told)
         found.touch()
         raise StorageError("nobody answers")
     for epoch in range(request.told_epochs + 1, EPOCHS + 1):
         yield epoch_report(epoch, 0.5, ended=last(epoch))
-        while not found.exists():
-            time.sleep(0.1)
+        told.touch()
+        wait_for(found)
         time.sleep(2)
+
+
+def wait_for(path: Path) -> None:
+    while not path.exists():
+        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -199,7 +206,7 @@ def test_memory_that_does_not_suffice_for_one_image_fails_the_trial(search):
 
 def test_a_run_without_storage_ends_and_fails_nobody(search, tmp_path):
     stopping = Stopping()
-    records = search(functools.partial(without_storage, tmp_path / "found"), budget=9, concurrent=2, stopping=stopping)
+    records = search(functools.partial(without_storage, tmp_path), budget=9, concurrent=2, stopping=stopping)
     assert [record.state for record in records] == ["running", "running"]
     assert records[0].reports
     assert stopping.reason.startswith("a checkpoint could not be written or read")
