@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from search.space import Parameter, Scalar, Space
-from tests.benchmarks.tasks.parts import OPTIMIZER, mean_iou, optimizer_of
+from tests.benchmarks.tasks.parts import OPTIMIZER, descend, mean_iou, optimizer_of
 
 TRAIN, VAL, NOISE = 400, 700, 0.2
 
@@ -54,11 +54,7 @@ def train(params: Mapping[str, Scalar], epochs: int, seed: int, *, related: bool
                 continue  # batch normalization needs two
             x = _augmented(x_train[rows], int(params["shift"]), float(params["noise"]))
             loss = nn.functional.cross_entropy(model(x), y_train[rows], label_smoothing=float(params["smoothing"]))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            if scheduler is not None:
-                scheduler.step()
+            descend(loss, optimizer, scheduler)
         yield _score(model, x_val, y_val)
 
 

@@ -44,6 +44,17 @@ def optimizer_of(
     return optimizer, None
 
 
+def descend(
+    loss: Tensor, optimizer: torch.optim.Optimizer, scheduler: torch.optim.lr_scheduler.LRScheduler | None
+) -> None:
+    """One step of both."""
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    if scheduler is not None:
+        scheduler.step()
+
+
 def mean_iou(truth: Tensor, predicted: Tensor, classes: int) -> float:
     """Of labels in [0, classes), shapes alike; NaN where a class is in neither."""
     confusion = torch.bincount(truth * classes + predicted, minlength=classes**2).view(classes, classes).double()

@@ -16,7 +16,7 @@ from sklearn.datasets import load_sample_image
 from torch import Tensor, nn
 
 from search.space import Parameter, Scalar, Space
-from tests.benchmarks.tasks.parts import OPTIMIZER, mean_iou, optimizer_of
+from tests.benchmarks.tasks.parts import OPTIMIZER, descend, mean_iou, optimizer_of
 from trainables.config import LossConfig
 from trainables.data import DataDescription
 from trainables.losses import Loss, build_loss
@@ -73,11 +73,7 @@ def train(params: Mapping[str, Scalar], epochs: int, seed: int, *, related: bool
                 flipped = [axis for axis in (-2, -1) if torch.rand(()) < 0.5]
                 x, y = x.flip(flipped), y.flip(flipped)
             loss = criterion(model(x + float(params["noise"]) * torch.randn_like(x)), y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            if scheduler is not None:
-                scheduler.step()
+            descend(loss, optimizer, scheduler)
         yield _score(model, x_val, y_val)
 
 
