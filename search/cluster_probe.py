@@ -1,12 +1,16 @@
-"""Before the first trial: whether the nodes of a cluster can do what a trial will ask of them."""
+"""Whether the nodes of a cluster can do what a trial will ask of them: before the first trial, and when one joins."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import platform
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +22,9 @@ from search.cluster_size import process_demand
 from trainables.checkpoints import CheckpointStore, below
 from trainables.data import DataSource
 from trainables.data.source import SAMPLE, find
-from trainables.failures import StorageError
-from trainables.launchers import Launcher
+from trainables.epoch_report import EpochReport
+from trainables.failures import StorageError, UnfitNode
+from trainables.launchers import Launcher, Loop, TrialRequest
 
 ANSWER_SECONDS = 180
 """A node that is there must answer so soon."""
@@ -27,9 +32,65 @@ START_SECONDS = 1800
 """A cluster that starts its nodes on demand must have one so soon."""
 MOST_CLOCK_SECONDS = 60
 """Clocks may differ by so much; object stores refuse what is signed with a clock that is minutes off."""
+PREFIX = "probe-"
 
 
-def probe_nodes(console: Console, launcher: Launcher, checkpoints: str, data: DataSource) -> None:
+@dataclass(frozen=True)
+class NodeCheck:
+    """What a node must have for the trials of one run of a study. Nodes may come at any time of it."""
+
+    folder: str
+    """Below the study's checkpoints: the driver has written there."""
+    data: DataSource
+    versions: tuple[tuple[str, str], ...]
+    """The driver's, by name."""
+
+    def problems(self, store: CheckpointStore) -> list[str]:
+        """What is wrong with the node that this runs on. `store`: of the folder.
+
+        Raises:
+            StorageError: if the storage does not answer.
+        """
+        theirs = _versions()
+        problems = [
+            f"has {name} {theirs[name]}, the driver has {version}: set both up alike"
+            for name, version in self.versions
+            if theirs[name] != version
+        ]
+        if store.load("driver") is None:
+            problems.append(
+                f"{self.folder} is not the driver's: --storage must be a folder that all nodes share, or a URI"
+            )
+        try:
+            if self.data.uri != SAMPLE:
+                find(self.data.uri)
+        except ValueError as error:
+            problems.append(f"--data: {error}")
+        return problems
+
+    def guard(self, loop: Loop) -> Loop:
+        """The loop for a trial's process, which looks at its node before its first trial.
+
+        Else a node that joins without the data would break one trial after the other, one with other versions would
+        train them in its own way, and what one without the shared folder saves would be gone with it.
+        """
+        return functools.partial(_guarded, self, loop)
+
+
+def _guarded(check: NodeCheck, loop: Loop, request: TrialRequest) -> Iterator[EpochReport]:
+    if problems := _problems_here(check):
+        where = f"{platform.node()} ({ray.util.get_node_ip_address()})"
+        raise UnfitNode("; ".join(f"{where}: {problem}" for problem in problems))
+    yield from loop(request)
+
+
+@functools.lru_cache(maxsize=1)
+def _problems_here(check: NodeCheck) -> list[str]:
+    return check.problems(CheckpointStore(check.folder))
+
+
+@contextmanager
+def probed_nodes(console: Console, launcher: Launcher, checkpoints: str, data: DataSource) -> Iterator[NodeCheck]:
     """Let a process on each node that could run a trial write a checkpoint, look for the data and tell its versions.
 
     Args:
@@ -38,47 +99,54 @@ def probe_nodes(console: Console, launcher: Launcher, checkpoints: str, data: Da
         checkpoints: the study's, a path or URI.
         data: of the study.
 
+    Yields:
+        What is to be asked of nodes that come later.
+
     Raises:
         ValueError: naming each node and what is wrong with it.
     """
-    folder = below(checkpoints, f"probe-{uuid.uuid4().hex[:8]}")
-    store = CheckpointStore(folder, pauses=())
-    here, demand = _versions(), process_demand(launcher)
+    try:
+        for name in CheckpointStore(checkpoints).folders():
+            if name.startswith(PREFIX):  # of a run that was killed
+                CheckpointStore(below(checkpoints, name)).delete()
+        store = CheckpointStore(below(checkpoints, f"{PREFIX}{uuid.uuid4().hex[:8]}"), pauses=())
+        store.save("driver", {})
+    except (OSError, StorageError) as error:
+        raise ValueError(f"--storage: cannot write there ({error})") from error
+    check = NodeCheck(store.location, data, tuple(_versions().items()))
+    try:
+        _probe(console, check, store, process_demand(launcher))
+        yield check
+    finally:
+        with suppress(OSError):
+            store.delete()
+
+
+def _probe(console: Console, check: NodeCheck, store: CheckpointStore, demand: dict[str, float]) -> None:
     able = [node for node in ray.nodes() if node["Alive"] and _has(node["Resources"], demand)]
     asked = ray.remote(num_cpus=0, max_retries=0)(_look)
     began = time.time()
-    try:
-        _write(store)
-        if able:
-            calls = {
-                asked.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-                    folder, node["NodeID"], data
-                ): f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
-                for node in able
-            }
-        else:
-            what = " and ".join(f"{amount:g} {name}" for name, amount in demand.items())
-            console.print(f"waiting for a node with {what}", style="yellow", markup=False)
-            call = asked.options(num_cpus=demand.get("CPU", 0), num_gpus=demand.get("GPU", 0))
-            calls = {call.remote(folder, "started", data): "a node that was started"}
-        done, late = ray.wait(list(calls), num_returns=len(calls), timeout=ANSWER_SECONDS if able else START_SECONDS)
-        problems = [f"{calls[call]}: no answer; is its Ray in order, does it reach this machine?" for call in late]
-        for call in done:
-            problems += [f"{calls[call]}: {problem}" for problem in _problems(call, here, began, store)]
-    finally:
-        store.delete()
+    if able:
+        calls = {
+            asked.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
+                check, node["NodeID"]
+            ): f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+            for node in able
+        }
+    else:
+        what = " and ".join(f"{amount:g} {name}" for name, amount in demand.items())
+        console.print(f"waiting for a node with {what}", style="yellow", markup=False)
+        call = asked.options(num_cpus=demand.get("CPU", 0), num_gpus=demand.get("GPU", 0))
+        calls = {call.remote(check, "started"): "a node that was started"}
+    done, late = ray.wait(list(calls), num_returns=len(calls), timeout=ANSWER_SECONDS if able else START_SECONDS)
+    problems = [f"{calls[call]}: no answer; is its Ray in order, does it reach this machine?" for call in late]
+    for call in done:
+        problems += [f"{calls[call]}: {problem}" for problem in _problems(call, began, store)]
     if problems:
         raise ValueError("the cluster is not ready:\n  " + "\n  ".join(problems))
 
 
-def _write(store: CheckpointStore) -> None:
-    try:
-        store.save("driver", {})
-    except StorageError as error:
-        raise ValueError(f"--storage: cannot write there ({error})") from error
-
-
-def _problems(call: Any, here: dict[str, str], began: float, store: CheckpointStore) -> list[str]:
+def _problems(call: Any, began: float, store: CheckpointStore) -> list[str]:
     try:
         seen = ray.get(call)
     except Exception as error:
@@ -86,9 +154,6 @@ def _problems(call: Any, here: dict[str, str], began: float, store: CheckpointSt
     problems = list(seen["problems"])
     if not problems and store.load(seen["mark"]) is None:
         problems.append(f"what it writes to {store.location} is not seen here: the path is not shared")
-    for name, version in here.items():
-        if seen["versions"][name] != version:
-            problems.append(f"has {name} {seen['versions'][name]}, the driver has {version}: set both up alike")
     # The node looked at its clock at some moment between: what lies outside is certain.
     off = max(began - seen["time"], seen["time"] - time.time())
     if off > MOST_CLOCK_SECONDS:
@@ -96,22 +161,15 @@ def _problems(call: Any, here: dict[str, str], began: float, store: CheckpointSt
     return problems
 
 
-def _look(folder: str, mark: str, data: DataSource) -> dict[str, Any]:
+def _look(check: NodeCheck, mark: str) -> dict[str, Any]:
     """On the node."""
-    problems = []
-    store = CheckpointStore(folder, pauses=())
+    store = CheckpointStore(check.folder, pauses=())
     try:
-        if store.load("driver") is None:
-            problems.append(f"{folder} is not the driver's: --storage must be a folder that all nodes share, or a URI")
+        problems = check.problems(store)
         store.save(mark, {})
-    except Exception as error:
-        problems.append(f"--storage: cannot be used from there ({error})")
-    try:
-        if data.uri != SAMPLE:
-            find(data.uri)
-    except ValueError as error:
-        problems.append(f"--data: {error}")
-    return {"problems": problems, "mark": mark, "time": time.time(), "versions": _versions()}
+    except (StorageError, ValueError) as error:
+        problems = [f"--storage: cannot be used from there ({error})"]
+    return {"problems": problems, "mark": mark, "time": time.time()}
 
 
 def _versions() -> dict[str, str]:

@@ -14,7 +14,7 @@ from rich.console import Console
 from search.audit import audit
 from search.board import Board
 from search.budgets import Budgets
-from search.cluster_probe import probe_nodes
+from search.cluster_probe import probed_nodes
 from search.cluster_size import ClusterSize, cluster_size, concurrent_trials
 from search.connection import start_ray
 from search.costs import Meter, receipt
@@ -34,6 +34,7 @@ from search.study_lock import study_lock
 from search.tuner import SearchPlan, run_search
 from search.wording import duration
 from trainables.data import PreparedData
+from trainables.launchers import Loop
 from trainables.trial import run_trial
 
 
@@ -53,8 +54,17 @@ def run(options: argparse.Namespace, data: PreparedData) -> int:
             if options.dry_run:
                 return 0
             stack.enter_context(study_lock(study.folder))
+            checkpoints, source = plan.settings.checkpoint_root(study.folder), data.source.anywhere
+            loop: Loop = functools.partial(
+                run_trial,
+                source=source,
+                fingerprint=data.fingerprint,
+                checkpoints=checkpoints,
+                train_fraction=plan.settings.train_fraction,
+            )
             if joined:
-                probe_nodes(console, plan.launcher, plan.settings.checkpoint_root(study.folder), data.source.anywhere)
+                check = stack.enter_context(probed_nodes(console, plan.launcher, checkpoints, source))
+                loop = check.guard(loop)
             tell = functools.partial(console.print, style="yellow", markup=False, soft_wrap=True)
             ledger = Ledger.create(study.folder, options.ledger, tell)
             stack.callback(ledger.close)
@@ -63,7 +73,7 @@ def run(options: argparse.Namespace, data: PreparedData) -> int:
                 plan = placed(plan, options, data, size, found)
         except ValueError as error:
             return refuse(error)
-        return _search(console, _shared(plan, size) if joined else plan, options, data, ledger)
+        return _search(console, _shared(plan, size) if joined else plan, options, data, ledger, loop)
 
 
 def _shared(plan: SearchPlan, size: ClusterSize) -> SearchPlan:
@@ -72,7 +82,14 @@ def _shared(plan: SearchPlan, size: ClusterSize) -> SearchPlan:
     return dataclasses.replace(plan, slots=FairShare(plan.folder.name, wanted=plan.concurrent, places=places))
 
 
-def _search(console: Console, plan: SearchPlan, options: argparse.Namespace, data: PreparedData, ledger: Ledger) -> int:
+def _search(
+    console: Console,
+    plan: SearchPlan,
+    options: argparse.Namespace,
+    data: PreparedData,
+    ledger: Ledger,
+    loop: Loop,
+) -> int:
     past = ledger.records()
     stopping, meter = Stopping(options.time_budget), Meter(plan.launcher.demand())
     state = ProgressState(budget=plan.budget, time_budget=options.time_budget, past=past)
@@ -88,12 +105,7 @@ def _search(console: Console, plan: SearchPlan, options: argparse.Namespace, dat
         run_search(
             plan,
             ledger,
-            functools.partial(
-                run_trial,
-                source=data.source.anywhere,
-                checkpoints=checkpoints,
-                train_fraction=plan.settings.train_fraction,
-            ),
+            loop,
             [state, view, board, keeper, budgets],
             stopping,
             meter,

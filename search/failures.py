@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from search.trial_record import Failure
-from trainables.failures import OutOfMemory, Preempted, StorageError
+from trainables.failures import OutOfMemory, Preempted, StorageError, UnfitNode
 
-NOT_COUNTED = ("out_of_memory", "node_lost", "not_started", "storage")
+NOT_COUNTED = ("out_of_memory", "node_lost", "node_unfit", "not_started", "storage")
 """Kinds that no configuration is to blame for; out of memory has its own limit, a batch of single images."""
 
 _MARKS = {
     "out_of_memory": (f"{OutOfMemory.__module__}.{OutOfMemory.__name__}",),
     "storage": (f"{StorageError.__module__}.{StorageError.__name__}",),
+    "node_unfit": (f"{UnfitNode.__module__}.{UnfitNode.__name__}",),
     "node_lost": (
         f"{Preempted.__module__}.{Preempted.__name__}",
         "its node has died",  # Ray's words, preempted ones included
@@ -31,3 +32,12 @@ def failure(text: str, epoch: int, *, preempted: bool = False) -> Failure:
     if preempted:
         kind, text = "node_lost", f"{text}\nIts node was drained, and gone before the trial was."
     return Failure(kind=kind, epoch=epoch, message=text)
+
+
+def said(broken: Failure) -> str:
+    """What the error itself said, of the text that Ray keeps of it."""
+    for mark in _MARKS[broken.kind]:
+        _, found, rest = broken.message.partition(f"{mark}: ")
+        if found:
+            return rest.splitlines()[0]
+    return broken.message

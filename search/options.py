@@ -171,9 +171,9 @@ def parser() -> argparse.ArgumentParser:
     )
     choice.add_argument(
         "--start-from",
-        metavar="RUN|systems",
-        help="begin with the best configurations of another study, or with the systems of the two reports, as near as "
-        "the space has them",
+        metavar="NAME|systems",
+        help="begin with the best configurations of another study (name or folder), or with the systems of the "
+        "two reports, as near as the space has them",
     )
 
     systems = top.add_argument_group("systems of the two reports, instead of a search")

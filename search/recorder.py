@@ -12,7 +12,7 @@ from ray import cloudpickle, tune
 from ray.exceptions import RayActorError
 
 from search.costs import Meter
-from search.failures import NOT_COUNTED, failure
+from search.failures import NOT_COUNTED, failure, said
 from search.ledger import Ledger
 from search.schedulers import Scheduler
 from search.searcher import LedgerSearcher
@@ -129,6 +129,8 @@ class Recorder(tune.Callback):
         record = self.ledger.add_failure(number, broken)
         if broken.kind == "storage":
             self.stopping.stop(f"a checkpoint could not be written or read; once that is put right{CONTINUES}", BROKEN)
+        if broken.kind == "node_unfit":
+            self.stopping.stop(f"{said(broken)}; once that is put right, or the machine gone{CONTINUES}", BROKEN)
         self._not_started = self._not_started + 1 if broken.kind == "not_started" else 0
         if self._not_started == MOST_NOT_STARTED:
             self.stopping.stop(f"Ray starts no trial any more; once its cluster is back{CONTINUES}", BROKEN)

@@ -25,7 +25,7 @@ def starting_points(origin: str, space: Space, folder: Path) -> list[dict[str, A
     """Points of the space, the most promising first, each as near to where it comes from as the space allows.
 
     Args:
-        origin: "systems", or the folder of another study.
+        origin: "systems", or another study: its folder, or its name if it lies beside the new one.
         space: of the study that is to begin.
         folder: of that study.
 
@@ -34,7 +34,7 @@ def starting_points(origin: str, space: Space, folder: Path) -> list[dict[str, A
     """
     if origin == SYSTEMS:
         return system_points(space)
-    path = Path(origin)
+    path = Path(origin) if Path(origin).exists() else folder.parent / origin
     if path.resolve() == folder.resolve():
         raise ValueError(f"--start-from {origin}: is the study itself")
     try:

@@ -11,5 +11,9 @@ class StorageError(RuntimeError):
     """A checkpoint could not be written or read: no trial can go on until somebody has seen to it."""
 
 
+class UnfitNode(RuntimeError):
+    """The machine has not what the driver has: data, storage or versions. Its trials would break, or be others."""
+
+
 class Preempted(RuntimeError):
     """A machine that the trial runs on is about to go away: the trial goes on elsewhere from its last epoch."""

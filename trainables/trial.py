@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import platform
 from collections.abc import Iterator
 
 import torch
@@ -12,7 +13,7 @@ from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData, prepare
 from trainables.epoch_report import EpochReport
 from trainables.epochs import epochs
-from trainables.failures import OutOfMemory
+from trainables.failures import OutOfMemory, UnfitNode
 from trainables.launchers import TrialRequest
 
 # A trial process runs one trial after another: it maps the data once.
@@ -30,14 +31,17 @@ def stored_trials(root: str) -> set[int]:
 
 
 def run_trial(
-    request: TrialRequest, *, source: DataSource, checkpoints: str, train_fraction: float = 1.0
+    request: TrialRequest, *, source: DataSource, fingerprint: str, checkpoints: str, train_fraction: float = 1.0
 ) -> Iterator[EpochReport]:
     """Train on a fraction of the train part, choose the best epoch on the validation part; resumable (see `epochs`).
 
     Raises:
         OutOfMemory: if the device has not enough memory.
+        UnfitNode: if the data is not of that fingerprint here.
     """
     data: PreparedData = _prepared(source)
+    if data.fingerprint != fingerprint:
+        raise UnfitNode(f"{source.uri} on {platform.node()} is not the data that the run began with")
     try:
         yield from epochs(
             TrialConfig.from_flat(request.config),

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import time
+from pathlib import Path
 
 import pytest
+import ray
 from rich.console import Console
 
 from search import cluster_probe
-from search.cluster_probe import probe_nodes
+from search.cluster_probe import probed_nodes
+from tests.studies import epoch_report
 from trainables.data import DataSource
-from trainables.launchers import InlineLauncher
+from trainables.failures import UnfitNode
+from trainables.launchers import InlineLauncher, TrialRequest
 
 pytestmark = pytest.mark.slow
 
@@ -24,11 +29,12 @@ def _ray(ray_cluster):
 
 def probed(tmp_path, *, uri="sample", checkpoints=None):
     console = Console(file=io.StringIO())
-    probe_nodes(console, InlineLauncher(cpus=1), checkpoints or str(tmp_path / "runs"), DataSource(uri=uri))
-    return console.file.getvalue()
+    with probed_nodes(console, InlineLauncher(cpus=1), checkpoints or str(tmp_path / "runs"), DataSource(uri=uri)):
+        return console.file.getvalue()
 
 
 def test_a_node_in_order_is_passed_over_in_silence_and_nothing_is_left(tmp_path, data_file):
+    (tmp_path / "runs" / "probe-of-a-run-that-was-killed").mkdir(parents=True)
     assert probed(tmp_path, uri=str(data_file)) == ""
     assert list((tmp_path / "runs").iterdir()) == []
 
@@ -63,3 +69,28 @@ def test_a_folder_that_is_another_one_on_the_node(tmp_path, monkeypatch):
 def test_storage_that_takes_nothing_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"--storage: cannot write there .*/proc/none"):
         probed(tmp_path, checkpoints="/proc/none")
+
+
+@ray.remote
+class TrialProcess:
+    def run(self, loop):
+        return [report.epoch for report in loop(TrialRequest(number=0, config={}))]
+
+
+def one_epoch(request):
+    yield epoch_report(1, 0.5)
+
+
+def test_a_process_of_a_node_that_joins_later_looks_before_its_first_trial(tmp_path, data_file):
+    """It finds all in order; another finds the data gone, and says so; the first need not look again."""
+    data = Path(shutil.copy(data_file, tmp_path / "data.npz"))
+    source, quiet = DataSource(uri=str(data)), Console(file=io.StringIO())
+    with probed_nodes(quiet, InlineLauncher(cpus=1), str(tmp_path / "runs"), source) as check:
+        loop, first, second = check.guard(one_epoch), TrialProcess.remote(), TrialProcess.remote()
+        assert ray.get(first.run.remote(loop)) == [1]
+        data.unlink()
+        with pytest.raises(UnfitNode, match=r"\([\d.]+\): --data: .*: no such file"):
+            ray.get(second.run.remote(loop))
+        assert ray.get(first.run.remote(loop)) == [1]
+    with pytest.raises(UnfitNode, match="is not the driver's"):
+        ray.get(TrialProcess.remote().run.remote(loop))

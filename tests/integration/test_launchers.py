@@ -50,7 +50,8 @@ def reports_of(ray_cluster, data_file, tmp_path_factory):
             launcher=launcher,
             concurrent=1,
         )
-        loop = functools.partial(loop, source=data.source, checkpoints=settings.checkpoint_root(folder))
+        checkpoints = settings.checkpoint_root(folder)
+        loop = functools.partial(loop, source=data.source, fingerprint=data.fingerprint, checkpoints=checkpoints)
         run_search(plan, Ledger.create(folder), loop, [], Stopping(), Meter({}))
         (record,) = Ledger.open(folder).records()
         assert record.state == "complete", record.error

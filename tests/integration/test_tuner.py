@@ -24,7 +24,7 @@ from search.stopping import Stopping
 from search.tuner import TUNE_FOLDER, SearchPlan, run_search
 from tests.studies import epoch_report, study_settings
 from trainables.epoch_report import EpochReport
-from trainables.failures import OutOfMemory, StorageError
+from trainables.failures import OutOfMemory, StorageError, UnfitNode
 from trainables.launchers import InlineLauncher, TrialRequest
 
 EPOCHS = 4
@@ -91,6 +91,11 @@ def without_storage(folder: Path, request: TrialRequest) -> Iterator[EpochReport
         told.touch()
         wait_for(found)
         time.sleep(2)
+
+
+def misplaced(request: TrialRequest) -> Iterator[EpochReport]:
+    yield from ()
+    raise UnfitNode("b (10.0.0.2): --data: /mars.npz: no such file")
 
 
 def wait_for(path: Path) -> None:
@@ -212,6 +217,14 @@ def test_a_run_without_storage_ends_and_fails_nobody(search, tmp_path):
     assert stopping.reason.startswith("a checkpoint could not be written or read")
     assert stopping.exit_code == 1
     assert all(record.state in ("complete", "pruned") for record in search(steady, budget=2))
+
+
+def test_a_machine_that_lacks_something_ends_the_run_and_fails_nobody(search):
+    stopping = Stopping()
+    (record,) = search(misplaced, budget=9, stopping=stopping)
+    assert (record.state, record.failures[0].kind) == ("running", "node_unfit")
+    assert stopping.reason.startswith("b (10.0.0.2): --data: /mars.npz: no such file; once that is put right, or")
+    assert stopping.exit_code == 1
 
 
 def ranked(request: TrialRequest) -> Iterator[EpochReport]:

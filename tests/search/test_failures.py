@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from search.failures import failure
+from search.failures import failure, said
 
 NODE = "The actor died unexpectedly before finishing this task.\nThe actor died because its node has died."
+UNFIT = "ray::run()\ntrainables.failures.UnfitNode: b (10.0.0.2): --data: /mars.npz: no such file\n"
 
 
 @pytest.mark.parametrize(
@@ -13,6 +14,7 @@ NODE = "The actor died unexpectedly before finishing this task.\nThe actor died 
         ("Traceback ...\nRuntimeError: a bug", "error"),
         ("ray::run()\ntrainables.failures.OutOfMemory: in 1 micro-batches", "out_of_memory"),
         ("ray::run()\ntrainables.failures.StorageError: s3://x: gone", "storage"),
+        (UNFIT, "node_unfit"),
         (NODE, "node_lost"),
         ("ray::run()\ntrainables.failures.Preempted: a node of the trial is drained", "node_lost"),
         (
@@ -31,6 +33,11 @@ NODE = "The actor died unexpectedly before finishing this task.\nThe actor died 
 def test_the_text_of_a_failure_tells_its_kind(text, kind):
     found = failure(text, 3)
     assert (found.kind, found.epoch, found.message) == (kind, 3, text)
+
+
+def test_what_the_error_itself_said():
+    assert said(failure(UNFIT, 0)) == "b (10.0.0.2): --data: /mars.npz: no such file"
+    assert said(failure(NODE, 0)) == NODE
 
 
 def test_a_process_that_died_with_a_drained_node_lost_its_node():

@@ -20,8 +20,9 @@ def other(space, make_report, tmp_path):
     return ledger
 
 
-def test_the_best_of_another_study_come_first(other, space, tmp_path):
-    points = starting_points(str(tmp_path / "other"), space, tmp_path / "mine")
+@pytest.mark.parametrize("by_name", [False, True])
+def test_the_best_of_another_study_come_first(by_name, other, space, tmp_path):
+    points = starting_points("other" if by_name else str(tmp_path / "other"), space, tmp_path / "mine")
     assert points == [other.record(number).params for number in (7, 6, 5, 4, 3)]
     assert len(points) == TAKEN_OVER
 

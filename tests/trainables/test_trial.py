@@ -4,19 +4,20 @@ import pytest
 import torch
 
 from trainables import trial
-from trainables.data import DataSource
-from trainables.failures import OutOfMemory
+from trainables.data import DataSource, prepare
+from trainables.failures import OutOfMemory, UnfitNode
 from trainables.launchers import TrialRequest
 from trainables.trial import run_trial, stored_trials
 
 
 @pytest.fixture
 def one_trial(tiny_npz, tiny_config, tmp_path):
-    def run(**request):
-        source, root = DataSource(uri=str(tiny_npz)), str(tmp_path / "checkpoints")
-        return run_trial(
-            TrialRequest(number=7, config=tiny_config.to_flat(), **request), source=source, checkpoints=root
-        )
+    source, root = DataSource(uri=str(tiny_npz)), str(tmp_path / "checkpoints")
+    ours = prepare(source).fingerprint
+
+    def run(fingerprint=ours, **request):
+        request = TrialRequest(number=7, config=tiny_config.to_flat(), **request)
+        return run_trial(request, source=source, fingerprint=fingerprint, checkpoints=root)
 
     return run
 
@@ -26,6 +27,12 @@ def test_it_reports_every_epoch_and_keeps_checkpoints_under_its_number(one_trial
     assert [report.epoch for report in one_trial(told_epochs=3)] == [4]
     assert stored_trials(str(tmp_path / "checkpoints")) == {7}
     assert stored_trials(str(tmp_path / "nowhere")) == set()
+
+
+def test_other_data_under_the_same_name_trains_nothing(one_trial, tmp_path):
+    with pytest.raises(UnfitNode, match=r"tiny\.npz on .* is not the data that the run began with"):
+        list(one_trial(fingerprint="of other data"))
+    assert stored_trials(str(tmp_path / "checkpoints")) == set()
 
 
 @pytest.mark.parametrize(
