@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from optuna.trial import FrozenTrial
 from scipy import stats
-from sklearn.ensemble import ExtraTreesRegressor
 
 from search.point_sampler import Draw, PointSampler
 from search.space import Scalar
@@ -43,6 +42,8 @@ class ForestSampler(PointSampler):
 
     def _best_candidate(self, told: Sequence[FrozenTrial]) -> np.ndarray:
         """(parameters,): its coordinates in the cube."""
+        from sklearn.ensemble import ExtraTreesRegressor  # half a second, and a search begins with the even design
+
         cubes = self._candidates(told)
         features, scores = self._rows(told)
         forest = ExtraTreesRegressor(
