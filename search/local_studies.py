@@ -71,7 +71,7 @@ def _stop(console: Console, folder: Path) -> None:
         raise ValueError(f"study {folder.name!r} has just begun: try again")
     if driver["host"] != socket.gethostname():
         raise ValueError(f"study {folder.name!r} is run by {describe(driver)}: stop it there")
-    os.kill(driver["process"], signal.SIGINT)
+    os.kill(driver["process"], signal.SIGTERM)  # what a script runs in the background ignores SIGINT
     console.print(f"study {folder.name} ends its running epochs; the same command goes on with it", markup=False)
 
 

@@ -51,12 +51,12 @@ def test_a_study_that_nobody_runs(root, capsys):
         ask(root, "--stop", "first")
 
 
-def test_a_study_that_runs_is_stopped_as_by_ctrl_c(root, capsys, hold):
+def test_a_study_that_runs_is_stopped_where_it_is(root, capsys, hold):
     holder = hold(root / "first")
     ask(root, "--status", "first")
     assert f"(process {holder.pid})" in capsys.readouterr().out.replace("\n", "")
     ask(root, "--stop", "first")
-    assert holder.wait(30) == -signal.SIGINT
+    assert holder.wait(30) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize(
