@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.callbacks import DatasetsCallback
 from ray.train.v2._internal.execution.scaling_policy.elastic import ElasticScalingPolicy
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.trainable import wrap_function
@@ -24,6 +25,8 @@ STOP_SECONDS = 60
 """What a group has to end in; then its processes die with the trial's, and Ray's cleaner frees what it held."""
 ROOM_SECONDS, ROOM_TRIES = 30, 20
 """An elastic group that does not get the room that Ray's list promised it looks again: a node may be gone."""
+POLL_SECONDS = 0.2
+"""How often a group's controller asks its workers, each of which waits with its next epoch until it was asked."""
 PEER_SECONDS = 120
 """Longer than Ray takes to tell that a node has died."""
 
@@ -203,6 +206,10 @@ class _Group(TorchTrainer):
         ray.get(coordinator.cancel_request.remote(requester))
         ray.get(coordinator.get_reserved_resources.remote(requester, recompute=True))
 
+    def _create_default_callbacks(self) -> list[Any]:
+        # One keeps a process a group for the shards of Ray's data sets, which trials do not use.
+        return [one for one in super()._create_default_callbacks() if not isinstance(one, DatasetsCallback)]
+
     def _initialize_and_run_controller(self, **arguments: Any) -> Any:
         # As Ray's own, which keeps its controller to itself.
         import ray
@@ -210,7 +217,10 @@ class _Group(TorchTrainer):
         from ray.train.v2._internal.execution.controller import TrainController
 
         here = {ray._raylet.RAY_NODE_ID_KEY: this_node()}
-        environment = get_env_vars_to_propagate()
+        environment = get_env_vars_to_propagate() | {
+            "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": str(POLL_SECONDS),
+            "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a process a group, for what `leaving_nodes` tells it
+        }
         if self.scaling_config.elasticity_enabled:
             environment["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(ROOM_SECONDS)
             arguments["scaling_policy"] = _ElasticPolicy(self.scaling_config)

@@ -1,9 +1,10 @@
 """Seconds a trial that the engine costs, beside Ray's documented pattern of Ray Train inside Ray Tune.
 
-Both run a loop that computes nothing and reports 4 epochs, 2 trials at a time, on the same local cluster. Ours does all
-it does in a search: proposals of the forest, ASHA by promotion, the ledger on disk, and TensorBoard events.
+All run a loop that computes nothing and reports 4 epochs, 2 trials at a time, on the same local cluster. Ours does all
+it does in a search: proposals of the forest, ASHA by promotion, the ledger on disk, and TensorBoard events. Worker
+groups and Ray's pattern train each trial with one worker.
 
-    python -m tests.benchmarks.engine_overhead [--trials 300] [--documented-trials 4]
+    python -m tests.benchmarks.engine_overhead [--trials 300] [--group-trials 8] [--documented-trials 4]
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainables.launchers import Launcher
 
 EPOCHS = 4
 
@@ -43,7 +47,7 @@ def no_op_loop(request: Any) -> Iterator[Any]:
         )
 
 
-def ours(trials: int, folder: Path) -> float:
+def ours(trials: int, folder: Path, launcher: Launcher) -> float:
     """Seconds a trial of a study of this many."""
     from search.board import Board
     from search.costs import Meter
@@ -53,7 +57,6 @@ def ours(trials: int, folder: Path) -> float:
     from search.stopping import Stopping
     from search.tuner import SearchPlan, run_search
     from tests.studies import study_settings
-    from trainables.launchers import InlineLauncher
 
     settings = study_settings(max_epochs=EPOCHS, patience=EPOCHS, asha="promotion")
     space = unet_space(PROFILES["cpu"])
@@ -63,7 +66,7 @@ def ours(trials: int, folder: Path) -> float:
         space=space,
         sampler="forest",
         budget=trials,
-        launcher=InlineLauncher(cpus=1),
+        launcher=launcher,
         concurrent=2,
     )
     ledger = Ledger.create(folder)
@@ -110,20 +113,27 @@ def documented(trials: int, folder: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=300)
+    parser.add_argument("--group-trials", type=int, default=8)
     parser.add_argument("--documented-trials", type=int, default=4)
     options = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
     from search.connection import start_ray
+    from trainables.launchers import InlineLauncher
+    from trainables.worker_groups import WorkersLauncher
 
     with tempfile.TemporaryDirectory() as folder:
         start_ray(dashboard=True)
-        mine = ours(options.trials, Path(folder) / "study")
+        mine = ours(options.trials, Path(folder) / "study", InlineLauncher(cpus=1))
+        groups = ours(options.group_trials, Path(folder) / "groups", WorkersLauncher(workers=1))
         theirs = documented(options.documented_trials, Path(folder) / "documented")
     print(f"\n{'engine':<44}{'trials':>8}{'s / trial':>12}{'ratio':>10}")
     print(f"{'this project (inline launcher)':<44}{options.trials:>8}{mine:>12.3f}{1:>10.1f}")
-    count = options.documented_trials
-    print(f"{'Ray Train in Ray Tune, as documented':<44}{count:>8}{theirs:>12.3f}{theirs / mine:>10.1f}")
+    for name, count, seconds in (
+        ("this project (worker groups)", options.group_trials, groups),
+        ("Ray Train in Ray Tune, as documented", options.documented_trials, theirs),
+    ):
+        print(f"{name:<44}{count:>8}{seconds:>12.3f}{seconds / mine:>10.1f}")
 
 
 if __name__ == "__main__":
