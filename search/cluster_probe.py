@@ -176,7 +176,8 @@ def _versions() -> dict[str, str]:
     return {
         "Python": ".".join(platform.python_version_tuple()[:2]),
         "Ray": ray.__version__,
-        "torch": importlib.metadata.version("torch"),
+        # As 2.13.0+cpu on a head without a GPU and 2.13.0+cu130 on its workers.
+        "torch": importlib.metadata.version("torch").partition("+")[0],
         "the project's code": _code(),
     }
 

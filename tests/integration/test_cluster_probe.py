@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import re
 import shutil
@@ -50,6 +51,12 @@ def test_a_node_with_another_version(tmp_path, monkeypatch, what):
     monkeypatch.setattr(cluster_probe, "_versions", lambda: ours)
     with pytest.raises(ValueError, match=rf"has {re.escape(what)} .*, the driver has 0\.0: set both up alike"):
         probed(tmp_path)
+
+
+def test_a_driver_without_a_gpu_has_another_build_of_the_same_torch(tmp_path, monkeypatch):
+    there = importlib.metadata.version("torch").partition("+")[0]
+    monkeypatch.setattr(cluster_probe.importlib.metadata, "version", {"torch": f"{there}+another"}.get)
+    assert probed(tmp_path) == ""
 
 
 def test_a_node_whose_clock_is_off(tmp_path, monkeypatch):
