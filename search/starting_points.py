@@ -34,7 +34,9 @@ def starting_points(origin: str, space: Space, folder: Path) -> list[dict[str, A
     """
     if origin == SYSTEMS:
         return system_points(space)
-    path = Path(origin) if Path(origin).exists() else folder.parent / origin
+    path, beside = Path(origin), folder.parent / origin
+    if not path.exists() and beside.exists():
+        path = beside
     if path.resolve() == folder.resolve():
         raise ValueError(f"--start-from {origin}: is the study itself")
     try:
