@@ -32,7 +32,6 @@ START_SECONDS = 1800
 """A cluster that starts its nodes on demand must have one so soon."""
 MOST_CLOCK_SECONDS = 60
 """Clocks may differ by so much; object stores refuse what is signed with a clock that is minutes off."""
-PREFIX = "probe-"
 
 
 @dataclass(frozen=True)
@@ -45,28 +44,30 @@ class NodeCheck:
     versions: tuple[tuple[str, str], ...]
     """The driver's, by name."""
 
-    def problems(self, store: CheckpointStore) -> list[str]:
-        """What is wrong with the node that this runs on. `store`: of the folder.
-
-        Raises:
-            StorageError: if the storage does not answer.
-        """
+    def lacking(self) -> list[str]:
+        """What the node that this runs on has not, or not as the driver has it: data and versions."""
         theirs = _versions()
         problems = [
             f"has {name} {theirs[name]}, the driver has {version}: set both up alike"
             for name, version in self.versions
             if theirs[name] != version
         ]
-        if store.load("driver") is None:
-            problems.append(
-                f"{self.folder} is not the driver's: --storage must be a folder that all nodes share, or a URI"
-            )
         try:
             if self.data.uri != SAMPLE:
                 find(self.data.uri)
         except ValueError as error:
             problems.append(f"--data: {error}")
         return problems
+
+    def unshared(self, store: CheckpointStore) -> list[str]:
+        """Whether the folder, here opened as `store`, is another one on this node than on the driver's.
+
+        Raises:
+            StorageError: if the storage does not answer.
+        """
+        if store.load("driver") is not None:
+            return []
+        return [f"{self.folder} is not the driver's: --storage must be a folder that all nodes share, or a URI"]
 
     def guard(self, loop: Loop) -> Loop:
         """The loop for a trial's process, which looks at its node before its first trial.
@@ -86,7 +87,7 @@ def _guarded(check: NodeCheck, loop: Loop, request: TrialRequest) -> Iterator[Ep
 
 @functools.lru_cache(maxsize=1)
 def _problems_here(check: NodeCheck) -> list[str]:
-    return check.problems(CheckpointStore(check.folder))
+    return check.lacking() + check.unshared(CheckpointStore(check.folder))
 
 
 @contextmanager
@@ -105,13 +106,12 @@ def probed_nodes(console: Console, launcher: Launcher, checkpoints: str, data: D
     Raises:
         ValueError: naming each node and what is wrong with it.
     """
+    # A name of its own: a driver elsewhere, which the ledger is going to refuse, must not touch what the one that runs
+    # the study has written.
+    store = CheckpointStore(below(checkpoints, f"probe-{uuid.uuid4().hex[:8]}"), pauses=())
     try:
-        for name in CheckpointStore(checkpoints).folders():
-            if name.startswith(PREFIX):  # of a run that was killed
-                CheckpointStore(below(checkpoints, name)).delete()
-        store = CheckpointStore(below(checkpoints, f"{PREFIX}{uuid.uuid4().hex[:8]}"), pauses=())
         store.save("driver", {})
-    except (OSError, StorageError) as error:
+    except StorageError as error:
         raise ValueError(f"--storage: cannot write there ({error})") from error
     check = NodeCheck(store.location, data, tuple(_versions().items()))
     try:
@@ -163,12 +163,12 @@ def _problems(call: Any, began: float, store: CheckpointStore) -> list[str]:
 
 def _look(check: NodeCheck, mark: str) -> dict[str, Any]:
     """On the node."""
-    store = CheckpointStore(check.folder, pauses=())
+    problems, store = check.lacking(), CheckpointStore(check.folder, pauses=())
     try:
-        problems = check.problems(store)
+        problems += check.unshared(store)
         store.save(mark, {})
     except (StorageError, ValueError) as error:
-        problems = [f"--storage: cannot be used from there ({error})"]
+        problems.append(f"--storage: cannot be used from there ({error})")
     return {"problems": problems, "mark": mark, "time": time.time()}
 
 

@@ -36,7 +36,7 @@ def failure(text: str, epoch: int, *, preempted: bool = False) -> Failure:
 
 def said(broken: Failure) -> str:
     """What the error itself said, of the text that Ray keeps of it."""
-    for mark in _MARKS[broken.kind]:
+    for mark in _MARKS.get(broken.kind, ()):
         _, found, rest = broken.message.partition(f"{mark}: ")
         if found:
             return rest.splitlines()[0]

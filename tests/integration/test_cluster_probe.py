@@ -16,6 +16,7 @@ from rich.console import Console
 from search import cluster_probe
 from search.cluster_probe import probed_nodes
 from tests.studies import epoch_report
+from trainables.checkpoints import CheckpointStore
 from trainables.data import DataSource
 from trainables.failures import UnfitNode
 from trainables.launchers import InlineLauncher, TrialRequest
@@ -35,7 +36,6 @@ def probed(tmp_path, *, uri="sample", checkpoints=None):
 
 
 def test_a_node_in_order_is_passed_over_in_silence_and_nothing_is_left(tmp_path, data_file):
-    (tmp_path / "runs" / "probe-of-a-run-that-was-killed").mkdir(parents=True)
     assert probed(tmp_path, uri=str(data_file)) == ""
     assert list((tmp_path / "runs").iterdir()) == []
 
@@ -57,6 +57,21 @@ def test_a_driver_without_a_gpu_has_another_build_of_the_same_torch(tmp_path, mo
     there = importlib.metadata.version("torch").partition("+")[0]
     monkeypatch.setattr(cluster_probe.importlib.metadata, "version", {"torch": f"{there}+another"}.get)
     assert probed(tmp_path) == ""
+
+
+def test_what_else_is_wrong_is_told_beside_a_storage_that_cannot_be_used(tmp_path, monkeypatch):
+    ours = cluster_probe._versions() | {"torch": "0.0"}
+    monkeypatch.setattr(cluster_probe, "_versions", lambda: ours)
+    monkeypatch.setattr(CheckpointStore, "save", lambda *_: None)  # of the driver: the node finds no mark
+    with pytest.raises(ValueError, match=r"(?s)the driver has 0\.0: .*no such file.*is not the driver's"):
+        probed(tmp_path, uri="/nowhere.npz")
+
+
+def test_a_driver_that_comes_second_leaves_the_first_one_its_mark(tmp_path):
+    source, quiet = DataSource(uri="sample"), Console(file=io.StringIO())
+    with probed_nodes(quiet, InlineLauncher(cpus=1), str(tmp_path / "runs"), source) as check:
+        assert probed(tmp_path) == ""
+        assert ray.get(TrialProcess.remote().run.remote(check.guard(one_epoch))) == [1]
 
 
 def test_a_node_whose_clock_is_off(tmp_path, monkeypatch):

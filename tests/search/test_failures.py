@@ -38,6 +38,7 @@ def test_the_text_of_a_failure_tells_its_kind(text, kind):
 def test_what_the_error_itself_said():
     assert said(failure(UNFIT, 0)) == "b (10.0.0.2): --data: /mars.npz: no such file"
     assert said(failure(NODE, 0)) == NODE
+    assert said(failure("a bug", 0)) == "a bug"
 
 
 def test_a_process_that_died_with_a_drained_node_lost_its_node():
