@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import signal
 import sys
 from contextlib import ExitStack
 
@@ -49,6 +50,7 @@ def run(options: argparse.Namespace, data: PreparedData) -> int:
         try:
             study = find_study(options, data)
             joined = start_ray(dashboard=options.workers_per_trial.most > 1, address=options.address)
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # until trials run; Ray's own prints a stack
             size = cluster_size(joined=joined)
             plan = make_plan(console, options, data, size, study)
             if options.dry_run:

@@ -63,9 +63,9 @@ def _show(console: Console, folder: Path) -> None:
 
 
 def _stop(console: Console, folder: Path) -> None:
-    Ledger.open(folder)
-    driver = driver_of(folder)
+    driver = driver_of(folder) if folder.is_dir() else None
     if driver is None:
+        Ledger.open(folder)  # says so if there is no such study; one that waits for its first node has no ledger yet
         raise ValueError(f"study {folder.name!r}: nobody runs it")
     if not driver:
         raise ValueError(f"study {folder.name!r} has just begun: try again")

@@ -51,6 +51,12 @@ def test_a_study_that_nobody_runs(root, capsys):
         ask(root, "--stop", "first")
 
 
+def test_a_study_that_has_no_ledger_yet_is_stopped_too(root, hold):
+    holder = hold(root / "third")
+    ask(root, "--stop", "third")
+    assert holder.wait(30) == -signal.SIGTERM
+
+
 def test_a_study_that_runs_is_stopped_where_it_is(root, capsys, hold):
     holder = hold(root / "first")
     ask(root, "--status", "first")
