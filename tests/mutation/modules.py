@@ -1,0 +1,44 @@
+"""The modules that matter, each with the quick tests that must notice a mutation of it."""
+
+from __future__ import annotations
+
+_TRAINING = ["tests/trainables/test_epochs.py", "tests/trainables/test_stages.py"]
+_LOSSES = ["tests/trainables/losses", "tests/trainables/test_losses.py", "tests/contracts/test_losses.py"]
+_DATA = ["tests/trainables/data"]
+
+MODULES: dict[str, list[str]] = {
+    **{
+        f"trainables/losses/{name}.py": _LOSSES
+        for name in ("__init__", "boundary", "cross_entropy", "focal", "lovasz", "regions", "task")
+    },
+    "trainables/evaluation.py": ["tests/trainables/test_evaluation.py"],
+    "trainables/schedules.py": ["tests/trainables/test_schedules.py", "tests/contracts/test_schedules.py"],
+    "trainables/epochs.py": _TRAINING,
+    "trainables/training.py": [*_TRAINING, "tests/trainables/test_training.py"],
+    "trainables/batches.py": ["tests/trainables/test_batches.py"],
+    "trainables/mixing.py": ["tests/trainables/test_mixing.py"],
+    **{
+        f"trainables/data/{name}.py": _DATA
+        for name in ("audit", "description", "npz", "prepare", "report", "source", "split")
+    },
+    "trainables/checkpoints.py": ["tests/trainables/test_checkpoints.py"],
+    "search/promotion.py": ["tests/search/test_promotion.py"],
+    "search/scheduler.py": ["tests/search/test_scheduler.py"],
+    "search/judge.py": ["tests/search/test_judge.py"],
+    "search/proposals.py": ["tests/search/test_proposals.py"],
+    "search/encoding.py": ["tests/search/test_encoding.py"],
+    "search/forest.py": ["tests/search/test_forest.py"],
+    "search/ledger.py": ["tests/search/test_ledger.py", "tests/search/test_ledger_place.py"],
+    "search/trial_record.py": ["tests/search/test_ledger.py"],
+    "search/journal.py": ["tests/search/test_journal.py"],
+    "search/recorder.py": ["tests/search/test_recorder.py"],
+    "search/searcher.py": ["tests/search/test_searcher.py"],
+    "search/costs.py": ["tests/search/test_costs.py"],
+    "search/audit.py": ["tests/search/test_audit.py"],
+    "search/budgets.py": ["tests/search/test_budgets.py"],
+    "search/fair_share.py": ["tests/search/test_fair_share.py"],
+    "search/stopping.py": ["tests/search/test_stopping.py"],
+    "reports/submission.py": ["tests/reports/test_submission.py"],
+    "reports/retrain.py": ["tests/reports/test_retrain.py"],
+    "reports/systems_table.py": ["tests/reports/test_systems_table.py"],
+}

@@ -1,0 +1,137 @@
+"""Mutants of a module, and a seeded sample of them."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+
+from tests.mutation.operators import OPERATORS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mutant:
+    """A module with one small change."""
+
+    module: str
+    """Path of the file, from the root of the project."""
+    operator: str
+    line: int
+    before: str
+    """The line as it is, without its indentation."""
+    after: str
+    """The first line that differs, likewise; empty where the line is gone."""
+    code: str
+    """The whole mutated file."""
+
+    @property
+    def key(self) -> str:
+        """The same for the same change to the same file."""
+        return hashlib.sha256(f"{self.module}\n{self.code}".encode()).hexdigest()[:16]
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line} {self.operator}\n    - {self.before}\n    + {self.after}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """Where an operator changes something, before the change is made."""
+
+    operator: str
+    occurrence: int
+    """Counted over the file, as Cosmic Ray does."""
+    position: tuple[int, int]
+
+
+def spots(code: str) -> list[Spot]:
+    """Every place in a file where an operator may change what it does; assertions and annotations are left out."""
+    tree = get_ast(code)
+    nodes = list(ast_nodes(tree))
+    found = []
+    for name, operator in OPERATORS.items():
+        occurrence = 0
+        for node in nodes:
+            for start, _ in operator().mutation_positions(node):
+                if not _is_assertion(node):
+                    found.append(Spot(operator=name, occurrence=occurrence, position=start))
+                occurrence += 1
+    return found
+
+
+def _is_assertion(node: Any) -> bool:
+    while node is not None:
+        if node.type == "assert_stmt":
+            return True
+        node = node.parent
+    return False
+
+
+def mutants(module: str, root: Path, seed: int) -> Iterator[Mutant]:
+    """All mutants of a module in an order that the seed decides, one of each place before the second of any."""
+    code = (root / module).read_text()
+    meaning = _meaning(code)
+    places: dict[tuple[int, int], list[Spot]] = {}
+    for spot in spots(code):
+        places.setdefault(spot.position, []).append(spot)
+    chance = random.Random(f"{seed} {module}")
+    for found in places.values():
+        chance.shuffle(found)
+    order = list(places.values())
+    chance.shuffle(order)
+    for turn in range(max(map(len, order), default=0)):
+        for found in order:
+            if turn < len(found):
+                spot = found[turn]
+                mutated = mutate_code(code, OPERATORS[spot.operator](), spot.occurrence)
+                if mutated is not None and _meaning(mutated) not in (None, meaning):
+                    yield _described(module, spot, code, mutated)
+
+
+def _described(module: str, spot: Spot, code: str, mutated: str) -> Mutant:
+    old, new = code.splitlines(), mutated.splitlines()
+    same = next((row for row, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), len(new))
+    gone = len(new) < len(old) and spot.operator == "DropArgument"
+    return Mutant(
+        module=module,
+        operator=spot.operator,
+        line=same + 1,
+        before=old[same].strip(),
+        after="" if gone else new[same].strip(),
+        code=mutated,
+    )
+
+
+def _meaning(code: str) -> str | None:
+    """What a file does, without docstrings and annotations; None if it is not Python."""
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        if isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+    return ast.dump(tree)
+
+
+def sample(modules: list[str], root: Path, count: int, seed: int) -> list[Mutant]:
+    """So many mutants of these modules together, each module's part in proportion to its places, and one at least."""
+    sizes = {module: len({spot.position for spot in spots((root / module).read_text())}) for module in modules}
+    chosen: list[Mutant] = []
+    left, places = count, sum(sizes.values())
+    for module in modules:
+        share = max(1, round(left * sizes[module] / places))
+        left, places = left - share, places - sizes[module]
+        drawn = mutants(module, root, seed)
+        chosen += [mutant for mutant, _ in zip(drawn, range(share), strict=False)]
+    return chosen
