@@ -2,20 +2,35 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PYTEST := $(BIN)/python -m pytest --durations=20
+
+ifneq ($(shell command -v uv),)
+CREATE := uv venv --quiet --python $(PYTHON) $(VENV)
+INSTALL := uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+TAKES := with uv
+else
+CREATE := $(PYTHON) -m venv $(VENV)
+# What is imported is compiled then; compiling every file of every package here would take a minute more.
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile --constraint constraints.txt
+TAKES := with pip, a few minutes: uv would take seconds
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help search test lint bench chaos
+.PHONY: help search test test-all lint bench chaos mutants
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 search: $(VENV)/.run ## a small search on the built-in sample, its report and a submission (under 6 minutes on 2 cores)
 	$(BIN)/python search/run.py --name quickstart --budget 6 --max-epochs 6
 	$(BIN)/python reports/run.py runs/quickstart
 
-test: $(VENV)/.dev ## the whole test suite
-	$(BIN)/python -m pytest
+test: $(VENV)/.test ## the tests that need no system package and no long wait (under 12 minutes on 2 cores, from nothing)
+	@echo "running the tests but for the long ones; make test-all runs those too"
+	$(PYTEST) -m "not long"
+
+test-all: $(VENV)/.dev ## every test: also hosts over SSH, PostgreSQL, outages, lost nodes and random kills
+	$(PYTEST)
 
 lint: $(VENV)/.dev ## style, types and the import rule
 	$(BIN)/ruff check .
@@ -34,14 +49,25 @@ bench: $(VENV)/.dev ## every benchmark, each with its baseline
 chaos: $(VENV)/.dev ## kills parts of a search at random and checks its ledger (many minutes)
 	$(BIN)/python -m tests.integration.chaos
 
+mutants: $(VENV)/.dev ## changes the code in 400 small ways and counts which the quick tests notice (under an hour)
+	$(BIN)/python -m tests.mutation
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
+	@echo "making a virtual environment in $(VENV)"
+	@$(CREATE)
 
 $(VENV)/.run: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(INSTALL) --editable .
+	@echo "installing the project and what it needs ($(TAKES))"
+	@$(INSTALL) --editable .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(INSTALL) --editable '.[dev]'
+$(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing the project, what it needs and pytest ($(TAKES))"
+	@$(INSTALL) --editable '.[test]'
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing the project, what it needs and what its tests need ($(TAKES))"
+	@$(INSTALL) --editable '.[dev]'
+	@touch $@ $(VENV)/.run $(VENV)/.test

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -29,6 +30,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """Prepared data goes to one folder of the test session, never to the user's cache."""
     folder = tmp_path_factory.getbasetemp() / "cache"
     monkeypatch.setenv("MARS_SEARCH_CACHE", str(folder))
+
+
+@pytest.fixture(scope="session")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what scripts print."""
+    return tmp_path_factory.mktemp("logs")
 
 
 class S3Server:
@@ -57,6 +64,8 @@ class S3Server:
 def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
     from pyarrow import fs
 
+    pytest.importorskip("moto.server", reason="moto, the S3 server of the tests, is not installed (make test-all)")
+
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     server = S3Server()
@@ -74,6 +83,7 @@ def object_store(s3_server: S3Server) -> Callable[[str], str]:
 
 @pytest.fixture(scope="session")
 def _postgres_server() -> Iterator[PostgresServer]:
+    pytest.importorskip("psycopg", reason="psycopg is not installed (make test-all)")
     if binaries() is None:
         pytest.skip("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
     server = PostgresServer()

@@ -12,6 +12,7 @@ from ray.autoscaler.tags import NODE_KIND_WORKER, TAG_RAY_NODE_KIND, TAG_RAY_USE
 
 from tests.cluster.files import CLUSTER, ROOT, launcher_file
 
+pytest.importorskip("moto.server", reason="moto, the AWS of the tests, is not installed (make test-all)")
 OWN_ADDRESS = "203.0.113.7/32"
 
 pytestmark = pytest.mark.slow

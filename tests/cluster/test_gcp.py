@@ -11,6 +11,7 @@ import pytest
 
 from tests.cluster.files import launcher_file
 
+pytest.importorskip("googleapiclient", reason="the Google API client is not installed (make test-all)")
 MEANT = {"type", "properties", "items", "$ref", "enum", "additionalProperties"}
 
 

@@ -14,7 +14,7 @@ from tests.cluster.hosts import ROOT, SHARED, Hosts, wait_for
 from tests.cluster.on_premise import OnPremise
 from tests.integration.conftest import tiny_pairs
 
-pytestmark = [pytest.mark.slow, pytest.mark.hosts]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.hosts]
 
 SEARCH = ["--data", f"{SHARED}/tiny.npz", "--storage", f"{SHARED}/runs", "--name", "study", "--profile", "cpu"]
 SEARCH += ["--max-epochs", "300", "--grace-epochs", "300", "--patience", "300", "--sampler", "random"]

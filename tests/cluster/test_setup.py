@@ -109,6 +109,7 @@ def test_the_python_is_one_that_the_project_takes():
     assert re.fullmatch(r"\d+\.\d+\.\d+", UV)
 
 
+@pytest.mark.skipif(not SHELLCHECK.exists(), reason="shellcheck is not installed (make test-all)")
 @pytest.mark.parametrize("script", sorted(CLUSTER.glob("*.sh")), ids=lambda path: path.name)
 def test_shellcheck_finds_nothing(script):
     subprocess.run([SHELLCHECK, script], check=True)

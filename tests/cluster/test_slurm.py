@@ -86,6 +86,7 @@ def wait_until(condition, process):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_job_that_nears_its_limit_is_queued_again_and_ends_the_study(job, tmp_path):
     options = ["--name", "job", "--storage", str(tmp_path / "runs"), "--budget", "3", "--max-epochs", "4"]

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,11 +10,10 @@ import numpy as np
 import pytest
 
 from search.ledger import Ledger
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.scripts import Script, run_script
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
-Driver = Callable[..., subprocess.Popen[str]]
+Driver = Callable[..., Script]
 
 
 def tiny_pairs(count: int = 24) -> np.ndarray:
@@ -33,44 +31,37 @@ def data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Command:
+def command(tmp_path: Path, logs: Path) -> Command:
     """Runs a script of the project as a user does, with its studies in a folder of the test."""
 
     def run(
         script: str, *arguments: object, timeout: int = 150, cwd: Path = tmp_path
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, str(ROOT / script), *map(str, arguments)],
-            cwd=cwd,
-            env=os.environ | {"COLUMNS": "160"},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        environment = os.environ | {"COLUMNS": "160"}
+        return run_script(script, arguments, cwd=cwd, logs=logs, environment=environment, timeout=timeout)
 
     return run
 
 
 @pytest.fixture
-def driver(data_file: Path, tmp_path: Path) -> Iterator[Driver]:
+def driver(data_file: Path, tmp_path: Path, logs: Path) -> Iterator[Driver]:
     """Starts a search of the study `study` and waits until its ledger holds so many epochs."""
     started = []
 
-    def start(*arguments: object, cwd: Path = tmp_path, epochs: int = 1) -> subprocess.Popen[str]:
-        command = [sys.executable, str(ROOT / "search" / "run.py"), "--data", str(data_file), *map(str, arguments)]
-        process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def start(*arguments: object, cwd: Path = tmp_path, epochs: int = 1) -> Script:
+        process = Script("search/run.py", ["--data", data_file, *arguments], cwd=cwd, logs=logs)
         started.append(process)
         deadline = time.monotonic() + 150
         while epochs_in(cwd / "runs" / "study") < epochs:
             assert time.monotonic() < deadline
-            assert process.poll() is None, process.communicate()[1]
+            assert process.poll() is None, process.stderr
             time.sleep(0.05)
         return process
 
     yield start
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def epochs_in(folder: Path) -> int:

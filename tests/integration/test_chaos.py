@@ -7,7 +7,7 @@ import pytest
 from search.ledger import Ledger
 from tests.integration.chaos import check_equal, check_invariants, disturbed
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
 TRIALS = 8
 
 

@@ -35,7 +35,7 @@ from trainables.worker_groups import WorkersLauncher
 EPOCHS = 12
 CPU = torch.device("cpu")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def sized(request: TrialRequest, *, root: str) -> Iterator[EpochReport]:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
+import time
 
 import pytest
 
 from search.ledger import Ledger
-from tests.integration.conftest import ROOT
+from tests.scripts import Script
 from trainables.trial import checkpoint_store
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 AWAY_SECONDS = 10
 
 
-def test_a_study_outlives_an_outage_of_its_object_store(s3_server, data_file, tmp_path):
+def test_a_study_outlives_an_outage_of_its_object_store(s3_server, data_file, tmp_path, logs):
     from pyarrow import fs
 
     filesystem, path = fs.FileSystem.from_uri(s3_server.uri("tiny.npz"))
@@ -25,37 +25,17 @@ def test_a_study_outlives_an_outage_of_its_object_store(s3_server, data_file, tm
         stream.write(data_file.read_bytes())
     options = ["--data", s3_server.uri("tiny.npz"), "--storage", s3_server.uri("runs"), "--name", "study"]
     options += ["--budget", "4", "--max-epochs", "6", "--asha", "stopping"]
-    search = subprocess.Popen(
-        [
-            sys.executable,
-            str(ROOT / "search/run.py"),
-            *options,
-            "--budget",
-            "4",
-            "--max-epochs",
-            "6",
-            "--asha",
-            "stopping",
-        ],
-        cwd=tmp_path,
-        env=os.environ | {"COLUMNS": "160"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    search = Script("search/run.py", options, cwd=tmp_path, logs=logs, environment=os.environ | {"COLUMNS": "160"})
     try:
-        assert search.stdout is not None
-        said = ""
-        for line in search.stdout:
-            said += line
-            if line.startswith("[1/4]"):
-                break
+        while "[1/4]" not in search.stdout:
+            assert search.poll() is None, search.stdout + search.stderr
+            time.sleep(0.05)
         s3_server.stop()
         with pytest.raises(subprocess.TimeoutExpired):
             search.wait(AWAY_SECONDS)
         s3_server.start()
-        said += search.communicate(timeout=240)[0]
-        assert search.returncode == 0, said
+        said, errors = search.communicate(timeout=240)
+        assert search.returncode == 0, said + errors
     finally:
         search.kill()
         search.wait()

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
 
 from search.ledger import Ledger
-from tests.integration.conftest import ROOT
+from tests.scripts import run_script
 from tests.studies import study_settings
 from trainables.data import DataSource, prepare
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 CPUS = 2
 """Of the node that has the GPU."""
@@ -42,18 +40,12 @@ def joined(cluster, monkeypatch):
     ray.shutdown()
 
 
-def test_the_search_probes_once_and_its_trials_share_the_gpu(cluster, data_file, tmp_path):
+def test_the_search_probes_once_and_its_trials_share_the_gpu(cluster, data_file, tmp_path, logs):
     def search(*arguments):
         options = ["--data", data_file, "--name", "study", "--max-epochs", 1, "--gpus-per-trial", "auto"]
         systems = ["--systems", "b-unet2,b-unet3", "--set", "model.width=2"]
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "search" / "run.py"), *map(str, [*options, *systems, *arguments])],
-            cwd=tmp_path,
-            env=os.environ | {"RAY_ADDRESS": cluster, "COLUMNS": "160"},
-            capture_output=True,
-            text=True,
-            timeout=250,
-        )
+        given = {"cwd": tmp_path, "logs": logs, "environment": os.environ | {"RAY_ADDRESS": cluster, "COLUMNS": "160"}}
+        done = run_script("search/run.py", [*options, *systems, *arguments], timeout=250, **given)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

@@ -17,7 +17,7 @@ from search.ledger import FILE, Ledger
 from tests.ports import free_port
 from tests.postgres import PASSWORD
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SMALL = ("--max-epochs", "2", "--sampler", "random", "--name", "study")
 LONG = ("--max-epochs", "40", "--grace-epochs", "40", "--patience", "40", "--sampler", "random", "--name", "study")

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from search.ledger import Ledger
-from tests.integration.conftest import ROOT
 from tests.ports import free_port
+from tests.scripts import Script
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-Client = Callable[..., subprocess.Popen[str]]
+Client = Callable[..., Script]
 
 
 class Head:
@@ -77,40 +77,34 @@ def head(tmp_path_factory) -> Iterator[Head]:
 
 
 @pytest.fixture
-def client(head, tmp_path) -> Iterator[Client]:
+def client(head, tmp_path, logs) -> Iterator[Client]:
     started = []
 
-    def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
-        command = [sys.executable, str(ROOT / "search/run.py"), "--address", head.address, *map(str, arguments)]
-        process = subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            env=head.environment | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    def start(*arguments: object, **environment: str) -> Script:
+        command = ["--address", head.address, *arguments]
+        given = head.environment | environment
+        process = Script("search/run.py", command, cwd=tmp_path, logs=logs, environment=given)
         started.append(process)
         return process
 
     yield start
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
-def ended(process: subprocess.Popen[str], timeout: int = 300) -> tuple[int, str]:
-    text, _ = process.communicate(timeout=timeout)
-    assert "Traceback" not in text, text
-    return process.returncode, text
+def ended(process: Script, timeout: int = 300) -> tuple[int, str]:
+    """Its exit code, and all that it printed."""
+    output, errors = process.communicate(timeout=timeout)
+    assert "Traceback" not in output + errors, output + errors
+    assert process.returncode is not None
+    return process.returncode, output + errors
 
 
-def line_with(process: subprocess.Popen[str], words: str) -> str:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if words in line:
-            return line
-    raise AssertionError(f"it ended without saying {words!r}")
+def wait_for_words(process: Script, words: str) -> None:
+    while words not in process.stdout:
+        assert process.poll() is None, f"it ended without saying {words!r}"
+        time.sleep(0.05)
 
 
 def test_a_submitted_search_runs_there_and_is_shown_here(head, client, data_file, tmp_path):
@@ -132,12 +126,12 @@ def test_a_submitted_search_runs_there_and_is_shown_here(head, client, data_file
 def test_a_client_that_is_gone_stops_nothing_and_finds_the_study_again(head, client, data_file):
     options = ("--data", data_file, "--name", "left", "--budget", 10_000, "--max-epochs", 30)
     first = client(*options)
-    line_with(first, "paused")
+    wait_for_words(first, "paused")
     first.send_signal(signal.SIGINT)
     code, text = ended(first)
     assert (code, "it goes on there" in text) == (130, True)
     again = client(*options)
-    line_with(again, "runs there already")
+    wait_for_words(again, "runs there already")
     code, text = ended(client("--data", data_file, "--name", "left", "--budget", 10_001))
     assert (code, "runs there with other options" in text) == (2, True)
     code, text = ended(client("--data", data_file, "--name", "beside", "--budget", 1, "--max-epochs", 1))

@@ -80,17 +80,26 @@ def hungry(request: TrialRequest) -> Iterator[EpochReport]:
 
 
 def without_storage(folder: Path, request: TrialRequest) -> Iterator[EpochReport]:
-    """Trial 1 finds no storage once trial 0 has told its first epoch, whose second is not over before."""
-    told, found = folder / "told", folder / "found"
+    """Trial 1 finds no storage once trial 0 has told its first epoch; trial 0 goes on once the driver knows of that."""
+    told, known = folder / "told", folder / "known"
     if request.number == 1:
         wait_for(told)
-        found.touch()
         raise StorageError("nobody answers")
     for epoch in range(request.told_epochs + 1, EPOCHS + 1):
+        if epoch > 1:
+            wait_for(known)
         yield epoch_report(epoch, 0.5, ended=last(epoch))
         told.touch()
-        wait_for(found)
-        time.sleep(2)
+
+
+class Alarm(Watcher):
+    """Makes a file when a trial breaks."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def trial_broke(self, record):
+        self.path.touch()
 
 
 def misplaced(request: TrialRequest) -> Iterator[EpochReport]:
@@ -211,7 +220,8 @@ def test_memory_that_does_not_suffice_for_one_image_fails_the_trial(search):
 
 def test_a_run_without_storage_ends_and_fails_nobody(search, tmp_path):
     stopping = Stopping()
-    records = search(functools.partial(without_storage, tmp_path), budget=9, concurrent=2, stopping=stopping)
+    loop, alarm = functools.partial(without_storage, tmp_path), Alarm(tmp_path / "known")
+    records = search(loop, budget=9, concurrent=2, watchers=[alarm], stopping=stopping)
     assert [record.state for record in records] == ["running", "running"]
     assert records[0].reports
     assert stopping.reason.startswith("a checkpoint could not be written or read")
@@ -255,17 +265,27 @@ def test_a_simulated_search_is_a_real_one(asha, search):
         assert max(len(record.segments) for record in records) > 1
 
 
-def slow(request: TrialRequest) -> Iterator[EpochReport]:
-    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
-        time.sleep(2)
-        yield epoch_report(epoch, 0.5, ended=last(epoch))
+class Clock(Watcher):
+    """Seconds that pass with the epochs alone."""
+
+    def __init__(self, seconds_an_epoch):
+        self.now, self.seconds_an_epoch = 0.0, seconds_an_epoch
+
+    def monotonic(self):
+        return self.now
+
+    def epoch_ended(self, record, report):
+        self.now += self.seconds_an_epoch
 
 
-def test_what_a_time_budget_cuts_off_goes_on_with_the_study(search):
-    cut = search(slow, budget=5, stopping=Stopping(time_budget=5))
-    assert cut[-1].state == "running"
-    assert sum(len(record.reports) for record in cut) < 5 * EPOCHS  # none at all, where Ray took longer to start
-    ended = search(slow, budget=len(cut))
+def test_what_a_time_budget_cuts_off_goes_on_with_the_study(search, monkeypatch):
+    clock = Clock(seconds_an_epoch=3)
+    with monkeypatch.context() as patch:
+        patch.setattr("search.stopping.time", clock)
+        # The budget is spent after the second epoch of trial 1; each trial ends at the report after that.
+        cut = search(steady, budget=5, watchers=[clock], stopping=Stopping(time_budget=3 * (EPOCHS + 2)))
+    assert [(record.state, record.told_epochs) for record in cut] == [("complete", EPOCHS), ("running", 3)]
+    ended = search(steady, budget=len(cut))
     assert [record.state for record in ended] == ["complete"] * len(cut)
     for record, before in zip(ended, cut, strict=True):
         assert [report.epoch for report in record.reports] == [1, 2, 3, 4]

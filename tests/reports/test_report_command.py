@@ -13,6 +13,7 @@ from reports.command import run
 from reports.options import parser
 from reports.study_facts import read_study
 from reports.submission import check_submission
+from tests.scripts import run_script
 from trainables.data import PreparedData
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,9 +107,8 @@ def test_a_missing_checkpoint_is_named(study):
     ("arguments", "message"),
     [(["gone"], "error: gone: no study there"), ([], "the following arguments are required: RUN")],
 )
-def test_mistakes_through_the_real_command(arguments, message, tmp_path):
-    command = [sys.executable, str(ROOT / "reports" / "run.py"), *arguments]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+def test_mistakes_through_the_real_command(arguments, message, tmp_path, logs):
+    done = run_script("reports/run.py", arguments, cwd=tmp_path, logs=logs)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr

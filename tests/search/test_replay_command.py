@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ from search.curves import read_curves
 from search.ledger import Ledger
 from search.simulator import Simulation, simulate
 from search.surrogate import simulated_reports
+from tests.scripts import run_script
 from tests.studies import study_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,16 +41,11 @@ def study(space, tmp_path):
     return make
 
 
-def replay(*arguments):
-    command = [sys.executable, str(ROOT / "search" / "replay.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=200)
-
-
 @pytest.mark.slow
-def test_it_finds_that_stopping_pays(study):
+def test_it_finds_that_stopping_pays(study, tmp_path, logs):
     folder = study()
     options = ("--seeds", 3, "--sampler", "random", "--grace-epochs", 1, 8, "--reduction-factor", 3, "--slots", 2)
-    done = replay(folder, *options)
+    done = run_script("search/replay.py", [folder, *options], cwd=tmp_path, logs=logs, timeout=200)
     assert done.returncode == 0, done.stderr
     assert "30 recorded learning curves, 240 epochs" in done.stdout
     expected = (
