@@ -43,6 +43,7 @@ def test_one_that_is_not_among_those_that_want_has_what_it_wants_of_an_even_shar
     assert share(5, [8, 8], 8) == 4
 
 
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.integers(1, 60))
 def test_nobody_starves_nobody_gets_more_than_it_wants_and_nothing_is_left_over(wanted, places):
     due = [share(own, wanted, places) for own in wanted]
@@ -109,6 +110,12 @@ def test_the_share_is_of_all_studies_on_the_cluster(cluster):
     assert FairShare("own", wanted=3, places=9)() == 3
     cluster.actors.clear()  # its own actor is not up yet
     assert FairShare("own", wanted=8, places=9)() == 8
+
+
+@pytest.mark.parametrize("now", [10.5, 1000.0])
+def test_it_looks_at_once_also_on_a_machine_that_has_just_started(now, cluster):
+    cluster.now = now
+    assert (FairShare("own", wanted=8, places=8)(), cluster.looks) == (4, 1)
 
 
 def test_it_looks_again_after_ten_seconds(cluster):
