@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from search.failures import failure, said
+from search.failures import NOT_COUNTED, failure, said
 
 NODE = "The actor died unexpectedly before finishing this task.\nThe actor died because its node has died."
 UNFIT = "ray::run()\ntrainables.failures.UnfitNode: b (10.0.0.2): --data: /mars.npz: no such file\n"
@@ -35,6 +35,41 @@ def test_the_text_of_a_failure_tells_its_kind(text, kind):
     assert (found.kind, found.epoch, found.message) == (kind, 3, text)
 
 
+DIED = "The actor died unexpectedly before finishing this task.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (DIED + "trainables.failures.OutOfMemory: in 2 micro-batches", "out_of_memory"),
+        (DIED + "trainables.failures.StorageError: s3://x: gone", "storage"),
+        (DIED + "trainables.failures.UnfitNode: b: no data", "node_unfit"),
+        (DIED + "trainables.failures.Preempted: a node of the trial is drained", "node_lost"),
+        (DIED + "its node has died", "node_lost"),
+        (DIED + "The worker group startup timed out", "not_started"),
+        (
+            "The worker group startup timed out after 600.0 seconds\nThe actor died because its node has died.",
+            "node_lost",
+        ),
+        ("torch.OutOfMemoryError: CUDA out of memory", "error"),  # the loop names those that it can do something about
+        ("OutOfMemory: of somebody else", "error"),
+        ("Preempted", "error"),
+    ],
+)
+def test_the_cause_counts_more_than_the_death_that_it_led_to(text, kind):
+    assert failure(text, 0).kind == kind
+
+
+def test_the_kinds_that_no_configuration_is_to_blame_for():
+    assert sorted(NOT_COUNTED) == ["node_lost", "node_unfit", "not_started", "out_of_memory", "storage"]
+
+
+def test_what_was_said_of_each_kind_that_is_an_error_of_its_own():
+    for name in ("OutOfMemory", "StorageError", "UnfitNode", "Preempted"):
+        text = f"Traceback\ntrainables.failures.{name}: what it said: all of it\nmore of Ray's\n"
+        assert said(failure(text, 0)) == "what it said: all of it"
+
+
 def test_what_the_error_itself_said():
     assert said(failure(UNFIT, 0)) == "b (10.0.0.2): --data: /mars.npz: no such file"
     assert said(failure(NODE, 0)) == NODE
@@ -45,3 +80,9 @@ def test_a_process_that_died_with_a_drained_node_lost_its_node():
     found = failure("The actor died unexpectedly before finishing this task.", 3, preempted=True)
     assert found.kind == "node_lost"
     assert "drained" in found.message
+
+
+def test_the_message_of_a_drained_node_follows_what_ray_said():
+    found = failure(DIED.strip(), 3, preempted=True)
+    assert found.epoch == 3
+    assert found.message == f"{DIED}Its node was drained, and gone before the trial was."

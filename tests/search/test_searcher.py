@@ -76,7 +76,8 @@ def test_a_run_that_is_to_end_suggests_nothing(ledger, space, settings):
     assert searcher.suggest("t1") == Searcher.FINISHED
 
 
-def test_an_exhausted_space_ends_the_search(ledger, settings):
+def test_an_exhausted_space_ends_the_search(ledger, settings, monkeypatch):
+    monkeypatch.setattr("search.proposals.RANDOM_ATTEMPTS", 20)  # of two configurations
     space = Space((Parameter(name="model.depth", choices=(2, 3), help=""),))
     searcher = make(ledger, space, settings, budget=9)
     assert {searcher.suggest(f"t{number}")["config"]["model.depth"] for number in range(2)} == {2, 3}
