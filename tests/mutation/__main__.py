@@ -35,7 +35,7 @@ class Results:
 
     def __init__(self, path: Path):
         self.path = path
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         lines = path.read_text().splitlines() if path.exists() else []
         self._known: dict[str, dict[str, Any]] = {}
         for line in lines:
@@ -131,13 +131,14 @@ def main() -> None:
     options = parser.parse_args()
 
     console, listed = Console(highlight=False), equivalents()
-    results = Results(options.folder / "results.jsonl")
+    folder = options.folder.resolve()
+    results = Results(folder / "results.jsonl")
     chosen = sample(options.modules, ROOT, options.count, options.seed)
     waiting = [mutant for mutant in chosen if not is_equivalent(mutant, listed) and results.killed(mutant) is None]
     console.print(f"{len(chosen)} mutants, of which {len(waiting)} are to be tested")
     if waiting:
         import_libraries()
-        slots = [Slot(options.folder / f"slot-{number}", ROOT) for number in range(options.slots)]
+        slots = [Slot(folder / f"slot-{number}", ROOT) for number in range(options.slots)]
         seconds = seconds_unmutated(console, slots, sorted({mutant.module for mutant in waiting}))
         jobs = [Job(mutant=m, tests=MODULES[m.module], expected_seconds=seconds[m.module]) for m in waiting]
         tested = 0

@@ -51,7 +51,7 @@ class Spot:
 
 
 def spots(code: str) -> list[Spot]:
-    """Every place in a file where an operator may change what it does; assertions and annotations are left out."""
+    """Every place in a file where an operator may change what it does; assertions, decorators and annotations are left out."""
     tree = get_ast(code)
     nodes = list(ast_nodes(tree))
     found = []
@@ -59,15 +59,16 @@ def spots(code: str) -> list[Spot]:
         occurrence = 0
         for node in nodes:
             for start, _ in operator().mutation_positions(node):
-                if not _is_assertion(node):
+                if not _is_declared(node):
                     found.append(Spot(operator=name, occurrence=occurrence, position=start))
                 occurrence += 1
     return found
 
 
-def _is_assertion(node: Any) -> bool:
+def _is_declared(node: Any) -> bool:
+    """Whether it is part of an assertion, or of a decorator such as `@dataclass(frozen=True)`."""
     while node is not None:
-        if node.type == "assert_stmt":
+        if node.type in ("assert_stmt", "decorator"):
             return True
         node = node.parent
     return False
