@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import optuna
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.encoding import ABSENT, Encoding
@@ -21,6 +21,7 @@ def drawn(seed):
 
 
 @given(st.integers(0, 10**6))
+@settings(max_examples=25)
 def test_a_point_comes_back_from_the_cube(seed):
     params = drawn(seed)
     back = Encoding(SPACE).point(Encoding(SPACE).cube(params))
@@ -30,6 +31,7 @@ def test_a_point_comes_back_from_the_cube(seed):
 
 
 @given(st.integers(0, 10**6))
+@settings(max_examples=25)
 def test_any_point_of_the_cube_is_one_that_the_space_admits(seed):
     cube = np.random.default_rng(seed).random(len(SPACE.parameters))
     point = Encoding(SPACE).point(cube)
@@ -42,6 +44,7 @@ def test_any_point_of_the_cube_is_one_that_the_space_admits(seed):
 
 
 @given(st.integers(0, 10**6))
+@settings(max_examples=5)
 def test_neighbours_differ_in_some_parameters_and_share_most(seed):
     encoding, random = Encoding(SPACE), np.random.default_rng(seed)
     params = drawn(seed)
