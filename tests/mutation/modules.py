@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-_TRAINING = ["tests/trainables/test_epochs.py", "tests/trainables/test_stages.py"]
+_LOOP = [f"tests/trainables/test_epochs{part}.py" for part in ("_scripted", "_checkpoints", "")]
+_TRAINING = [f"tests/trainables/test_{name}.py" for name in ("training", "objective", "stages")]
 _LOSSES = ["tests/trainables/losses", "tests/trainables/test_losses.py", "tests/contracts/test_losses.py"]
 _DATA = ["tests/trainables/data"]
 
@@ -13,8 +14,12 @@ MODULES: dict[str, list[str]] = {
     },
     "trainables/evaluation.py": ["tests/trainables/test_evaluation.py"],
     "trainables/schedules.py": ["tests/trainables/test_schedules.py", "tests/contracts/test_schedules.py"],
-    "trainables/epochs.py": _TRAINING,
-    "trainables/training.py": [*_TRAINING, "tests/trainables/test_training.py"],
+    "trainables/epochs.py": _LOOP,
+    "trainables/training.py": [*_TRAINING, "tests/trainables/test_epochs.py"],
+    "trainables/stages.py": ["tests/trainables/test_stages.py"],
+    "trainables/objective.py": ["tests/trainables/test_objective.py"],
+    "trainables/optimizers.py": ["tests/trainables/test_optimizers.py", "tests/contracts/test_optimizers.py"],
+    "trainables/trial.py": ["tests/trainables/test_trial.py"],
     "trainables/batches.py": ["tests/trainables/test_batches.py"],
     "trainables/mixing.py": ["tests/trainables/test_mixing.py"],
     **{
