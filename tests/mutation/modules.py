@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _LOOP = [f"tests/trainables/test_epochs{part}.py" for part in ("_scripted", "_checkpoints", "")]
-_TRAINING = [f"tests/trainables/test_{name}.py" for name in ("training", "objective", "stages")]
+_TRAINING = [f"tests/trainables/test_{name}.py" for name in ("training", "training_parts", "stages")]
 _LOSSES = ["tests/trainables/losses", "tests/trainables/test_losses.py", "tests/contracts/test_losses.py"]
 _DATA = ["tests/trainables/data"]
 
@@ -12,7 +12,7 @@ MODULES: dict[str, list[str]] = {
         f"trainables/losses/{name}.py": _LOSSES
         for name in ("__init__", "boundary", "cross_entropy", "focal", "lovasz", "regions", "task")
     },
-    "trainables/evaluation.py": ["tests/trainables/test_evaluation.py"],
+    "trainables/evaluation.py": [f"tests/trainables/test_evaluation{part}.py" for part in ("_by_hand", "")],
     "trainables/schedules.py": ["tests/trainables/test_schedules.py", "tests/contracts/test_schedules.py"],
     "trainables/epochs.py": _LOOP,
     "trainables/training.py": [*_TRAINING, "tests/trainables/test_epochs.py"],
@@ -20,13 +20,13 @@ MODULES: dict[str, list[str]] = {
     "trainables/objective.py": ["tests/trainables/test_objective.py"],
     "trainables/optimizers.py": ["tests/trainables/test_optimizers.py", "tests/contracts/test_optimizers.py"],
     "trainables/trial.py": ["tests/trainables/test_trial.py"],
-    "trainables/batches.py": ["tests/trainables/test_batches.py"],
-    "trainables/mixing.py": ["tests/trainables/test_mixing.py"],
+    "trainables/batches.py": [f"tests/trainables/test_batches{part}.py" for part in ("_counted", "")],
+    "trainables/mixing.py": [f"tests/trainables/test_mixing{part}.py" for part in ("_by_hand", "")],
     **{
         f"trainables/data/{name}.py": _DATA
         for name in ("audit", "description", "npz", "prepare", "report", "source", "split")
     },
-    "trainables/checkpoints.py": ["tests/trainables/test_checkpoints.py"],
+    "trainables/checkpoints.py": [f"tests/trainables/test_checkpoints{part}.py" for part in ("_retried", "")],
     "search/promotion.py": ["tests/search/test_promotion.py"],
     "search/scheduler.py": ["tests/search/test_scheduler.py"],
     "search/judge.py": ["tests/search/test_judge.py"],
