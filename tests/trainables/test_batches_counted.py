@@ -128,7 +128,9 @@ def test_changes_follow_one_another_with_a_seed_of_the_images_own(numbered):
     assert [number for number, _ in second] == [2 * number for number, _ in first]
     assert [seed for _, seed in second] == [seed for _, seed in first]
     assert len({seed for _, seed in first}) == 48
-    assert all(0 <= seed < 2**31 for _, seed in first)
+    drawn = [seed for _, seed in first]
+    assert 0 <= min(drawn) < 2**30 < max(drawn) < 2**31
+    assert {type(seed) for seed in drawn} == {int}
 
     before, seen[:] = list(first), []
     list(batches(numbered).shuffled(0, 2, [double]))
@@ -167,6 +169,7 @@ def test_ahead_makes_the_next_one_while_this_one_is_used():
             yield item
 
     def make(item: int) -> int:
+        assert threading.current_thread().name.startswith("batches")
         made[item].set()
         return item
 

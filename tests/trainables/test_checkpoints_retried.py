@@ -198,6 +198,13 @@ def test_tensors_come_back_on_the_device_that_was_asked_for(store):
     assert store.load("best")["model"]["w"].device.type == "cpu"
 
 
+def test_a_checkpoint_that_holds_more_than_plain_values_is_refused(store, tmp_path):
+    """Unpickling anything else may run any code."""
+    torch.save({"epoch": print}, tmp_path / "trial" / "last.pt")
+    with pytest.raises(ValueError, match=r"trial/last\.pt: not a readable checkpoint"):
+        store.load("last")
+
+
 def test_keep_leaves_what_is_named_and_folders_alone(store, tmp_path):
     store.save("best", {})
     for name in ("other.pt", "best.pt.0123", "notes.txt"):
