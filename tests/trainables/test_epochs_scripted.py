@@ -118,6 +118,14 @@ def test_of_three_stages_the_last_starts_from_the_best_epoch_of_all(run):
     assert int(script.training.evaluated.path) == 125678
 
 
+def test_stages_of_one_epoch_each_follow_one_another(run):
+    config = staged(patience=2, max_epochs=3, background="sequential", fraction=0.3)
+    reports, script = run([0.5, 0.4, 0.6], config=config)
+    assert [report.stage for report in reports] == [1, 2, 3]
+    assert script.training.begun == [(1, None), (2, None), (3, 1)]
+    assert [report.ended for report in reports] == [None, None, "max_epochs"]
+
+
 def test_the_schedule_is_told_the_score_or_minus_the_loss_where_none_judges_what_is_trained(run):
     config = staged(patience=9, max_epochs=4, background="sequential", fraction=None)
     _, script = run([0.5, 0.4, 0.3, 0.2], config=config)

@@ -186,12 +186,27 @@ def test_early_stopping_ends_the_first_stage_and_then_the_second(tiny, config):
     assert [report.epoch for report in reports] == list(range(1, len(reports) + 1))
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Reports and checkpoints of a whole run; one for each kind of background network."""
+    runs = {}
+
+    def undisturbed(config, data):
+        kind = config.model.background
+        if kind not in runs:
+            store = CheckpointStore(str(tmp_path_factory.mktemp("whole")))
+            runs[kind] = timeless(run(config, data, checkpoints=store)), store
+        return runs[kind]
+
+    return undisturbed
+
+
 @pytest.mark.parametrize("stop", [2, 3, 4])
 @pytest.mark.parametrize("background", ["none", "sequential"])
-def test_a_resumed_trial_ends_as_an_undisturbed_one(stop, background, tiny, config, tmp_path):
+def test_a_resumed_trial_ends_as_an_undisturbed_one(stop, background, tiny, config, tmp_path, undisturbed):
     config = with_background(config, background)
-    whole, store = CheckpointStore(str(tmp_path / "whole")), CheckpointStore(str(tmp_path / "resumed"))
-    expected = timeless(run(config, tiny, checkpoints=whole))
+    store = CheckpointStore(str(tmp_path / "resumed"))
+    expected, whole = undisturbed(config, tiny)
     first = list(itertools.islice(run(config, tiny, checkpoints=store), stop))
     rest = list(run(config, tiny, checkpoints=store, told_epochs=stop))
     assert timeless(first + rest) == expected
@@ -199,9 +214,11 @@ def test_a_resumed_trial_ends_as_an_undisturbed_one(stop, background, tiny, conf
     assert same(weights([one]), weights([other]))
 
 
-def test_a_run_that_was_stopped_before_its_best_weights_were_kept_keeps_them_on_resume(tiny, config, tmp_path):
-    whole, store = CheckpointStore(str(tmp_path / "whole")), CheckpointStore(str(tmp_path / "resumed"))
-    expected = timeless(run(config, tiny, checkpoints=whole))
+def test_a_run_that_was_stopped_before_its_best_weights_were_kept_keeps_them_on_resume(
+    tiny, config, tmp_path, undisturbed
+):
+    store = CheckpointStore(str(tmp_path / "resumed"))
+    expected, whole = undisturbed(config, tiny)
     list(itertools.islice(run(config, tiny, checkpoints=store), 1))
     store.keep("last")
     assert timeless(run(config, tiny, checkpoints=store)) == expected
