@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.numbered import HandMade
 from trainables.augmentations import build_augmentation
 from trainables.batches import Batches, ahead
 from trainables.config import AugmentationConfig
-from trainables.data import DataSource, prepare
 
 CPU = torch.device("cpu")
 
@@ -47,30 +47,31 @@ def test_ranks_share_each_batch_between_them(tiny):
             assert torch.equal(masks[rank::2], part_masks)
 
 
-def rare_share(data, oversampling, epochs=40):
+def rare_share(data, train, oversampling, epochs=40):
     """Part of the drawn images that hold the rarest class, and batches an epoch."""
-    made = batches(data, oversampling=oversampling)
+    made = Batches(data, train, batch_size=8, device=CPU, oversampling=oversampling)
     drawn = [masks for epoch in range(epochs) for _, masks in made.shuffled(0, epoch)]
     rare = torch.cat(drawn).eq(data.rarest_label).flatten(1).any(1).float().mean().item()
     return rare, len(drawn) / epochs
 
 
 def test_oversampled_images_come_as_often_as_asked_in_as_many_batches():
-    data = prepare(DataSource(uri="sample"))
-    train = data.split["train"]
+    train = np.arange(20, 480)
+    data = HandMade(np.arange(500)[:, None, None] % 9 == 0)
     rare = data.holds(train, data.rarest_label).mean()
-    plain, steps = rare_share(data, 1)
+    plain, steps = rare_share(data, train, 1)
     assert plain == pytest.approx(rare, abs=0.01)
-    often, as_many = rare_share(data, 4)
+    often, as_many = rare_share(data, train, 4)
     assert often == pytest.approx(4 * rare / (1 + 3 * rare), abs=0.03)
     assert steps == as_many == len(train) // 8
 
 
 def test_an_image_that_comes_twice_is_augmented_differently():
-    data = prepare(DataSource(uri="sample"))
-    augmentation = build_augmentation(AugmentationConfig(name="flips+crop"), size=data.images.shape[1:])
-    rare = data.split["train"][data.holds(data.split["train"], data.rarest_label)][:1]
-    alone = Batches(data, np.append(rare, data.split["train"][:31]), batch_size=32, device=CPU, oversampling=40)
+    augmentation = build_augmentation(AugmentationConfig(name="flips+crop"), size=(16, 24))
+    masks = np.full((32, 16, 24), 2)
+    masks[5, 4:12, 6:18] = 1
+    data = HandMade(masks, np.random.default_rng(0).integers(0, 256, masks.shape, dtype=np.uint8))
+    alone = Batches(data, np.arange(32), batch_size=32, device=CPU, oversampling=40)
     images, masks = next(alone.shuffled(0, 1, [augmentation]))
     held = images[masks.eq(data.rarest_label).flatten(1).any(1)].flatten(1).numpy()
     assert len(held) > 10

@@ -47,12 +47,25 @@ def test_the_same_seed_gives_the_same_reports_and_another_does_not(tiny, tiny_co
     assert timeless(run(with_training(tiny_config, seed=1), tiny)) != first
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Reports and checkpoints of a whole run; one for each schedule."""
+    runs = {}
+
+    def undisturbed(config, data):
+        if config.schedule.name not in runs:
+            store = CheckpointStore(str(tmp_path_factory.mktemp("whole")))
+            runs[config.schedule.name] = timeless(run(config, data, checkpoints=store)), store
+        return runs[config.schedule.name]
+
+    return undisturbed
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("stop", [1, 3])
-def test_a_resumed_trial_ends_as_an_undisturbed_one(schedule, stop, tiny, tiny_config, tmp_path):
+def test_a_resumed_trial_ends_as_an_undisturbed_one(schedule, stop, tiny, tiny_config, tmp_path, undisturbed):
     config = dataclasses.replace(tiny_config, schedule=ScheduleConfig(name=schedule))
-    whole = CheckpointStore(str(tmp_path / "whole"))
-    expected = timeless(run(config, tiny, checkpoints=whole))
+    expected, whole = undisturbed(config, tiny)
 
     store = CheckpointStore(str(tmp_path / "resumed"))
     first = list(itertools.islice(run(config, tiny, checkpoints=store), stop))

@@ -34,3 +34,42 @@ def test_sgd_looks_ahead_by_its_momentum(momentum):
 def test_a_model_of_weights_alone_has_one_group():
     optimizer = build_optimizer(OptimizerConfig(), nn.Linear(2, 2, bias=False))
     assert len(optimizer.param_groups) == 1
+
+
+def test_adams_decay_is_added_to_the_gradient():
+    # A first step is lr * sign(gradient + decay * weight): here the sign is the decay's.
+    assert after_a_step(-0.1, name="adam", lr=0.1, weight_decay=0.5) == pytest.approx(1 - 0.1)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_sgd_goes_on_with_its_momentum(momentum):
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(model.weight)
+    config = OptimizerConfig(name="sgd", lr=0.1, weight_decay=0.0, momentum=momentum)
+    optimizer = build_optimizer(config, model)
+    for _ in range(2):
+        model.weight.grad = torch.full((1, 1), 2.0)
+        optimizer.step()
+    # velocity 2, then 2 + momentum * 2; each step goes gradient + momentum * velocity
+    expected = 1 - 0.1 * (2 + momentum * 2) - 0.1 * (2 + momentum * (2 + momentum * 2))
+    assert model.weight.item() == pytest.approx(expected)
+
+
+def test_weights_come_first_and_decay_and_what_has_one_dimension_or_none_does_not():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bias, self.scale = nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(()))
+            self.matrix, self.kernel = nn.Parameter(torch.zeros(3, 2)), nn.Parameter(torch.zeros(1, 1, 3, 3))
+
+    model = Scaled()
+    first, second = build_optimizer(OptimizerConfig(lr=0.2, weight_decay=0.3), model).param_groups
+    assert [id(parameter) for parameter in first["params"]] == [id(model.matrix), id(model.kernel)]
+    assert [id(parameter) for parameter in second["params"]] == [id(model.bias), id(model.scale)]
+    assert (first["weight_decay"], second["weight_decay"]) == (0.3, 0.0)
+
+
+@pytest.mark.parametrize(("name", "kernel"), [("adamw", "fused"), ("adam", "fused"), ("sgd", "foreach")])
+def test_all_parameters_are_updated_by_one_kernel(name, kernel):
+    optimizer = build_optimizer(OptimizerConfig(name=name), nn.Linear(2, 2))
+    assert [group[kernel] for group in optimizer.param_groups] == [True, True]

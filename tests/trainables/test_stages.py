@@ -9,7 +9,8 @@ import torch
 from trainables.checkpoints import CheckpointStore
 from trainables.config import AugmentationConfig, SecondStageConfig, TrainingConfig, TrialConfig
 from trainables.epochs import epochs, load_best
-from trainables.stages import stages
+from trainables.models import build_model
+from trainables.stages import Stage, stages
 from trainables.training import Training
 
 TIMES = ("images_per_second", "train_seconds", "val_seconds", "checkpoint_seconds")
@@ -69,6 +70,75 @@ def test_the_stages_share_the_epochs(background, fraction, max_epochs, expected)
     assert [(stage.name, stage.epochs) for stage in stages(with_background(config, background))] == expected
 
 
+@pytest.mark.parametrize(
+    ("fraction", "max_epochs", "second"),
+    [(0.3, 9, 3), (0.5, 9, 4), (0.5, 7, 4), (0.1, 4, 1), (0.5, 2, 1), (0.9, 2, 1), (0.95, 20, 19)],
+)
+def test_the_second_stages_part_is_rounded_and_leaves_the_first_an_epoch(fraction, max_epochs, second):
+    # 2.7, 4.5 (to even), 3.5 (to even), 0.4 (one at least), 1, 1.8 (one is left), 19
+    config = TrialConfig(
+        second_stage=SecondStageConfig(name="frozen_encoder", fraction=fraction),
+        training=TrainingConfig(max_epochs=max_epochs),
+    )
+    assert [stage.epochs for stage in stages(config)] == [max_epochs - second, second]
+
+
+def test_each_stage_has_its_learning_rate_and_only_the_second_starts_from_the_best_epoch(config):
+    config = with_background(config, "sequential")  # 6 epochs, of which half have a frozen encoder
+    assert stages(config) == (
+        Stage(name="background", epochs=1, lr=5e-3, from_best=False),
+        Stage(name="terrain", epochs=2, lr=5e-3, from_best=False),
+        Stage(name="frozen_encoder", epochs=3, lr=2e-3, from_best=True),
+    )
+    assert [stage.scored for stage in stages(config)] == [False, True, True]
+    (only,) = stages(TrialConfig(training=TrainingConfig(max_epochs=7)))
+    assert only == Stage(name="main", epochs=7, lr=1e-3, from_best=False)
+    assert only.scored
+
+
+def test_what_each_stage_freezes(config):
+    def model(background):
+        changed = dataclasses.replace(config.model, background=background)
+        return build_model(changed, in_channels=1, num_classes=4, ignored_label=0)
+
+    stage = {name: Stage(name=name, epochs=1, lr=1.0) for name in ("main", "background", "terrain", "frozen_encoder")}
+    one, pair = model("none"), model("sequential")
+    assert stage["main"].frozen(one) == stage["main"].frozen(pair) == []
+    assert stage["frozen_encoder"].frozen(one) == [one.encoder]
+    assert stage["frozen_encoder"].frozen(pair) == [pair.terrain.encoder, pair.background.encoder]
+    assert stage["background"].frozen(pair) == [pair.terrain]
+    assert stage["terrain"].frozen(pair) == [pair.background]
+
+
+def test_a_new_stage_trains_what_it_does_not_freeze_with_a_new_optimizer_and_average(tiny, config):
+    config = with_background(config, "sequential")
+    training = Training(config, tiny, tiny.split["train"], torch.device("cpu"))
+    given = weights([training.model])
+    given = {name.removeprefix("0 "): torch.zeros_like(value) for name, value in given.items()}
+    frozen_names = {1: ("terrain.",), 2: ("background.",), 3: ("terrain.encoder.", "background.encoder.")}
+    for number, lr in ((1, 5e-3), (2, 5e-3), (3, 2e-3)):
+        if number > 1:
+            assert any(parameter.grad is not None for parameter in training.model.parameters())
+            training.begin_stage(number, given if number == 3 else None)
+        frozen = frozen_names[number]
+        for name, parameter in training.model.named_parameters():
+            assert parameter.requires_grad != name.startswith(frozen), name
+            assert parameter.grad is None, name
+        held = {id(parameter) for group in training.optimizer.param_groups for parameter in group["params"]}
+        assert held == {id(parameter) for parameter in training.model.parameters() if parameter.requires_grad}
+        assert training.optimizer.state_dict()["state"] == {}
+        assert training.optimizer.param_groups[0]["max_lr"] == lr
+        assert training.average.n_averaged == 0
+        assert same(weights([training.model]), weights([training.evaluated]))
+        training.train_epoch(number)
+        for name, part in training.model.named_modules():
+            assert part.training != f"{name}.".startswith(frozen), name
+        assert training.average.n_averaged == 3
+        if number == 3:
+            encoder = weights(training.model.encoders())
+            assert not any(value.any() for value in encoder.values())
+
+
 def test_a_frozen_encoder_keeps_its_weights_and_batch_statistics(tiny, config):
     training = Training(config, tiny, tiny.split["train"], torch.device("cpu"))
     training.train_epoch(1)
@@ -116,12 +186,27 @@ def test_early_stopping_ends_the_first_stage_and_then_the_second(tiny, config):
     assert [report.epoch for report in reports] == list(range(1, len(reports) + 1))
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Reports and checkpoints of a whole run; one for each kind of background network."""
+    runs = {}
+
+    def undisturbed(config, data):
+        kind = config.model.background
+        if kind not in runs:
+            store = CheckpointStore(str(tmp_path_factory.mktemp("whole")))
+            runs[kind] = timeless(run(config, data, checkpoints=store)), store
+        return runs[kind]
+
+    return undisturbed
+
+
 @pytest.mark.parametrize("stop", [2, 3, 4])
 @pytest.mark.parametrize("background", ["none", "sequential"])
-def test_a_resumed_trial_ends_as_an_undisturbed_one(stop, background, tiny, config, tmp_path):
+def test_a_resumed_trial_ends_as_an_undisturbed_one(stop, background, tiny, config, tmp_path, undisturbed):
     config = with_background(config, background)
-    whole, store = CheckpointStore(str(tmp_path / "whole")), CheckpointStore(str(tmp_path / "resumed"))
-    expected = timeless(run(config, tiny, checkpoints=whole))
+    store = CheckpointStore(str(tmp_path / "resumed"))
+    expected, whole = undisturbed(config, tiny)
     first = list(itertools.islice(run(config, tiny, checkpoints=store), stop))
     rest = list(run(config, tiny, checkpoints=store, told_epochs=stop))
     assert timeless(first + rest) == expected
@@ -129,9 +214,11 @@ def test_a_resumed_trial_ends_as_an_undisturbed_one(stop, background, tiny, conf
     assert same(weights([one]), weights([other]))
 
 
-def test_a_run_that_was_stopped_before_its_best_weights_were_kept_keeps_them_on_resume(tiny, config, tmp_path):
-    whole, store = CheckpointStore(str(tmp_path / "whole")), CheckpointStore(str(tmp_path / "resumed"))
-    expected = timeless(run(config, tiny, checkpoints=whole))
+def test_a_run_that_was_stopped_before_its_best_weights_were_kept_keeps_them_on_resume(
+    tiny, config, tmp_path, undisturbed
+):
+    store = CheckpointStore(str(tmp_path / "resumed"))
+    expected, whole = undisturbed(config, tiny)
     list(itertools.islice(run(config, tiny, checkpoints=store), 1))
     store.keep("last")
     assert timeless(run(config, tiny, checkpoints=store)) == expected

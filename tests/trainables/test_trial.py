@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
 from trainables import trial
+from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
 from trainables.failures import OutOfMemory, UnfitNode
 from trainables.launchers import TrialRequest
-from trainables.trial import run_trial, stored_trials
+from trainables.trial import is_out_of_memory, run_trial, stored_trials
 
 
 @pytest.fixture
@@ -65,3 +69,72 @@ def test_other_errors_stay_what_they_are(one_trial, monkeypatch):
     with pytest.raises(RuntimeError, match="a bug") as raised:
         list(one_trial())
     assert not isinstance(raised.value, OutOfMemory)
+
+
+def test_a_fraction_of_the_train_part_is_trained_on_and_the_validation_part_chooses(
+    tiny, tiny_npz, tiny_config, tmp_path, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(trial, "epochs", lambda *given, **named: (asked.append((given, named)), iter(["a report"]))[1])
+    source, fingerprint, root = DataSource(uri=str(tiny_npz)), tiny.fingerprint, str(tmp_path)
+    request = TrialRequest(number=12, config=tiny_config.to_flat(), told_epochs=3, micro_batches=2)
+    for fraction in (0.5, 1.0):
+        named = {} if fraction == 1.0 else {"train_fraction": fraction}
+        reports = run_trial(request, source=source, fingerprint=fingerprint, checkpoints=root, **named)
+        assert list(reports) == ["a report"]
+        (config, data), called = asked.pop()
+        assert (config, data.fingerprint) == (TrialConfig.from_flat(tiny_config.to_flat()), fingerprint)
+        np.testing.assert_array_equal(called["train"], tiny.train_part(fraction))
+        np.testing.assert_array_equal(called["validation"], tiny.split["val"])
+        assert called["checkpoints"].location == f"{root}/0012"
+        assert (called["told_epochs"], called["micro_batches"]) == (3, 2)
+    assert len(tiny.train_part(0.5)) == len(tiny.split["train"]) / 2
+
+
+def test_a_process_maps_the_data_once_for_all_its_trials(one_trial, monkeypatch):
+    mapped = []
+    monkeypatch.setattr(trial, "epochs", lambda _, data, **__: (mapped.append(data), iter(()))[1])
+    for _ in range(2):
+        list(one_trial())
+    assert mapped[0] is mapped[1]
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("a bug"), MemoryError()])
+def test_memory_is_given_back_however_a_trial_ends(error, one_trial, monkeypatch):
+    given_back = []
+
+    def epochs(*_, **__):
+        yield "a report"
+        assert not given_back
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(trial, "epochs", epochs)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given_back.append(True))
+    reports = one_trial()
+    assert next(reports) == "a report"
+    with pytest.raises((RuntimeError, StopIteration)):
+        next(reports)
+    assert given_back == [True]
+
+
+def test_only_folders_that_are_numbers_are_trials(tmp_path):
+    for name in ("0000", "0012", "12345", "best", "0003.partial"):
+        (tmp_path / name).mkdir()
+    Path(tmp_path / "0004").write_text("a file")
+    assert stored_trials(str(tmp_path)) == {0, 12, 12345}
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError(), True),
+        (MemoryError(), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (RuntimeError(), False),
+        (ValueError("a rule"), False),
+    ],
+)
+def test_what_is_out_of_memory(error, expected):
+    assert is_out_of_memory(error) is expected

@@ -1,0 +1,45 @@
+"""A data set of tiny images that tests make by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from trainables.data import DataDescription
+
+
+class HandMade:
+    """What batches, mixing and evaluation read of prepared data.
+
+    Args:
+        masks: (N, H, W) labels.
+        images: (N, H, W); default: each image is full of its own number.
+        ignored_label, classes: of the description.
+        present: the scored labels that count as held by the data; default: all of them.
+        rarest: the label of the rarest class.
+    """
+
+    def __init__(
+        self,
+        masks: np.ndarray | Sequence[object],
+        images: np.ndarray | Sequence[object] | None = None,
+        *,
+        ignored_label: int | None = 0,
+        classes: int = 4,
+        present: Sequence[int] | None = None,
+        rarest: int = 1,
+    ):
+        self.masks = np.array(masks, dtype=np.uint8)
+        numbers = np.arange(len(self.masks), dtype=np.uint8)[:, None, None]
+        self.images = np.broadcast_to(numbers, self.masks.shape) if images is None else np.array(images)
+        self.scale = 1.0
+        names = tuple(f"class {label}" for label in range(classes))
+        self.description = DataDescription(class_names=names, ignored_label=ignored_label)
+        self.present_labels = tuple(self.description.scored_labels if present is None else present)
+        self.rarest_label = rarest
+        for array in (self.masks, self.images):
+            array.flags.writeable = False  # as the maps of prepared data
+
+    def holds(self, indices: np.ndarray, label: int) -> np.ndarray:
+        return (self.masks[indices] == label).any(axis=(1, 2))
