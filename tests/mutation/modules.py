@@ -11,6 +11,11 @@ MODULES: dict[str, list[str]] = {
         f"trainables/losses/{name}.py": _LOSSES
         for name in ("__init__", "boundary", "cross_entropy", "focal", "lovasz", "regions", "task")
     },
+    "trainables/augmentations.py": ["tests/trainables/test_augmentations.py", "tests/contracts/test_augmentations.py"],
+    **{
+        f"trainables/{name}.py": ["tests/trainables/test_config.py"]
+        for name in ("config", "config_parts", "config_rules")
+    },
     "trainables/evaluation.py": ["tests/trainables/test_evaluation.py"],
     "trainables/schedules.py": ["tests/trainables/test_schedules.py", "tests/contracts/test_schedules.py"],
     "trainables/epochs.py": _TRAINING,
