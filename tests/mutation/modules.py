@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _TRAINING = ["tests/trainables/test_epochs.py", "tests/trainables/test_stages.py"]
 _LOSSES = ["tests/trainables/losses", "tests/trainables/test_losses.py", "tests/contracts/test_losses.py"]
-_DATA = ["tests/trainables/data"]
+_PREPARED = ["tests/trainables/data/test_prepared_values.py", "tests/trainables/data/test_prepare.py"]
 
 MODULES: dict[str, list[str]] = {
     **{
@@ -22,10 +22,29 @@ MODULES: dict[str, list[str]] = {
     "trainables/training.py": [*_TRAINING, "tests/trainables/test_training.py"],
     "trainables/batches.py": ["tests/trainables/test_batches.py"],
     "trainables/mixing.py": ["tests/trainables/test_mixing.py"],
-    **{
-        f"trainables/data/{name}.py": _DATA
-        for name in ("audit", "description", "npz", "prepare", "report", "source", "split")
-    },
+    "trainables/data/audit.py": [
+        "tests/trainables/data/test_audit.py",
+        "tests/trainables/data/test_audit_limits.py",
+        *_PREPARED,
+    ],
+    "trainables/data/description.py": [
+        "tests/trainables/data/test_description.py",
+        "tests/trainables/data/test_npz_keys.py",
+        *_PREPARED,
+    ],
+    "trainables/data/npz.py": [
+        "tests/trainables/data/test_npz.py",
+        "tests/trainables/data/test_npz_pixels.py",
+        "tests/trainables/data/test_npz_keys.py",
+    ],
+    "trainables/data/prepare.py": ["tests/trainables/data/test_cache.py", *_PREPARED],
+    "trainables/data/report.py": ["tests/trainables/data/test_report.py", *_PREPARED],
+    "trainables/data/source.py": ["tests/trainables/data/test_source.py", *_PREPARED],
+    "trainables/data/split.py": [
+        "tests/trainables/data/test_split_sizes.py",
+        "tests/trainables/data/test_split.py",
+        *_PREPARED,
+    ],
     "trainables/checkpoints.py": ["tests/trainables/test_checkpoints.py"],
     "search/promotion.py": ["tests/search/test_promotion.py"],
     "search/scheduler.py": ["tests/search/test_scheduler.py"],
