@@ -160,3 +160,11 @@ def test_data_whose_list_of_files_does_not_hold_is_made_anew(text, source, cache
     (folder / "meta.json").write_text(text)
     assert prepare(source, cache=cache).folder == folder
     assert (folder / "meta.json").read_text() == good
+
+
+def test_a_new_format_prepares_anew_what_is_known(source, cache, monkeypatch):
+    old = prepare(source, cache=cache).folder
+    monkeypatch.setattr(MODULE, "FORMAT", "next")
+    new = prepare(source, cache=cache).folder
+    assert old.name.removesuffix("-1") == new.name.removesuffix("-next")
+    assert new.name.endswith("-next")
