@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _TRAINING = ["tests/trainables/test_epochs.py", "tests/trainables/test_stages.py"]
 _LOSSES = ["tests/trainables/losses", "tests/trainables/test_losses.py", "tests/contracts/test_losses.py"]
+_CONFIG = [f"tests/trainables/{name}.py" for name in ("test_config", "test_config_flat", "test_config_parts")]
 _PREPARED = ["tests/trainables/data/test_prepared_values.py", "tests/trainables/data/test_prepare.py"]
 
 MODULES: dict[str, list[str]] = {
@@ -11,13 +12,18 @@ MODULES: dict[str, list[str]] = {
         f"trainables/losses/{name}.py": _LOSSES
         for name in ("__init__", "boundary", "cross_entropy", "focal", "lovasz", "regions", "task")
     },
-    "trainables/augmentations.py": ["tests/trainables/test_augmentations.py", "tests/contracts/test_augmentations.py"],
-    **{
-        f"trainables/{name}.py": ["tests/trainables/test_config.py"]
-        for name in ("config", "config_parts", "config_rules")
-    },
+    "trainables/augmentations.py": [
+        "tests/trainables/test_augmentation_sizes.py",
+        "tests/trainables/test_augmentations.py",
+        "tests/contracts/test_augmentations.py",
+    ],
+    **{f"trainables/{name}.py": _CONFIG for name in ("config", "config_parts", "config_rules")},
     "trainables/evaluation.py": ["tests/trainables/test_evaluation.py"],
-    "trainables/schedules.py": ["tests/trainables/test_schedules.py", "tests/contracts/test_schedules.py"],
+    "trainables/schedules.py": [
+        "tests/trainables/test_schedule_rates.py",
+        "tests/trainables/test_schedules.py",
+        "tests/contracts/test_schedules.py",
+    ],
     "trainables/epochs.py": _TRAINING,
     "trainables/training.py": [*_TRAINING, "tests/trainables/test_training.py"],
     "trainables/batches.py": ["tests/trainables/test_batches.py"],
