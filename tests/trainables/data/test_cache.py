@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainables.data import DataSource, prepare
+from trainables.data import DataSource, PreparedData, prepare
 from trainables.data.source import SourceFile
 
 MODULE = sys.modules[prepare.__module__]
@@ -168,3 +168,12 @@ def test_a_new_format_prepares_anew_what_is_known(source, cache, monkeypatch):
     new = prepare(source, cache=cache).folder
     assert old.name.removesuffix("-1") == new.name.removesuffix("-next")
     assert new.name.endswith("-next")
+
+
+@pytest.mark.parametrize(("name", "message"), [("images", "Python objects"), ("counts", "allow_pickle")])
+def test_pickled_objects_are_never_loaded_from_the_cache(name, message, source, cache):
+    data = prepare(source, cache=cache)
+    path = data.folder / f"{name}.npy"
+    np.save(path, np.load(path).astype(object), allow_pickle=True)
+    with pytest.raises(ValueError, match=message):
+        _ = PreparedData(data.folder, source).report
