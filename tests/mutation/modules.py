@@ -5,7 +5,7 @@ from __future__ import annotations
 _TRAINING = ["tests/trainables/test_epochs.py", "tests/trainables/test_stages.py"]
 _LOSSES = ["tests/trainables/losses", "tests/trainables/test_losses.py", "tests/contracts/test_losses.py"]
 _CONFIG = [f"tests/trainables/{name}.py" for name in ("test_config", "test_config_flat", "test_config_parts")]
-_PREPARED = ["tests/trainables/data/test_prepared_values.py", "tests/trainables/data/test_prepare.py"]
+_PREPARED = "tests/trainables/data/test_prepared_values.py"
 
 MODULES: dict[str, list[str]] = {
     **{
@@ -31,25 +31,28 @@ MODULES: dict[str, list[str]] = {
     "trainables/data/audit.py": [
         "tests/trainables/data/test_audit.py",
         "tests/trainables/data/test_audit_limits.py",
-        *_PREPARED,
+        _PREPARED,
     ],
     "trainables/data/description.py": [
         "tests/trainables/data/test_description.py",
         "tests/trainables/data/test_npz_keys.py",
-        *_PREPARED,
     ],
     "trainables/data/npz.py": [
         "tests/trainables/data/test_npz.py",
         "tests/trainables/data/test_npz_pixels.py",
         "tests/trainables/data/test_npz_keys.py",
     ],
-    "trainables/data/prepare.py": ["tests/trainables/data/test_cache.py", *_PREPARED],
-    "trainables/data/report.py": ["tests/trainables/data/test_report.py", *_PREPARED],
-    "trainables/data/source.py": ["tests/trainables/data/test_source.py", *_PREPARED],
+    "trainables/data/prepare.py": [
+        "tests/trainables/data/test_cache.py",
+        _PREPARED,
+        "tests/trainables/data/test_prepare.py",
+    ],
+    "trainables/data/report.py": ["tests/trainables/data/test_report.py", _PREPARED],
+    "trainables/data/source.py": ["tests/trainables/data/test_source.py", _PREPARED],
     "trainables/data/split.py": [
         "tests/trainables/data/test_split_sizes.py",
         "tests/trainables/data/test_split.py",
-        *_PREPARED,
+        _PREPARED,
     ],
     "trainables/checkpoints.py": ["tests/trainables/test_checkpoints.py"],
     "search/promotion.py": ["tests/search/test_promotion.py"],

@@ -93,6 +93,16 @@ def test_only_what_was_left_behind_of_the_same_data_is_removed(source, cache):
     assert sorted(path for path in cache.iterdir() if path.is_dir()) == sorted([folder, *others])
 
 
+def test_what_was_left_behind_and_cannot_be_removed_is_left_alone(source, cache, tmp_path):
+    folder = prepare(source, cache=cache).folder
+    folder.rename(tmp_path / "moved")
+    link = cache / f"{folder.name}.0123"
+    link.symlink_to(tmp_path / "moved")  # a link is no folder to remove
+    assert prepare(source, cache=cache).folder == folder
+    assert link.is_symlink()
+    assert (tmp_path / "moved" / "meta.json").exists()
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 @pytest.mark.parametrize("broken", ["counts.npy", "meta.json", ".known"])
 def test_a_write_that_is_cut_short_leaves_nothing(error, broken, source, cache, monkeypatch):
@@ -149,8 +159,10 @@ def test_the_cache_is_in_the_users_home_where_the_environment_names_none(variabl
 
 def test_a_cache_that_is_given_goes_before_that_of_the_environment(source, cache, tmp_path, monkeypatch):
     monkeypatch.setenv("MARS_SEARCH_CACHE", str(tmp_path / "other"))
-    assert prepare(source, cache=cache).folder.parent == cache
+    assert prepare(source=source, cache=cache).folder.parent == cache
     assert not (tmp_path / "other").exists()
+    with pytest.raises(TypeError):
+        prepare(source, cache)
 
 
 @pytest.mark.parametrize("text", ["{", "{}", '{"sizes": {"images.npy": 1}}', '{"sizes": {"gone.npy": 1}}'])
