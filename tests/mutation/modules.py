@@ -31,6 +31,7 @@ MODULES: dict[str, list[str]] = {
     "trainables/data/audit.py": [
         "tests/trainables/data/test_audit.py",
         "tests/trainables/data/test_audit_limits.py",
+        "tests/trainables/data/test_report.py",
         _PREPARED,
     ],
     "trainables/data/description.py": [
@@ -41,6 +42,7 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/data/test_npz.py",
         "tests/trainables/data/test_npz_pixels.py",
         "tests/trainables/data/test_npz_keys.py",
+        "tests/trainables/data/test_report.py",
     ],
     "trainables/data/prepare.py": [
         "tests/trainables/data/test_cache.py",

@@ -126,3 +126,14 @@ def test_two_builders_of_one_name_share_nothing():
     assert [type(transform).__name__ for transform in first] == ["HorizontalFlip", "VerticalFlip"]
     assert not {id(transform) for transform in first} & {id(transform) for transform in second}
     assert AUGMENTATIONS["none"](SIZE) == []
+
+
+def test_limits_that_few_seeds_reach():
+    (rotation,) = AUGMENTATIONS["rotate"](SIZE)
+    assert rotation.limit == (-15, 15)
+    (dropout,) = AUGMENTATIONS["coarse_dropout"](SIZE)
+    assert (dropout.num_holes_range, dropout.hole_height_range, dropout.hole_width_range) == (
+        (1, 4),
+        (0.1, 0.3),
+        (0.1, 0.3),
+    )

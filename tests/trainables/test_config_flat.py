@@ -109,6 +109,12 @@ def test_there_is_one_weight_for_each_term_of_a_sum(name, weights):
     )
 
 
+def test_all_losses_may_be_joined():
+    from trainables.losses import LOSSES
+
+    assert len(LossConfig(name="+".join(LOSSES)).term_weights) == len(LOSSES)
+
+
 @pytest.mark.parametrize("name", ["none", "hflip", "flips+crop", "crop+flips+rotate"])
 def test_augmentations_are_joined_in_any_order(name):
     assert AugmentationConfig(name=name).name == name

@@ -144,3 +144,16 @@ def test_the_seed_decides_which_part_of_the_images():
     indices, rare = np.arange(100), np.arange(100) < 20
     parts = [stratified_part(indices, rare, 0.5, seed).tolist() for seed in (1, 1, 2)]
     assert parts[0] == parts[1] != parts[2]
+
+
+def test_a_small_stratum_after_those_that_gave_too_much_gives_nothing():
+    # Strata of 3, 3 and 3 give one image each, where 1.1 were due; that of 2 does not take them back.
+    counts = holding(range(9, 11), range(3), range(3, 6), range(6, 9), count=11) * [9, 1, 1, 1]
+    parts = split(counts, 0)
+    assert shared(parts, range(9)) == (3, 3, 3)
+    assert shared(parts, range(9, 11)) == (2, 0, 0)
+
+
+def test_of_many_classes_equally_rare_the_first_has_the_stratum():
+    counts = holding(range(20), range(10), *[range(5)] * 62, count=20) * [100, 3, *[6] * 62]
+    assert sizes(counts) == (16, 2, 2)

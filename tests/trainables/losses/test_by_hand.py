@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from math import log
@@ -12,7 +13,7 @@ import torch
 
 from trainables.config import LossConfig
 from trainables.data import DataDescription
-from trainables.losses import LossTask, build_loss
+from trainables.losses import LOSSES, LossTask, build_loss
 from trainables.losses.cross_entropy import class_weights
 
 DESCRIBED = DataDescription(class_names=("unlabelled", "a", "b"), ignored_label=0)
@@ -167,3 +168,33 @@ def test_what_a_loss_knows_is_given_by_name_and_counts_labelled_pixels():
         task.described = DESCRIBED
     with pytest.raises(TypeError):
         build_loss(LossConfig(), DESCRIBED, COUNTS)
+
+
+def test_a_term_sees_single_precision_and_no_autocast(monkeypatch):
+    seen = []
+
+    def spy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        seen.append((logits.dtype, torch.is_autocast_enabled("cpu")))
+        return logits.sum()
+
+    monkeypatch.setitem(LOSSES, "dice", lambda config, task: spy)
+    with torch.autocast("cpu", torch.bfloat16):
+        value("dice", LOGITS.bfloat16())
+    assert seen == [(torch.float32, False)]
+
+
+def test_class_weights_are_computed_in_double_precision():
+    counts = [900, 123_456_789, 12_345_679, 1_234_577, 70_001, 3_333]
+    described = DataDescription(class_names=tuple("uabcde"), ignored_label=0)
+    exact = np.array(counts[1:], np.float64) ** -0.7
+    exact *= sum(counts[1:]) / (exact @ counts[1:])
+    weights = class_weights(LossTask(described=described, pixel_counts=np.array(counts)), 0.7)
+    assert weights[1:].tolist() == exact.astype(np.float32).tolist()
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "boundary"])
+def test_it_stays_on_the_device_of_its_logits(name, monkeypatch):
+    """The meta device computes shapes only, refuses tensors of another device, and knows no autocast."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
+    loss = build_loss(LossConfig(name=name), described=DESCRIBED, pixel_counts=COUNTS)
+    assert loss(LOGITS.to("meta"), LABELS.to("meta")).device.type == "meta"
