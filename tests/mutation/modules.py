@@ -2,31 +2,61 @@
 
 from __future__ import annotations
 
-_LOOP = [f"tests/trainables/test_epochs{part}.py" for part in ("_scripted", "_checkpoints", "")]
-_TRAINING = [f"tests/trainables/test_{name}.py" for name in ("training", "training_parts", "stages")]
+_TRAINING = ["tests/trainables/test_epochs.py", "tests/trainables/test_stages.py"]
 _LOSSES = ["tests/trainables/losses", "tests/trainables/test_losses.py", "tests/contracts/test_losses.py"]
-_DATA = ["tests/trainables/data"]
+_CONFIG = [f"tests/trainables/{name}.py" for name in ("test_config", "test_config_flat", "test_config_parts")]
+_PREPARED = "tests/trainables/data/test_prepared_values.py"
 
 MODULES: dict[str, list[str]] = {
     **{
         f"trainables/losses/{name}.py": _LOSSES
         for name in ("__init__", "boundary", "cross_entropy", "focal", "lovasz", "regions", "task")
     },
-    "trainables/evaluation.py": [f"tests/trainables/test_evaluation{part}.py" for part in ("_by_hand", "")],
-    "trainables/schedules.py": ["tests/trainables/test_schedules.py", "tests/contracts/test_schedules.py"],
-    "trainables/epochs.py": _LOOP,
-    "trainables/training.py": [*_TRAINING, "tests/trainables/test_epochs.py"],
-    "trainables/stages.py": ["tests/trainables/test_stages.py"],
-    "trainables/objective.py": ["tests/trainables/test_objective.py"],
-    "trainables/optimizers.py": ["tests/trainables/test_optimizers.py", "tests/contracts/test_optimizers.py"],
-    "trainables/trial.py": ["tests/trainables/test_trial.py"],
-    "trainables/batches.py": [f"tests/trainables/test_batches{part}.py" for part in ("_counted", "")],
-    "trainables/mixing.py": [f"tests/trainables/test_mixing{part}.py" for part in ("_by_hand", "")],
-    **{
-        f"trainables/data/{name}.py": _DATA
-        for name in ("audit", "description", "npz", "prepare", "report", "source", "split")
-    },
-    "trainables/checkpoints.py": [f"tests/trainables/test_checkpoints{part}.py" for part in ("_retried", "")],
+    "trainables/augmentations.py": [
+        "tests/trainables/test_augmentation_sizes.py",
+        "tests/trainables/test_augmentations.py",
+        "tests/contracts/test_augmentations.py",
+    ],
+    **{f"trainables/{name}.py": _CONFIG for name in ("config", "config_parts", "config_rules")},
+    "trainables/evaluation.py": ["tests/trainables/test_evaluation.py"],
+    "trainables/schedules.py": [
+        "tests/trainables/test_schedule_rates.py",
+        "tests/trainables/test_schedules.py",
+        "tests/contracts/test_schedules.py",
+    ],
+    "trainables/epochs.py": _TRAINING,
+    "trainables/training.py": [*_TRAINING, "tests/trainables/test_training.py"],
+    "trainables/batches.py": ["tests/trainables/test_batches.py"],
+    "trainables/mixing.py": ["tests/trainables/test_mixing.py"],
+    "trainables/data/audit.py": [
+        "tests/trainables/data/test_audit.py",
+        "tests/trainables/data/test_audit_limits.py",
+        "tests/trainables/data/test_report.py",
+        _PREPARED,
+    ],
+    "trainables/data/description.py": [
+        "tests/trainables/data/test_description.py",
+        "tests/trainables/data/test_npz_keys.py",
+    ],
+    "trainables/data/npz.py": [
+        "tests/trainables/data/test_npz.py",
+        "tests/trainables/data/test_npz_pixels.py",
+        "tests/trainables/data/test_npz_keys.py",
+        "tests/trainables/data/test_report.py",
+    ],
+    "trainables/data/prepare.py": [
+        "tests/trainables/data/test_cache.py",
+        _PREPARED,
+        "tests/trainables/data/test_prepare.py",
+    ],
+    "trainables/data/report.py": ["tests/trainables/data/test_report.py", _PREPARED],
+    "trainables/data/source.py": ["tests/trainables/data/test_source.py", _PREPARED],
+    "trainables/data/split.py": [
+        "tests/trainables/data/test_split_sizes.py",
+        "tests/trainables/data/test_split.py",
+        _PREPARED,
+    ],
+    "trainables/checkpoints.py": ["tests/trainables/test_checkpoints.py"],
     "search/promotion.py": ["tests/search/test_promotion.py"],
     "search/scheduler.py": ["tests/search/test_scheduler.py"],
     "search/judge.py": ["tests/search/test_judge.py"],

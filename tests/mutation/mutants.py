@@ -90,7 +90,10 @@ def mutants(module: str, root: Path, seed: int) -> Iterator[Mutant]:
         for found in order:
             if turn < len(found):
                 spot = found[turn]
-                mutated = mutate_code(code, OPERATORS[spot.operator](), spot.occurrence)
+                try:
+                    mutated = mutate_code(code, OPERATORS[spot.operator](), spot.occurrence)
+                except AttributeError:  # Cosmic Ray knows no dotted names among several exceptions
+                    continue
                 if mutated is not None and _meaning(mutated) not in (None, meaning):
                     yield _described(module, spot, code, mutated)
 

@@ -50,10 +50,13 @@ def test_a_crop_keeps_most_of_the_image_and_nearly_its_aspect():
 
 def test_no_network_is_asked_for_newer_versions_and_nothing_is_imported_before_it_is_needed():
     code = """if True:
-        import os, sys
+        import importlib, os, sys
         os.environ.pop("NO_ALBUMENTATIONS_UPDATE", None)
         import trainables.augmentations
         assert os.environ["NO_ALBUMENTATIONS_UPDATE"] == "1"
         assert "albumentations" not in sys.modules
+        os.environ["NO_ALBUMENTATIONS_UPDATE"] = "0"  # the user's own word stays
+        importlib.reload(trainables.augmentations)
+        assert os.environ["NO_ALBUMENTATIONS_UPDATE"] == "0"
     """
     subprocess.run([sys.executable, "-c", code], check=True)

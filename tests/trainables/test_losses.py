@@ -1,4 +1,4 @@
-"""Losses against formulas written down a second time; `losses/` holds those of cross-entropy, focal and Dice."""
+"""Losses against formulas written down a second time; `losses/` holds more of them, and values worked out by hand."""
 
 from __future__ import annotations
 

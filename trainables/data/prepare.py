@@ -179,8 +179,8 @@ def _prepared_folder(source: DataSource, cache: Path) -> Path:
         key = f"{SAMPLE}-{FORMAT}"
         return _build(cache, key, sample)
     file = find(source.uri)
-    # The content's hash names the folder; this small file remembers it for the file as it is now.
-    known = cache / f"{_hash(f'{file.uri} {file.version}'.encode())}.known"
+    # The content's hash names the folder; this small file remembers it for the file, and the format, as they are now.
+    known = cache / f"{_hash(f'{file.uri} {file.version} {FORMAT}'.encode())}.known"
     if known.exists() and _is_whole(cache / (key := known.read_text())):
         return cache / key
     with file.open() as stream:

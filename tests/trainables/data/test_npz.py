@@ -1,4 +1,4 @@
-"""What the reader accepts; what it refuses is tested through the real command (tests/integration/test_bad_input.py)."""
+"""What the reader accepts; `test_npz_keys` and `test_npz_pixels` hold what it refuses, to the letter."""
 
 from __future__ import annotations
 

@@ -84,8 +84,10 @@ def test_what_a_killed_process_left_behind_is_removed(tiny_npz, cache):
     assert [path for path in cache.iterdir() if path.is_dir()] == [folder]
 
 
-def test_prepared_data_needs_no_lock(tiny_npz, cache):
+def test_prepared_data_needs_no_lock(tiny_npz, cache, monkeypatch):
     """A cache that may only be read will do once the data is in it."""
+    monkeypatch.setattr("trainables.data.sample.LABELLED", 20)  # all 680 scenes take seconds
+    monkeypatch.setattr("trainables.data.sample.UNLABELLED", 1)
     for source in (DataSource(uri=str(tiny_npz)), DataSource(uri=SAMPLE)):
         folder = prepare(source, cache=cache).folder
         lock = folder.with_name(f"{folder.name}.lock")

@@ -3,14 +3,24 @@ from __future__ import annotations
 import numpy as np
 
 from trainables.data import SAMPLE, DataSource, prepare
+from trainables.data.audit import audit
 from trainables.data.description import MARS
 from trainables.data.sample import ALIENS, LABELLED, UNLABELLED, sample
 
 
-def test_it_is_the_same_every_time():
+def test_it_is_the_same_every_time(monkeypatch):
+    whole = prepare(DataSource(uri=SAMPLE))
+    monkeypatch.setattr("trainables.data.sample.LABELLED", 20)  # all 680 scenes take seconds
+    monkeypatch.setattr("trainables.data.sample.UNLABELLED", 2)
     first, again = sample(), sample()
     assert np.array_equal(first.images, again.images)
     assert np.array_equal(first.masks, again.masks)
+    assert np.array_equal(first.unlabelled, again.unlabelled)
+    # Scenes are drawn one after the other, so the first ones are those of the whole sample.
+    aliens = [index for found in audit(first.images, first.masks, MARS) for index in found.indices]
+    assert np.array_equal(np.delete(first.images, aliens, axis=0), whole.images[:20])
+    assert np.array_equal(np.delete(first.masks, aliens, axis=0), whole.masks[:20])
+    assert np.array_equal(first.unlabelled, whole.images[20:22])
 
 
 def test_the_audit_finds_just_the_planted_aliens():

@@ -16,7 +16,7 @@ def pixel_counts(draw):
     return (rng.random((images, len(shares))) < shares) * rng.integers(1, 100, (images, len(shares)))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(pixel_counts(), st.integers(0, 10))
 def test_the_parts_are_whole_disjoint_and_of_their_size(counts, seed):
     parts = split(counts, seed)
@@ -30,7 +30,7 @@ def test_the_parts_are_whole_disjoint_and_of_their_size(counts, seed):
     assert len(parts["train"]) > len(counts) / 3
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(pixel_counts(), st.integers(0, 10))
 def test_the_rarest_class_is_in_every_part(counts, seed):
     total = counts.sum(axis=0)
@@ -57,7 +57,7 @@ def test_too_few_images_are_refused():
         split(np.ones((9, 2)), 0)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.integers(1, 200), st.floats(0, 1), st.floats(0.01, 1), st.integers(0, 5))
 def test_a_part_of_the_images_keeps_the_share_of_rare_ones_and_grows_with_its_fraction(count, share, fraction, seed):
     indices = np.arange(count) * 3
