@@ -31,6 +31,11 @@ MODULES: dict[str, list[str]] = {
     "search/ledger.py": ["tests/search/test_ledger.py", "tests/search/test_ledger_place.py"],
     "search/trial_record.py": ["tests/search/test_ledger.py"],
     "search/journal.py": ["tests/search/test_journal.py"],
+    **{
+        f"search/{name}.py": [f"tests/search/test_{name}.py"]
+        for name in ("ledger_place", "housekeeping", "study_lock", "settings", "space", "placement", "systems")
+    },
+    "search/leaderboard.py": ["tests/search/test_housekeeping.py"],
     "search/recorder.py": ["tests/search/test_recorder.py"],
     "search/searcher.py": ["tests/search/test_searcher.py"],
     "search/costs.py": ["tests/search/test_costs.py"],
@@ -41,4 +46,6 @@ MODULES: dict[str, list[str]] = {
     "reports/submission.py": ["tests/reports/test_submission.py"],
     "reports/retrain.py": ["tests/reports/test_retrain.py"],
     "reports/systems_table.py": ["tests/reports/test_systems_table.py"],
+    "reports/study_facts.py": ["tests/reports/test_study_facts.py"],
+    "reports/leaderboard_files.py": ["tests/reports/test_leaderboard_files.py"],
 }
