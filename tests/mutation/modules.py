@@ -29,13 +29,13 @@ MODULES: dict[str, list[str]] = {
     "search/encoding.py": ["tests/search/test_encoding.py"],
     "search/forest.py": ["tests/search/test_forest.py"],
     "search/ledger.py": ["tests/search/test_ledger.py", "tests/search/test_ledger_place.py"],
-    "search/trial_record.py": ["tests/search/test_ledger.py"],
+    "search/trial_record.py": ["tests/search/test_trial_record.py"],
     "search/journal.py": ["tests/search/test_journal.py"],
     **{
         f"search/{name}.py": [f"tests/search/test_{name}.py"]
         for name in ("ledger_place", "housekeeping", "study_lock", "settings", "space", "placement", "systems")
     },
-    "search/leaderboard.py": ["tests/search/test_housekeeping.py"],
+    "search/leaderboard.py": ["tests/search/test_leaderboard.py"],
     "search/recorder.py": ["tests/search/test_recorder.py"],
     "search/searcher.py": ["tests/search/test_searcher.py"],
     "search/costs.py": ["tests/search/test_costs.py"],
