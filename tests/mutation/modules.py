@@ -44,8 +44,10 @@ MODULES: dict[str, list[str]] = {
     "search/fair_share.py": ["tests/search/test_fair_share.py"],
     "search/stopping.py": ["tests/search/test_stopping.py"],
     "reports/submission.py": ["tests/reports/test_submission.py"],
-    "reports/retrain.py": ["tests/reports/test_retrain.py"],
-    "reports/systems_table.py": ["tests/reports/test_systems_table.py"],
+    "reports/retrain.py": ["tests/reports/test_retrain_plan.py", "tests/reports/test_retrain.py"],
+    "reports/systems_table.py": [
+        f"tests/reports/test_{name}.py" for name in ("systems_table", "second_stage", "systems_output", "system_scores")
+    ],
     "reports/study_facts.py": ["tests/reports/test_study_facts.py"],
-    "reports/leaderboard_files.py": ["tests/reports/test_leaderboard_files.py"],
+    "reports/leaderboard_files.py": ["tests/reports/test_leaderboard_rows.py"],
 }

@@ -16,6 +16,7 @@ from trainables.stages import stages as stages_of
 
 TUNED = {"second_stage.name": "frozen_encoder", "second_stage.fraction": 0.4, "second_stage.lr": 1e-4}
 SEQUENTIAL = {"model.background": "sequential"}
+EACH_FOUR = {"background": 4, "terrain": 4}
 
 
 def facts_of(folder, *, epochs, best, train, config=None, stages=None, max_epochs=12, fraction=1.0):
@@ -86,10 +87,10 @@ def test_all_but_the_length_is_the_best_trials(tmp_path):
         (SEQUENTIAL, [1] * 2 + [2] * 5, 7, 10, None, {"background": 5, "terrain": 5}),
         (SEQUENTIAL, [1] * 5 + [2] * 5, 10, 10, None, {"background": 5, "terrain": 5}),
         # 4 and 2 epochs, and one of fine-tuning: twice the longer one, and that one more
-        (SEQUENTIAL | TUNED, [1] * 4 + [2] * 2 + [3] * 2, 7, 9, 1 / 7, {"background": 4, "terrain": 4, "frozen_encoder": 1}),
-        (SEQUENTIAL | TUNED, [1] * 4 + [2] * 4 + [3] * 2, 6, 8, None, {"background": 4, "terrain": 4}),
+        (SEQUENTIAL | TUNED, [1] * 4 + [2] * 2 + [3] * 2, 7, 9, 1 / 7, EACH_FOUR | {"frozen_encoder": 1}),
+        (SEQUENTIAL | TUNED, [1] * 4 + [2] * 4 + [3] * 2, 6, 8, None, EACH_FOUR),
     ],
-)  # fmt: skip
+)
 def test_stages_keep_their_parts_of_the_epochs(config, stages, best, epochs, fraction, expected, tmp_path):
     facts = facts_of(tmp_path, epochs=len(stages), best=best, train=10, config=config, stages=stages)
     plan = retrain_plan(facts)
