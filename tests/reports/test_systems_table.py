@@ -82,8 +82,8 @@ def test_a_system_counts_once_in_the_boost_whatever_its_seeds():
     assert boost(rows_of([run("a-ce", 0.4, 0.42)])) == (1, pytest.approx(-2))
     assert boost_sentence(rows_of([run("a-ce-ignoring", 0.4, 0.2)])) == ""
     assert boost_sentence(rows_of(runs)) == (
-        "Never predicting the ignored class adds 15.0 points on average to the 2 systems that learn it, without another "
-        "step of training: that much of the reports' significant boost is the score, not the model."
+        "Never predicting the ignored class adds 15.0 points on average to the 2 systems that learn it, without "
+        "another step of training: that much of the reports' significant boost is the score, not the model."
     )
 
 

@@ -24,14 +24,24 @@ def url(study_database):
     return study_database
 
 
+class Told(list):
+    """What the driver was told, and what happens then."""
+
+    then = staticmethod(lambda text: None)
+
+    def hear(self, text):
+        self.append(text)
+        self.then(text)
+
+
 @pytest.fixture
 def told():
-    return []
+    return Told()
 
 
 @pytest.fixture
 def ledger(url, told, tmp_path):
-    ledger = Ledger.create(tmp_path / "study", url, told.append)
+    ledger = Ledger.create(tmp_path / "study", url, told.hear)
     yield ledger
     ledger.close()
 
@@ -109,16 +119,22 @@ def test_what_is_written_twice_is_there_once(ledger, space, make_report, monkeyp
     assert [len(record.segments) for record in records] == [1, 1, 1]
 
 
+def test_an_epoch_and_an_end_are_one_transaction_each(ledger, space, make_report, monkeypatch):
+    number = begin(ledger, space).number
+    connection = ledger._storage._connection
+    transactions, real = [], connection.insist
+    monkeypatch.setattr(connection, "insist", lambda work: transactions.append(work) or real(work))
+    ledger.add_epoch(number, make_report(1, 0.3))  # the value and the report
+    assert len(transactions) == 1
+    ledger.fail(number, "broke")  # the error and the state
+    assert len(transactions) == 2
+
+
 def test_a_server_that_comes_back_is_waited_for(ledger, space, make_report, postgres, told, monkeypatch, tmp_path):
     number = begin(ledger, space).number
     postgres.kill()
 
-    def tell(text):
-        told.append(text)
-        if "is gone" in text:
-            postgres.start()
-
-    monkeypatch.setattr(ledger._storage._connection, "_tell", tell)
+    told.then = lambda text: postgres.start() if "is gone" in text else None
     monkeypatch.setattr(database_connection, "PAUSES", (0.01,))
     ledger.add_epoch(number, make_report(1, 0.3))
     assert [record.told_epochs for record in Ledger.open(tmp_path / "study").records()] == [1]
