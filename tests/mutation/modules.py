@@ -33,8 +33,10 @@ MODULES: dict[str, list[str]] = {
     "search/journal.py": ["tests/search/test_journal.py"],
     **{
         f"search/{name}.py": [f"tests/search/test_{name}.py"]
-        for name in ("ledger_place", "housekeeping", "study_lock", "settings", "space", "placement", "systems")
+        for name in ("ledger_place", "housekeeping", "study_lock", "settings", "placement")
     },
+    "search/space.py": [f"tests/search/test_{name}.py" for name in ("declared_spaces", "parameters", "space")],
+    "search/systems.py": ["tests/search/test_declared_systems.py", "tests/search/test_systems.py"],
     "search/leaderboard.py": ["tests/search/test_leaderboard.py"],
     "search/recorder.py": ["tests/search/test_recorder.py"],
     "search/searcher.py": ["tests/search/test_searcher.py"],
