@@ -6,7 +6,7 @@ import pytest
 
 from search.profiles import PROFILES
 from search.space import unet_space
-from search.systems import SYSTEMS, systems_space
+from search.systems import systems_space
 
 LOSSES = ["cross_entropy", "weighted_cross_entropy", "focal", "focal+dice", "cross_entropy+lovasz_softmax"]
 WIDE_LOSSES = [*LOSSES, *["dice", "jaccard", "tversky", "lovasz_softmax", "boundary", "cross_entropy+boundary"]]
@@ -92,9 +92,3 @@ def test_every_parameter_says_what_it_is():
     texts = [parameter.help for space in spaces for parameter in space.parameters]
     assert all(texts)
     assert len(set(texts)) == len(texts)
-
-
-def test_the_systems_are_a_space_of_which_one_and_which_seed():
-    system, seed = systems_space({}).parameters
-    assert (system.name, range_of(system)) == ("system", (list(SYSTEMS), None))
-    assert (seed.name, range_of(seed), seed.whole) == ("training.seed", ((0, 2_147_483_647), None), True)

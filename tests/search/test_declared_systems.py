@@ -129,6 +129,13 @@ def test_the_full_length_is_the_reports():
     assert (MAX_EPOCHS, PATIENCE, MOST_SEEDS) == (150, 30, 100)
 
 
+def test_the_systems_are_a_space_of_which_one_and_which_seed():
+    system, seed = systems_space({}).parameters
+    assert (system.name, system.choices, system.when) == ("system", tuple(SYSTEMS_AGAIN), None)
+    assert (seed.name, seed.low, seed.high, seed.whole) == ("training.seed", 0, 2_147_483_647, True)
+    assert (seed.log, seed.when, seed.key) == (False, None, None)
+
+
 def test_runs_go_seed_by_seed_from_the_first_one():
     assert runs_of(("b-unet3", "a-ce"), seeds=3, first_seed=10) == [
         {"system": "b-unet3", "training.seed": 10},

@@ -35,6 +35,35 @@ def test_entries_come_back_from_any_number_on(path):
     assert list(journal.read_logs(3)) == []
 
 
+def test_the_lock_is_held_for_the_write_alone(path, monkeypatch):
+    """Also when it fails."""
+    journal, other = Journal(path, writable=True), path.open("rb")
+
+    def is_free():
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        fcntl.flock(other, fcntl.LOCK_UN)
+        return True
+
+    held, real = [], os.write
+
+    def write(file, text):
+        held.append(not is_free())
+        if b"full" in text:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(file, text)
+
+    monkeypatch.setattr(os, "write", write)
+    journal.append_logs([{"n": 0}])
+    assert is_free()
+    with pytest.raises(OSError, match="No space left"):
+        journal.append_logs([{"n": "full"}])
+    assert is_free()
+    assert held == [True, True]
+
+
 def test_optunas_own_backend_reads_it_and_it_reads_theirs(path):
     journal = Journal(path, writable=True)
     ours = optuna.create_study(storage=JournalStorage(journal), study_name="study")
@@ -203,32 +232,3 @@ def test_a_disk_that_takes_a_part_at_a_time_gets_the_whole_entry(path, monkeypat
     monkeypatch.setattr(os, "write", lambda file, text: real(file, text[:3]))
     Journal(path, writable=True).append_logs([{"n": 0}, {"n": 1, "text": "longer"}])
     assert path.read_bytes() == b'{"n":0}\n{"n":1,"text":"longer"}\n'
-
-
-def test_the_lock_is_held_for_the_write_alone(path, monkeypatch):
-    """Also when it fails."""
-    journal, other = Journal(path, writable=True), path.open("rb")
-
-    def is_free():
-        try:
-            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        fcntl.flock(other, fcntl.LOCK_UN)
-        return True
-
-    held, real = [], os.write
-
-    def write(file, text):
-        held.append(not is_free())
-        if b"full" in text:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(file, text)
-
-    monkeypatch.setattr(os, "write", write)
-    journal.append_logs([{"n": 0}])
-    assert is_free()
-    with pytest.raises(OSError, match="No space left"):
-        journal.append_logs([{"n": "full"}])
-    assert is_free()
-    assert held == [True, True]
