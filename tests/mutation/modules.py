@@ -28,7 +28,9 @@ MODULES: dict[str, list[str]] = {
     "search/proposals.py": ["tests/search/test_proposals.py"],
     "search/encoding.py": ["tests/search/test_encoding.py"],
     "search/forest.py": ["tests/search/test_forest.py"],
-    "search/ledger.py": [f"tests/search/test_{name}.py" for name in ("ledger_entries", "ledger_folders", "ledger")],
+    "search/ledger.py": [
+        f"tests/search/test_{name}.py" for name in ("ledger_entries", "ledger_folders", "ledger", "database_storage")
+    ],
     "search/trial_record.py": ["tests/search/test_trial_record.py"],
     "search/journal.py": ["tests/search/test_journal.py"],
     **{

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,8 @@ from search.profiles import PROFILES
 from search.space import unet_space
 from tests.records import check_fixed, trial_record
 from tests.reports.made_runs import made_facts
-from tests.studies import begin, epoch_report
+from tests.studies import begin, epoch_report, study_settings
+from trainables.data import DataSource, prepare
 
 
 def test_what_is_known_of_a_study(facts):
@@ -85,6 +87,18 @@ def test_every_trial_is_read_with_the_studys_settings_and_its_data(study, origin
     assert facts.data.source.uri == str(tiny_file)
     assert facts.data.source.seed == facts.settings.seed == 0
     assert facts.data.fingerprint == facts.settings.fingerprint
+
+
+def test_the_data_is_split_with_the_studys_seed(tiny_file, tmp_path):
+    data = prepare(DataSource(uri=str(tiny_file), seed=6))
+    ledger = Ledger.create(tmp_path / "study")
+    settings = study_settings(data=str(tiny_file), seed=6, fingerprint=data.fingerprint)
+    ledger.settings = dataclasses.asdict(settings)
+    ledger.add_epoch(begin(ledger, unet_space(PROFILES["cpu"])).number, epoch_report(1, 0.3))
+    facts = read_study(tmp_path / "study", None)
+    assert facts.data.source.seed == 6
+    assert facts.data.split["test"].tolist() == data.split["test"].tolist()
+    assert facts.origin == "data set tiny, split 80/10/10 with seed 6"
 
 
 def test_a_running_trial_with_a_score_is_something_to_report(tmp_path):
