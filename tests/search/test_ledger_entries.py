@@ -73,6 +73,7 @@ def test_a_trial_begins_with_all_that_was_proposed(ledger):
     (frozen, _) = ledger.frozen_trials()
     assert frozen.distributions == PROPOSAL.distributions
     assert frozen.state == TrialState.RUNNING
+    assert ledger.frozen_trials()[0] is frozen  # no copy: thousands are read for each proposal
 
 
 def test_a_trial_begins_with_one_entry(tmp_path):
