@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.postgres import PASSWORD, PostgresServer, binaries
+from tests.postgres import PASSWORD, PostgresServer, SharedDatabase, binaries
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -96,3 +96,17 @@ def postgres(_postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) 
     """A real server on this machine, whose password is in the environment."""
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     return _postgres_server
+
+
+@pytest.fixture(scope="session")
+def _shared_database(_postgres_server: PostgresServer) -> SharedDatabase:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PGPASSWORD", PASSWORD)
+        return SharedDatabase(_postgres_server)
+
+
+@pytest.fixture
+def study_database(postgres: PostgresServer, _shared_database: SharedDatabase, tmp_path: Path) -> str:
+    """The URL of a database in which there is only the study of the folder "study", which has just begun."""
+    _shared_database.begin_study(tmp_path / "study")
+    return _shared_database.url

@@ -13,7 +13,9 @@ import time
 from pathlib import Path
 
 import psutil
+from optuna.study import StudyDirection
 
+from search.ledger_place import LedgerPlace
 from tests.ports import free_port
 
 USER, PASSWORD = "searcher", "a secret of the tests"
@@ -50,7 +52,9 @@ class PostgresServer:
         secret = self._folder / "password"
         secret.write_text(PASSWORD)
         secret.chmod(0o644)
-        self._run("initdb", "--auth=scram-sha-256", f"--username={USER}", f"--pwfile={secret}", "--no-sync")
+        # Whoever reads a study connects for each question: without durability the password is cheap to check as well.
+        way = "scram-sha-256" if durable else "password"
+        self._run("initdb", f"--auth={way}", f"--username={USER}", f"--pwfile={secret}", "--no-sync")
         self.start()
 
     def _run(self, program: str, *arguments: str) -> None:
@@ -88,7 +92,7 @@ class PostgresServer:
 
     def remove(self) -> None:
         if self._server.poll() is None:
-            self._server.send_signal(signal.SIGINT)  # ends its sessions, too
+            self._server.send_signal(signal.SIGQUIT)  # at once: what it would write down first is thrown away
             self._server.wait()
         shutil.rmtree(self._folder)
 
@@ -108,3 +112,26 @@ class PostgresServer:
         name = f"studies{next(self._databases)}"
         self.execute(f"CREATE DATABASE {name}")
         return self.url(name)
+
+
+class SharedDatabase:
+    """One that many tests use, one after the other: to make a database with its tables for each takes seconds.
+
+    Args:
+        server: that it is made on; its password is in the environment.
+    """
+
+    def __init__(self, server: PostgresServer):
+        from optuna.storages import RDBStorage
+
+        from search.database_connection import ENGINE, with_driver
+
+        self.url, self._server = server.new_database(), server
+        self._tables = RDBStorage(with_driver(self.url), dict(ENGINE))
+
+    def begin_study(self, folder: Path) -> None:
+        """Leave nothing in the database but a study that has just begun, that of a new folder."""
+        self._server.execute("TRUNCATE studies CASCADE", self.url.rpartition("/")[2])
+        self._tables.create_new_study([StudyDirection.MAXIMIZE], folder.name)
+        folder.mkdir()
+        LedgerPlace.of(folder, self.url).record()

@@ -63,9 +63,18 @@ MODULES: dict[str, list[str]] = {
     "search/proposals.py": ["tests/search/test_proposals.py"],
     "search/encoding.py": ["tests/search/test_encoding.py"],
     "search/forest.py": ["tests/search/test_forest.py"],
-    "search/ledger.py": ["tests/search/test_ledger.py", "tests/search/test_ledger_place.py"],
-    "search/trial_record.py": ["tests/search/test_ledger.py"],
+    "search/ledger.py": [
+        f"tests/search/test_{name}.py" for name in ("ledger_entries", "ledger_folders", "ledger", "database_storage")
+    ],
+    "search/trial_record.py": ["tests/search/test_trial_record.py"],
     "search/journal.py": ["tests/search/test_journal.py"],
+    **{
+        f"search/{name}.py": [f"tests/search/test_{name}.py"]
+        for name in ("ledger_place", "housekeeping", "study_lock", "settings", "placement")
+    },
+    "search/space.py": [f"tests/search/test_{name}.py" for name in ("declared_spaces", "parameters", "space")],
+    "search/systems.py": ["tests/search/test_declared_systems.py", "tests/search/test_systems.py"],
+    "search/leaderboard.py": ["tests/search/test_leaderboard.py"],
     "search/recorder.py": ["tests/search/test_recorder.py"],
     "search/searcher.py": ["tests/search/test_searcher.py"],
     "search/costs.py": ["tests/search/test_costs.py"],
@@ -74,6 +83,10 @@ MODULES: dict[str, list[str]] = {
     "search/fair_share.py": ["tests/search/test_fair_share.py"],
     "search/stopping.py": ["tests/search/test_stopping.py"],
     "reports/submission.py": ["tests/reports/test_submission.py"],
-    "reports/retrain.py": ["tests/reports/test_retrain.py"],
-    "reports/systems_table.py": ["tests/reports/test_systems_table.py"],
+    "reports/retrain.py": ["tests/reports/test_retrain_plan.py", "tests/reports/test_retrain.py"],
+    "reports/systems_table.py": [
+        f"tests/reports/test_{name}.py" for name in ("systems_table", "second_stage", "systems_output", "system_scores")
+    ],
+    "reports/study_facts.py": ["tests/reports/test_study_facts.py"],
+    "reports/leaderboard_files.py": ["tests/reports/test_leaderboard_rows.py"],
 }

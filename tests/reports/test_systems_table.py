@@ -75,6 +75,32 @@ def test_the_boost_is_of_the_systems_that_learn_the_ignored_class():
     assert boost([row for row in rows if row.system.name == "a-ce-ignoring"]) is None
 
 
+def test_a_system_counts_once_in_the_boost_whatever_its_seeds():
+    """Means of (20 + 30) / 2 and of 5: 15, where the three runs would make 18.3. A loss lowers it."""
+    runs = [run("a-ce", 0.6, 0.4), run("a-ce", 0.7, 0.4, seed=1), run("b-aspp", 0.5, 0.45)]
+    assert boost(rows_of(runs)) == (2, pytest.approx(15))
+    assert boost(rows_of([run("a-ce", 0.4, 0.42)])) == (1, pytest.approx(-2))
+    assert boost_sentence(rows_of([run("a-ce-ignoring", 0.4, 0.2)])) == ""
+    assert boost_sentence(rows_of(runs)) == (
+        "Never predicting the ignored class adds 15.0 points on average to the 2 systems that learn it, without "
+        "another step of training: that much of the reports' significant boost is the score, not the model."
+    )
+
+
+def test_a_difference_is_better_minus_worse_over_all_seeds_and_may_be_negative():
+    runs = [
+        run("b-finetuned", 0.50, 0.9),
+        run("b-attention", 0.60, 0.1),
+        run("b-attention", 0.64, 0.1, seed=1),
+        run("b-unet3", 0.52, 0.2),
+    ]
+    assert [(effect.claim, points) for effect, points in differences(rows_of(runs))] == [
+        ("ASPP + attention at least equal x", pytest.approx(10)),
+        ("the second stage is not worse than the first", pytest.approx(-12)),
+    ]
+    assert differences(rows_of(runs[:1])) == differences([]) == []
+
+
 def test_a_second_stage_is_compared_with_its_own_first():
     def tuned(seed, curve):
         reports = tuple(epoch_report(epoch, score, stage=stage) for epoch, (score, stage) in enumerate(curve, start=1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 
@@ -21,18 +20,28 @@ SECONDS = Segment(start_seconds=1.0, wait_seconds=0.1, cpus=1.0, gpus=0.0)
 
 
 @pytest.fixture
-def url(postgres):
-    return postgres.new_database()
+def url(study_database):
+    return study_database
+
+
+class Told(list):
+    """What the driver was told, and what happens then."""
+
+    then = staticmethod(lambda text: None)
+
+    def hear(self, text):
+        self.append(text)
+        self.then(text)
 
 
 @pytest.fixture
 def told():
-    return []
+    return Told()
 
 
 @pytest.fixture
 def ledger(url, told, tmp_path):
-    ledger = Ledger.create(tmp_path / "study", url, told.append)
+    ledger = Ledger.create(tmp_path / "study", url, told.hear)
     yield ledger
     ledger.close()
 
@@ -86,7 +95,7 @@ def test_optuna_itself_reads_it(ledger, space, make_report, url):
     assert all(trial.datetime_complete >= trial.datetime_start for trial in study.trials)
 
 
-def test_a_url_without_a_user_is_for_whoever_uses_it(postgres, url, monkeypatch, tmp_path):
+def test_a_url_without_a_user_is_for_whoever_uses_it(url, monkeypatch, tmp_path):
     monkeypatch.setenv("PGUSER", USER)
     Ledger.create(tmp_path / "shared", url.replace(f"{USER}@", "")).close()
     assert USER not in (tmp_path / "shared" / POINTER).read_text()
@@ -110,10 +119,23 @@ def test_what_is_written_twice_is_there_once(ledger, space, make_report, monkeyp
     assert [len(record.segments) for record in records] == [1, 1, 1]
 
 
-def test_a_server_that_comes_back_is_waited_for(ledger, space, make_report, postgres, told, tmp_path):
+def test_an_epoch_and_an_end_are_one_transaction_each(ledger, space, make_report, monkeypatch):
+    number = begin(ledger, space).number
+    connection = ledger._storage._connection
+    transactions, real = [], connection.insist
+    monkeypatch.setattr(connection, "insist", lambda work: transactions.append(work) or real(work))
+    ledger.add_epoch(number, make_report(1, 0.3))  # the value and the report
+    assert len(transactions) == 1
+    ledger.fail(number, "broke")  # the error and the state
+    assert len(transactions) == 2
+
+
+def test_a_server_that_comes_back_is_waited_for(ledger, space, make_report, postgres, told, monkeypatch, tmp_path):
     number = begin(ledger, space).number
     postgres.kill()
-    threading.Timer(0.5, postgres.start).start()
+
+    told.then = lambda text: postgres.start() if "is gone" in text else None
+    monkeypatch.setattr(database_connection, "PAUSES", (0.01,))
     ledger.add_epoch(number, make_report(1, 0.3))
     assert [record.told_epochs for record in Ledger.open(tmp_path / "study").records()] == [1]
     assert len(told) == 2
@@ -127,6 +149,7 @@ def test_a_server_that_stays_away_is_an_unwritable_study(
     number = begin(ledger, space).number
     stopped()
     monkeypatch.setattr(database_connection, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(database_connection, "PAUSES", (0.2,))
     with pytest.raises(OSError, match="refused"):
         ledger.add_epoch(number, make_report(1, 0.3))
     assert ledger.record(number).reports == ()
@@ -160,7 +183,8 @@ def test_a_driver_that_lost_the_study_to_another_writes_nothing(
     assert Ledger.open(tmp_path / "study").record(number).score == 0.7
 
 
-def test_drivers_that_begin_in_an_empty_database_at_the_same_time(url, tmp_path):
+def test_drivers_that_begin_in_an_empty_database_at_the_same_time(postgres, tmp_path):
+    url = postgres.new_database()
     with ThreadPoolExecutor(4) as pool:
         ledgers = list(pool.map(lambda name: Ledger.create(tmp_path / name, url), "abcd"))
     assert [ledger.study.study_name for ledger in ledgers] == list("abcd")
@@ -218,7 +242,9 @@ def test_trials_of_something_else_are_refused(ledger, space, url, tmp_path):
         Ledger.open(tmp_path / "study")
 
 
-def test_a_database_that_cannot_be_used_is_refused_without_the_password(postgres, url, monkeypatch, tmp_path):
+def test_a_database_that_cannot_be_used_is_refused_without_the_password(postgres, monkeypatch, tmp_path):
+    url = postgres.new_database()
+
     def refused(url, expected):
         for begins in (Ledger.create, Ledger.find):
             with pytest.raises(ValueError, match=expected) as caught:

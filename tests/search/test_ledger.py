@@ -14,7 +14,7 @@ from tests.studies import begin
 @pytest.fixture(params=["journal", "postgres"])
 def reopen(request, tmp_path):
     """Opens the study's ledger as its next driver does."""
-    url = None if request.param == "journal" else request.getfixturevalue("postgres").new_database()
+    url = None if request.param == "journal" else request.getfixturevalue("study_database")
     drivers = []
 
     def reopen():

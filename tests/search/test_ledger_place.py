@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
 import pytest
 
 from search.ledger_place import FILE, POINTER, LedgerPlace, database_url, study_folders
@@ -102,4 +105,109 @@ def test_studies_in_both_places_are_found(tmp_path):
     for name, file in (("a", POINTER), ("b", FILE), ("c", "something else")):
         (tmp_path / name).mkdir()
         (tmp_path / name / file).touch()
+    assert study_folders(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+
+
+def test_a_study_without_a_ledger_has_none_that_is_known(tmp_path):
+    for place in (LedgerPlace.of(tmp_path / "s"), LedgerPlace.of(tmp_path / "s", URL)):
+        assert (place.folder, place.study, place.known) == (tmp_path / "s", "s", False)
+    (tmp_path / FILE).touch()
+    assert LedgerPlace.of(tmp_path).known
+    assert LedgerPlace.of(tmp_path) == LedgerPlace(tmp_path, None, tmp_path.name)
+    with pytest.raises(FrozenInstanceError):
+        LedgerPlace.of(tmp_path).url = URL
+
+
+def test_the_pointer_is_readable_written_whole_and_only_once(tmp_path):
+    LedgerPlace(tmp_path, URL, "s").record()
+    text = (tmp_path / POINTER).read_text()
+    assert text == f'{{\n  "url": "{URL}",\n  "study": "s"\n}}\n'
+    LedgerPlace(tmp_path, "postgresql://bob@db.example/studies", "other").record()
+    assert (tmp_path / POINTER).read_text() == text
+    assert [path.name for path in tmp_path.iterdir()] == [POINTER]
+
+
+def test_a_pointer_is_replaced_in_one_step(tmp_path, monkeypatch):
+    def fails(self, text):
+        self.open("w").write(text[:5])
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "write_text", fails)
+    with pytest.raises(OSError, match="disk full"):
+        LedgerPlace(tmp_path, URL, "s").record()
+    assert not (tmp_path / POINTER).exists()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("postgresql:///studies", "postgresql://localhost/studies", True),
+        ("postgresql:///studies", "postgresql://localhost:5432/studies", True),
+        ("postgresql:///studies?host=db.example", "postgresql://db.example/studies", True),
+        ("postgresql://db.example/studies?port=5433", "postgresql://db.example:5433/studies", True),
+        ("postgresql://db.example/my%20studies", "postgres://db.example/my%20studies?sslmode=require", True),
+        ("postgresql://db.example/studie%73", "postgresql://db.example/studies", True),
+        ("postgresql://db.example:5432/studies", "postgresql://db.example:5433/studies", False),
+        ("postgresql://db.example/studies", "postgresql://db.example/studies?port=5433", False),
+        ("postgresql:///studies?host=a", "postgresql:///studies?host=b", False),
+        ("postgresql://db.example/studies", "postgresql://db.example/Studies", False),
+    ],
+)
+def test_host_port_and_name_tell_databases_apart(one, other, same, tmp_path):
+    LedgerPlace(tmp_path, one, "s").record()
+    if same:
+        assert LedgerPlace.of(tmp_path, database_url(other)).url == database_url(other)
+    else:
+        with pytest.raises(ValueError, match=f"if that database has moved, write where it is now into {tmp_path}/"):
+            LedgerPlace.of(tmp_path, other)
+
+
+def test_a_folder_with_a_pointer_keeps_its_studys_name_and_may_have_a_journal_too(tmp_path):
+    LedgerPlace(tmp_path, URL, "first name").record()
+    (tmp_path / FILE).touch()
+    assert LedgerPlace.of(tmp_path, URL) == LedgerPlace(tmp_path, URL, "first name")
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("postgresql://db.example:0/studies", "is not postgresql://HOST/DATABASE"),
+        ("postgresql://db.example:65536/studies", "is not postgresql://HOST/DATABASE"),
+        ("postgresql://db.example/my studies", "is not postgresql://HOST/DATABASE"),
+        ("postgresql:/db.example/studies", "is not postgresql://HOST/DATABASE"),
+        ("postgresql://db.example/%", None),
+        ("postgresql://db.example:1/s", None),
+        ("postgresql://db.example:65535/s", None),
+        ("postgresql://alice@db.example/s?passfile=/home/alice/.pgpass", None),
+    ],
+)
+def test_the_border_of_what_is_a_url(text, rule):
+    if rule is None:
+        assert database_url(text) == text
+    else:
+        with pytest.raises(
+            ValueError, match=f"^'{text}' {rule} .*; without --ledger the ledger is a file in the study's"
+        ):
+            database_url(text)
+
+
+@pytest.mark.parametrize("option", ["?password=hunter2", "?a=b&sslpassword=hunter2", "?PASSWORD=hunter2"])
+def test_a_password_among_the_options_is_found_in_any_place_and_case(option):
+    with pytest.raises(ValueError, match="leave the password out"):
+        database_url(f"postgresql://db.example/studies{option}")
+
+
+def test_a_pointer_that_cannot_be_read_says_what_it_should_be(tmp_path):
+    (tmp_path / POINTER).mkdir()
+    with pytest.raises(
+        ValueError, match=rf'^{tmp_path / POINTER}: is not {{"url": "postgresql://.*", "study": "NAME"}} '
+    ):
+        LedgerPlace.of(tmp_path)
+
+
+def test_studies_are_found_one_folder_down_only(tmp_path):
+    for name in ("b", "a", "c/deep"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / FILE).touch()
+    (tmp_path / FILE).touch()
     assert study_folders(tmp_path) == [tmp_path / "a", tmp_path / "b"]

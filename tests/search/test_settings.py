@@ -1,10 +1,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 
+from search.profiles import PROFILES
 from search.settings import StudySettings
+from search.space import unet_space
+from search.systems import systems_space
+from tests.records import check_fixed
+from tests.studies import study_settings
 from trainables.config import TrialConfig
 
 
@@ -39,3 +46,77 @@ def test_what_another_version_recorded(settings, tmp_path):
     del recorded["judge"], recorded["asha"]
     with pytest.raises(ValueError, match=r"made by another version, its settings lack asha, judge"):
         StudySettings.recorded(recorded, tmp_path)
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(StudySettings)])
+def test_every_setting_but_the_place_of_the_data_must_be_the_same(field, settings):
+    recorded = dataclasses.asdict(settings)
+    recorded[field] = "another"
+    if field == "data":
+        settings.check_same(recorded, "s")
+        return
+    now = getattr(settings, field)
+    with pytest.raises(
+        ValueError, match=re.escape(f"({field} was 'another', is now {now!r}): repeat them to continue")
+    ):
+        settings.check_same(recorded, "s")
+    del recorded[field]
+    if now is not None:
+        with pytest.raises(ValueError, match=re.escape(f"({field} was None, is now {now!r})")):
+            settings.check_same(recorded, "s")
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(StudySettings)])
+def test_every_setting_must_be_recorded(field, settings, tmp_path):
+    recorded = dataclasses.asdict(settings)
+    del recorded[field]
+    with pytest.raises(
+        ValueError, match=f"^{tmp_path}: the study was made by another version, its settings lack {field}$"
+    ):
+        StudySettings.recorded(recorded, tmp_path)
+
+
+def test_checkpoints_are_below_the_folder_as_it_is_from_everywhere(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert settings.checkpoint_root(Path("runs/s")) == str(tmp_path / "runs" / "s" / "checkpoints")
+    (tmp_path / "link").symlink_to(tmp_path / "runs")
+    assert settings.checkpoint_root(Path("link/s")) == str(tmp_path / "runs" / "s" / "checkpoints")
+    elsewhere = dataclasses.replace(settings, checkpoints="/scratch/s")
+    assert elsewhere.checkpoint_root(tmp_path) == "/scratch/s"
+
+
+@pytest.mark.parametrize("profile", ["cpu", "gpu"])
+@pytest.mark.parametrize(("space", "wide"), [("default", False), ("wide", True)])
+def test_a_search_chooses_from_the_space_of_its_profile(space, wide, profile):
+    settings = study_settings(space=space, profile=profile, overrides={"model.width": 4})
+    assert settings.search_space() == unet_space(PROFILES[profile], wide=wide)
+
+
+def test_systems_are_chosen_from_with_the_studys_overrides():
+    settings = study_settings(space="systems", overrides={"model.width": 4})
+    assert settings.search_space() == systems_space({"model.width": 4})
+
+
+def test_what_the_search_does_not_choose_is_six_settings_of_the_training():
+    settings = study_settings(
+        max_epochs=7, patience=5, grad_clip=2.5, ema_decay=0.99, precision="bf16", seed=13, profile="gpu"
+    )
+    assert settings.fixed_config() == {
+        "training.max_epochs": 7,
+        "training.patience": 5,
+        "training.grad_clip": 2.5,
+        "training.ema_decay": 0.99,
+        "training.precision": "bf16",
+        "training.seed": 13,
+    }
+
+
+def test_what_was_chosen_comes_before_what_is_fixed_and_before_the_defaults(settings):
+    whole = settings.whole_config({"model.depth": 2, "training.seed": 8})
+    assert (whole["model.depth"], whole["training.seed"], whole["training.max_epochs"]) == (2, 8, 9)
+    assert whole == TrialConfig.from_flat(whole).to_flat()
+    assert whole["optimizer.name"] == TrialConfig().optimizer.name
+
+
+def test_settings_are_fixed(settings):
+    check_fixed(settings)

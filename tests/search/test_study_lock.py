@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from search.study_lock import OWNER, study_lock
+from search.study_lock import OWNER, describe, driver_of, is_run_by, study_lock
 
 
 @pytest.fixture
@@ -34,4 +36,68 @@ def test_the_lock_of_a_killed_driver_is_free(holder, tmp_path):
 
 def test_an_unwritable_folder_is_refused():
     with pytest.raises(ValueError, match="cannot write"), study_lock(Path("/proc/study")):
+        pass
+
+
+def test_the_owner_is_this_process_for_as_long_as_it_holds_the_study(tmp_path, monkeypatch):
+    monkeypatch.setattr("getpass.getuser", lambda: "alice")
+    monkeypatch.setattr("socket.gethostname", lambda: "node7")
+    folder = tmp_path / "runs" / "study"
+    with study_lock(folder):
+        owner = json.loads((folder / OWNER).read_text())
+        since = datetime.fromisoformat(owner.pop("since"))
+        assert owner == {"user": "alice", "host": "node7", "process": os.getpid()}
+        assert since.tzinfo is not None
+        assert since.microsecond == 0
+        assert timedelta(0) <= datetime.now(UTC) - since < timedelta(minutes=5)
+    assert not (folder / OWNER).exists()
+
+
+def test_the_lock_is_free_after_a_run_also_one_that_broke(tmp_path):
+    with pytest.raises(RuntimeError, match="boom"), study_lock(tmp_path):
+        raise RuntimeError("boom")
+    assert (tmp_path / OWNER).exists()  # as after a kill: whoever comes next writes its own
+    assert driver_of(tmp_path) is None
+    with study_lock(tmp_path):
+        (tmp_path / OWNER).unlink()  # somebody tidies up
+    assert driver_of(tmp_path) is None
+
+
+def test_who_runs_a_study_is_known_from_outside(holder, tmp_path):
+    folder = tmp_path / "study"
+    driver = driver_of(folder)
+    assert driver is not None
+    assert driver["process"] == holder.pid
+    assert driver == json.loads((folder / OWNER).read_text())
+    for unreadable in ("", "{"):
+        (folder / OWNER).write_text(unreadable)
+        assert driver_of(folder) == {}
+    (folder / OWNER).unlink()
+    assert driver_of(folder) == {}
+    holder.communicate()
+    assert driver_of(folder) is None
+    with study_lock(folder):  # asking did not take it
+        pass
+
+
+def test_drivers_in_words():
+    driver = {"user": "alice", "host": "node7", "process": 12, "since": "2024-05-01T12:00:00+02:00"}
+    words = "alice on node7 (process 12) since 2024-05-01T12:00:00+02:00"
+    assert describe(driver) == words
+    assert describe({}) == "another driver"
+    assert is_run_by("mars", driver) == f"study 'mars' is run by {words}: wait, or give another --name"
+
+
+def test_why_a_folder_cannot_be_written_is_said():
+    expected = r"^/proc/study: cannot write the study there \(No such file or directory\)$"
+    with pytest.raises(ValueError, match=expected), study_lock(Path("/proc/study")):
+        pass
+
+
+def test_a_lock_that_fails_without_a_reason_is_told_with_its_own_words(tmp_path, monkeypatch):
+    def fails(self, **_):
+        raise OSError("no locks here")
+
+    monkeypatch.setattr("search.study_lock.FileLock.acquire", fails)
+    with pytest.raises(ValueError, match=r"cannot write the study there \(no locks here\)$"), study_lock(tmp_path):
         pass

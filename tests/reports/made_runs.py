@@ -1,0 +1,39 @@
+"""Runs of systems with scores that were made up, and what a report knows of a study that has no data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+
+from reports.study_facts import StudyFacts
+from reports.systems_table import SystemRun
+from search.trial_record import TrialRecord
+from tests.records import trial_record
+from tests.studies import study_settings
+from trainables.data import PreparedData
+from trainables.evaluation import Scores
+
+CLASSES = ("void", "soil", "bedrock", "sand", "big rock")
+
+
+def scores(mean_iou: float, **class_iou: float) -> Scores:
+    """With the mean of those of the classes."""
+    found = class_iou or {"soil": mean_iou}
+    return Scores(mean_iou=mean_iou, class_iou=found, confusion=np.zeros((5, 5)), loss=float("nan"))
+
+
+def system_run(system: str, suppressed: Scores, as_predicted: Scores, **changes: Any) -> SystemRun:
+    record = trial_record(**{"scores": [0.5], "params": {"system": system, "training.seed": 0}} | changes)
+    return SystemRun(record=record, suppressed=suppressed, as_predicted=as_predicted)
+
+
+def made_facts(folder: Path, records: list[TrialRecord], data: Any = None, **settings: Any) -> StudyFacts:
+    """Of a study with these records, whose data set has the four classes but no images."""
+    described = SimpleNamespace(class_names=CLASSES, ignored_label=0)
+    data = data or SimpleNamespace(description=described, rarest_label=4, present_labels=(1, 3, 4))
+    return StudyFacts(
+        folder=folder, settings=study_settings(**settings), records=records, data=cast("PreparedData", data)
+    )
