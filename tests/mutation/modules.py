@@ -2,37 +2,97 @@
 
 from __future__ import annotations
 
-_TRAINING = ["tests/trainables/test_epochs.py", "tests/trainables/test_stages.py"]
-_LOSSES = ["tests/trainables/losses", "tests/trainables/test_losses.py", "tests/contracts/test_losses.py"]
-_CONFIG = [f"tests/trainables/{name}.py" for name in ("test_config", "test_config_flat", "test_config_parts")]
-_PREPARED = "tests/trainables/data/test_prepared_values.py"
-
 MODULES: dict[str, list[str]] = {
-    **{
-        f"trainables/losses/{name}.py": _LOSSES
-        for name in ("__init__", "boundary", "cross_entropy", "focal", "lovasz", "regions", "task")
-    },
+    "reports/leaderboard_files.py": ["tests/reports/test_leaderboard_rows.py"],
+    "reports/retrain.py": ["tests/reports/test_retrain_plan.py", "tests/reports/test_retrain.py"],
+    "reports/study_facts.py": ["tests/reports/test_study_facts.py"],
+    "reports/submission.py": ["tests/reports/test_submission.py"],
+    "reports/systems_table.py": [
+        "tests/reports/test_systems_table.py",
+        "tests/reports/test_second_stage.py",
+        "tests/reports/test_systems_output.py",
+        "tests/reports/test_system_scores.py",
+    ],
+    "search/audit.py": ["tests/search/test_audit.py"],
+    "search/budgets.py": ["tests/search/test_budgets.py"],
+    "search/costs.py": ["tests/search/test_costs.py", "tests/search/test_costs_receipt.py"],
+    "search/encoding.py": [
+        "tests/search/test_encoding.py",
+        "tests/search/test_encoding_values.py",
+        "tests/search/test_encoding_neighbours.py",
+    ],
+    "search/failures.py": ["tests/search/test_failures.py"],
+    "search/fair_share.py": ["tests/search/test_fair_share.py"],
+    "search/forest.py": ["tests/search/test_forest_model.py", "tests/search/test_forest.py"],
+    "search/housekeeping.py": ["tests/search/test_housekeeping.py"],
+    "search/journal.py": ["tests/search/test_journal.py"],
+    "search/judge.py": ["tests/search/test_judge.py"],
+    "search/leaderboard.py": ["tests/search/test_leaderboard.py"],
+    "search/ledger.py": [
+        "tests/search/test_ledger_entries.py",
+        "tests/search/test_ledger_folders.py",
+        "tests/search/test_ledger.py",
+        "tests/search/test_database_storage.py",
+    ],
+    "search/ledger_place.py": ["tests/search/test_ledger_place.py"],
+    "search/placement.py": ["tests/search/test_placement.py"],
+    "search/point_sampler.py": ["tests/search/test_point_sampler.py", "tests/search/test_forest.py"],
+    "search/promotion.py": ["tests/search/test_promotion.py", "tests/search/test_promotion_rungs.py"],
+    "search/proposals.py": [
+        "tests/search/test_visible_trials.py",
+        "tests/search/test_attempts.py",
+        "tests/search/test_proposals.py",
+    ],
+    "search/recorder.py": [
+        "tests/search/test_recorder.py",
+        "tests/search/test_recorder_failures.py",
+        "tests/search/test_recorder_pauses.py",
+        "tests/search/test_recorder_storage.py",
+    ],
+    "search/samplers.py": ["tests/search/test_sampler_choice.py", "tests/search/test_samplers.py"],
+    "search/scheduler.py": ["tests/search/test_scheduler.py", "tests/search/test_scheduler_rules.py"],
+    "search/searcher.py": ["tests/search/test_searcher.py", "tests/search/test_searcher_order.py"],
+    "search/settings.py": ["tests/search/test_settings.py"],
+    "search/space.py": [
+        "tests/search/test_declared_spaces.py",
+        "tests/search/test_parameters.py",
+        "tests/search/test_space.py",
+    ],
+    "search/starting_points.py": ["tests/search/test_starting_points.py"],
+    "search/stopping.py": ["tests/search/test_stopping.py"],
+    "search/study_lock.py": ["tests/search/test_study_lock.py"],
+    "search/systems.py": ["tests/search/test_declared_systems.py", "tests/search/test_systems.py"],
+    "search/trial_record.py": ["tests/search/test_trial_record.py"],
     "trainables/augmentations.py": [
         "tests/trainables/test_augmentation_sizes.py",
         "tests/trainables/test_augmentations.py",
         "tests/contracts/test_augmentations.py",
     ],
-    **{f"trainables/{name}.py": _CONFIG for name in ("config", "config_parts", "config_rules")},
-    "trainables/evaluation.py": ["tests/trainables/test_evaluation.py"],
-    "trainables/schedules.py": [
-        "tests/trainables/test_schedule_rates.py",
-        "tests/trainables/test_schedules.py",
-        "tests/contracts/test_schedules.py",
+    "trainables/batches.py": ["tests/trainables/test_batches_counted.py", "tests/trainables/test_batches.py"],
+    "trainables/checkpoints.py": [
+        "tests/trainables/test_checkpoints_retried.py",
+        "tests/trainables/test_checkpoints.py",
     ],
-    "trainables/epochs.py": _TRAINING,
-    "trainables/training.py": [*_TRAINING, "tests/trainables/test_training.py"],
-    "trainables/batches.py": ["tests/trainables/test_batches.py"],
-    "trainables/mixing.py": ["tests/trainables/test_mixing.py"],
+    "trainables/config.py": [
+        "tests/trainables/test_config.py",
+        "tests/trainables/test_config_flat.py",
+        "tests/trainables/test_config_parts.py",
+    ],
+    "trainables/config_parts.py": [
+        "tests/trainables/test_config.py",
+        "tests/trainables/test_config_flat.py",
+        "tests/trainables/test_config_parts.py",
+    ],
+    "trainables/config_rules.py": [
+        "tests/trainables/test_config.py",
+        "tests/trainables/test_config_flat.py",
+        "tests/trainables/test_config_parts.py",
+    ],
     "trainables/data/audit.py": [
         "tests/trainables/data/test_audit.py",
         "tests/trainables/data/test_audit_limits.py",
         "tests/trainables/data/test_report.py",
-        _PREPARED,
+        "tests/trainables/data/test_prepared_values.py",
     ],
     "trainables/data/description.py": [
         "tests/trainables/data/test_description.py",
@@ -46,47 +106,77 @@ MODULES: dict[str, list[str]] = {
     ],
     "trainables/data/prepare.py": [
         "tests/trainables/data/test_cache.py",
-        _PREPARED,
+        "tests/trainables/data/test_prepared_values.py",
         "tests/trainables/data/test_prepare.py",
     ],
-    "trainables/data/report.py": ["tests/trainables/data/test_report.py", _PREPARED],
-    "trainables/data/source.py": ["tests/trainables/data/test_source.py", _PREPARED],
+    "trainables/data/report.py": [
+        "tests/trainables/data/test_report.py",
+        "tests/trainables/data/test_prepared_values.py",
+    ],
+    "trainables/data/source.py": [
+        "tests/trainables/data/test_source.py",
+        "tests/trainables/data/test_prepared_values.py",
+    ],
     "trainables/data/split.py": [
         "tests/trainables/data/test_split_sizes.py",
         "tests/trainables/data/test_split.py",
-        _PREPARED,
+        "tests/trainables/data/test_prepared_values.py",
     ],
-    "trainables/checkpoints.py": ["tests/trainables/test_checkpoints.py"],
-    "search/promotion.py": ["tests/search/test_promotion.py"],
-    "search/scheduler.py": ["tests/search/test_scheduler.py"],
-    "search/judge.py": ["tests/search/test_judge.py"],
-    "search/proposals.py": ["tests/search/test_proposals.py"],
-    "search/encoding.py": ["tests/search/test_encoding.py"],
-    "search/forest.py": ["tests/search/test_forest.py"],
-    "search/ledger.py": [
-        f"tests/search/test_{name}.py" for name in ("ledger_entries", "ledger_folders", "ledger", "database_storage")
+    "trainables/epochs.py": [
+        "tests/trainables/test_epochs_scripted.py",
+        "tests/trainables/test_epochs_checkpoints.py",
+        "tests/trainables/test_epochs.py",
     ],
-    "search/trial_record.py": ["tests/search/test_trial_record.py"],
-    "search/journal.py": ["tests/search/test_journal.py"],
-    **{
-        f"search/{name}.py": [f"tests/search/test_{name}.py"]
-        for name in ("ledger_place", "housekeeping", "study_lock", "settings", "placement")
-    },
-    "search/space.py": [f"tests/search/test_{name}.py" for name in ("declared_spaces", "parameters", "space")],
-    "search/systems.py": ["tests/search/test_declared_systems.py", "tests/search/test_systems.py"],
-    "search/leaderboard.py": ["tests/search/test_leaderboard.py"],
-    "search/recorder.py": ["tests/search/test_recorder.py"],
-    "search/searcher.py": ["tests/search/test_searcher.py"],
-    "search/costs.py": ["tests/search/test_costs.py"],
-    "search/audit.py": ["tests/search/test_audit.py"],
-    "search/budgets.py": ["tests/search/test_budgets.py"],
-    "search/fair_share.py": ["tests/search/test_fair_share.py"],
-    "search/stopping.py": ["tests/search/test_stopping.py"],
-    "reports/submission.py": ["tests/reports/test_submission.py"],
-    "reports/retrain.py": ["tests/reports/test_retrain_plan.py", "tests/reports/test_retrain.py"],
-    "reports/systems_table.py": [
-        f"tests/reports/test_{name}.py" for name in ("systems_table", "second_stage", "systems_output", "system_scores")
+    "trainables/evaluation.py": ["tests/trainables/test_evaluation_by_hand.py", "tests/trainables/test_evaluation.py"],
+    "trainables/losses/__init__.py": [
+        "tests/trainables/losses",
+        "tests/trainables/test_losses.py",
+        "tests/contracts/test_losses.py",
     ],
-    "reports/study_facts.py": ["tests/reports/test_study_facts.py"],
-    "reports/leaderboard_files.py": ["tests/reports/test_leaderboard_rows.py"],
+    "trainables/losses/boundary.py": [
+        "tests/trainables/losses",
+        "tests/trainables/test_losses.py",
+        "tests/contracts/test_losses.py",
+    ],
+    "trainables/losses/cross_entropy.py": [
+        "tests/trainables/losses",
+        "tests/trainables/test_losses.py",
+        "tests/contracts/test_losses.py",
+    ],
+    "trainables/losses/focal.py": [
+        "tests/trainables/losses",
+        "tests/trainables/test_losses.py",
+        "tests/contracts/test_losses.py",
+    ],
+    "trainables/losses/lovasz.py": [
+        "tests/trainables/losses",
+        "tests/trainables/test_losses.py",
+        "tests/contracts/test_losses.py",
+    ],
+    "trainables/losses/regions.py": [
+        "tests/trainables/losses",
+        "tests/trainables/test_losses.py",
+        "tests/contracts/test_losses.py",
+    ],
+    "trainables/losses/task.py": [
+        "tests/trainables/losses",
+        "tests/trainables/test_losses.py",
+        "tests/contracts/test_losses.py",
+    ],
+    "trainables/mixing.py": ["tests/trainables/test_mixing_by_hand.py", "tests/trainables/test_mixing.py"],
+    "trainables/objective.py": ["tests/trainables/test_objective.py"],
+    "trainables/optimizers.py": ["tests/trainables/test_optimizers.py", "tests/contracts/test_optimizers.py"],
+    "trainables/schedules.py": [
+        "tests/trainables/test_schedule_rates.py",
+        "tests/trainables/test_schedules.py",
+        "tests/contracts/test_schedules.py",
+    ],
+    "trainables/stages.py": ["tests/trainables/test_stages.py"],
+    "trainables/training.py": [
+        "tests/trainables/test_training.py",
+        "tests/trainables/test_training_parts.py",
+        "tests/trainables/test_stages.py",
+        "tests/trainables/test_epochs.py",
+    ],
+    "trainables/trial.py": ["tests/trainables/test_trial.py"],
 }
