@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
 from trainables.epoch_report import EpochReport
 from trainables.epochs import epochs
+from trainables.launchers import TrialRequest
+from trainables.trial import run_trial
 
 
 def normalise_each_image() -> None:
@@ -42,3 +45,9 @@ def train_together(rank: int, world: int, configs: list[dict[str, Any]], data: s
     if rank == 0:
         torch.save(reports, Path(folder) / "reports.pt")
     distributed.destroy_process_group()
+
+
+def without_batch_statistics(request: TrialRequest, **arguments: Any) -> Iterator[EpochReport]:
+    """A trial of a search whose model has no batch statistics."""
+    normalise_each_image()
+    yield from run_trial(request, **arguments)

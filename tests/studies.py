@@ -9,7 +9,9 @@ from search.proposals import Proposer
 from search.settings import StudySettings
 from search.space import Space
 from search.trial_record import TrialRecord
-from trainables.epoch_report import EpochReport
+from tests.loops import epoch_report
+
+__all__ = ["begin", "epoch_report", "study_settings"]
 
 
 def study_settings(**changes: Any) -> StudySettings:
@@ -35,26 +37,6 @@ def study_settings(**changes: Any) -> StudySettings:
         "checkpoints": "checkpoints",
     }
     return StudySettings(**values | changes)
-
-
-def epoch_report(epoch: int, mean_iou: float | None = 0.5, **changes: Any) -> EpochReport:
-    """An epoch that went like any other."""
-    values: dict[str, Any] = {
-        "epoch": epoch,
-        "train_loss": 1.0 / epoch,
-        "val_loss": 0.7,
-        "mean_iou": mean_iou,
-        "class_iou": {"soil": mean_iou, "sand": mean_iou},
-        "best_mean_iou": mean_iou,
-        "best_epoch": epoch,
-        "learning_rate": 1e-3,
-        "gradient_norm": 0.4,
-        "images_per_second": 100.0,
-        "train_seconds": 1.0,
-        "val_seconds": 0.1,
-        "parameters": 1000,
-    }
-    return EpochReport(**values | changes)
 
 
 def begin(ledger: Ledger, space: Space, **changes: Any) -> TrialRecord:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import hashlib
 import json
 import os
 import random
@@ -20,7 +19,6 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,33 +26,13 @@ import psutil
 
 from search.ledger import Ledger
 from search.trial_record import TrialRecord
+from tests.loops import QUICK_EPOCHS, quick_trial
 from tests.scripts import ROOT, Fork
-from trainables.checkpoints import CheckpointStore, below
-from trainables.epoch_report import EpochReport
-from trainables.launchers import TrialRequest
 
-EPOCHS, EPOCH_SECONDS = 9, 0.5
 PATIENCE_SECONDS = 900
 """A run that takes longer than this behind the last kill hangs."""
 TARGETS = {"driver": 4, "trial": 4, "node": 2, "head": 1}
 """What dies, and how often in proportion."""
-
-
-def quick_trial(request: TrialRequest, *, root: str) -> Iterator[EpochReport]:
-    """Epochs whose scores follow from the configuration, saved and resumed as real ones are."""
-    from tests.studies import epoch_report
-
-    store = CheckpointStore(below(root, f"{request.number:04d}"))
-    saved = store.load("last")
-    reached = 0 if saved is None else int(saved["epoch"])
-    digest = hashlib.sha256(json.dumps(request.config, sort_keys=True).encode()).digest()
-    for epoch in range(1, EPOCHS + 1):
-        if epoch > reached:
-            time.sleep(EPOCH_SECONDS)
-            store.save("last", {"epoch": epoch})
-        if epoch > request.told_epochs:
-            score = digest[0] / 256 * (1 - 0.8**epoch) + digest[epoch] / 5000
-            yield epoch_report(epoch, score, ended="max_epochs" if epoch == EPOCHS else None)
 
 
 def drive(folder: Path, trials: int, slots: int) -> None:
@@ -75,7 +53,7 @@ def drive(folder: Path, trials: int, slots: int) -> None:
     start_ray(dashboard=False)
     plan = SearchPlan(
         folder=folder,
-        settings=study_settings(max_epochs=EPOCHS, reduction_factor=2, asha="promotion"),
+        settings=study_settings(max_epochs=QUICK_EPOCHS, reduction_factor=2, asha="promotion"),
         space=unet_space(PROFILES["cpu"]),
         sampler="forest",
         budget=trials,
@@ -211,7 +189,7 @@ def check_invariants(folder: Path, trials: int) -> None:
         assert record.state in ("complete", "pruned"), (record.number, record.state, record.error)
         epochs = [report.epoch for report in record.reports]
         assert epochs == list(range(1, len(epochs) + 1)), (record.number, epochs)
-        assert (len(epochs) == EPOCHS) == (record.state == "complete"), (record.number, record.state, epochs)
+        assert (len(epochs) == QUICK_EPOCHS) == (record.state == "complete"), (record.number, record.state, epochs)
     kept = [path.parent.name for path in folder.glob("checkpoints/*/*.pt")]
     assert not kept, f"checkpoints of ended trials stayed: {kept}"  # these trials save no best.pt
 

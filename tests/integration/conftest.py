@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from search.ledger import Ledger
+from tests.ports import free_port
 from tests.scripts import Script, run_script
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -73,13 +74,27 @@ def epochs_in(folder: Path) -> int:
     return sum(len(record.reports) for record in ledger.records()) if ledger else 0
 
 
+@pytest.fixture(scope="package")
+def ray_head() -> Iterator[str]:
+    """The address of a Ray of two CPUs, with the dashboard that worker groups need, which these tests share."""
+    from ray.cluster_utils import Cluster
+
+    port = free_port()
+    node = {"num_cpus": 2, "include_dashboard": True, "dashboard_port": port}
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_API_SERVER_ADDRESS", f"http://127.0.0.1:{port}")  # for the cleaners of worker groups
+        cluster = Cluster(initialize_head=True, head_node_args=node, shutdown_at_exit=True)
+    yield cluster.address
+    cluster.shutdown()
+
+
 @pytest.fixture(scope="module")
-def ray_cluster() -> Iterator[None]:
-    """Ray on this machine, with the dashboard that worker groups need."""
+def ray_cluster(ray_head: str) -> Iterator[None]:
+    """This process's connection to it."""
     import ray
 
     from search.connection import start_ray
 
-    start_ray(dashboard=True)
+    start_ray(dashboard=True, address=ray_head)
     yield
     ray.shutdown()

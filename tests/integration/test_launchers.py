@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from search.connection import start_ray
 from search.costs import Meter
 from search.ledger import Ledger
 from search.profiles import PROFILES
@@ -17,8 +18,9 @@ from search.space import unet_space
 from search.stopping import Stopping
 from search.systems import runs_of
 from search.tuner import SearchPlan, run_search
-from tests.groups import normalise_each_image
-from tests.studies import epoch_report, study_settings
+from tests.groups import without_batch_statistics
+from tests.loops import falling
+from tests.studies import study_settings
 from trainables.data import DataSource, prepare
 from trainables.launchers import InlineLauncher
 from trainables.trial import run_trial
@@ -27,8 +29,21 @@ from trainables.worker_groups import WorkersLauncher
 EPOCHS = 3
 
 
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
+
 @pytest.fixture(scope="module")
-def reports_of(ray_cluster, data_file, tmp_path_factory):
+def local_ray():
+    """As a search without a cluster starts it, with the dashboard that worker groups need."""
+    import ray
+
+    start_ray(dashboard=True)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def reports_of(local_ray, data_file, tmp_path_factory):
     """The epoch reports of one trial, the same for every launcher."""
 
     @functools.cache
@@ -60,12 +75,6 @@ def reports_of(ray_cluster, data_file, tmp_path_factory):
     return run
 
 
-def without_batch_statistics(request, **arguments):
-    normalise_each_image()
-    yield from run_trial(request, **arguments)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loop", "workers", "tolerance"), [(run_trial, 1, 1e-5), (run_trial, 2, 0.05), (without_batch_statistics, 2, 1e-4)]
 )
@@ -82,12 +91,6 @@ def test_a_worker_group_reports_what_the_trials_own_process_does(loop, workers, 
         assert (other.ended, other.learning_rate, other.parameters) == (one.ended, one.learning_rate, one.parameters)
 
 
-def falling(request):
-    """Each trial worse than the one before: all but the first are stopped."""
-    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
-        yield epoch_report(epoch, 0.9 - 0.1 * request.number, ended="max_epochs" if epoch == EPOCHS else None)
-
-
 @pytest.fixture
 def another_ray():
     """A second Ray on this machine, as another study's."""
@@ -102,9 +105,8 @@ def another_ray():
     other.communicate()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("asha", "least"), [("stopping", None), ("promotion", 1)])
-def test_stopped_worker_groups_give_their_resources_back(asha, least, ray_cluster, another_ray, tmp_path):
+@pytest.mark.parametrize(("asha", "least", "trials"), [("stopping", None, 3), ("promotion", 1, 2)])
+def test_stopped_worker_groups_give_their_resources_back(asha, least, trials, local_ray, another_ray, tmp_path):
     """Each group takes the whole machine, so the next trial starts only if the stopped or paused one is really gone."""
     import ray
 
@@ -114,14 +116,15 @@ def test_stopped_worker_groups_give_their_resources_back(asha, least, ray_cluste
         settings=study_settings(max_epochs=EPOCHS, asha=asha),
         space=unet_space(PROFILES["cpu"]),
         sampler="random",
-        budget=3,
+        budget=trials,
         launcher=WorkersLauncher(workers=2, least=least, cpus=cpus / 2),
         concurrent=1,
     )
-    run_search(plan, Ledger.create(plan.folder), falling, [], Stopping(), Meter({}))
+    loop = functools.partial(falling, epochs=EPOCHS)
+    run_search(plan, Ledger.create(plan.folder), loop, [], Stopping(), Meter({}))
     records = Ledger.open(plan.folder).records()
-    assert [record.state for record in records] == ["complete", "pruned", "pruned"]
-    assert [len(record.reports) for record in records] == [EPOCHS, 1, 1]
+    assert [record.state for record in records] == ["complete"] + ["pruned"] * (trials - 1)
+    assert [len(record.reports) for record in records] == [EPOCHS] + [1] * (trials - 1)
     while ray.available_resources().get("CPU") != cpus:
         time.sleep(0.2)
     assert {group["state"] for group in ray.util.placement_group_table().values()} == {"REMOVED"}

@@ -6,13 +6,11 @@ import functools
 import os
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import ray
-import torch
 from ray.cluster_utils import Cluster
 
 from search.connection import start_ray
@@ -24,39 +22,14 @@ from search.space import unet_space
 from search.stopping import Stopping
 from search.trial_record import TrialRecord
 from search.tuner import SearchPlan, run_search
+from tests.loops import sized
 from tests.ports import free_port
-from tests.studies import epoch_report, study_settings
-from trainables import ranks
-from trainables.checkpoints import CheckpointStore
+from tests.studies import study_settings
 from trainables.epoch_report import EpochReport
-from trainables.launchers import InlineLauncher, Launcher, TrialRequest
+from trainables.launchers import InlineLauncher, Launcher
 from trainables.worker_groups import WorkersLauncher
 
-EPOCHS = 12
-CPU = torch.device("cpu")
-
 pytestmark = [pytest.mark.slow, pytest.mark.long]
-
-
-def sized(request: TrialRequest, *, root: str) -> Iterator[EpochReport]:
-    """Saved and resumed as a real trial is; the training loss of an epoch is the number of workers that took part.
-
-    It ends when the file `enough` is there, but not before EPOCHS.
-    """
-    store = CheckpointStore(f"{root}/checkpoints/{request.number}")
-    saved = ranks.from_first(store.load("last") if ranks.rank() == 0 else None)
-    sizes = list(saved["sizes"]) if saved else []
-    while True:
-        for epoch in range(request.told_epochs + 1, len(sizes) + 1):
-            over = epoch >= EPOCHS and ranks.any_of(Path(root, "enough").exists(), CPU)
-            yield epoch_report(epoch, 0.5, train_loss=sizes[epoch - 1], ended="max_epochs" if over else None)
-            if over:
-                return
-        request = TrialRequest(number=request.number, config={}, told_epochs=len(sizes))
-        time.sleep(0.5)
-        sizes.append(float(ranks.all_sum(torch.ones(()))))
-        if ranks.rank() == 0:
-            store.save("last", {"sizes": sizes})
 
 
 class Machines:

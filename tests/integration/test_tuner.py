@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
-import os
-import signal
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,74 +17,11 @@ from search.simulator import Simulation, simulate
 from search.space import unet_space
 from search.stopping import Stopping
 from search.tuner import TUNE_FOLDER, SearchPlan, run_search
-from tests.studies import epoch_report, study_settings
-from trainables.epoch_report import EpochReport
-from trainables.failures import OutOfMemory, StorageError, UnfitNode
+from tests.loops import EPOCHS, falling, hungry, misplaced, ranked, shaken, steady, troubled, without_storage
+from tests.studies import study_settings
 from trainables.launchers import InlineLauncher, TrialRequest
 
-EPOCHS = 4
-
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_cluster")]
-
-
-def last(epoch: int) -> str | None:
-    return "max_epochs" if epoch == EPOCHS else None
-
-
-def steady(request: TrialRequest) -> Iterator[EpochReport]:
-    """Each trial a little better than the one before: none is stopped."""
-    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
-        yield epoch_report(epoch, 0.1 + 0.01 * request.number, ended=last(epoch))
-
-
-def falling(request: TrialRequest) -> Iterator[EpochReport]:
-    """Each trial worse than the one before: all but the first are stopped."""
-    for epoch in range(1, EPOCHS + 1):
-        yield epoch_report(epoch, 0.9 - 0.1 * request.number, ended=last(epoch))
-
-
-def troubled(request: TrialRequest) -> Iterator[EpochReport]:
-    """Trial 0 raises, 1 is killed, 2 diverges, the others end."""
-    if not request.told_epochs:
-        yield epoch_report(1, 0.5)
-    if request.number == 0:
-        raise RuntimeError("the disk caught fire")
-    if request.number == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    if request.number == 2:
-        yield epoch_report(2, math.nan, ended="diverged")
-        return
-    yield epoch_report(2, 0.6, ended="max_epochs")
-
-
-def shaken(request: TrialRequest) -> Iterator[EpochReport]:
-    """Breaks once behind each of the first two epochs, in another way each; needs 4 micro-batches for the third."""
-    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
-        if epoch == 3 and request.micro_batches < 4:
-            raise OutOfMemory("too big")
-        yield epoch_report(epoch, 0.5, ended=last(epoch))
-        if epoch == 1:
-            raise RuntimeError("a loose cable")
-        if epoch == 2:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-def hungry(request: TrialRequest) -> Iterator[EpochReport]:
-    yield from ()
-    raise OutOfMemory("never enough")
-
-
-def without_storage(folder: Path, request: TrialRequest) -> Iterator[EpochReport]:
-    """Trial 1 finds no storage once trial 0 has told its first epoch; trial 0 goes on once the driver knows of that."""
-    told, known = folder / "told", folder / "known"
-    if request.number == 1:
-        wait_for(told)
-        raise StorageError("nobody answers")
-    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
-        if epoch > 1:
-            wait_for(known)
-        yield epoch_report(epoch, 0.5, ended=last(epoch))
-        told.touch()
 
 
 class Alarm(Watcher):
@@ -100,16 +32,6 @@ class Alarm(Watcher):
 
     def trial_broke(self, record):
         self.path.touch()
-
-
-def misplaced(request: TrialRequest) -> Iterator[EpochReport]:
-    yield from ()
-    raise UnfitNode("b (10.0.0.2): --data: /mars.npz: no such file")
-
-
-def wait_for(path: Path) -> None:
-    while not path.exists():
-        time.sleep(0.1)
 
 
 @pytest.fixture
@@ -235,12 +157,6 @@ def test_a_machine_that_lacks_something_ends_the_run_and_fails_nobody(search):
     assert (record.state, record.failures[0].kind) == ("running", "node_unfit")
     assert stopping.reason.startswith("b (10.0.0.2): --data: /mars.npz: no such file; once that is put right, or")
     assert stopping.exit_code == 1
-
-
-def ranked(request: TrialRequest) -> Iterator[EpochReport]:
-    """Better and worse trials in turn."""
-    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
-        yield epoch_report(epoch, 0.3 + 0.1 * (request.number * 5 % 7) + 0.01 * epoch, ended=last(epoch))
 
 
 @pytest.mark.parametrize("asha", SCHEDULERS)

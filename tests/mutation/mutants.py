@@ -51,7 +51,7 @@ class Spot:
 
 
 def spots(code: str) -> list[Spot]:
-    """Every place in a file where an operator may change what it does; assertions, decorators and annotations are left out."""
+    """Every place in a file where an operator may change what it does, but for assertions and decorators."""
     tree = get_ast(code)
     nodes = list(ast_nodes(tree))
     found = []
