@@ -65,7 +65,7 @@ def test_parts_one_after_the_other(micro_batches, flat, batch, tiny):
 
 
 @every_config
-@pytest.mark.parametrize("micro_batches", [1, 2, 100])
+@pytest.mark.parametrize("micro_batches", [1, 2, 3, 100])
 def test_parts_on_three_ranks(micro_batches, flat, batch, tiny, monkeypatch):
     """The gradient is averaged over ranks, and so is the loss."""
     loss, expected = whole(tiny, flat, batch)
