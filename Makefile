@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest --durations=20
+JOBS ?= 2
+# Each test file runs in one of so many processes: its tests share what is costly to make.
+PYTEST := $(BIN)/python -m pytest --durations=20 --numprocesses $(JOBS) --dist loadfile
 
 ifneq ($(shell command -v uv),)
 CREATE := uv venv --quiet --python $(PYTHON) $(VENV)

@@ -22,7 +22,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
-_context = multiprocessing.get_context("forkserver")
+START = "forkserver"
+"""The start method of `multiprocessing` by which processes have the libraries at once."""
+
+_context = multiprocessing.get_context(START)
 _context.set_forkserver_preload(["tests.preloaded"])
 _numbers = itertools.count()
 

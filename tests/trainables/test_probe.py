@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
 
+from tests.probing import print_measured
+from tests.scripts import Fork
 from trainables import probe
 from trainables.config import ModelConfig
 from trainables.data import DataSource, prepare
@@ -20,23 +20,13 @@ def prober(tiny_npz):
     return Probe(DataSource(uri=str(tiny_npz)))
 
 
-MEASURE = """
-import json, sys
-from trainables.data import DataSource
-from trainables.probe import Probe
-prober = Probe(DataSource(uri=sys.argv[1]))
-measured = [vars(prober.measure(config, 0.0)) for config in json.loads(sys.argv[2])]
-print(json.dumps([*measured, prober.device().memory]))
-"""
-
-
-def test_a_configuration_is_measured_as_it_trains(tiny_config, tiny_npz):
+def test_a_configuration_is_measured_as_it_trains(tiny_config, tiny_npz, tmp_path, logs):
     wide = dataclasses.replace(tiny_config, model=ModelConfig(depth=4, width=32))
-    configs = json.dumps([tiny_config.to_flat(), wide.to_flat()])
     # In a process of its own, as a trial is: what other tests have taken and given back would hide what it takes.
-    command = [sys.executable, "-c", MEASURE, str(tiny_npz), configs]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    small, large, memory = json.loads(done.stdout.splitlines()[-1])
+    process = Fork(print_measured, [str(tiny_npz), tiny_config.to_flat(), wide.to_flat()], cwd=tmp_path, logs=logs)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    small, large, memory = json.loads(output)
     assert small["micro_batches"] == large["micro_batches"] == 1
     weights = footprint(wide, prepare(DataSource(uri=str(tiny_npz)))).parameters
     assert small["memory"] + 16 * weights < large["memory"] < memory

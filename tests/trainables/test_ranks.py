@@ -7,6 +7,7 @@ import torch
 from torch import multiprocessing, nn
 
 from tests.groups import normalise_each_image, train_together, trained
+from tests.scripts import START
 from trainables import ranks
 from trainables.config import ModelConfig
 from trainables.epoch_report import EpochReport
@@ -25,7 +26,7 @@ def test_several_ranks_train_as_one_process_does(tiny_config, tiny_npz, tmp_path
     flat = dataclasses.replace(tiny_config, model=model).to_flat() | {"training.max_epochs": 3}
     configs = [flat | changes for changes in CHANGES]
     arguments = (3, configs, str(tiny_npz), str(tmp_path))
-    multiprocessing.start_processes(train_together, arguments, nprocs=3, start_method="spawn")
+    multiprocessing.start_processes(train_together, arguments, nprocs=3, start_method=START)
     together = torch.load(tmp_path / "reports.pt")
     monkeypatch.setattr(nn, "BatchNorm2d", nn.BatchNorm2d)  # to have it back behind the test
     normalise_each_image()
