@@ -3,7 +3,8 @@
 A script spends 5 seconds with the imports of torch, Ray and Optuna before it does anything. Here the fork server of
 `multiprocessing` imports them once, and each script runs in a fork of it: with its own arguments, environment, working
 directory and signals, as `python SCRIPT ARGUMENTS` does. What a process of its own proves beyond that, the imports in
-the order in which the script makes them, is left to the few tests that start Python anew.
+the order in which the script makes them and what Ray reads of the environment meanwhile, is left to the few tests that
+start Python anew.
 """
 
 from __future__ import annotations

@@ -17,11 +17,11 @@ import pytest
 
 from search.ledger import Ledger
 from tests.ports import free_port
-from tests.scripts import Script
+from tests.scripts import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-Client = Callable[..., Script]
+Client = Callable[..., subprocess.Popen[str]]
 
 
 class Head:
@@ -77,34 +77,41 @@ def head(tmp_path_factory) -> Iterator[Head]:
 
 
 @pytest.fixture
-def client(head, tmp_path, logs) -> Iterator[Client]:
+def client(head, tmp_path) -> Iterator[Client]:
+    """Starts Python anew: Ray looks for the token and its mode when it is imported."""
     started = []
 
-    def start(*arguments: object, **environment: str) -> Script:
-        command = ["--address", head.address, *arguments]
-        given = head.environment | environment
-        process = Script("search/run.py", command, cwd=tmp_path, logs=logs, environment=given)
+    def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+        command = [sys.executable, str(ROOT / "search/run.py"), "--address", head.address, *map(str, arguments)]
+        process = subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=head.environment | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         started.append(process)
         return process
 
     yield start
     for process in started:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
-def ended(process: Script, timeout: int = 300) -> tuple[int, str]:
-    """Its exit code, and all that it printed."""
-    output, errors = process.communicate(timeout=timeout)
-    assert "Traceback" not in output + errors, output + errors
-    assert process.returncode is not None
-    return process.returncode, output + errors
+def ended(process: subprocess.Popen[str], timeout: int = 300) -> tuple[int, str]:
+    text, _ = process.communicate(timeout=timeout)
+    assert "Traceback" not in text, text
+    return process.returncode, text
 
 
-def wait_for_words(process: Script, words: str) -> None:
-    while words not in process.stdout:
-        assert process.poll() is None, f"it ended without saying {words!r}"
-        time.sleep(0.05)
+def line_with(process: subprocess.Popen[str], words: str) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if words in line:
+            return line
+    raise AssertionError(f"it ended without saying {words!r}")
 
 
 def test_a_submitted_search_runs_there_and_is_shown_here(head, client, data_file, tmp_path):
@@ -126,12 +133,12 @@ def test_a_submitted_search_runs_there_and_is_shown_here(head, client, data_file
 def test_a_client_that_is_gone_stops_nothing_and_finds_the_study_again(head, client, data_file):
     options = ("--data", data_file, "--name", "left", "--budget", 10_000, "--max-epochs", 30)
     first = client(*options)
-    wait_for_words(first, "paused")
+    line_with(first, "paused")
     first.send_signal(signal.SIGINT)
     code, text = ended(first)
     assert (code, "it goes on there" in text) == (130, True)
     again = client(*options)
-    wait_for_words(again, "runs there already")
+    line_with(again, "runs there already")
     code, text = ended(client("--data", data_file, "--name", "left", "--budget", 10_001))
     assert (code, "runs there with other options" in text) == (2, True)
     code, text = ended(client("--data", data_file, "--name", "beside", "--budget", 1, "--max-epochs", 1))
