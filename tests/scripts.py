@@ -26,6 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]
 START = "forkserver"
 """The start method of `multiprocessing` by which processes have the libraries at once."""
 
+HANGS_AFTER = 500.0
+"""Seconds that no process of a test takes, however busy the machine is."""
+
 _context = multiprocessing.get_context(START)
 _context.set_forkserver_preload(["tests.preloaded"])
 _numbers = itertools.count()
@@ -133,7 +136,7 @@ def run_script(
     cwd: Path,
     logs: Path,
     environment: Mapping[str, str] | None = None,
-    timeout: float = 150,
+    timeout: float = HANGS_AFTER,
 ) -> subprocess.CompletedProcess[str]:
     """Run a script to its end, as `subprocess.run` does."""
     running = Script(script, arguments, cwd=cwd, logs=logs, environment=environment)

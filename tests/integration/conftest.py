@@ -11,7 +11,7 @@ import pytest
 
 from search.ledger import Ledger
 from tests.ports import free_port
-from tests.scripts import Script, run_script
+from tests.scripts import HANGS_AFTER, Script, run_script
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Driver = Callable[..., Script]
@@ -36,7 +36,7 @@ def command(tmp_path: Path, logs: Path) -> Command:
     """Runs a script of the project as a user does, with its studies in a folder of the test."""
 
     def run(
-        script: str, *arguments: object, timeout: int = 150, cwd: Path = tmp_path
+        script: str, *arguments: object, timeout: float = HANGS_AFTER, cwd: Path = tmp_path
     ) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"COLUMNS": "160"}
         return run_script(script, arguments, cwd=cwd, logs=logs, environment=environment, timeout=timeout)
@@ -52,7 +52,7 @@ def driver(data_file: Path, tmp_path: Path, logs: Path) -> Iterator[Driver]:
     def start(*arguments: object, cwd: Path = tmp_path, epochs: int = 1) -> Script:
         process = Script("search/run.py", ["--data", data_file, *arguments], cwd=cwd, logs=logs)
         started.append(process)
-        deadline = time.monotonic() + 150
+        deadline = time.monotonic() + HANGS_AFTER
         while epochs_in(cwd / "runs" / "study") < epochs:
             assert time.monotonic() < deadline
             assert process.poll() is None, process.stderr

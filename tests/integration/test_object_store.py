@@ -9,7 +9,7 @@ import time
 import pytest
 
 from search.ledger import Ledger
-from tests.scripts import Script
+from tests.scripts import HANGS_AFTER, Script
 from trainables.trial import checkpoint_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -34,7 +34,7 @@ def test_a_study_outlives_an_outage_of_its_object_store(s3_server, data_file, tm
         with pytest.raises(subprocess.TimeoutExpired):
             search.wait(AWAY_SECONDS)
         s3_server.start()
-        said, errors = search.communicate(timeout=240)
+        said, errors = search.communicate(timeout=HANGS_AFTER)
         assert search.returncode == 0, said + errors
     finally:
         search.kill()

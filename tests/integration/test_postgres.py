@@ -16,6 +16,7 @@ from search.database_connection import with_driver
 from search.ledger import FILE, Ledger
 from tests.ports import free_port
 from tests.postgres import PASSWORD
+from tests.scripts import HANGS_AFTER
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
@@ -31,7 +32,7 @@ def test_a_search_gets_over_a_killed_server_and_every_command_finds_the_study(
     postgres.kill()
     time.sleep(1)  # for a while trials have nowhere to go with their epochs
     postgres.start()
-    output, errors = process.communicate(timeout=250)
+    output, errors = process.communicate(timeout=HANGS_AFTER)
     assert process.returncode == 0, output + errors
     assert errors == ""
     assert "the database is gone" in output
@@ -80,7 +81,7 @@ def test_drivers_on_two_machines_are_kept_apart(driver, command, data_file, obje
     assert "error: study 'study' exists with other settings" in done.stderr
     assert "seed was 0, is now 1" in done.stderr
     first.send_signal(signal.SIGTERM)
-    output, errors = first.communicate(timeout=150)
+    output, errors = first.communicate(timeout=HANGS_AFTER)
     assert first.returncode == 143, errors
     assert "not finished, interrupted" in output
 
@@ -137,7 +138,7 @@ def shown_by_the_dashboard(storage):
             return json.load(answer)
 
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + HANGS_AFTER
         while True:
             try:
                 studies = get("/api/studies")["study_summaries"]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from search.ledger import FILE, Ledger
+from tests.scripts import HANGS_AFTER
 
 pytestmark = pytest.mark.slow
 
@@ -112,7 +113,7 @@ def test_a_killed_search_goes_on_where_it_was(driver, command, data_file, tmp_pa
 def test_ctrl_c_stops_with_a_summary_and_the_study_can_go_on(driver, tmp_path):
     process = driver("--budget", 200, *SMALL, epochs=3)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=HANGS_AFTER)
     assert process.returncode == 130, errors
     assert "not finished, interrupted: the same command continues the study" in output
     assert "Traceback" not in output + errors
@@ -128,7 +129,7 @@ def test_a_second_driver_of_a_study_is_refused(driver, command, data_file):
     assert "error: study 'study' is run by " in done.stderr
     assert f"(process {first.pid})" in done.stderr
     first.send_signal(signal.SIGTERM)
-    output, errors = first.communicate(timeout=120)
+    output, errors = first.communicate(timeout=HANGS_AFTER)
     assert first.returncode == 143, errors
     assert "not finished, interrupted" in output
 
@@ -138,7 +139,7 @@ def test_ctrl_c_twice_ends_at_once_and_loses_nothing(driver, command, data_file,
     process.send_signal(signal.SIGINT)
     time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=HANGS_AFTER)
     assert process.returncode == 130
     assert "Traceback" not in errors
     before = Ledger.open(tmp_path / "runs" / "study").records()
@@ -169,7 +170,7 @@ def test_a_full_disk_ends_the_run_and_the_study_goes_on_when_there_is_room(drive
     subprocess.run(
         ["dd", "if=/dev/zero", f"of={filler}", "bs=4k"], capture_output=True, check=False
     )  # until it is full
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=HANGS_AFTER)
     assert process.returncode == 1, output + errors
     assert "No space left on device" in output
     assert "once that is put right: the same command continues the study" in output

@@ -17,7 +17,7 @@ import pytest
 
 from search.ledger import Ledger
 from tests.ports import free_port
-from tests.scripts import ROOT
+from tests.scripts import HANGS_AFTER, ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
@@ -100,7 +100,7 @@ def client(head, tmp_path) -> Iterator[Client]:
         process.communicate()
 
 
-def ended(process: subprocess.Popen[str], timeout: int = 300) -> tuple[int, str]:
+def ended(process: subprocess.Popen[str], timeout: float = HANGS_AFTER) -> tuple[int, str]:
     text, _ = process.communicate(timeout=timeout)
     assert "Traceback" not in text, text
     return process.returncode, text

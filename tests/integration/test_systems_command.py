@@ -25,12 +25,12 @@ def test_the_systems_are_listed_without_any_data(command):
 @pytest.mark.slow
 def test_systems_are_run_with_seeds_and_reported_beside_their_published_scores(command, data_file, tmp_path):
     start = ("search/run.py", "--data", data_file, "--systems", ",".join(CHOSEN), "--train-fraction", "0.8", *SMALL)
-    done = command(*start, timeout=250)
+    done = command(*start)
     assert done.returncode == 0, done.stderr
     assert "6 of the two reports with 1 seeds, model.width=4, training.batch_size=4" in done.stdout
     folder = tmp_path / "runs" / "study"
     assert [record.state for record in Ledger.open(folder).records()] == ["complete"] * 6
-    done = command(*start, "--seeds", 2, timeout=250)
+    done = command(*start, "--seeds", 2)
     assert done.returncode == 0, done.stderr
     records = Ledger.open(folder).records()
     assert [record.params["system"] for record in records] == CHOSEN * 2

@@ -13,7 +13,7 @@ from reports.command import run
 from reports.options import parser
 from reports.study_facts import read_study
 from reports.submission import check_submission
-from tests.scripts import run_script
+from tests.scripts import HANGS_AFTER, run_script
 from trainables.data import PreparedData
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,7 +121,7 @@ def test_help_needs_no_heavy_import():
         "except SystemExit: pass\n"
         "print('heavy:', {'torch', 'numpy', 'matplotlib', 'optuna', 'rich'} & set(sys.modules), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=HANGS_AFTER)
     assert "--no-retrain" in done.stdout
     assert "heavy: set()" in done.stderr
 
@@ -136,7 +136,7 @@ def in_browser(page, profile):
         [CHROMIUM, *flags, f"--user-data-dir={profile}", "--dump-dom", page.as_uri()],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANGS_AFTER,
     )
     return done.stdout, done.stderr
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from search.options import parser
+from tests.scripts import HANGS_AFTER
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,6 +67,6 @@ def test_help_needs_no_heavy_import():
         "heavy = {'torch', 'ray', 'optuna', 'numpy', 'pyarrow', 'rich', 'albumentations'} & set(sys.modules)\n"
         "print('heavy:', heavy, file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=HANGS_AFTER)
     assert "loss.class_weight_exponent" in done.stdout
     assert "heavy: set()" in done.stderr

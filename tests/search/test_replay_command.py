@@ -45,7 +45,7 @@ def study(space, tmp_path):
 def test_it_finds_that_stopping_pays(study, tmp_path, logs):
     folder = study()
     options = ("--seeds", 3, "--sampler", "random", "--grace-epochs", 1, 8, "--reduction-factor", 3, "--slots", 2)
-    done = run_script("search/replay.py", [folder, *options], cwd=tmp_path, logs=logs, timeout=200)
+    done = run_script("search/replay.py", [folder, *options], cwd=tmp_path, logs=logs)
     assert done.returncode == 0, done.stderr
     assert "30 recorded learning curves, 240 epochs" in done.stdout
     expected = (

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.probing import print_measured
-from tests.scripts import Fork
+from tests.scripts import HANGS_AFTER, Fork
 from trainables import probe
 from trainables.config import ModelConfig
 from trainables.data import DataSource, prepare
@@ -24,7 +24,7 @@ def test_a_configuration_is_measured_as_it_trains(tiny_config, tiny_npz, tmp_pat
     wide = dataclasses.replace(tiny_config, model=ModelConfig(depth=4, width=32))
     # In a process of its own, as a trial is: what other tests have taken and given back would hide what it takes.
     process = Fork(print_measured, [str(tiny_npz), tiny_config.to_flat(), wide.to_flat()], cwd=tmp_path, logs=logs)
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=HANGS_AFTER)
     assert process.returncode == 0, errors
     small, large, memory = json.loads(output)
     assert small["micro_batches"] == large["micro_batches"] == 1

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.scripts import HANGS_AFTER
 from trainables.data import SAMPLE, DataSource, prepare
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -56,7 +57,7 @@ def test_processes_that_race_write_one_copy(tiny_npz, cache):
     )
     command = [sys.executable, "-c", code, str(tiny_npz), str(cache)]
     racers = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    outputs = {racer.communicate(timeout=60)[0] for racer in racers}
+    outputs = {racer.communicate(timeout=HANGS_AFTER)[0] for racer in racers}
     assert len(outputs) == 1
     assert len([path for path in cache.iterdir() if path.is_dir()]) == 1
 
@@ -104,7 +105,7 @@ def test_a_full_cache_is_refused_and_left_as_it_was(tiny_npz, cache):
         "except ValueError as error:\n    print(error)"
     )
     command = [sys.executable, "-B", "-c", code, str(tiny_npz), str(cache)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANGS_AFTER)
     assert done.stdout.startswith(f"{cache}: prepared data cannot be kept there ("), done.stderr
     assert done.stdout.rstrip().endswith("name another folder in MARS_SEARCH_CACHE")
     assert not [path for path in cache.iterdir() if path.is_dir()]
