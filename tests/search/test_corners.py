@@ -23,6 +23,9 @@ def size(corner, data, footprint=footprint):
     return footprint(config, data).bytes(config.training.batch_size)
 
 
+LONG = [pytest.mark.slow, pytest.mark.long]
+
+
 def reckoned(config, data):
     """A footprint that takes no time, of the large networks; that of the small ones is the real one."""
     model = config.model
@@ -38,6 +41,8 @@ def reckoned(config, data):
         ({"profile": "gpu"}, reckoned),
         ({"profile": "gpu", "space": "wide"}, reckoned),
         ({"profile": "cpu"}, footprint),
+        pytest.param({"profile": "gpu"}, footprint, marks=LONG),
+        pytest.param({"profile": "gpu", "space": "wide"}, footprint, marks=LONG),
     ],
 )
 def test_a_ladder_from_the_lightest_to_the_heaviest_of_the_space(changes, footprint, data, monkeypatch):
