@@ -56,7 +56,7 @@ def driver(data_file: Path, tmp_path: Path, logs: Path) -> Iterator[Driver]:
         while epochs_in(cwd / "runs" / "study") < epochs:
             assert time.monotonic() < deadline
             assert process.poll() is None, process.stderr
-            time.sleep(0.05)
+            time.sleep(0.25)  # to open a ledger takes a while, too
         return process
 
     yield start
