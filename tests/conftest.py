@@ -15,7 +15,7 @@ from tests.postgres import PASSWORD, PostgresServer, SharedDatabase, binaries
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 # Ray would start a process for each CPU with the first driver, which no trial can use: trials have an environment.
-os.environ["RAY_prestart_worker_first_driver"] = "0"
+os.environ["RAY_prestart_worker_first_driver"] = "0"  # noqa: SIM112 - so Ray spells it
 
 settings.register_profile("untimed", deadline=None)  # how fast an example is depends on what else the machine does
 settings.load_profile("untimed")
