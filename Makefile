@@ -32,7 +32,9 @@ test: $(VENV)/.test ## the tests that need no system package and no long wait (u
 	$(PYTEST) -m "not long"
 
 test-all: $(VENV)/.dev ## every test: also hosts over SSH, PostgreSQL, outages, lost nodes and random kills
-	$(PYTEST)
+	$(PYTEST) -m "not long"
+	@echo "running the long tests, one after the other: each of them keeps all cores busy"
+	$(BIN)/python -m pytest --durations=20 -m long
 
 lint: $(VENV)/.dev ## style, types and the import rule
 	$(BIN)/ruff check .

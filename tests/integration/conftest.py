@@ -12,6 +12,7 @@ import pytest
 from search.ledger import Ledger
 from tests.ports import free_port
 from tests.scripts import HANGS_AFTER, Script, run_script
+from tests.tokens import use_token
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Driver = Callable[..., Script]
@@ -79,6 +80,7 @@ def ray_head() -> Iterator[str]:
     """The address of a Ray of two CPUs, with the dashboard that worker groups need, which these tests share."""
     from ray.cluster_utils import Cluster
 
+    use_token()
     port = free_port()
     node = {"num_cpus": 2, "include_dashboard": True, "dashboard_port": port}
     with pytest.MonkeyPatch.context() as environment:

@@ -95,7 +95,8 @@ def test_a_worker_group_reports_what_the_trials_own_process_does(loop, workers, 
 def another_ray():
     """A second Ray on this machine, as another study's."""
     program = (
-        "import ray, sys; ray.init(num_cpus=1, include_dashboard=False); print('up', flush=True); sys.stdin.read()"
+        "import ray, sys; ray.init(address='local', num_cpus=1, include_dashboard=False); "
+        "print('up', flush=True); sys.stdin.read()"
     )
     arguments = [sys.executable, "-c", program]
     other = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

@@ -9,6 +9,7 @@ import pytest
 from search.ledger import Ledger
 from tests.scripts import run_script
 from tests.studies import study_settings
+from tests.tokens import use_token
 from trainables.data import DataSource, prepare
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -22,6 +23,7 @@ def cluster():
     """Its address."""
     from ray.cluster_utils import Cluster
 
+    use_token()
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, "num_gpus": 0, "include_dashboard": False})
     cluster.add_node(num_cpus=CPUS, num_gpus=1)
     yield cluster.address

@@ -1,0 +1,21 @@
+"""The token of Ray, which a cluster and all that join it must agree on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
+
+
+def use_token() -> None:
+    """Let clusters that this process starts ask for the user's token, which is made if there is none.
+
+    A driver that joins one uses the token where there is one; a cluster that was started without would not be let in by
+    that driver, and each of its actors would end at once.
+    """
+    if not (Path.home() / ".ray" / "auth_token").exists():
+        command = [str(Path(sys.executable).with_name("ray")), "get-auth-token", "--generate"]
+        subprocess.run(command, check=True, capture_output=True)
+    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # what a driver calls that joins a cluster
