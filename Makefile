@@ -27,7 +27,7 @@ search: $(VENV)/.run ## a small search on the built-in sample, its report and a 
 	$(BIN)/python search/run.py --name quickstart --budget 6 --max-epochs 6
 	$(BIN)/python reports/run.py runs/quickstart
 
-test: $(VENV)/.test ## the tests that need no system package and no long wait (under 12 minutes on 2 cores, from nothing)
+test: $(VENV)/.test ## the tests that need no system package and no long wait
 	@echo "running the tests but for the long ones; make test-all runs those too"
 	$(PYTEST) -m "not long"
 
@@ -53,7 +53,7 @@ bench: $(VENV)/.dev ## every benchmark, each with its baseline
 chaos: $(VENV)/.dev ## kills parts of a search at random and checks its ledger (many minutes)
 	$(BIN)/python -m tests.integration.chaos
 
-mutants: $(VENV)/.dev ## changes the code in 400 small ways and counts which the quick tests notice (under an hour)
+mutants: $(VENV)/.dev ## changes the code in 400 small ways and counts which the quick tests notice
 	$(BIN)/python -m tests.mutation
 
 $(VENV)/bin/python:

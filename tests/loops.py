@@ -97,7 +97,7 @@ def hungry(request: TrialRequest) -> Iterator[EpochReport]:
 
 
 def without_storage(folder: Path, request: TrialRequest) -> Iterator[EpochReport]:
-    """Trial 1 finds no storage once trial 0 has told its first epoch; trial 0 goes on once the driver knows of that."""
+    """Trial 1 finds no storage after the first epoch of trial 0, which continues once the driver has noticed."""
     told, known = folder / "told", folder / "known"
     if request.number == 1:
         wait_for(told)

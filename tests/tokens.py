@@ -1,4 +1,7 @@
-"""The token of Ray, which a cluster and all that join it must agree on."""
+"""The token of Ray, which a cluster and all that join it must agree on.
+
+Ray has no public function for a process that has imported it already: this one is private to Ray, and used here only.
+"""
 
 from __future__ import annotations
 

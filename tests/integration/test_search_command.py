@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 SMALL = ("--max-epochs", "2", "--sampler", "random", "--name", "study")
 ONE = ("--max-concurrent", "1")
-"""Where trials side by side prove no more: each has a process, which takes its time to start."""
+"""For tests that concurrent trials would prove nothing more in: each trial process takes seconds to start."""
 LONG = ("--max-epochs", "60", "--grace-epochs", "60", "--patience", "60", "--name", "study", *ONE)
 
 

@@ -3,7 +3,7 @@
     python -m tests.mutation                                     # 400 of all modules, what was run before is not again
     python -m tests.mutation --modules search/recorder.py --count 40 --show
 
-Results are kept in .mutants, so that a run that was stopped goes on. A killed mutant stays killed; one that survived is
+Results are kept in .mutants, so that an interrupted run resumes. A killed mutant stays killed; one that survived is
 tested again when a test of its module has changed. Mutants that change nothing a test could see are listed in
 equivalent.toml, each with its reason, and count as neither.
 """
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=400, help="mutants of all modules together (default: 400)")
     parser.add_argument("--seed", type=int, default=0, help="of the sample (default: 0)")
     parser.add_argument("--modules", nargs="+", choices=MODULES, default=list(MODULES), metavar="FILE")
-    parser.add_argument("--slots", type=int, default=2, help="mutants side by side (default: 2)")
+    parser.add_argument("--slots", type=int, default=2, help="mutants tested concurrently (default: 2)")
     parser.add_argument("--show", action="store_true", help="print each mutant that survives as it is found")
     parser.add_argument("--folder", type=Path, default=ROOT / ".mutants", help="of the copies and the results")
     options = parser.parse_args()

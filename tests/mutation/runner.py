@@ -1,4 +1,4 @@
-"""Runs the quick tests of mutants, several side by side, each in a fork of a process that has imported the libraries.
+"""Runs the quick tests of mutants concurrently, each in a fork of a process that has imported the libraries.
 
 A test run spends most of its time in the imports of torch, Ray and Optuna. Here they are imported once; each mutant is
 tested in a fork of that process, in a copy of the project whose own modules nobody has imported before.
