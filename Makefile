@@ -3,18 +3,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
-# Each test file runs in one of so many processes: its tests share what is costly to make.
-PYTEST := $(BIN)/python -m pytest --durations=20 --numprocesses $(JOBS) --dist loadfile
+# Each test file runs in one of so many processes: its tests share what is costly to make. tests/conftest.py orders them.
+PYTEST := $(BIN)/python -m pytest --durations=20 --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 ifneq ($(shell command -v uv),)
 CREATE := uv venv --quiet --python $(PYTHON) $(VENV)
 INSTALL := uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 TAKES := with uv
 else
-CREATE := $(PYTHON) -m venv $(VENV)
+# The pip that comes with Python 3.11 takes twice as long to find the versions and to unpack them.
+CREATE := $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade --constraint constraints.txt pip
 # What is imported is compiled then; compiling every file of every package here would take a minute more.
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile --constraint constraints.txt
-TAKES := with pip, a few minutes: uv would take seconds
+TAKES := with pip, which takes longer than uv would
 endif
 
 .DEFAULT_GOAL := help

@@ -21,6 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.tokens import read_environment
+
 ROOT = Path(__file__).resolve().parents[1]
 
 START = "forkserver"
@@ -167,6 +169,7 @@ def _run(
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(file, stream)
         os.close(file)
+    read_environment()
     try:
         function(*arguments)
     finally:

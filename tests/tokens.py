@@ -1,6 +1,6 @@
 """The token of Ray, which a cluster and all that join it must agree on.
 
-Ray has no public function for a process that has imported it already: this one is private to Ray, and used here only.
+Ray has no public functions for a process that has imported it already: these are private to Ray, and used here only.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
+from ray._raylet import AuthenticationTokenLoader, Config
 
 
 def use_token() -> None:
@@ -22,3 +23,13 @@ def use_token() -> None:
         command = [str(Path(sys.executable).with_name("ray")), "get-auth-token", "--generate"]
         subprocess.run(command, check=True, capture_output=True)
     maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # what a driver calls that joins a cluster
+
+
+def read_environment() -> None:
+    """Let Ray, which read it when it was imported, read the environment of this process again.
+
+    Else a process that was forked before its environment was set would start clusters that ask for a token, as their
+    processes read RAY_AUTH_MODE, and come to them without one.
+    """
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()

@@ -17,6 +17,9 @@ from tests.tokens import use_token
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Driver = Callable[..., Script]
 
+ONE = ("--max-concurrent", "1")
+"""For searches in which concurrent trials would prove nothing more: each trial process takes seconds to start."""
+
 
 def tiny_pairs(count: int = 24) -> np.ndarray:
     """(count, 2, 16, 24) uint8: images whose brightness gives their labels 0 to 4 away."""

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
-import signal
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from search.ledger import FILE, Ledger
-from tests.scripts import HANGS_AFTER
+from search.ledger import Ledger
+from tests.integration.conftest import ONE
 
 pytestmark = pytest.mark.slow
 
 SMALL = ("--max-epochs", "2", "--sampler", "random", "--name", "study")
-ONE = ("--max-concurrent", "1")
-"""For tests that concurrent trials would prove nothing more in: each trial process takes seconds to start."""
-LONG = ("--max-epochs", "60", "--grace-epochs", "60", "--patience", "60", "--name", "study", *ONE)
 
 
 def events(folder: Path, kind: str) -> set[str]:
@@ -62,18 +55,19 @@ def test_a_search_continues_to_its_budget_under_the_same_settings(command, data_
 
 
 def test_a_budget_of_epochs_ends_the_run_and_a_larger_one_goes_on(command, data_file, tmp_path):
-    options = ("--budget", 4, "--grace-epochs", 2, *SMALL, *ONE)
-    done = command("search/run.py", "--data", data_file, "--epochs-budget", 3, "--price-per-hour", 2, *options)
+    options = ("--budget", 3, *SMALL, "--max-epochs", 3, "--grace-epochs", 3, *ONE)
+    done = command("search/run.py", "--data", data_file, "--epochs-budget", 4, "--price-per-hour", 2, *options)
     assert done.returncode == 0, done.stderr
-    assert "not finished, the budget of 3 epochs is spent: the same command continues the study" in done.stdout
+    assert "not finished, the budget of 4 epochs is spent: the same command continues the study" in done.stdout
     assert "price" in done.stdout
     folder = tmp_path / "runs" / "study"
-    assert [record.told_epochs for record in Ledger.open(folder).records()] == [2, 1]
+    # A trial ends at its first report after the budget is spent.
+    assert [record.told_epochs for record in Ledger.open(folder).records()] == [3, 2]
     done = command("search/run.py", "--data", data_file, "--epochs-budget", 99, *options)
     assert done.returncode == 0, done.stderr
     assert "not finished" not in done.stdout
     records = Ledger.open(folder).records()
-    assert sum(len(record.reports) for record in records) == 8
+    assert [record.told_epochs for record in records] == [3, 3, 3]
     assert all(record.segments for record in records)
 
 
@@ -89,99 +83,3 @@ def test_checkpoints_may_go_to_an_object_store(command, object_store, data_file,
     done = command("reports/run.py", "runs/study", "--no-retrain")
     assert done.returncode == 0, done.stderr
     assert "submission: 5 rows of 384 pixels, checked" in done.stdout
-
-
-def test_a_killed_search_goes_on_where_it_was(driver, command, data_file, tmp_path):
-    process = driver("--budget", 2, *LONG, epochs=30)
-    process.kill()
-    process.wait()
-    folder = tmp_path / "runs" / "study"
-    before = Ledger.open(folder).records()
-    assert any(record.state == "running" for record in before)
-
-    done = command("search/run.py", "--data", data_file, "--budget", 2, *LONG)
-    assert done.returncode == 0, done.stderr
-    after = Ledger.open(folder).records()
-    assert [record.state for record in after] == ["complete"] * 2
-    for record in after:
-        assert [report.epoch for report in record.reports] == list(range(1, 61))
-    for record in before:
-        assert after[record.number].config == record.config
-        assert after[record.number].reports[: len(record.reports)] == record.reports
-
-
-def test_ctrl_c_stops_with_a_summary_and_the_study_can_go_on(driver, tmp_path):
-    process = driver("--budget", 200, *SMALL, epochs=3)
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=HANGS_AFTER)
-    assert process.returncode == 130, errors
-    assert "not finished, interrupted: the same command continues the study" in output
-    assert "Traceback" not in output + errors
-    states = [record.state for record in Ledger.open(tmp_path / "runs" / "study").records()]
-    assert 0 < len(states) < 200
-
-
-def test_a_second_driver_of_a_study_is_refused(driver, command, data_file):
-    endless = ("--max-epochs", "9999", "--grace-epochs", "9999", "--patience", "9999", "--name", "study", *ONE)
-    first = driver("--budget", "2", *endless)
-    done = command("search/run.py", "--data", data_file, "--budget", 2, *endless)
-    assert done.returncode == 2
-    assert "error: study 'study' is run by " in done.stderr
-    assert f"(process {first.pid})" in done.stderr
-    first.send_signal(signal.SIGTERM)
-    output, errors = first.communicate(timeout=HANGS_AFTER)
-    assert first.returncode == 143, errors
-    assert "not finished, interrupted" in output
-
-
-def test_ctrl_c_twice_ends_at_once_and_loses_nothing(driver, command, data_file, tmp_path):
-    process = driver("--budget", "2", *LONG, epochs=5)
-    process.send_signal(signal.SIGINT)
-    time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=HANGS_AFTER)
-    assert process.returncode == 130
-    assert "Traceback" not in errors
-    before = Ledger.open(tmp_path / "runs" / "study").records()
-    done = command("search/run.py", "--data", data_file, "--budget", 2, *LONG)
-    assert done.returncode == 0, done.stderr
-    after = Ledger.open(tmp_path / "runs" / "study").records()
-    for record in after:
-        assert [report.epoch for report in record.reports] == list(range(1, 61))
-    for record in before:
-        assert after[record.number].reports[: len(record.reports)] == record.reports
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A folder on a file system of 200 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=200m", "none", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("file systems cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def test_a_full_disk_ends_the_run_and_the_study_goes_on_when_there_is_room(driver, command, data_file, small_disk):
-    process = driver("--budget", "2", *LONG, cwd=small_disk, epochs=3)
-    filler = small_disk / "filler"
-    subprocess.run(
-        ["dd", "if=/dev/zero", f"of={filler}", "bs=4k"], capture_output=True, check=False
-    )  # until it is full
-    output, errors = process.communicate(timeout=HANGS_AFTER)
-    assert process.returncode == 1, output + errors
-    assert "No space left on device" in output
-    assert "once that is put right: the same command continues the study" in output
-    assert "Traceback" not in errors
-    before = Ledger.open(small_disk / "runs" / "study").records()
-    assert {record.state for record in before} == {"running"}
-    filler.unlink()
-    (small_disk / "runs" / "study" / FILE).open("ab").write(b'{"op_code":8,"tri')  # as a crash could have left it
-    done = command("search/run.py", "--data", data_file, "--budget", 2, *LONG, cwd=small_disk)
-    assert done.returncode == 0, done.stdout + done.stderr
-    after = Ledger.open(small_disk / "runs" / "study").records()
-    assert [record.state for record in after] == ["complete"] * 2
-    for record in after:
-        assert [report.epoch for report in record.reports] == list(range(1, 61))

@@ -9,8 +9,9 @@ import pytest
 
 from search.ledger import Ledger
 from search.systems import SYSTEMS
+from tests.integration.conftest import ONE
 
-SMALL = ("--max-epochs", "4", "--set", "model.width=4", "--set", "training.batch_size=4", "--name", "study")
+SMALL = (*ONE, "--max-epochs", "4", "--set", "model.width=4", "--set", "training.batch_size=4", "--name", "study")
 CHOSEN = ["a-ce", "a-ce-ignoring", "b-unet2", "b-unet3", "b-attention", "b-finetuned"]
 
 
@@ -62,7 +63,7 @@ def test_systems_are_run_with_seeds_and_reported_beside_their_published_scores(c
 
 @pytest.mark.slow
 def test_a_search_begins_with_the_systems(command, data_file, tmp_path):
-    arguments = ("--start-from", "systems", "--budget", 3, "--max-epochs", 1, "--name", "study")
+    arguments = ("--start-from", "systems", "--budget", 3, "--max-epochs", 1, "--name", "study", *ONE)
     done = command("search/run.py", "--data", data_file, *arguments)
     assert done.returncode == 0, done.stderr
     assert "starting points first, then forest proposes" in done.stdout
