@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import importlib.metadata
-import platform
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -19,12 +13,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
 from search.cluster_size import process_demand
+from search.node_check import NodeCheck, versions
 from trainables.checkpoints import CheckpointStore, below
 from trainables.data import DataSource
-from trainables.data.source import SAMPLE, find
-from trainables.epoch_report import EpochReport
-from trainables.failures import StorageError, UnfitNode
-from trainables.launchers import Launcher, Loop, TrialRequest
+from trainables.failures import StorageError
+from trainables.launchers import Launcher
 
 ANSWER_SECONDS = 180
 """A node that is there must answer so soon."""
@@ -32,62 +25,6 @@ START_SECONDS = 1800
 """A cluster that starts its nodes on demand must have one so soon."""
 MOST_CLOCK_SECONDS = 60
 """Clocks may differ by so much; object stores refuse what is signed with a clock that is minutes off."""
-
-
-@dataclass(frozen=True)
-class NodeCheck:
-    """What a node must have for the trials of one run of a study. Nodes may come at any time of it."""
-
-    folder: str
-    """Below the study's checkpoints: the driver has written there."""
-    data: DataSource
-    versions: tuple[tuple[str, str], ...]
-    """The driver's, by name."""
-
-    def lacking(self) -> list[str]:
-        """What the node that this runs on has not, or not as the driver has it: data and versions."""
-        theirs = _versions()
-        problems = [
-            f"has {name} {theirs[name]}, the driver has {version}: set both up alike"
-            for name, version in self.versions
-            if theirs[name] != version
-        ]
-        try:
-            if self.data.uri != SAMPLE:
-                find(self.data.uri)
-        except ValueError as error:
-            problems.append(f"--data: {error}")
-        return problems
-
-    def unshared(self, store: CheckpointStore) -> list[str]:
-        """Whether the folder, here opened as `store`, is another one on this node than on the driver's.
-
-        Raises:
-            StorageError: if the storage does not answer.
-        """
-        if store.load("driver") is not None:
-            return []
-        return [f"{self.folder} is not the driver's: --storage must be a folder that all nodes share, or a URI"]
-
-    def guard(self, loop: Loop) -> Loop:
-        """The loop for a trial's process, which looks at its node before its first trial.
-
-        Else a node that joins without the data would break one trial after the other, one with other versions would
-        train them in its own way, and what one without the shared folder saves would be gone with it.
-        """
-        return functools.partial(_guarded, self, loop)
-
-
-def _guarded(check: NodeCheck, loop: Loop, request: TrialRequest) -> Iterator[EpochReport]:
-    if problems := _problems_here(check):
-        where = f"{platform.node()} ({ray.util.get_node_ip_address()})"
-        raise UnfitNode("; ".join(f"{where}: {problem}" for problem in problems))
-    yield from loop(request)
-
-
-@functools.lru_cache(maxsize=1)
-def _problems_here(check: NodeCheck) -> list[str]:
-    return check.lacking() + check.unshared(CheckpointStore(check.folder))
 
 
 @contextmanager
@@ -113,7 +50,7 @@ def probed_nodes(console: Console, launcher: Launcher, checkpoints: str, data: D
         store.save("driver", {})
     except StorageError as error:
         raise ValueError(f"--storage: cannot write there ({error})") from error
-    check = NodeCheck(store.location, data, tuple(_versions().items()))
+    check = NodeCheck(versions(), data=data, folder=store.location)
     try:
         _probe(console, check, store, process_demand(launcher))
         yield check
@@ -163,6 +100,7 @@ def _problems(call: Any, began: float, store: CheckpointStore) -> list[str]:
 
 def _look(check: NodeCheck, mark: str) -> dict[str, Any]:
     """On the node."""
+    assert check.folder is not None
     problems, store = check.lacking(), CheckpointStore(check.folder, pauses=())
     try:
         problems += check.unshared(store)
@@ -170,26 +108,6 @@ def _look(check: NodeCheck, mark: str) -> dict[str, Any]:
     except (StorageError, ValueError) as error:
         problems.append(f"--storage: cannot be used from there ({error})")
     return {"problems": problems, "mark": mark, "time": time.time()}
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "Python": ".".join(platform.python_version_tuple()[:2]),
-        "Ray": ray.__version__,
-        # As 2.13.0+cpu on a head without a GPU and 2.13.0+cu130 on its workers.
-        "torch": importlib.metadata.version("torch").partition("+")[0],
-        "the project's code": _code(),
-    }
-
-
-def _code() -> str:
-    """A short hash of the packages that a trial runs."""
-    root = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256()
-    for package in ("search", "trainables"):
-        for path in sorted((root / package).rglob("*.py")):
-            digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
-    return digest.hexdigest()[:8]
 
 
 def _has(resources: dict[str, float], demand: dict[str, float]) -> bool:

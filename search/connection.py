@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from contextlib import chdir
+from pathlib import Path
 from typing import Any
 
 import ray
 
+PROJECT = Path(__file__).resolve().parents[1]
 TOKEN_HELP = "every node and client of a cluster needs the same token, in ~/.ray/auth_token or RAY_AUTH_TOKEN"
 ANSWERS_WITHIN = 10.0
 """Seconds in which a cluster's head must take a connection; Ray itself would try for two minutes."""
@@ -57,13 +60,16 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
     else:
         _check_answers(address)
     try:
-        ray.init(
-            log_to_driver=False,
-            logging_level="ERROR",
-            runtime_env={"env_vars": environment},
-            ignore_reinit_error=True,
-            **options,
-        )
+        # Ray lets worker processes look for modules where the driver started first. That must be the project that the
+        # driver runs: not a folder of the user's with files that are named as packages are, nor another checkout.
+        with chdir(PROJECT):
+            ray.init(
+                log_to_driver=False,
+                logging_level="ERROR",
+                runtime_env={"env_vars": environment},
+                ignore_reinit_error=True,
+                **options,
+            )
     except (ConnectionError, ray.exceptions.AuthenticationError, RuntimeError) as error:
         if address is None:
             raise

@@ -13,7 +13,7 @@ import pytest
 import ray
 from rich.console import Console
 
-from search import cluster_probe
+from search import cluster_probe, node_check
 from search.cluster_probe import probed_nodes
 from tests.studies import epoch_report
 from trainables.checkpoints import CheckpointStore
@@ -47,21 +47,21 @@ def test_data_that_a_node_does_not_see(tmp_path):
 
 @pytest.mark.parametrize("what", ["Python", "Ray", "torch", "the project's code"])
 def test_a_node_with_another_version(tmp_path, monkeypatch, what):
-    ours = cluster_probe._versions() | {what: "0.0"}
-    monkeypatch.setattr(cluster_probe, "_versions", lambda: ours)
+    ours = tuple((dict(node_check.versions()) | {what: "0.0"}).items())
+    monkeypatch.setattr(cluster_probe, "versions", lambda: ours)
     with pytest.raises(ValueError, match=rf"has {re.escape(what)} .*, the driver has 0\.0: set both up alike"):
         probed(tmp_path)
 
 
 def test_a_driver_without_a_gpu_has_another_build_of_the_same_torch(tmp_path, monkeypatch):
     there = importlib.metadata.version("torch").partition("+")[0]
-    monkeypatch.setattr(cluster_probe.importlib.metadata, "version", {"torch": f"{there}+another"}.get)
+    monkeypatch.setattr(node_check.importlib.metadata, "version", {"torch": f"{there}+another"}.get)
     assert probed(tmp_path) == ""
 
 
 def test_what_else_is_wrong_is_told_beside_a_storage_that_cannot_be_used(tmp_path, monkeypatch):
-    ours = cluster_probe._versions() | {"torch": "0.0"}
-    monkeypatch.setattr(cluster_probe, "_versions", lambda: ours)
+    ours = tuple((dict(node_check.versions()) | {"torch": "0.0"}).items())
+    monkeypatch.setattr(cluster_probe, "versions", lambda: ours)
     monkeypatch.setattr(CheckpointStore, "save", lambda *_: None)  # of the driver: the node finds no mark
     with pytest.raises(ValueError, match=r"(?s)the driver has 0\.0: .*no such file.*is not the driver's"):
         probed(tmp_path, uri="/nowhere.npz")

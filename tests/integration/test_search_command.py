@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from search.ledger import Ledger
 from tests.integration.conftest import ONE
+from tests.scripts import ROOT, run_script
 
 pytestmark = pytest.mark.slow
 
@@ -83,3 +85,21 @@ def test_checkpoints_may_go_to_an_object_store(command, object_store, data_file,
     done = command("reports/run.py", "runs/study", "--no-retrain")
     assert done.returncode == 0, done.stderr
     assert "submission: 5 rows of 384 pixels, checked" in done.stdout
+
+
+def test_trials_run_the_code_of_the_driver_from_every_folder(data_file, logs, tmp_path):
+    """Not that of the checkout which the environment has installed, nor files of the folder that it is started in."""
+    checkout, elsewhere = tmp_path / "checkout", tmp_path / "elsewhere"
+    for package in ("search", "trainables"):
+        shutil.copytree(ROOT / package, checkout / package, ignore=shutil.ignore_patterns("__pycache__"))
+    trial = checkout / "trainables" / "trial.py"
+    trial.write_text(
+        trial.read_text().replace("    data: PreparedData =", "    raise RuntimeError('that checkout')\n    data =")
+    )
+    elsewhere.mkdir()
+    for name in ("torchmetrics", "trainables"):
+        (elsewhere / f"{name}.py").write_text("raise RuntimeError('of that name in the working folder')\n")
+    arguments = ("--data", data_file, "--budget", 1, "--max-failures", 0, *SMALL)
+    done = run_script(str(checkout / "search" / "run.py"), arguments, cwd=elsewhere, logs=logs)
+    (record,) = Ledger.open(elsewhere / "runs" / "study").records()
+    assert record.error.endswith("RuntimeError: that checkout"), done.stderr
