@@ -18,6 +18,10 @@ PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
 Result = TypeVar("Result")
 
 
+class DamagedCheckpoint(ValueError):
+    """A file that is there but holds no checkpoint: cut short, or written by something else."""
+
+
 def below(root: str, *parts: str) -> str:
     """A path or URI below another; a URI keeps its options (`s3://bucket/study?endpoint_override=...`)."""
     address, mark, options = root.partition("?") if "://" in root else (root, "", "")
@@ -53,7 +57,7 @@ class CheckpointStore:
 
         Raises:
             StorageError: if the storage gives nothing, also after a while.
-            ValueError: if the file cannot be read as a checkpoint.
+            DamagedCheckpoint: if the file cannot be read as a checkpoint.
         """
         content = self._insist(lambda: self._read(name))
         if content is None:
@@ -61,7 +65,7 @@ class CheckpointStore:
         try:
             return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
         except Exception as error:
-            raise ValueError(f"{self.location}/{name}.pt: not a readable checkpoint ({error})") from error
+            raise DamagedCheckpoint(f"{self.location}/{name}.pt: not a readable checkpoint ({error})") from error
 
     def keep(self, *names: str) -> None:
         """Delete all but these, also what a killed process wrote in part."""

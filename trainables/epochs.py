@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import torch
 
 from trainables import ranks
-from trainables.checkpoints import CheckpointStore
+from trainables.checkpoints import CheckpointStore, DamagedCheckpoint
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
 from trainables.device import default_device, place
@@ -38,7 +39,8 @@ def epochs(
 
     With `checkpoints`, every epoch is saved before it is reported, and a later call with the same arguments goes on
     behind the last saved one to the same result as a run that was never interrupted. `best.pt` holds the weights of
-    the best epoch so far (of the newest one without validation) and what is needed to predict with them.
+    the best epoch so far (of the newest one without validation) and what is needed to predict with them. Where one of
+    the two is damaged or missing, the trial begins again.
 
     Args:
         config: what to train and how.
@@ -67,26 +69,17 @@ def epochs(
             weights = training.evaluated.state_dict()
             checkpoints.save("best", {"identity": identity, "epoch": history[-1].epoch, "model": weights})
 
-    def load(name: str) -> dict[str, Any] | None:
-        # One rank reads for all: a group that has just been stopped may still write.
-        return ranks.from_first(checkpoints.load(name) if checkpoints is not None and ranks.rank() == 0 else None)
-
-    if checkpoints is not None and (saved := load("last")) is not None:
-        if saved["identity"] != identity:
-            raise ValueError(f"{checkpoints.location}: holds checkpoints of another configuration or data set")
-        history = [EpochReport.from_dict(report) for report in saved["history"]]
+    if checkpoints is not None and (found := _resumable(checkpoints, identity)) is not None:
+        history, state, kept = found
         training.begin_stage(history[-1].stage)
-        training.load_state_dict(saved["training"])
-        kept = load("best")
-        if history[-1].best_epoch == history[-1].epoch:
+        training.load_state_dict(state)
+        if kept is not None and history[-1].best_epoch != history[-1].epoch:
+            best = kept["model"]
+        else:
             best = _copied(training)
             if kept is None or kept["epoch"] != history[-1].epoch:
                 save_best()  # the run was stopped between the two files
-        elif kept is None:
-            raise ValueError(f"{checkpoints.location}: best.pt is missing")
-        else:
-            best = kept["model"]
-        del saved, kept  # their tensors are on the device
+        del found, state, kept  # they are as large as the model and its optimizer
     yield from (report for report in history if report.epoch > told_epochs)
 
     while not history or history[-1].ended is None:
@@ -108,6 +101,33 @@ def epochs(
         checkpoint_seconds = time.perf_counter() - started
         if report.epoch > told_epochs:
             yield report
+
+
+def _resumable(
+    checkpoints: CheckpointStore, identity: dict[str, Any]
+) -> tuple[list[EpochReport], dict[str, Any], dict[str, Any] | None] | None:
+    """The epochs so far, the training's state and what `best.pt` holds; None if the trial is to begin.
+
+    It begins again where a file is damaged or missing: it takes its epochs once more, to the same result.
+    """
+    if (saved := _load(checkpoints, "last")) is None:
+        return None
+    if saved["identity"] != identity:
+        raise ValueError(f"{checkpoints.location}: holds checkpoints of another configuration or data set")
+    history = [EpochReport.from_dict(report) for report in saved["history"]]
+    kept = _load(checkpoints, "best")
+    if kept is None and history[-1].best_epoch != history[-1].epoch:
+        return None  # the weights of an epoch before the last can only be had by training
+    return history, saved["training"], kept
+
+
+def _load(checkpoints: CheckpointStore, name: str) -> dict[str, Any] | None:
+    """A checkpoint that can be read, if there is one, on every rank."""
+    content = None
+    if ranks.rank() == 0:  # one reads for all: a group that has just been stopped may still write
+        with suppress(DamagedCheckpoint):
+            content = checkpoints.load(name)
+    return ranks.from_first(content)
 
 
 def _copied(training: Training) -> dict[str, Any]:

@@ -151,12 +151,35 @@ def test_a_best_file_that_is_as_it_should_be_is_not_written_again(begin):
     assert store.saves == []
 
 
-def test_a_best_file_that_is_gone_and_cannot_be_made_again_is_told_by_name(begin, tmp_path):
-    reports, store, _ = begin()
-    list(itertools.islice(reports, 3))
-    store.keep("last")
-    with pytest.raises(ValueError, match=r"trial: best\.pt is missing"):
-        next(begin()[0])
+def cut(path):
+    path.write_bytes(path.read_bytes()[:100])
+
+
+@pytest.mark.parametrize("damage", ["last cut", "best cut", "best gone", "both cut", "last empty"])
+def test_a_trial_whose_files_are_damaged_begins_again_to_the_same_end(damage, begin, tmp_path):
+    expected = timeless(begin()[0])
+    begin()[1].keep()
+    told = list(itertools.islice(begin()[0], 4))  # the best epoch is 2: its weights are only in best.pt
+    names, _, how = damage.partition(" ")
+    for path in (tmp_path / "trial").glob("*.pt" if names == "both" else f"{names}.pt"):
+        {"cut": cut, "gone": path.__class__.unlink, "empty": lambda path: path.write_bytes(b"")}[how](path)
+    reports, store, script = begin(told_epochs=4)
+    first = next(reports)
+    assert first.epoch == 5
+    assert store.saves[:3] == [("last", 1), ("best", 1), ("last", 2)]
+    assert timeless([*told, first, *reports]) == expected
+    assert script.training.begun == [(1, None), (2, 12)]
+    assert path_in(store, "last") == 125678
+    assert path_in(store, "best") == 1256
+
+
+def test_a_damaged_best_file_of_the_last_epoch_is_written_again(begin, tmp_path):
+    list(itertools.islice(begin()[0], 2))
+    cut(tmp_path / "trial" / "best.pt")
+    reports, store, _ = begin(told_epochs=1)
+    assert next(reports).epoch == 2
+    assert store.saves == [("best", 2)]
+    assert path_in(store, "best") == 12
 
 
 @pytest.mark.parametrize(
