@@ -79,13 +79,13 @@ class Board(Watcher):
         self.trial_broke(record)  # its next start opens another file of the same run
 
     def trial_ended(self, record: TrialRecord) -> None:
-        writer = self._writers.pop(record.number, None) or self._writer(record)
-        if self.painter is not None and record.best is not None and (picture := self.painter(record)) is not None:
-            writer.add_image("input, truth, prediction, errors", picture, record.best.epoch, dataformats="HWC")
-        status = api_pb2.STATUS_FAILURE if record.state == "failed" else api_pb2.STATUS_SUCCESS
-        end = SessionEndInfo(status=status, end_time_secs=time.time())
-        _add(writer, metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
-        writer.close()
+        with self._writers.pop(record.number, None) or self._writer(record) as writer:
+            status = api_pb2.STATUS_FAILURE if record.state == "failed" else api_pb2.STATUS_SUCCESS
+            end = SessionEndInfo(status=status, end_time_secs=time.time())
+            _add(writer, metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+            # Last: what it is painted from may be away.
+            if self.painter is not None and record.best is not None and (picture := self.painter(record)) is not None:
+                writer.add_image("input, truth, prediction, errors", picture, record.best.epoch, dataformats="HWC")
 
 
 def _add(writer: SummaryWriter, tag: str, content: HParamsPluginData) -> None:

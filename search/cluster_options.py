@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from search.option_types import study_name
+from search.option_types import duration, study_name
 
 TOKEN = Path("~/.ray/auth_token")
 """Where Ray keeps its own."""
@@ -19,6 +19,13 @@ def add_cluster_options(top: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="http://host:port of a cluster's dashboard: submit the search there, and show it here; auto or host:port, "
         "on a machine of the cluster: run it from this process (default: RAY_ADDRESS, else Ray on this machine)",
+    )
+    cluster.add_argument(
+        "--node-timeout",
+        type=duration,
+        metavar="TIME",
+        help="end the run when for so long no machine of the cluster could hold a trial (default: 15m, which leaves "
+        "an autoscaler time to start one; 30s where Ray was started for this run)",
     )
     asked = cluster.add_mutually_exclusive_group()
     asked.add_argument(

@@ -7,12 +7,14 @@ import dataclasses
 import functools
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import ray
 from rich.console import Console
 
 from search.audit import audit
+from search.background import InBackground
 from search.board import Board
 from search.budgets import Budgets
 from search.cluster_probe import probed_nodes
@@ -25,6 +27,7 @@ from search.housekeeping import KEPT, Housekeeping
 from search.leaderboard import leaderboard
 from search.ledger import Ledger
 from search.live_view import LiveView
+from search.node_check import NodeCheck, versions
 from search.option_types import AUTO
 from search.options import refuse
 from search.painter import Painter
@@ -64,18 +67,19 @@ def run(options: argparse.Namespace, data: PreparedData) -> int:
                 checkpoints=checkpoints,
                 train_fraction=plan.settings.train_fraction,
             )
+            check = NodeCheck(versions())
             if joined:
                 check = stack.enter_context(probed_nodes(console, plan.launcher, checkpoints, source))
-                loop = check.guard(loop)
-            tell = functools.partial(console.print, style="yellow", markup=False, soft_wrap=True)
-            ledger = Ledger.create(study.folder, options.ledger, tell)
+            loop = check.guard(loop)
+            warn = functools.partial(console.print, style="yellow", markup=False, soft_wrap=True)
+            ledger = Ledger.create(study.folder, options.ledger, warn)
             stack.callback(ledger.close)
             if options.gpus_per_trial == AUTO and ledger.placement is None:
                 ledger.placement = found = probed_placement(console, plan, options, data)
                 plan = placed(plan, options, data, size, found)
         except ValueError as error:
             return refuse(error)
-        return _search(console, _shared(plan, size) if joined else plan, options, data, ledger, loop)
+        return _search(console, _shared(plan, size) if joined else plan, options, data, ledger, loop, warn)
 
 
 def _shared(plan: SearchPlan, size: ClusterSize) -> SearchPlan:
@@ -91,6 +95,7 @@ def _search(
     data: PreparedData,
     ledger: Ledger,
     loop: Loop,
+    warn: Callable[[str], None],
 ) -> int:
     past = ledger.records()
     stopping, meter = Stopping(options.time_budget), Meter(plan.launcher.demand())
@@ -103,15 +108,9 @@ def _search(
     board = Board(plan.folder, plan.space, scored, Painter(data, checkpoints, past))
     keeper = Housekeeping(checkpoints, past, None if plan.settings.systems else KEPT)
     budgets = Budgets(stopping, meter, past, epochs=options.epochs_budget, gpu_hours=options.gpu_hours)
-    with view.shown():
-        run_search(
-            plan,
-            ledger,
-            loop,
-            [state, view, board, keeper, budgets],
-            stopping,
-            meter,
-        )
+    decorations = InBackground({"TensorBoard": board, "old checkpoints": keeper}, warn)
+    with view.shown(), decorations:
+        run_search(plan, ledger, loop, [state, view, decorations, budgets], stopping, meter)
     records = ledger.records()
     console.print(leaderboard(records))
     console.print(receipt(records, plan.settings.max_epochs, options.price_per_hour))

@@ -218,6 +218,13 @@ def parser() -> argparse.ArgumentParser:
         help="so many times a trial may break and go on from its checkpoint; lost nodes do not count (default: 2)",
     )
     trial.add_argument(
+        "--hang-timeout",
+        type=duration,
+        metavar="TIME",
+        help="end the process of a trial that reports nothing for so long, and resume the trial, which counts as a "
+        "failure (default: ten times its median epoch and at least 2m); before its first report it has 15m or more",
+    )
+    trial.add_argument(
         "--precision", choices=("auto", "bf16", "fp32"), default="auto", help="default: bf16 where the hardware has it"
     )
     trial.add_argument(

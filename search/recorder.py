@@ -13,6 +13,7 @@ from ray.exceptions import RayActorError
 
 from search.costs import Meter
 from search.failures import NOT_COUNTED, failure, said
+from search.hang_watch import HangWatch
 from search.ledger import Ledger
 from search.schedulers import Scheduler
 from search.searcher import LedgerSearcher
@@ -65,6 +66,7 @@ class Recorder(tune.Callback):
         meter: of what trials cost.
         watchers: in the order in which they hear.
         max_failures: so many times a trial may break and go on.
+        hangs: knows which processes it killed itself.
     """
 
     def __init__(
@@ -77,7 +79,9 @@ class Recorder(tune.Callback):
         watchers: list[Watcher],
         *,
         max_failures: int,
+        hangs: HangWatch | None = None,
     ):
+        self.hangs = hangs
         self.ledger, self.searcher, self.scheduler, self.stopping = ledger, searcher, scheduler, stopping
         self.meter, self.watchers, self.max_failures = meter, watchers, max_failures
         self._running: dict[int, TrialRecord] = {}
@@ -124,8 +128,13 @@ class Recorder(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number = trial.config["number"]
         self._end_segment(number)
-        told = self.ledger.record(number).told_epochs
-        broken = failure(_error_text(trial), told, preempted=_is_preempted(trial))
+        record = self.ledger.record(number)
+        if record.reports and record.reports[-1].ended is not None:
+            # Its process was lost after its last report: it has nothing left to do, and would have nothing to report.
+            self.ended(self.ledger.finish(number))
+            return
+        hung = self.hangs.failure(number, record.told_epochs) if self.hangs is not None else None
+        broken = hung or failure(_error_text(trial), record.told_epochs, preempted=_is_preempted(trial))
         record = self.ledger.add_failure(number, broken)
         if broken.kind == "storage":
             self.stopping.stop(f"a checkpoint could not be written or read; once that is put right{CONTINUES}", BROKEN)

@@ -10,8 +10,11 @@ from typing import Any
 
 from ray import tune
 
+from search.cluster_size import process_demand
 from search.costs import Meter
+from search.hang_watch import HangWatch
 from search.ledger import Ledger
+from search.node_watch import CLUSTER_TIMEOUT, LOCAL_TIMEOUT, NodeWatch
 from search.proposals import Fits, Proposer
 from search.recorder import Recorder, Watcher
 from search.schedulers import SCHEDULERS, Scheduler
@@ -46,6 +49,12 @@ class SearchPlan:
     """Part of the trials that run on when ASHA is to stop them."""
     fits: Fits = lambda config: True
     """Whether a configuration can be trained on the cluster's devices."""
+    joined: bool = False
+    """Whether Ray ran before this process did; else it was started for this run."""
+    hang_timeout: float | None = None
+    """Seconds without a report after which a trial's process is killed; None: by the trial's own epochs."""
+    node_timeout: float | None = None
+    """Seconds without a machine that could run a trial after which the run ends; None: by whether it joined a Ray."""
 
 
 def run_search(
@@ -75,7 +84,10 @@ def run_search(
     proposer = Proposer(ledger, plan.space, plan.settings, sampler=plan.sampler, fits=plan.fits)
     scheduler = SCHEDULERS[plan.settings.asha](ledger, plan.settings, audit=plan.audit)
     searcher = LedgerSearcher(ledger, proposer, scheduler, budget=plan.budget, stopping=stopping, slots=plan.slots)
-    recorder = Recorder(ledger, searcher, scheduler, stopping, meter, watchers, max_failures=plan.max_failures)
+    hangs = HangWatch(ledger, plan.hang_timeout)
+    recorder = Recorder(
+        ledger, searcher, scheduler, stopping, meter, watchers, max_failures=plan.max_failures, hangs=hangs
+    )
     recorder.prune((*scheduler.overdue, *scheduler.hopeless()))
     if searcher.remaining > 0 or scheduler.promotable:
         _run(plan, loop, searcher, scheduler, recorder, stopping)
@@ -96,6 +108,8 @@ def _run(
     if stopping.over:
         return
     scratch = plan.folder / TUNE_FOLDER
+    timeout = plan.node_timeout or (CLUSTER_TIMEOUT if plan.joined else LOCAL_TIMEOUT)
+    nodes = NodeWatch(stopping, process_demand(plan.launcher), timeout, local=not plan.joined)
     tuner = tune.Tuner(
         plan.launcher.trainable(loop, str(scratch.resolve())),
         tune_config=tune.TuneConfig(
@@ -109,7 +123,7 @@ def _run(
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(scratch.resolve()),
-            callbacks=[stopping, recorder],
+            callbacks=[stopping, nodes, recorder.hangs, recorder],
             stop=stopping,
             # A trial that breaks goes on as one that was interrupted does: the searcher suggests it again.
             failure_config=tune.FailureConfig(max_failures=0),

@@ -91,6 +91,14 @@ def shaken(request: TrialRequest) -> Iterator[EpochReport]:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def hanging(request: TrialRequest) -> Iterator[EpochReport]:
+    """Its process stops in the first run, after two epochs."""
+    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
+        if epoch == 3 and request.told_epochs == 0:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        yield epoch_report(epoch, 0.5, ended=last(epoch))
+
+
 def hungry(request: TrialRequest) -> Iterator[EpochReport]:
     yield from ()
     raise OutOfMemory("never enough")

@@ -70,7 +70,7 @@ class NotingWatcher(Watcher):
 class Driver:
     """Calls the recorder's hooks as Tune does, of trials whose epochs take 1.1 s; `heard` is what follows, in order."""
 
-    def __init__(self, folder: Path, *, max_failures: int = 2, watchers: int = 1):
+    def __init__(self, folder: Path, *, max_failures: int = 2, watchers: int = 1, hangs: Any = None):
         self.folder = folder
         self.heard: list[tuple[Any, ...]] = []
         self.now = 100.0
@@ -93,6 +93,7 @@ class Driver:
             Meter({"CPU": 2, "GPU": 1}, clock=lambda: self.now),
             list(self.watchers),
             max_failures=max_failures,
+            hangs=hangs,
         )
 
     def _searcher(self, name: str) -> Any:

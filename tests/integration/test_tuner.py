@@ -17,7 +17,7 @@ from search.simulator import Simulation, simulate
 from search.space import unet_space
 from search.stopping import Stopping
 from search.tuner import TUNE_FOLDER, SearchPlan, run_search
-from tests.loops import EPOCHS, falling, hungry, misplaced, ranked, shaken, steady, troubled, without_storage
+from tests.loops import EPOCHS, falling, hanging, hungry, misplaced, ranked, shaken, steady, troubled, without_storage
 from tests.studies import study_settings
 from trainables.launchers import InlineLauncher, TrialRequest
 
@@ -39,7 +39,7 @@ def search(tmp_path: Path):
     folder = tmp_path / "study"
     settings = study_settings(max_epochs=EPOCHS, reduction_factor=2)
 
-    def run(loop, budget, concurrent=1, watchers=(), max_failures=0, stopping=None, audit=0.0, asha="stopping"):
+    def run(loop, budget, concurrent=1, watchers=(), max_failures=0, stopping=None, audit=0.0, asha="stopping", **more):
         plan = SearchPlan(
             folder=folder,
             settings=dataclasses.replace(settings, asha=asha),
@@ -50,6 +50,7 @@ def search(tmp_path: Path):
             concurrent=concurrent,
             max_failures=max_failures,
             audit=audit,
+            **more,
         )
         run_search(plan, Ledger.create(folder), loop, list(watchers), stopping or Stopping(), Meter({}))
         assert not (folder / TUNE_FOLDER).exists()
@@ -131,6 +132,13 @@ def test_a_trial_breaks_no_more_often_than_it_may(search):
     assert record.state == "failed"
     assert [failure.kind for failure in record.failures] == ["error", "process_lost"]
     assert record.score == 0.5
+
+
+def test_a_process_that_hangs_is_ended_and_its_trial_resumes(search):
+    (record,) = search(hanging, budget=1, max_failures=1, hang_timeout=3.0)
+    assert record.state == "complete"
+    assert [report.epoch for report in record.reports] == [1, 2, 3, 4]
+    assert [(failure.kind, failure.epoch) for failure in record.failures] == [("hung", 2)]
 
 
 def test_memory_that_does_not_suffice_for_one_image_fails_the_trial(search):

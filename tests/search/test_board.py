@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 from tensorboard.plugins.hparams import plugin_data_pb2
@@ -81,3 +82,19 @@ def test_a_trial_that_ends_while_it_is_paused_has_its_end_and_picture_too(ledger
     accumulator = multiplexer.GetAccumulator("trials/0000")
     assert hparams(accumulator, "_hparams_/session_end_info").session_end_info.status == 1
     assert accumulator.Tags()["images"]
+
+
+def test_a_picture_that_cannot_be_painted_leaves_the_trial_its_end(ledger, space, make_report, tmp_path):
+    def painter(record):
+        raise ValueError("best.pt is missing")
+
+    record = begin(ledger, space)
+    board = Board(tmp_path / "study", space, ("soil",), painter)
+    board.trial_started(record)
+    ledger.add_epoch(0, make_report(1))
+    with pytest.raises(ValueError, match=r"best\.pt is missing"):
+        board.trial_ended(ledger.complete(0))
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(tmp_path / "study"))
+    multiplexer.Reload()
+    accumulator = multiplexer.GetAccumulator("trials/0000")
+    assert hparams(accumulator, "_hparams_/session_end_info").session_end_info.status == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from ray import cloudpickle
 from ray.exceptions import RayActorError
@@ -73,6 +75,36 @@ def test_a_trial_that_breaks_for_good_ends_after_its_failure_and_segment(make):
     ]
     assert driver.watchers[0].records[-1].error == "RuntimeError: a bug"
     assert driver.stopping.reason is None
+
+
+@pytest.mark.parametrize(("ended", "state"), [("max_epochs", "complete"), ("diverged", "failed")])
+def test_a_process_that_is_lost_after_its_last_report_has_ended_its_trial(ended, state, make):
+    """Started again it would have nothing to report, and Tune would wait for it."""
+    driver = make(max_failures=0, watchers=1)
+    number = driver.begin()
+    driver.start(number)
+    driver.epoch(number, 1, ended=ended)
+    driver.heard.clear()
+    driver.error(number, TEXTS["process_lost"])
+    record = driver.ledger.record(number)
+    assert (record.state, record.failures, len(record.segments)) == (state, (), 1)
+    assert driver.heard[-2:] == [("searcher", "ended", 0), ("watcher 0", "ended", 0, state, (1, 0, 1))]
+
+
+def test_a_process_that_was_killed_because_it_hung_counts_as_that(make):
+    """Ray says only that its actor died."""
+    hangs = SimpleNamespace(
+        failure=lambda number, epoch: Failure(kind="hung", epoch=epoch, message="nothing for 2 min") if epoch else None
+    )
+    driver = make(max_failures=1, hangs=hangs)
+    number = driver.begin()
+    breaks(driver, number, "process_lost")
+    driver.start(number)
+    driver.epoch(number, 1)
+    driver.error(number, TEXTS["process_lost"])
+    record = driver.ledger.record(number)
+    assert [failure.kind for failure in record.failures] == ["process_lost", "hung"]
+    assert (record.state, record.error) == ("failed", "nothing for 2 min")
 
 
 @pytest.mark.parametrize("kind", ["error", "process_lost"])
