@@ -23,6 +23,7 @@ from search.connection import start_ray
 from search.costs import Meter, receipt
 from search.events import EventWriter, TextEvents
 from search.fair_share import FairShare
+from search.first_failures import FirstFailures
 from search.housekeeping import KEPT, Housekeeping
 from search.leaderboard import leaderboard
 from search.ledger import Ledger
@@ -33,8 +34,9 @@ from search.options import refuse
 from search.painter import Painter
 from search.planning import find_study, make_plan, placed, probed_placement
 from search.progress_state import ProgressState
-from search.stopping import Stopping
+from search.stopping import BROKEN, Stopping
 from search.study_lock import study_lock
+from search.trial_record import TrialRecord
 from search.tuner import SearchPlan, run_search
 from search.wording import duration
 from trainables.data import PreparedData
@@ -108,10 +110,25 @@ def _search(
     board = Board(plan.folder, plan.space, scored, Painter(data, checkpoints, past))
     keeper = Housekeeping(checkpoints, past, None if plan.settings.systems else KEPT)
     budgets = Budgets(stopping, meter, past, epochs=options.epochs_budget, gpu_hours=options.gpu_hours)
+    first = FirstFailures(stopping, past)
     decorations = InBackground({"TensorBoard": board, "old checkpoints": keeper}, warn)
     with view.shown(), decorations:
-        run_search(plan, ledger, loop, [state, view, decorations, budgets], stopping, meter)
+        run_search(plan, ledger, loop, [state, view, decorations, budgets, first], stopping, meter)
     records = ledger.records()
+    if any(record.reports or record.has_ended for record in records):
+        _show_result(console, records, plan, state, options)
+    ended = sum(record.has_ended for record in records)
+    if stopping.reason is not None and ended < plan.budget:
+        warn(f"not finished, {stopping.reason}")
+    if stopping.exit_code == 0 and ended and all(record.state in ("failed", "running") for record in records):
+        warn("no trial has completed: see their errors above")
+        return BROKEN
+    return stopping.exit_code
+
+
+def _show_result(
+    console: Console, records: list[TrialRecord], plan: SearchPlan, state: ProgressState, options: argparse.Namespace
+) -> None:
     console.print(leaderboard(records))
     console.print(receipt(records, plan.settings.max_epochs, options.price_per_hour))
     if (audited := audit(records, plan.settings)) is not None:
@@ -119,7 +136,5 @@ def _search(
     ended = sum(record.has_ended for record in records)
     console.print(f"{ended} of {plan.budget} trials in {plan.folder} after {duration(state.seconds)}", markup=False)
     console.print(f"compare trials:         tensorboard --logdir {plan.folder}", markup=False)
-    console.print(f"report and submission:  python reports/run.py {plan.folder}", markup=False)
-    if stopping.reason is not None and ended < plan.budget:
-        console.print(f"not finished, {stopping.reason}", style="yellow", markup=False)
-    return stopping.exit_code
+    if any(record.score is not None for record in records):
+        console.print(f"report and submission:  python reports/run.py {plan.folder}", markup=False)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from search.trial_record import Failure
 from trainables.failures import OutOfMemory, Preempted, StorageError, UnfitNode
 
-NOT_COUNTED = ("out_of_memory", "node_lost", "node_unfit", "not_started", "storage")
-"""Kinds that no configuration is to blame for; out of memory has its own limit, a batch of single images."""
+NOT_COUNTED = ("out_of_memory", "memory_pressure", "node_lost", "node_unfit", "not_started", "storage")
+"""Kinds that no configuration is to blame for. Out of memory has its own limit, a batch of single images, and memory
+pressure another, `MOST_PRESSED`."""
+MOST_PRESSED = 5
+"""Times that a trial's process may be ended because its machine's memory was full, while others still reported."""
 
 _MARKS = {
+    "memory_pressure": ("killed due to the node running low on memory",),  # Ray's words
     "out_of_memory": (f"{OutOfMemory.__module__}.{OutOfMemory.__name__}",),
     "storage": (f"{StorageError.__module__}.{StorageError.__name__}",),
     "node_unfit": (f"{UnfitNode.__module__}.{UnfitNode.__name__}",),
@@ -31,7 +37,16 @@ def failure(text: str, epoch: int, *, preempted: bool = False) -> Failure:
     kind = next((kind for kind, marks in _MARKS.items() if any(mark in text for mark in marks)), "error")
     if preempted:
         kind, text = "node_lost", f"{text}\nIts node was drained, and gone before the trial was."
+    if kind == "memory_pressure":
+        text = _memory(text)
     return Failure(kind=kind, epoch=epoch, message=text)
+
+
+def _memory(text: str) -> str:
+    """What Ray's memory monitor said, without its list of what else runs on the machine: that is nobody's business."""
+    found = re.search(r"Memory on the node \(IP: ([^,)]+).*?\) was ([\d.]+)GB used / ([\d.]+)GB limit", text)
+    how = f": {found[2]} of {found[3]} GB of {found[1]} were used" if found else ""
+    return f"Ray ended its process because the machine's memory was full{how}"
 
 
 def said(broken: Failure) -> str:

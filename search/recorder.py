@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from ray import cloudpickle, tune
 from ray.exceptions import RayActorError
 
 from search.costs import Meter
-from search.failures import NOT_COUNTED, failure, said
+from search.failures import MOST_PRESSED, NOT_COUNTED, failure, said
 from search.hang_watch import HangWatch
 from search.ledger import Ledger
 from search.schedulers import Scheduler
@@ -21,8 +22,9 @@ from search.stopping import BROKEN, CONTINUES, Stopping
 from search.trial_record import Failure, TrialRecord
 from trainables.epoch_report import EpochReport
 
-MOST_NOT_STARTED = 3
-"""Trials in a row that Ray does not start before its cluster counts as lost."""
+MOST_IN_A_ROW = 3
+"""Trials that Ray does not start before its cluster counts as lost, or ends for want of memory before that counts as
+full, without an epoch of any trial between."""
 
 
 class Watcher:
@@ -85,8 +87,8 @@ class Recorder(tune.Callback):
         self.ledger, self.searcher, self.scheduler, self.stopping = ledger, searcher, scheduler, stopping
         self.meter, self.watchers, self.max_failures = meter, watchers, max_failures
         self._running: dict[int, TrialRecord] = {}
-        self._not_started = 0
-        """Trials in a row that Ray did not even start."""
+        self._in_a_row = Counter[str]()
+        """By kind of failure: so many since the last epoch of any trial, or failure of another kind."""
 
     @_writes
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -101,7 +103,7 @@ class Recorder(tune.Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         number, report = trial.config["number"], EpochReport.from_dict(result)
-        self._not_started = 0
+        self._in_a_row.clear()
         if self.scheduler.audited.get(number) == report.epoch:
             self.ledger.mark_audited(number, report.epoch)
         self.ledger.add_epoch(number, report)
@@ -140,9 +142,12 @@ class Recorder(tune.Callback):
             self.stopping.stop(f"a checkpoint could not be written or read; once that is put right{CONTINUES}", BROKEN)
         if broken.kind == "node_unfit":
             self.stopping.stop(f"{said(broken)}; once that is put right, or the machine gone{CONTINUES}", BROKEN)
-        self._not_started = self._not_started + 1 if broken.kind == "not_started" else 0
-        if self._not_started == MOST_NOT_STARTED:
+        self._in_a_row = Counter({broken.kind: self._in_a_row[broken.kind] + 1})
+        if self._in_a_row["not_started"] == MOST_IN_A_ROW:
             self.stopping.stop(f"Ray starts no trial any more; once its cluster is back{CONTINUES}", BROKEN)
+        if self._in_a_row["memory_pressure"] == MOST_IN_A_ROW:
+            room = "once other programs have left room, or with a lower --max-concurrent"
+            self.stopping.stop(f"trials find no memory ({said(broken)}); {room}{CONTINUES}", BROKEN)
         if (why := self._hopeless(record, broken)) is not None:
             self.ended(self.ledger.fail(number, why))
             return
@@ -160,6 +165,8 @@ class Recorder(tune.Callback):
         batch_size = record.config["training.batch_size"]
         if broken.kind == "out_of_memory" and 2 ** kinds.count("out_of_memory") > batch_size:
             return f"out of memory, also with single images at a time\n{broken.message}"
+        if kinds.count("memory_pressure") > MOST_PRESSED:
+            return broken.message
         if broken.kind not in NOT_COUNTED and sum(kind not in NOT_COUNTED for kind in kinds) > self.max_failures:
             return broken.message
         return None

@@ -37,8 +37,9 @@ class Failure:
     """A trial's process broke, or was lost."""
 
     kind: str
-    """error, out_of_memory, process_lost (it died), hung (it reported nothing for too long), node_lost (its machine
-    went away), node_unfit (its machine has not what the driver has), not_started, storage."""
+    """error, out_of_memory, process_lost (it died), hung (it reported nothing for too long), memory_pressure (its
+    machine's memory was full), node_lost (its machine went away), node_unfit (its machine has not what the driver
+    has), not_started, storage."""
     epoch: int
     """The last one that it had reported."""
     message: str

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-from search.ledger import Ledger
+from search.ledger import FILE, Ledger
 from tests.integration.conftest import ONE
 from tests.scripts import ROOT, run_script
 
@@ -103,3 +104,23 @@ def test_trials_run_the_code_of_the_driver_from_every_folder(data_file, logs, tm
     done = run_script(str(checkout / "search" / "run.py"), arguments, cwd=elsewhere, logs=logs)
     (record,) = Ledger.open(elsewhere / "runs" / "study").records()
     assert record.error.endswith("RuntimeError: that checkout"), done.stderr
+    assert done.returncode == 1
+    assert "no trial has completed" in done.stdout
+    assert "reports/run.py" not in done.stdout
+
+
+def test_a_machine_whose_memory_others_fill_ends_the_run_and_charges_no_trial(data_file, logs, tmp_path):
+    """The threshold of Ray's memory monitor is below what a machine uses anyway."""
+    arguments = ("--data", data_file, "--budget", 2, "--max-failures", 0, *SMALL, *ONE)
+    environment = os.environ | {"RAY_memory_usage_threshold": "0.001", "COLUMNS": "160"}
+    done = run_script("search/run.py", arguments, cwd=tmp_path, logs=logs, environment=environment)
+    assert done.returncode == 1, done.stderr
+    assert (
+        "not finished, trials find no memory (Ray ended its process because the machine's memory was full"
+        in done.stdout
+    )
+    assert "best trials" not in done.stdout
+    assert "reports/run.py" not in done.stdout
+    ledger = tmp_path / "runs" / "study"
+    assert {record.state for record in Ledger.open(ledger).records()} == {"running"}
+    assert sys.executable not in (ledger / FILE).read_text()

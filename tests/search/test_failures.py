@@ -61,7 +61,8 @@ def test_the_cause_counts_more_than_the_death_that_it_led_to(text, kind):
 
 
 def test_the_kinds_that_no_configuration_is_to_blame_for():
-    assert sorted(NOT_COUNTED) == ["node_lost", "node_unfit", "not_started", "out_of_memory", "storage"]
+    kinds = ["memory_pressure", "node_lost", "node_unfit", "not_started", "out_of_memory", "storage"]
+    assert sorted(NOT_COUNTED) == kinds
 
 
 def test_what_was_said_of_each_kind_that_is_an_error_of_its_own():
@@ -86,3 +87,26 @@ def test_the_message_of_a_drained_node_follows_what_ray_said():
     found = failure(DIED.strip(), 3, preempted=True)
     assert found.epoch == 3
     assert found.message == f"{DIED}Its node was drained, and gone before the trial was."
+
+
+MEMORY = (
+    "1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 10.0.0.7, ID: 74a) was "
+    "22.77GB used / 23.54GB limit (0.97)\nTop 10 memory users: PID\tMEM(GB)\tCOMMAND\n4465\t20.1\tbrowser --private"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MEMORY, "the machine's memory was full: 22.77 of 23.54 GB of 10.0.0.7 were used"),
+        ("2 worker(s) were killed due to the node running low on memory. In other words", "memory was full"),
+        (DIED + MEMORY, "the machine's memory was full: 22.77 of 23.54 GB of 10.0.0.7 were used"),
+    ],
+)
+def test_what_else_filled_a_machines_memory_is_not_kept(text, message):
+    found = failure(text, 2)
+    assert (found.kind, found.epoch) == ("memory_pressure", 2)
+    assert found.message.startswith("Ray ended its process because")
+    assert found.message.endswith(message)
+    assert "browser" not in found.message
+    assert said(found) == found.message

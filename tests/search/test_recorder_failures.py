@@ -15,6 +15,7 @@ TEXTS = {
     "error": "RuntimeError: a bug",
     "process_lost": "The actor died unexpectedly before finishing this task.",
     "out_of_memory": "trainables.failures.OutOfMemory: in 1 micro-batches",
+    "memory_pressure": "1 worker(s) were killed due to the node running low on memory.",
     "node_lost": "The actor died because its node has died.",
     "node_unfit": "ray::run()\ntrainables.failures.UnfitNode: b (10.0.0.2): --data: no such file\nmore of Ray's",
     "not_started": "The actor never ran - it was cancelled",
@@ -234,6 +235,53 @@ def test_a_start_alone_does_not(make):
     driver = make()
     breaks(driver, driver.begin(), "not_started", 3)
     assert driver.stopping.reason == STARTS_NONE
+
+
+FULL = (
+    "trials find no memory (Ray ended its process because the machine's memory was full); once other programs have "
+    "left room, or with a lower --max-concurrent: the same command continues the study"
+)
+
+
+def test_three_processes_in_a_row_that_find_no_memory_end_the_run_and_charge_no_trial(make):
+    driver = make(max_failures=0)
+    numbers = [driver.begin() for _ in range(3)]
+    for number in numbers[:2]:
+        breaks(driver, number, "memory_pressure")
+    assert driver.stopping.reason is None
+    breaks(driver, numbers[2], "memory_pressure")
+    assert (driver.stopping.reason, driver.stopping.exit_code) == (FULL, 1)
+    assert [driver.state(number) for number in numbers] == ["running"] * 3
+
+
+@pytest.mark.parametrize("between", ["epoch", "node_lost", "error"])
+def test_they_are_in_a_row_only_without_an_epoch_or_another_failure_between(between, make):
+    driver = make()
+    number, other = driver.begin(), driver.begin()
+    breaks(driver, number, "memory_pressure", 2)
+    if between == "epoch":
+        driver.start(other)
+        driver.epoch(other, 1)
+    else:
+        breaks(driver, other, between)
+    breaks(driver, number, "memory_pressure", 2)
+    assert driver.stopping.reason is None
+    breaks(driver, number, "memory_pressure")
+    assert driver.stopping.reason == FULL
+
+
+def test_a_trial_that_finds_no_memory_where_others_do_fails_at_the_sixth_time(make):
+    driver = make()
+    number, other = driver.begin(), driver.begin()
+    driver.start(other)
+    for time in range(1, 7):
+        assert driver.state(number) == "running"
+        breaks(driver, number, "memory_pressure")
+        driver.epoch(other, time)
+    record = driver.ledger.record(number)
+    assert record.state == "failed"
+    assert record.error == "Ray ended its process because the machine's memory was full"
+    assert driver.stopping.reason is None
 
 
 class Other(Exception):
