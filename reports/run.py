@@ -10,7 +10,8 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from reports.options import parser
-from search.options import INTERRUPTED, refuse
+from search.interrupts import interrupted, raise_on_signals
+from search.options import refuse
 
 
 def main() -> int:
@@ -22,11 +23,11 @@ def main() -> int:
         run(options)
     except ValueError as error:
         return refuse(error)
-    except KeyboardInterrupt:
-        print("stopped: the same command goes on from the last finished epoch", file=sys.stderr)
-        return INTERRUPTED
+    except KeyboardInterrupt as error:
+        return interrupted(error, "the same command continues after the last finished epoch")
     return 0
 
 
 if __name__ == "__main__":
+    raise_on_signals()
     sys.exit(main())

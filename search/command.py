@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import signal
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -25,6 +24,7 @@ from search.events import EventWriter, TextEvents
 from search.fair_share import FairShare
 from search.first_failures import FirstFailures
 from search.housekeeping import KEPT, Housekeeping
+from search.interrupts import raise_if_asked, raise_on_signals
 from search.leaderboard import leaderboard
 from search.ledger import Ledger
 from search.live_view import LiveView
@@ -55,7 +55,8 @@ def run(options: argparse.Namespace, data: PreparedData) -> int:
         try:
             study = find_study(options, data)
             joined = start_ray(dashboard=options.workers_per_trial.most > 1, address=options.address)
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # until trials run; Ray's own prints a stack
+            raise_on_signals()  # until trials run: the handler that Ray has set prints a stack
+            raise_if_asked()
             size = cluster_size(joined=joined)
             plan = make_plan(console, options, data, size, study)
             if options.dry_run:
@@ -79,6 +80,7 @@ def run(options: argparse.Namespace, data: PreparedData) -> int:
             if options.gpus_per_trial == AUTO and ledger.placement is None:
                 ledger.placement = found = probed_placement(console, plan, options, data)
                 plan = placed(plan, options, data, size, found)
+            raise_if_asked()
         except ValueError as error:
             return refuse(error)
         return _search(console, _shared(plan, size) if joined else plan, options, data, ledger, loop, warn)

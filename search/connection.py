@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import tempfile
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 import ray
 
+from search.interrupts import Interrupted, raise_if_asked
+
 PROJECT = Path(__file__).resolve().parents[1]
 TOKEN_HELP = "every node and client of a cluster needs the same token, in ~/.ray/auth_token or RAY_AUTH_TOKEN"
+LONGEST_SOCKET = 107
+"""Bytes in a socket's path on Linux."""
+SOCKET = b"/ray/session_2000-01-01_00-00-00_000000_0000000/sockets/plasma_store"
+"""The longest below Ray's temporary folder, with its date and process."""
 ANSWERS_WITHIN = 10.0
 """Seconds in which a cluster's head must take a connection; Ray itself would try for two minutes."""
 
@@ -29,7 +37,8 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
         Whether the cluster ran before.
 
     Raises:
-        ValueError: if there is no such cluster, or it does not let us in.
+        ValueError: if there is no such cluster, it does not let us in, or Ray cannot start here.
+        Interrupted: if a signal asks this process to end meanwhile.
     """
     environment = {
         "PYTHONWARNINGS": "ignore",
@@ -50,6 +59,7 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
     address = address or os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"address": address}
     if address is None:
+        _check_temp_dir()
         # Without an address Ray would join whatever cluster happens to run on this machine.
         options = {"address": "local", "include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
         if dashboard:
@@ -70,12 +80,43 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
                 ignore_reinit_error=True,
                 **options,
             )
-    except (ConnectionError, ray.exceptions.AuthenticationError, RuntimeError) as error:
+    except SystemExit:  # of the handler of SIGTERM that Ray sets when it begins
+        raise Interrupted(signal.SIGTERM) from None
+    except Exception as error:  # Ray raises many kinds, among them Exception itself
+        raise_if_asked()
         if address is None:
+            said = str(error).strip().partition("\n")[0]
+            raise ValueError(
+                f"Ray cannot start on this machine ({said}); its logs are in {_temp_dir()[1]}/ray"
+            ) from error
+        if not isinstance(error, ConnectionError | ray.exceptions.AuthenticationError | RuntimeError):
             raise
         what = "no Ray runs on this machine" if address == "auto" else "no Ray there lets us in"
         raise ValueError(f"--address {address}: {what} ({error}); {TOKEN_HELP}") from error
     return address is not None
+
+
+def _temp_dir() -> tuple[str | None, Path]:
+    """The variable that says where Ray's temporary folder is, if one does, and where that is."""
+    name = next((name for name in ("RAY_TMPDIR", "TMPDIR") if name in os.environ), None)
+    return name, Path(os.environ[name] if name else "/tmp")
+
+
+def _check_temp_dir() -> None:
+    """Raises ValueError if Ray could not have its files and sockets there."""
+    name, folder = _temp_dir()
+    said = f"{name}={folder}" if name else str(folder)
+    if (excess := len(os.fsencode(folder.absolute()) + SOCKET) - LONGEST_SOCKET) > 0:
+        raise ValueError(f"{said}: is {excess} bytes too long for Ray's sockets: let RAY_TMPDIR name a shorter folder")
+    try:
+        (folder / "ray").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder / "ray"):
+            pass
+    except OSError as error:
+        why = error.strerror or error
+        raise ValueError(
+            f"{said}: Ray cannot write its files there ({why}): let RAY_TMPDIR name another folder"
+        ) from error
 
 
 def _check_answers(address: str) -> None:

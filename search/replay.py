@@ -8,7 +8,8 @@ from pathlib import Path
 # Started as a script, Python looks for modules in this file's folder first: look in the project's instead.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from search.options import INTERRUPTED, refuse
+from search.interrupts import interrupted, raise_on_signals
+from search.options import refuse
 from search.replay_options import parser
 
 
@@ -20,10 +21,11 @@ def main() -> int:
         run(options)
     except ValueError as error:
         return refuse(error)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except KeyboardInterrupt as error:
+        return interrupted(error, "the same command begins again")
     return 0
 
 
 if __name__ == "__main__":
+    raise_on_signals()
     sys.exit(main())

@@ -10,7 +10,8 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from search.cluster_options import prepare_to_join, submission_address
-from search.options import INTERRUPTED, check_together, parser, refuse
+from search.interrupts import interrupted, raise_on_signals
+from search.options import check_together, parser, refuse
 
 
 def main() -> int:
@@ -57,10 +58,11 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    raise_on_signals()
     try:
         sys.exit(main())
-    except KeyboardInterrupt:  # beside the trials, or the second one: at once, and the ledger has all that is to tell
-        sys.exit(INTERRUPTED)
+    except KeyboardInterrupt as error:  # before trials run, or the second one: the ledger has all that is to tell
+        sys.exit(interrupted(error, "the same command begins the study, or continues it"))
     except ModuleNotFoundError as error:
         how = "install the project there: pip install -c constraints.txt ."
         sys.exit(refuse(ValueError(f"{sys.executable}: {error}; {how}")))

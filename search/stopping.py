@@ -11,6 +11,8 @@ from typing import Any
 
 from ray import tune
 
+from search.interrupts import Interrupted, heard_signals
+
 CONTINUES = ": the same command continues the study"
 BROKEN = 1
 """Exit code of a run that ended because something outside it has to be put right."""
@@ -69,18 +71,18 @@ class Stopping(tune.Stopper, tune.Callback):
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM end the run; a second one ends it at once, by KeyboardInterrupt."""
+        """Ctrl-C, SIGTERM and a closed terminal end the run; a second one ends it at once, by Interrupted."""
 
         asked = False
 
         def handle(number: int, frame: FrameType | None) -> None:
             nonlocal asked
             if asked:
-                raise KeyboardInterrupt
+                raise Interrupted(number)
             asked = True
             self.stop(f"interrupted{CONTINUES}", 128 + number)
 
-        earlier = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        earlier = {number: signal.signal(number, handle) for number in {signal.SIGINT, *heard_signals()}}
         try:
             yield
         finally:

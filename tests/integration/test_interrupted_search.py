@@ -12,7 +12,7 @@ import pytest
 from search.ledger import FILE, Ledger
 from search.trial_record import TrialRecord
 from tests.integration.conftest import ONE, epochs_in
-from tests.scripts import HANGS_AFTER
+from tests.scripts import HANGS_AFTER, Script
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +67,20 @@ def test_a_second_driver_is_refused_and_ctrl_c_ends_the_first_with_a_summary(dri
     assert "Traceback" not in output + errors
     states = [record.state for record in Ledger.open(tmp_path / "runs" / "study").records()]
     assert 0 < len(states) < 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_in_the_first_seconds_ends_the_run_with_one_line(number, data_file, logs, tmp_path):
+    process = Script("search/run.py", ["--data", data_file, "--budget", 2, *SHORT], cwd=tmp_path, logs=logs)
+    deadline = time.monotonic() + HANGS_AFTER
+    while "data: " not in process.stdout:  # Ray is about to start
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=HANGS_AFTER)
+    assert process.returncode == 128 + number, output + errors
+    assert errors.endswith("interrupted: the same command begins the study, or continues it\n")
+    assert "best trials" not in output
 
 
 @pytest.fixture

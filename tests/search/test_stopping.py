@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from search.interrupts import Interrupted
 from search.stopping import Stopping
 
 
@@ -119,7 +120,7 @@ def test_nothing_is_written_either_when_the_run_was_ending_already():
     assert (stopping.unwritable, stopping.reason, stopping.exit_code) == (True, "first", 130)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_one_signal_ends_the_run_and_two_end_it_at_once(number, code):
     stopping = Stopping()
     before = signal.getsignal(number)
@@ -127,9 +128,34 @@ def test_one_signal_ends_the_run_and_two_end_it_at_once(number, code):
         os.kill(os.getpid(), number)
         assert stopping.over
         assert stopping.exit_code == code
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Interrupted) as caught:
             signal.raise_signal(number)
+    assert caught.value.exit_code == code
     assert signal.getsignal(number) is before
+
+
+def test_a_run_under_nohup_outlives_its_terminal():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stopping = Stopping()
+        with stopping.on_signals():
+            signal.raise_signal(signal.SIGHUP)
+        assert not stopping.over
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_a_script_runs_in_the_background_still_hears_ctrl_c_while_trials_run():
+    """Such a process is started with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        stopping = Stopping()
+        with stopping.on_signals():
+            signal.raise_signal(signal.SIGINT)
+        assert stopping.exit_code == 130
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)])
@@ -154,7 +180,7 @@ def test_the_first_signal_of_a_run_that_ends_already_lets_it_end():
 
 
 def test_signals_go_where_they_went_before_also_after_an_error():
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
 
     def run():
