@@ -76,7 +76,7 @@ def run_search(
     scheduler = SCHEDULERS[plan.settings.asha](ledger, plan.settings, audit=plan.audit)
     searcher = LedgerSearcher(ledger, proposer, scheduler, budget=plan.budget, stopping=stopping, slots=plan.slots)
     recorder = Recorder(ledger, searcher, scheduler, stopping, meter, watchers, max_failures=plan.max_failures)
-    recorder.prune((*scheduler.overdue, *scheduler.hopeless()))
+    recorder.settle()
     if searcher.remaining > 0 or scheduler.promotable:
         _run(plan, loop, searcher, scheduler, recorder, stopping)
     recorder.end_waiting()
