@@ -44,10 +44,10 @@ class Audit:
 
 def audit(records: list[TrialRecord], settings: StudySettings) -> Audit | None:
     """None before there is something to compare."""
-    ended = [record for record in records if record.audited is not None and record.state == "complete"]
+    ended = [record for record in records if record.audited is not None and _ran_to_its_end(record)]
     if settings.asha == "promotion":
         ended = [record for record in ended if not _would_be_promoted(record, records, settings)]
-    scores = [record.score for record in ended]
+    scores = [record.score if record.state == "complete" else 0.0 for record in ended]
     audited = [score for score in scores if score is not None]
     finished = [record.score for record in records if record.audited is None and record.state == "complete"]
     others = [score for score in finished if score is not None]
@@ -62,6 +62,14 @@ def audit(records: list[TrialRecord], settings: StudySettings) -> Audit | None:
         interval=(float(interval.low), float(interval.high)),
         winners=sum(score > best for score in audited),
         lost=max(0.0, max(audited) - best),
+    )
+
+
+def _ran_to_its_end(record: TrialRecord) -> bool:
+    """Whether nothing but its own training ended it. One that diverged counts, as a stop that was right: whatever it
+    scored before, it came to nothing."""
+    return record.state == "complete" or (
+        record.state == "failed" and record.reports != () and record.reports[-1].diverged
     )
 
 

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from search.journal import Journal
 from search.ledger_place import FILE, LedgerPlace
 from search.placement import Placement
-from search.trial_record import Failure, Proposal, Segment, TrialRecord
+from search.trial_record import DECISIONS, Failure, Proposal, Segment, TrialRecord
 from trainables.epoch_report import EpochReport
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # each study that is made or copied would be a line
@@ -32,6 +32,10 @@ class Ledger:
     def __init__(self, study: optuna.Study):
         self.study = study
         self._storage = study._storage
+        self._decided: dict[tuple[int, int], dict[str, Any]] = {}
+        """By trial and epoch, what is to be written with that epoch."""
+        self._promoted: list[tuple[int, int]] = []
+        """Trials, and the epochs after which they were paused: to be written with the next entry."""
 
     @classmethod
     def create(cls, folder: Path, url: str | None = None, tell: Callable[[str], None] = print) -> Ledger:
@@ -183,18 +187,41 @@ class Ledger:
             state=TrialState.RUNNING,
             params=proposal.params,
             distributions=proposal.distributions,
-            user_attrs={"config": proposal.config},
+            user_attrs={"config": proposal.config} | self._promotions(),
         )
         return TrialRecord.of(self._storage.get_trial(self._storage.create_new_trial(self.study._study_id, born)))
 
     def add_epoch(self, number: int, report: EpochReport) -> None:
-        """Append an epoch to a running trial. A diverged one leaves no value for the sampler."""
+        """Append an epoch to a running trial, with what was decided of it. A diverged one leaves no value for the
+        sampler."""
         trial = self._id(number)
+        entry = report.to_dict() | self._decided.pop((number, report.epoch), {}) | self._promotions()
         with self._together():
             if report.mean_iou is not None and not report.diverged:
                 self._storage.set_trial_intermediate_value(trial, report.epoch, report.mean_iou)
             # The report comes last: an epoch of which a killed driver wrote the value alone is not known yet.
-            self._storage.set_trial_user_attr(trial, f"epoch {report.epoch:04d}", json.dumps(report.to_dict()))
+            self._storage.set_trial_user_attr(trial, f"epoch {report.epoch:04d}", json.dumps(entry))
+
+    def decide(self, number: int, epoch: int, decision: str, ends: Iterable[int] = ()) -> None:
+        """Have what the scheduler decided of an epoch written with it, in one entry, when it is added.
+
+        Args:
+            number: of the trial that reported the epoch.
+            epoch: which.
+            decision: one of `DECISIONS`.
+            ends: numbers of paused trials that are waited for no more because of it.
+        """
+        assert decision in DECISIONS
+        self._decided[number, epoch] = {"decision": decision} | ({"ends": list(ends)} if ends else {})
+
+    def promote(self, number: int, epoch: int) -> None:
+        """Have it written with the next epoch or trial that one that was paused after this epoch goes on. Before that,
+        nothing has changed that the promotion depends on, and it would be repeated."""
+        self._promoted.append((number, epoch))
+
+    def _promotions(self) -> dict[str, Any]:
+        promoted, self._promoted = self._promoted, []
+        return {"promoted": promoted} if promoted else {}
 
     def add_failure(self, number: int, failure: Failure) -> TrialRecord:
         """Note that a running trial broke; it may go on, or `fail`."""
@@ -210,8 +237,8 @@ class Ledger:
         self._storage.set_trial_user_attr(self._id(number), "audited", epoch)
 
     def _append(self, number: int, kind: str, entry: Failure | Segment, count: int) -> None:
-        text = json.dumps(dataclasses.asdict(entry))
-        self._storage.set_trial_user_attr(self._id(number), f"{kind} {count + 1:04d}", text)
+        values = {key: value for key, value in dataclasses.asdict(entry).items() if value is not False}
+        self._storage.set_trial_user_attr(self._id(number), f"{kind} {count + 1:04d}", json.dumps(values))
 
     def finish(self, number: int) -> TrialRecord:
         """The trial ended by itself, as its last report says: complete, or failed if it diverged."""

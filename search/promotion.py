@@ -3,78 +3,92 @@
 from __future__ import annotations
 
 import bisect
-from typing import Any
 
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-
-from search.audit import is_audited
-from search.judge import Judge
+from search.decisions import DecidingScheduler
 from search.ledger import Ledger
 from search.settings import StudySettings
-from search.trial_record import TrialRecord
+from search.trial_record import PAUSE, TrialRecord
 
 Place = tuple[float, int]
 """Of a trial in a rung: its score with the sign changed, and its number; smaller ones are better."""
 WAITING = 4
-"""Paused trials that a rung keeps with their checkpoints; the others have little hope and end."""
+"""Paused trials that a rung keeps with their checkpoints, besides its best: the others have little hope and end."""
 
 
-class LedgerPromotion(FIFOScheduler):
+class LedgerPromotion(DecidingScheduler):
     """Asynchronous successive halving by promotion (Li et al., "A System for Massively Parallel Hyperparameter Tuning",
-    2020, algorithm 2).
+    2020, algorithm 2). The arguments are those of `DecidingScheduler`.
 
     Where `LedgerASHA` lets the first trials of a study run on for want of others to compare them with, none goes beyond
     a rung here before it is among the best of those that reached it. A paused trial is a running one of the ledger that
-    nobody runs: promoted, it goes on from its checkpoint as one does that was interrupted. What waits, and for which
-    rung, is rebuilt from the ledger.
-
-    Args:
-        ledger: of the study.
-        settings: of the study.
-        audit: part of the trials that run on instead of being paused, to see what comes of them; from then on they
-            enter no rung.
+    nobody runs: promoted, it resumes from its checkpoint as one does that was interrupted. The ledger knows who was
+    paused and who was promoted since.
     """
 
     def __init__(self, ledger: Ledger, settings: StudySettings, *, audit: float = 0.0):
-        super().__init__()
-        self.seed, self.audit, self.factor = settings.seed, audit, settings.reduction_factor
-        self.stopped: set[str] = set()
-        """Tune's ids of the trials that it stopped for good: none, see `hopeless`."""
-        self.paused: set[str] = set()
-        """Tune's ids of the trials that it paused."""
-        self.audited: dict[int, int] = {}
-        """By number of a trial that runs on, the epoch behind which it was to be paused."""
-        self.overdue: list[int] = []
+        super().__init__(ledger, settings, audit=audit)
         self.rungs: dict[int, list[Place]] = {}
         """By epoch, the trials that reached it, best first."""
         epoch = settings.grace_epochs
         while epoch < settings.max_epochs:
             self.rungs[epoch] = []
-            epoch *= self.factor
-        self._judge = Judge(settings.judge)
+            epoch *= settings.reduction_factor
+        self.factor = settings.reduction_factor
         self._waiting: dict[int, list[Place]] = {epoch: [] for epoch in self.rungs}
-        for record in ledger.records():
+        self._places: dict[int, tuple[int, Place]] = {}
+        """By number, the last rung that the trial entered and its place there."""
+        self._hopeless: list[tuple[int, Place]] = []
+        """Of the trials that are waited for no more, and not ended yet."""
+        records = ledger.records()
+        for record in records:
             self._replay(record)
+        self._remember(records)
 
-    def _replay(self, record: TrialRecord) -> None:
-        if record.audited is not None:
-            self.audited[record.number] = record.audited
-        place = None
-        for report in record.reports:
-            if record.audited is not None and report.epoch > record.audited:
-                return
-            if report.mean_iou is not None and not report.diverged:
-                place = self._enter(record.number, report.epoch, report.mean_iou)
-        if record.state == "running" and record.audited is None and place is not None:
-            self._waiting[record.told_epochs].append(place)
+    def _remember(self, records: list[TrialRecord]) -> None:
+        """Find who waits, and who was to end."""
+        ends = {number for record in records for number in record.ends}
+        promoted = {trial for record in records for trial in record.promoted}
+        undecided = set()
+        for record in records:
+            number, epoch = record.number, record.told_epochs
+            reached, place = self._places.get(number, (None, (0.0, number)))
+            if not self._is_open(record) or record.decision not in (PAUSE, None):
+                continue
+            if reached != epoch or (number, epoch) in promoted:
+                continue
+            if number in ends:
+                self.overdue.append(number)
+                continue
+            if record.decision is None:
+                undecided.add(epoch)
+                if not self._is_among_best(place, epoch) and self._draws_audit(number, epoch):
+                    continue
+            self._waiting[epoch].append(place)
+        for epoch in undecided:
+            self._end_hopeless(epoch)
 
-    def _enter(self, number: int, epoch: int, mean_iou: float) -> Place | None:
-        """The trial's place in its rung, if it came to one."""
-        score = self._judge(number, mean_iou)
+    def _enter(self, number: int, epoch: int, score: float) -> bool:
         if epoch not in self.rungs:
-            return None
-        bisect.insort(self.rungs[epoch], place := (-score, number))
-        return place
+            return True
+        place = (-score, number)
+        self._places[number] = epoch, place
+        bisect.insort(self.rungs[epoch], place)
+        return self._is_among_best(place, epoch)
+
+    def _hold_back(self, number: int, epoch: int) -> tuple[str, tuple[int, ...]]:
+        self._waiting[epoch].append(self._places[number][1])
+        return PAUSE, self._end_hopeless(epoch)
+
+    def _end_hopeless(self, epoch: int) -> tuple[int, ...]:
+        """Wait no more for those of a rung that are neither among its best nor next to them.
+
+        The best do not count, so that the same ones end whether slots were free to promote them meanwhile or not.
+        """
+        paused = sorted(self._waiting[epoch])
+        kept = WAITING + sum(self._is_among_best(place, epoch) for place in paused)
+        self._waiting[epoch] = paused[:kept]
+        self._hopeless += [(epoch, place) for place in paused[kept:]]
+        return tuple(number for _, number in paused[kept:])
 
     def _is_among_best(self, place: Place, epoch: int, least: int = 0) -> bool:
         rung = self.rungs[epoch]
@@ -82,8 +96,9 @@ class LedgerPromotion(FIFOScheduler):
 
     @property
     def waiting(self) -> list[int]:
-        """Numbers of the paused trials."""
-        return sorted(number for paused in self._waiting.values() for _, number in paused)
+        """Numbers of the paused trials, those included that are to end and have not ended yet."""
+        ends = [number for _, (_, number) in self._hopeless]
+        return sorted([*ends, *(number for paused in self._waiting.values() for _, number in paused)])
 
     def promote(self, *, last: bool = False) -> int | None:
         """The paused trial to go on next: of the highest rung that has one among its best, the best of these.
@@ -94,6 +109,7 @@ class LedgerPromotion(FIFOScheduler):
         if (found := self._next(last)) is None:
             return None
         epoch, place = found
+        self.ledger.promote(place[1], epoch)
         self._waiting[epoch].remove(place)
         return place[1]
 
@@ -109,29 +125,7 @@ class LedgerPromotion(FIFOScheduler):
         return None
 
     def hopeless(self) -> list[int]:
-        """Numbers of the paused trials that are waited for no more."""
-        ended = []
-        for paused in self._waiting.values():
-            paused.sort()
-            ended += [number for _, number in paused[WAITING:]]
-            del paused[WAITING:]
+        """Numbers of the paused trials that are waited for no more; each is told of once."""
+        ended = [number for _, (_, number) in sorted(self._hopeless)]
+        self._hopeless.clear()
         return ended
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        number, epoch = trial.config["number"], result["epoch"]
-        if number in self.audited:
-            return TrialScheduler.CONTINUE
-        if result["ended"] == "diverged":  # what it scored says nothing about the others
-            return TrialScheduler.CONTINUE
-        place = self._enter(number, epoch, result["mean_iou"])
-        if result["ended"] is not None or place is None or self._is_among_best(place, epoch):
-            return TrialScheduler.CONTINUE
-        if is_audited(self.seed, number, self.audit):
-            self.audited[number] = epoch
-            return TrialScheduler.CONTINUE
-        self._waiting[epoch].append(place)
-        self.paused.add(trial.trial_id)
-        return TrialScheduler.STOP
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # for Tune's snapshots, which nobody reads: the ledger is the truth

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -63,7 +64,7 @@ class Recorder(tune.Callback):
     Args:
         ledger: of the study.
         searcher: is told which trials have ended, and which are to go on.
-        scheduler: knows which trials it stopped, and which it paused.
+        scheduler: decides of each epoch, and knows which trials it stopped, and which it paused.
         stopping: of this run.
         meter: of what trials cost.
         watchers: in the order in which they hear.
@@ -104,8 +105,8 @@ class Recorder(tune.Callback):
     ) -> None:
         number, report = trial.config["number"], EpochReport.from_dict(result)
         self._in_a_row.clear()
-        if self.scheduler.audited.get(number) == report.epoch:
-            self.ledger.mark_audited(number, report.epoch)
+        # Tune has asked the scheduler, but not once the run is to end: then too, the ledger says what was decided.
+        self.scheduler.on_trial_result(None, trial, result)
         self.ledger.add_epoch(number, report)
         self.meter.epoch(number, report)
         for watcher in self.watchers:
@@ -137,6 +138,8 @@ class Recorder(tune.Callback):
             return
         hung = self.hangs.failure(number, record.told_epochs) if self.hangs is not None else None
         broken = hung or failure(_error_text(trial), record.told_epochs, preempted=_is_preempted(trial))
+        if self._is_final(record, broken):
+            broken = dataclasses.replace(broken, final=True)
         record = self.ledger.add_failure(number, broken)
         if broken.kind == "storage":
             self.stopping.stop(f"a checkpoint could not be written or read; once that is put right{CONTINUES}", BROKEN)
@@ -148,8 +151,8 @@ class Recorder(tune.Callback):
         if self._in_a_row["memory_pressure"] == MOST_IN_A_ROW:
             room = "once other programs have left room, or with a lower --max-concurrent"
             self.stopping.stop(f"trials find no memory ({said(broken)}); {room}{CONTINUES}", BROKEN)
-        if (why := self._hopeless(record, broken)) is not None:
-            self.ended(self.ledger.fail(number, why))
+        if broken.final:
+            self._fail(number, broken)
             return
         self.searcher.broke(number)
         for watcher in self.watchers:
@@ -159,17 +162,18 @@ class Recorder(tune.Callback):
         if self._running.pop(number, None) is not None:  # else it broke before it began
             self.ledger.add_segment(number, self.meter.end(number))
 
-    def _hopeless(self, record: TrialRecord, broken: Failure) -> str | None:
-        """Why a trial that broke does not go on; None if it does."""
-        kinds = [past.kind for past in record.failures]
-        batch_size = record.config["training.batch_size"]
-        if broken.kind == "out_of_memory" and 2 ** kinds.count("out_of_memory") > batch_size:
-            return f"out of memory, also with single images at a time\n{broken.message}"
-        if kinds.count("memory_pressure") > MOST_PRESSED:
-            return broken.message
-        if broken.kind not in NOT_COUNTED and sum(kind not in NOT_COUNTED for kind in kinds) > self.max_failures:
-            return broken.message
-        return None
+    def _is_final(self, record: TrialRecord, broken: Failure) -> bool:
+        """Whether a trial that broke is not retried."""
+        kinds = [past.kind for past in (*record.failures, broken)]
+        if broken.kind == "out_of_memory":
+            return 2 ** kinds.count("out_of_memory") > record.config["training.batch_size"]
+        if broken.kind == "memory_pressure":
+            return kinds.count("memory_pressure") > MOST_PRESSED
+        return broken.kind not in NOT_COUNTED and sum(kind not in NOT_COUNTED for kind in kinds) > self.max_failures
+
+    def _fail(self, number: int, broken: Failure) -> None:
+        tried = "out of memory, also with single images at a time\n" if broken.kind == "out_of_memory" else ""
+        self.ended(self.ledger.fail(number, f"{tried}{broken.message}"))
 
     def ended(self, record: TrialRecord) -> None:
         """Tell all who follow the study."""
@@ -182,6 +186,16 @@ class Recorder(tune.Callback):
         """Trials that nobody runs, and that are not to go on."""
         for number in numbers:
             self.ended(self.ledger.prune(number))
+
+    @_writes
+    def settle(self) -> None:
+        """Write what was decided, and not written, before this run."""
+        for record in self.ledger.records():
+            if record.state == "running" and record.broke_for_good:
+                self._fail(record.number, record.failures[-1])
+            if record.audited is None and (epoch := self.scheduler.audited.get(record.number)) is not None:
+                self.ledger.mark_audited(record.number, epoch)
+        self.prune((*self.scheduler.overdue, *self.scheduler.hopeless()))
 
     def end_waiting(self) -> None:
         """No trial runs any more. Unless the run is to go on later, none comes that could promote the paused ones."""

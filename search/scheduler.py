@@ -1,4 +1,4 @@
-"""Ray Tune's ASHA over epochs, with its rungs rebuilt from the ledger when a study goes on."""
+"""Ray Tune's ASHA over epochs, with its rungs rebuilt from the ledger when a study resumes."""
 
 from __future__ import annotations
 
@@ -7,27 +7,23 @@ from typing import Any
 
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
-from search.audit import is_audited
-from search.judge import Judge
+from search.decisions import DecidingScheduler
 from search.ledger import Ledger
 from search.settings import StudySettings
-from search.trial_record import TrialRecord
+from search.trial_record import STOP
 
 
-class LedgerASHA(ASHAScheduler):
+class LedgerASHA(DecidingScheduler, ASHAScheduler):
     """Asynchronous successive halving (Li et al., "A System for Massively Parallel Hyperparameter Tuning", 2020).
 
-    `stopped` holds Tune's ids of the trials that it stopped before they ended by themselves. It pauses none.
-
-    Args:
-        ledger: of the study.
-        settings: of the study.
-        audit: part of the trials that run on when they are to be stopped, to see whether that is right; from then on
-            they enter no rung.
+    It stops trials before they end by themselves, and pauses none. The arguments are those of `DecidingScheduler`.
     """
 
     def __init__(self, ledger: Ledger, settings: StudySettings, *, audit: float = 0.0):
         super().__init__(
+            ledger,
+            settings,
+            audit=audit,
             time_attr="epoch",
             metric="mean_iou",
             mode="max",
@@ -35,59 +31,26 @@ class LedgerASHA(ASHAScheduler):
             grace_period=settings.grace_epochs,
             reduction_factor=settings.reduction_factor,
         )
-        self.seed, self.audit = settings.seed, audit
-        self.stopped: set[str] = set()
-        self.paused: set[str] = set()
         self.waiting: list[int] = []
         self.promotable = False
-        self._judge = Judge(settings.judge)
-        self.audited: dict[int, int] = {}
-        """By number of a trial that runs on, the epoch behind which it was to be stopped."""
-        self.overdue: list[int] = []
-        """Running trials that an earlier driver would have stopped, had it lived to tell the ledger."""
         for record in ledger.records():
             self.on_trial_add(None, SimpleNamespace(config={"number": record.number}))
-            if record.audited is not None:
-                self.audited[record.number] = record.audited
-            decision = self._replay(record)
-            if record.state == "running" and decision == TrialScheduler.STOP and record.audited is None:
+            goes_on = self._replay(record)
+            if not self._is_open(record):
+                continue
+            undecided = record.decision is None and not goes_on
+            if record.decision == STOP or (undecided and not self._draws_audit(record.number, record.told_epochs)):
                 self.overdue.append(record.number)
 
-    def _replay(self, record: TrialRecord) -> str | None:
-        """What it decides of the last epoch."""
-        decision = None
-        for report in record.reports:
-            if record.audited is not None and report.epoch > record.audited:
-                break
-            if report.mean_iou is not None and not report.diverged:
-                judged = self._judge(record.number, report.mean_iou)
-                values = {"epoch": report.epoch, "mean_iou": judged}
-                decision = super().on_trial_result(None, _of(record.number), values)
-        return decision
+    def _enter(self, number: int, epoch: int, score: float) -> bool:
+        values = {"epoch": epoch, "mean_iou": score}
+        return ASHAScheduler.on_trial_result(self, None, _of(number), values) != TrialScheduler.STOP
+
+    def _hold_back(self, number: int, epoch: int) -> tuple[str, tuple[int, ...]]:
+        return STOP, ()
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         super().on_trial_add(None, _of(trial.config["number"]))
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        number, of = trial.config["number"], _of(trial.config["number"])
-        if number in self.audited:
-            return TrialScheduler.CONTINUE
-        if result["ended"] is not None:
-            # It ends by itself, so it is left to: a stop would kill its process, and leave a worker group behind.
-            # What a diverged trial scored says nothing about the others: it enters no rung.
-            if result["ended"] != "diverged":
-                super().on_trial_result(None, of, self._judged(number, result))
-            return TrialScheduler.CONTINUE
-        decision = super().on_trial_result(None, of, self._judged(number, result))
-        if decision == TrialScheduler.STOP and is_audited(self.seed, number, self.audit):
-            self.audited[number] = result["epoch"]
-            return TrialScheduler.CONTINUE
-        if decision == TrialScheduler.STOP:
-            self.stopped.add(trial.trial_id)
-        return decision
-
-    def _judged(self, number: int, result: dict[str, Any]) -> dict[str, Any]:
-        return result | {"mean_iou": self._judge(number, result["mean_iou"])}
 
     def promote(self, *, last: bool = False) -> int | None:
         return None
@@ -101,11 +64,7 @@ class LedgerASHA(ASHAScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         self._trial_info.pop(_of(trial.config["number"]).trial_id, None)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # for Tune's snapshots, which nobody reads: the ledger is the truth
-
 
 def _of(number: int) -> Any:
-    """What ASHA knows a trial by: its number. A trial that goes on is another one to Tune, and the same one in the
-    rungs."""
+    """What ASHA knows a trial by: its number."""
     return SimpleNamespace(trial_id=str(number))

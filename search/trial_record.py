@@ -18,6 +18,8 @@ STATES = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
+CONTINUE, PAUSE, STOP, AUDIT = DECISIONS = ("continue", "pause", "stop", "audit")
+"""What a scheduler decides after an epoch. "audit": it would stop or pause the trial, and lets it run on as a check."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,8 @@ class Failure:
     epoch: int
     """The last one that it had reported."""
     message: str
+    final: bool = False
+    """Whether the trial was not to be retried."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +77,15 @@ class TrialRecord:
     """Those that it got over, and for a failed trial the one that it did not."""
     segments: tuple[Segment, ...]
     audited: int | None
-    """The epoch behind which ASHA was to stop or pause it, had it not been left to run on; None for all others."""
+    """The epoch after which ASHA was to stop or pause it, had it not been left to run on; None for all others."""
+    decision: str | None = None
+    """What the scheduler decided after the last epoch, of DECISIONS; None before the first one, and in ledgers of
+    earlier versions."""
+    ends: tuple[int, ...] = ()
+    """Numbers of paused trials that were to end because of what this one reported."""
+    promoted: tuple[tuple[int, int], ...] = ()
+    """Trials that were promoted shortly before this one began or reported: number, and the epoch that each was paused
+    after."""
     error: str | None
     started: datetime | None
     ended: datetime | None
@@ -86,15 +98,22 @@ class TrialRecord:
         def entries(kind: str) -> list[dict[str, Any]]:
             return [json.loads(attributes[key]) for key in sorted(attributes) if key.startswith(f"{kind} ")]
 
+        epochs = entries("epoch")
+        audited = [entry["epoch"] for entry in epochs if entry.get("decision") == AUDIT]
         return cls(
             number=frozen.number,
             state=STATES[frozen.state],
             params=frozen.params,
             config=attributes["config"],
-            reports=tuple(map(EpochReport.from_dict, entries("epoch"))),
+            reports=tuple(map(EpochReport.from_dict, epochs)),
             failures=tuple(Failure(**entry) for entry in entries("failure")),
             segments=tuple(Segment(**entry) for entry in entries("segment")),
-            audited=attributes.get("audited"),
+            audited=audited[0] if audited else attributes.get("audited"),
+            decision=epochs[-1].get("decision") if epochs else None,
+            ends=tuple(number for entry in epochs for number in entry.get("ends", ())),
+            promoted=tuple(
+                (number, epoch) for entry in (attributes, *epochs) for number, epoch in entry.get("promoted", ())
+            ),
             error=attributes.get("error"),
             started=frozen.datetime_start,
             ended=frozen.datetime_complete,
@@ -103,6 +122,11 @@ class TrialRecord:
     @property
     def has_ended(self) -> bool:
         return self.state != "running"
+
+    @property
+    def broke_for_good(self) -> bool:
+        """Whether it was not to be retried after its last failure; a driver may have been killed before it ended it."""
+        return bool(self.failures) and self.failures[-1].final
 
     @property
     def best(self) -> EpochReport | None:

@@ -88,7 +88,7 @@ def run_search(
     recorder = Recorder(
         ledger, searcher, scheduler, stopping, meter, watchers, max_failures=plan.max_failures, hangs=hangs
     )
-    recorder.prune((*scheduler.overdue, *scheduler.hopeless()))
+    recorder.settle()
     if searcher.remaining > 0 or scheduler.promotable:
         _run(plan, loop, searcher, scheduler, recorder, stopping)
     recorder.end_waiting()

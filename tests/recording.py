@@ -78,7 +78,13 @@ class Driver:
         self.ledger.heard = self.heard
         self.hopeless: list[int] = []
         self.scheduler: Any = SimpleNamespace(
-            stopped=set(), paused=set(), audited={}, waiting=[], hopeless=lambda: self.hopeless
+            stopped=set(),
+            paused=set(),
+            audited={},
+            overdue=[],
+            waiting=[],
+            hopeless=lambda: self.hopeless,
+            on_trial_result=lambda controller, trial, result: None,
         )
         searcher: Any = SimpleNamespace(
             **{name: self._searcher(name) for name in ("ended", "paused", "broke")},

@@ -17,6 +17,11 @@ MODULES: dict[str, list[str]] = {
     "search/background.py": ["tests/search/test_background.py"],
     "search/budgets.py": ["tests/search/test_budgets.py"],
     "search/costs.py": ["tests/search/test_costs.py", "tests/search/test_costs_receipt.py"],
+    "search/decisions.py": [
+        "tests/search/test_decisions.py",
+        "tests/search/test_scheduler_rules.py",
+        "tests/search/test_promotion_rungs.py",
+    ],
     "search/encoding.py": [
         "tests/search/test_encoding.py",
         "tests/search/test_encoding_values.py",
@@ -43,7 +48,11 @@ MODULES: dict[str, list[str]] = {
     "search/node_watch.py": ["tests/search/test_node_watch.py"],
     "search/placement.py": ["tests/search/test_placement.py"],
     "search/point_sampler.py": ["tests/search/test_point_sampler.py", "tests/search/test_forest.py"],
-    "search/promotion.py": ["tests/search/test_promotion.py", "tests/search/test_promotion_rungs.py"],
+    "search/promotion.py": [
+        "tests/search/test_promotion.py",
+        "tests/search/test_promotion_rungs.py",
+        "tests/search/test_decisions.py",
+    ],
     "search/proposals.py": [
         "tests/search/test_visible_trials.py",
         "tests/search/test_attempts.py",
@@ -56,7 +65,11 @@ MODULES: dict[str, list[str]] = {
         "tests/search/test_recorder_storage.py",
     ],
     "search/samplers.py": ["tests/search/test_sampler_choice.py", "tests/search/test_samplers.py"],
-    "search/scheduler.py": ["tests/search/test_scheduler.py", "tests/search/test_scheduler_rules.py"],
+    "search/scheduler.py": [
+        "tests/search/test_scheduler.py",
+        "tests/search/test_scheduler_rules.py",
+        "tests/search/test_decisions.py",
+    ],
     "search/searcher.py": ["tests/search/test_searcher.py", "tests/search/test_searcher_order.py"],
     "search/settings.py": ["tests/search/test_settings.py"],
     "search/space.py": [

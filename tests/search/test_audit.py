@@ -93,6 +93,41 @@ def test_only_trials_that_ran_to_their_end_with_a_score_are_compared(ledger, stu
     assert (found.count, found.wrong, found.winners, found.lost) == (1, 1, 1, 0.125)
 
 
+def diverge(ledger, space, make_report, scores):
+    """An audited trial with these scores, the first of them at a rung, and a last epoch that diverged."""
+    number = begin(ledger, space).number
+    for epoch, score in enumerate(scores, start=1):
+        ledger.add_epoch(number, make_report(epoch, score))
+        if epoch == 1:
+            ledger.mark_audited(number, 1)
+    ledger.add_epoch(number, make_report(len(scores) + 1, float("nan"), ended="diverged"))
+    ledger.finish(number)
+
+
+def test_a_trial_that_ran_on_and_diverged_is_one_that_was_rightly_stopped(ledger, study, space, make_report):
+    """It counts, also if it was better than all others before: 1 in 4, not 1 in 1."""
+    study((0.5, False), (0.6, False), (0.58, True))
+    for scores in ([0.3], [0.3, 0.4], [0.3, 0.9]):
+        diverge(ledger, space, make_report, scores)
+    found = audit(ledger.records(), study_settings())
+    assert (found.count, found.wrong, found.winners, found.lost) == (4, 1, 0, 0.0)
+    assert found.interval == pytest.approx((0.045587, 0.699358), abs=1e-6)  # Wilson score interval of 1 in 4, by hand
+
+
+def test_where_every_trial_that_ran_on_diverged_stopping_was_never_wrong(ledger, study, space, make_report):
+    study((0.5, False))
+    diverge(ledger, space, make_report, [0.9])
+    found = audit(ledger.records(), study_settings())
+    assert (found.count, found.wrong, found.winners, found.lost) == (1, 0, 0, 0.0)
+    assert found.sentence().startswith("False-stop audit: of 1 trials that ASHA was to stop and that ran on, 0 (0%,")
+
+
+def test_a_trial_that_broke_before_it_reported_says_nothing(ledger, study, space):
+    study((0.5, False), (0.4, True))
+    ledger.fail(begin(ledger, space).number, "a bug")
+    assert audit(ledger.records(), study_settings()).count == 1
+
+
 @pytest.fixture
 def promotion(ledger, space, make_report):
     """An audit under promotion of trials given as (scores of their epochs, epoch after which one was to pause)."""

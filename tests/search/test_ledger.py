@@ -83,6 +83,26 @@ def test_an_orphan_goes_on_under_its_own_number_and_configuration(ledger, space,
     assert len(later.records()) == 1
 
 
+def test_what_a_scheduler_decided_comes_back(ledger, space, make_report, reopen):
+    first, second = begin(ledger, space).number, begin(ledger, space).number
+    ledger.decide(first, 1, "pause", (second,))
+    ledger.add_epoch(first, make_report(1))
+    ledger.decide(second, 1, "audit")
+    ledger.promote(first, 1)
+    ledger.add_epoch(second, make_report(1))
+    ledger.add_failure(second, Failure(kind="error", epoch=1, message="a bug", final=True))
+
+    later = reopen()
+    records = later.records()
+    assert [(record.decision, record.ends, record.promoted, record.audited) for record in records] == [
+        ("pause", (second,), (), None),
+        ("audit", (), ((first, 1),), 1),
+    ]
+    assert [record.broke_for_good for record in records] == [False, True]
+    later.promote(second, 1)
+    assert begin(later, space).promoted == ((second, 1),)
+
+
 def test_failures_are_kept_in_order(ledger, space, make_report, tmp_path):
     number = begin(ledger, space).number
     failures = [Failure(kind="process_lost", epoch=0, message="killed")]

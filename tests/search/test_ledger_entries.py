@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import optuna
@@ -126,6 +127,51 @@ def test_failures_and_segments_are_counted_from_one_each_for_itself(ledger, writ
     ]
     assert ledger.record(number).segments == (SEGMENT, SEGMENT)
     assert ledger.record(number).state == "running"
+
+
+def test_what_was_decided_of_an_epoch_is_in_its_entry(ledger, written):
+    first, other = running(ledger), running(ledger)
+    reports = [epoch_report(1, None), epoch_report(2, None), epoch_report(3, None)]
+    ledger.decide(first, 1, "continue")
+    ledger.decide(first, 2, "pause", (4, 3))
+    ledger.decide(other, 1, "audit")
+    for report in reports:
+        ledger.add_epoch(first, report)
+    ledger.add_epoch(other, reports[0])
+    assert [json.loads(text) for _, _, text in written] == [
+        reports[0].to_dict() | {"decision": "continue"},
+        reports[1].to_dict() | {"decision": "pause", "ends": [4, 3]},
+        reports[2].to_dict(),
+        reports[0].to_dict() | {"decision": "audit"},
+    ]
+    record = ledger.record(first)
+    assert (record.decision, record.ends, record.audited) == (None, (4, 3), None)
+    assert record.reports == tuple(reports)
+    assert (ledger.record(other).decision, ledger.record(other).audited) == ("audit", 1)
+
+
+def test_promotions_are_in_the_next_entry_of_an_epoch_or_a_trial(ledger, written):
+    number = running(ledger)
+    ledger.promote(5, 1)
+    ledger.promote(3, 9)
+    ledger.add_failure(number, FAILURE)
+    ledger.add_epoch(number, epoch_report(1, None))
+    ledger.add_epoch(number, epoch_report(2, None))
+    ledger.promote(5, 3)
+    assert ledger.begin(PROPOSAL).promoted == ((5, 3),)
+    assert ledger.begin(PROPOSAL).promoted == ()
+    assert [json.loads(text).get("promoted") for _, _, text in written] == [None, [[5, 1], [3, 9]], None]
+    assert ledger.record(number).promoted == ((5, 1), (3, 9))
+
+
+def test_a_failure_says_whether_it_was_the_last(ledger, written):
+    number = running(ledger)
+    ledger.add_failure(number, FAILURE)
+    assert not ledger.record(number).broke_for_good
+    ledger.add_failure(number, dataclasses.replace(FAILURE, final=True))
+    assert ledger.record(number).broke_for_good
+    assert [json.loads(text).get("final") for _, _, text in written] == [None, True]
+    assert not ledger.record(running(ledger)).broke_for_good
 
 
 def test_an_audited_trial_keeps_the_epoch_it_was_to_stop_after(ledger):

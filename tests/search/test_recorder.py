@@ -142,18 +142,24 @@ def test_a_trial_that_the_end_of_the_run_cuts_off_stays_running_and_nobody_hears
     assert driver.state(number) == "running"
 
 
-@pytest.mark.parametrize(("audited", "marked"), [({0: 2}, 2), ({1: 2}, None), ({0: 4}, None), ({}, None)])
-def test_the_epoch_after_which_a_trial_runs_on_all_the_same_is_marked_before_the_epoch_is_known(audited, marked, make):
-    """A driver that is killed between the two writes leaves an epoch that nobody knows: the trial repeats it."""
+@pytest.mark.parametrize(("audited", "known"), [({2}, 2), ({4}, None), ({}, None)])
+def test_what_the_scheduler_decides_is_in_the_entry_of_the_epoch_also_if_tune_has_not_asked_it(audited, known, make):
+    """Tune asks no scheduler once the run is to end. One entry: no kill leaves an epoch without what was decided."""
     driver = make()
     number = driver.begin()
     driver.start(number)
-    driver.scheduler.audited = audited
+
+    def decide(controller, trial, result):
+        decision = "audit" if result["epoch"] in audited else "continue"
+        driver.ledger.decide(trial.config["number"], result["epoch"], decision)
+
+    driver.scheduler.on_trial_result = decide
+    driver.heard.clear()
     for epoch in (1, 2, 3):
         driver.epoch(number, epoch)
-    writes = [what for what, *_ in driver.heard if what in ("mark_audited", "add_epoch")]
-    assert writes == (["add_epoch"] + ["mark_audited"] * bool(marked) + ["add_epoch"] * 2)
-    assert driver.ledger.record(number).audited == marked
+        assert driver.ledger.record(number).decision == ("audit" if epoch in audited else "continue")
+    assert [what for what, *_ in driver.heard if not what.startswith("watcher")] == ["add_epoch"] * 3
+    assert driver.ledger.record(number).audited == known
 
 
 def test_a_segment_holds_what_the_epochs_do_not(make):

@@ -80,6 +80,29 @@ def test_what_the_ledger_noted_is_read_kind_by_kind():
     assert record.error == "broke"
 
 
+def test_the_last_decision_and_all_others_that_it_names_are_read():
+    decided = [
+        {"decision": "audit", "promoted": [[8, 1]]},
+        {"decision": "pause", "ends": [3, 4]},
+        {"decision": "continue", "ends": [5], "promoted": [[6, 3], [2, 1]]},
+    ]
+    notes = {
+        f"epoch {epoch:04d}": json.dumps(epoch_report(epoch, 0.5).to_dict() | entry)
+        for epoch, entry in enumerate(decided, start=1)
+    }
+    record = TrialRecord.of(frozen(notes | {"promoted": [[9, 9]], "audited": 7}))
+    assert (record.decision, record.ends, record.audited) == ("continue", (3, 4, 5), 1)
+    assert record.promoted == ((9, 9), (8, 1), (6, 3), (2, 1))
+    assert [report.epoch for report in record.reports] == [1, 2, 3]
+
+
+def test_a_ledger_of_an_earlier_version_says_of_no_decision():
+    record = TrialRecord.of(frozen(entries("epoch", epoch_report(1, 0.3)) | {"audited": 7}))
+    assert (record.decision, record.ends, record.promoted, record.audited) == (None, (), (), 7)
+    failure = {"failure 0001": json.dumps({"kind": "error", "epoch": 2, "message": "boom"})}
+    assert TrialRecord.of(frozen(failure)).broke_for_good is False
+
+
 def test_entries_are_in_the_order_of_their_numbers_however_they_come():
     reports = [epoch_report(epoch, 0.1) for epoch in range(1, 13)]
     backwards = dict(reversed(entries("epoch", *reports).items()))
