@@ -58,7 +58,7 @@ def test_a_folder_without_a_study_is_named(tmp_path):
         Ledger.open(tmp_path)
     (tmp_path / FILE).touch()
     with pytest.raises(ValueError, match=f"^{tmp_path / FILE}: holds no study$"):
-        Ledger.find(tmp_path)
+        Ledger.open(tmp_path)
 
 
 def test_a_study_with_a_journal_is_in_no_database(tmp_path):
