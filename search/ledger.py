@@ -134,12 +134,12 @@ class Ledger:
     @property
     def identity(self) -> str | None:
         """What makes the study this one, whatever it and its folder are called; None if no driver gave it one yet."""
-        return self.study.user_attrs.get(IDENTITY)
+        return self._recorded(IDENTITY, "") or None
 
     @property
     def runs(self) -> list[str]:
         """What each run of a driver was called that was to write checkpoints."""
-        return self.study.user_attrs.get("runs", [])
+        return self._recorded("runs", [])
 
     def add_run(self, run: str) -> None:
         self.study.set_user_attr("runs", [*self.runs, run])
@@ -147,11 +147,18 @@ class Ledger:
     @property
     def space(self) -> dict[str, Any]:
         """The parameters that trials are chosen from (`search/space_record.py`), or {} if that was not recorded."""
-        return self.study.user_attrs.get("space", {})
+        return self._recorded("space", {})
 
     @space.setter
     def space(self, parameters: dict[str, Any]) -> None:
         self.study.set_user_attr("space", parameters)
+
+    def _recorded(self, name: str, default: Any) -> Any:
+        """Raises ValueError for what no driver writes."""
+        value = self.study.user_attrs.get(name, default)
+        if not isinstance(value, type(default)):
+            raise ValueError(f"study {self.study.study_name!r}: its {name} is damaged ({value!r:.80})")
+        return value
 
     @property
     def settings(self) -> dict[str, Any]:
