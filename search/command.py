@@ -35,7 +35,10 @@ from search.painter import Painter
 from search.planning import find_study, make_plan, placed, probed_placement
 from search.progress_state import ProgressState
 from search.stopping import BROKEN, Stopping
+from search.study_checks import check_same_study
+from search.study_holder import Holder, held
 from search.study_lock import study_lock
+from search.study_root import Marker, check_root, claim, set_aside
 from search.trial_record import TrialRecord
 from search.tuner import SearchPlan, run_search
 from search.wording import duration
@@ -53,16 +56,26 @@ def run(options: argparse.Namespace, data: PreparedData) -> int:
     with ExitStack() as stack:
         stack.callback(ray.shutdown)
         try:
+            tell = functools.partial(console.print, style="yellow", markup=False, soft_wrap=True)
             study = find_study(options, data)
+            if study.remark is not None:
+                tell(study.remark)
             joined = start_ray(dashboard=options.workers_per_trial.most > 1, address=options.address)
             raise_on_signals()  # until trials run: the handler that Ray has set prints a stack
             raise_if_asked()
             size = cluster_size(joined=joined)
             plan = make_plan(console, options, data, size, study)
-            if options.dry_run:
-                return 0
-            stack.enter_context(study_lock(study.folder))
             checkpoints, source = plan.settings.checkpoint_root(study.folder), data.source.anywhere
+            if options.dry_run:
+                check_root(checkpoints, study.ledger)
+                return 0
+            # What drivers of the study share comes first: one that is refused there leaves nothing here.
+            shared = checkpoints if "://" in checkpoints else str(study.folder)
+            holder = stack.enter_context(held(shared, study.folder.name, tell))
+            others = check_root(checkpoints, study.ledger)
+            stack.enter_context(study_lock(study.folder))
+            if others:
+                set_aside(checkpoints, Ledger.find(study.folder, options.ledger), tell)
             loop: Loop = functools.partial(
                 run_trial,
                 source=source,
@@ -74,16 +87,22 @@ def run(options: argparse.Namespace, data: PreparedData) -> int:
             if joined:
                 check = stack.enter_context(probed_nodes(console, plan.launcher, checkpoints, source))
             loop = check.guard(loop)
-            warn = functools.partial(console.print, style="yellow", markup=False, soft_wrap=True)
-            ledger = Ledger.create(study.folder, options.ledger, warn)
+            ledger = Ledger.create(study.folder, options.ledger, tell)
             stack.callback(ledger.close)
-            if options.gpus_per_trial == AUTO and ledger.placement is None:
+            # Another driver may have run the study since it was looked at: what it is holds from here on.
+            check_same_study(ledger, plan.settings, plan.space, study.folder.name)
+            marker = claim(checkpoints, ledger, study.folder)
+            if ledger.placement is not None:
+                plan = placed(plan, options, data, size, ledger.placement)
+            elif options.gpus_per_trial == AUTO:
                 ledger.placement = found = probed_placement(console, plan, options, data)
                 plan = placed(plan, options, data, size, found)
             raise_if_asked()
         except ValueError as error:
             return refuse(error)
-        return _search(console, _shared(plan, size) if joined else plan, options, data, ledger, loop, warn)
+        return _search(
+            console, _shared(plan, size) if joined else plan, options, data, ledger, loop, holder, marker, tell
+        )
 
 
 def _shared(plan: SearchPlan, size: ClusterSize) -> SearchPlan:
@@ -99,10 +118,13 @@ def _search(
     data: PreparedData,
     ledger: Ledger,
     loop: Loop,
-    warn: Callable[[str], None],
+    holder: Holder,
+    marker: Marker,
+    tell: Callable[[str], None],
 ) -> int:
     past = ledger.records()
     stopping, meter = Stopping(options.time_budget), Meter(plan.launcher.demand())
+    holder.when_lost(stopping.cannot_write)
     state = ProgressState(budget=plan.budget, time_budget=options.time_budget, past=past)
     view: LiveView | EventWriter = LiveView(state, console, stopping)
     if options.view == "events":
@@ -110,10 +132,10 @@ def _search(
     checkpoints = plan.settings.checkpoint_root(plan.folder)
     scored = [data.description.class_names[label] for label in data.present_labels]
     board = Board(plan.folder, plan.space, scored, Painter(data, checkpoints, past))
-    keeper = Housekeeping(checkpoints, past, None if plan.settings.systems else KEPT)
+    keeper = Housekeeping(checkpoints, past, None if plan.settings.systems else KEPT, marker)
     budgets = Budgets(stopping, meter, past, epochs=options.epochs_budget, gpu_hours=options.gpu_hours)
     first = FirstFailures(stopping, past)
-    decorations = InBackground({"TensorBoard": board, "old checkpoints": keeper}, warn)
+    decorations = InBackground({"TensorBoard": board, "old checkpoints": keeper}, tell)
     with view.shown(), decorations:
         run_search(plan, ledger, loop, [state, view, decorations, budgets, first], stopping, meter)
     records = ledger.records()
@@ -121,9 +143,9 @@ def _search(
         _show_result(console, records, plan, state, options)
     ended = sum(record.has_ended for record in records)
     if stopping.reason is not None and ended < plan.budget:
-        warn(f"not finished, {stopping.reason}")
+        tell(f"not finished, {stopping.reason}")
     if stopping.exit_code == 0 and ended and all(record.state in ("failed", "running") for record in records):
-        warn("no trial has completed: see their errors above")
+        tell("no trial has completed: see their errors above")
         return BROKEN
     return stopping.exit_code
 

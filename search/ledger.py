@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import uuid
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -14,12 +15,15 @@ from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.journal import Journal
+from search.journal_start import begin_journal, has_begun
 from search.ledger_place import FILE, LedgerPlace
 from search.placement import Placement
 from search.trial_record import DECISIONS, Failure, Proposal, Segment, TrialRecord
 from trainables.epoch_report import EpochReport
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # each study that is made or copied would be a line
+
+IDENTITY = "identity"
 
 
 class Ledger:
@@ -46,7 +50,7 @@ class Ledger:
         Args:
             folder: the study's.
             url: of the database that a new study has its ledger in, instead of a journal in the folder.
-            tell: is told when a database is waited for, and when it is back.
+            tell: is told when a database is waited for, when it is back, and of what a start that broke has left.
 
         Raises:
             ValueError: if it cannot be written, is damaged or elsewhere, or another driver holds it.
@@ -54,7 +58,12 @@ class Ledger:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             place = LedgerPlace.of(folder, url)
+            identity = uuid.uuid4().hex
+            if place.url is None and not has_begun(folder / FILE):
+                begin_journal(folder / FILE, folder.name, {IDENTITY: identity}, tell)
             ledger = cls._in_database(place, tell) if place.url is not None else cls._in_journal(folder)
+            if ledger.identity is None:
+                ledger.study.set_user_attr(IDENTITY, identity)
             for record in ledger.records():
                 if record.state == "running" and record.reports and record.reports[-1].ended is not None:
                     ledger.finish(record.number)
@@ -64,10 +73,7 @@ class Ledger:
 
     @classmethod
     def _in_journal(cls, folder: Path) -> Ledger:
-        storage = JournalStorage(Journal(folder / FILE, writable=True))
-        return cls(
-            optuna.create_study(storage=storage, study_name=folder.name, direction="maximize", load_if_exists=True)
-        )
+        return cls(_only_study(Journal(folder / FILE, writable=True)))
 
     @classmethod
     def _in_database(cls, place: LedgerPlace, tell: Callable[[str], None]) -> Ledger:
@@ -97,7 +103,7 @@ class Ledger:
         """
         place = LedgerPlace.of(folder, url)
         if place.url is None:
-            return cls.open(folder) if place.known else None
+            return cls.open(folder) if has_begun(folder / FILE) else None
         from search.database_storage import read_study
 
         if (copy := read_study(place)) is None:
@@ -117,10 +123,7 @@ class Ledger:
             return ledger
         if not place.known:
             raise ValueError(f"{folder}: no study there (it has no {FILE})")
-        storage = JournalStorage(Journal(folder / FILE, writable=False))
-        if not (studies := storage.get_all_studies()):
-            raise ValueError(f"{folder / FILE}: holds no study")
-        return cls(optuna.load_study(storage=storage, study_name=studies[0].study_name))
+        return cls(_only_study(Journal(folder / FILE, writable=False)))
 
     def close(self) -> None:
         """Let another driver have a study in a database; a journal is free when its driver ends."""
@@ -133,12 +136,45 @@ class Ledger:
         return together()
 
     @property
+    def identity(self) -> str | None:
+        """What makes the study this one, whatever it and its folder are called; None if no driver gave it one yet."""
+        return self._recorded(IDENTITY, "") or None
+
+    @property
+    def runs(self) -> list[str]:
+        """What each run of a driver was called that was to write checkpoints."""
+        return self._recorded("runs", [])
+
+    def add_run(self, run: str) -> None:
+        self.study.set_user_attr("runs", [*self.runs, run])
+
+    @property
+    def space(self) -> dict[str, Any]:
+        """The parameters that trials are chosen from (`search/space_record.py`), or {} if that was not recorded."""
+        return self._recorded("space", {})
+
+    @space.setter
+    def space(self, parameters: dict[str, Any]) -> None:
+        self.study.set_user_attr("space", parameters)
+
+    def _recorded(self, name: str, default: Any) -> Any:
+        """Raises ValueError for what no driver writes."""
+        value = self.study.user_attrs.get(name, default)
+        if not isinstance(value, type(default)):
+            raise ValueError(f"study {self.study.study_name!r}: its {name} is damaged ({value!r:.80})")
+        return value
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What makes the study what it is (`StudySettings`), or {} for a new one."""
         return self.study.user_attrs.get("settings", {})
 
     @settings.setter
     def settings(self, values: dict[str, Any]) -> None:
+        """Once recorded they stay, but for where the data is. Raises ValueError otherwise."""
+        was = self.settings
+        if was and (changed := [key for key in values if key != "data" and values[key] != was.get(key)]):
+            raise ValueError(f"study {self.study.study_name!r} exists with other settings: {', '.join(changed)}")
         self.study.set_user_attr("settings", values)
 
     @property
@@ -270,3 +306,11 @@ class Ledger:
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+
+
+def _only_study(journal: Journal) -> optuna.Study:
+    """The first one of a journal, under whatever name: the name is that of the folder in which it was begun."""
+    storage = JournalStorage(journal)
+    if not (studies := storage.get_all_studies()):
+        raise ValueError(f"{journal.path}: holds no study")
+    return optuna.load_study(storage=storage, study_name=studies[0].study_name)

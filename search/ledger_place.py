@@ -66,6 +66,14 @@ class LedgerPlace:
             new.replace(self.folder / POINTER)
 
 
+def has_study(folder: Path) -> bool:
+    """Whether a study was begun in that folder."""
+    try:
+        return any((folder / name).is_file() for name in (FILE, POINTER))
+    except OSError:  # a name that is too long
+        return False
+
+
 def study_folders(root: Path) -> list[Path]:
     """Of the studies in that folder."""
     return sorted(path.parent for name in (FILE, POINTER) for path in root.glob(f"*/{name}"))

@@ -71,7 +71,12 @@ def _stop(console: Console, folder: Path) -> None:
         raise ValueError(f"study {folder.name!r} has just begun: try again")
     if driver["host"] != socket.gethostname():
         raise ValueError(f"study {folder.name!r} is run by {describe(driver)}: stop it there")
-    os.kill(driver["process"], signal.SIGTERM)  # what a script runs in the background ignores SIGINT
+    try:
+        os.kill(driver["process"], signal.SIGTERM)  # what a script runs in the background ignores SIGINT
+    except ProcessLookupError:
+        raise ValueError(f"study {folder.name!r}: nobody runs it any more") from None
+    except PermissionError:
+        raise ValueError(f"study {folder.name!r} is run by {describe(driver)}: only that user can stop it") from None
     console.print(f"study {folder.name} ends its running epochs; the same command goes on with it", markup=False)
 
 

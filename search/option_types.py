@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.ledger_place import database_url
+from search.study_names import check_name
 
 
 def whole(minimum: int) -> Callable[[str], int]:
@@ -90,11 +91,10 @@ def duration(text: str) -> float:
 
 
 def study_name(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: a name has letters, digits, '.', '_' and '-', and begins with a letter or digit"
-        )
-    return text
+    try:
+        return check_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def database(text: str) -> str:

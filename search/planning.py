@@ -21,7 +21,8 @@ from search.probing import probe
 from search.profiles import Profile, choose_profile
 from search.settings import StudySettings
 from search.starting_points import starting_points
-from search.study_checks import check_storage, check_systems, check_workers
+from search.study_checks import check_same_study, check_storage, check_systems, check_workers
+from search.study_names import derived_name
 from search.systems import MAX_EPOCHS, PATIENCE, runs_of
 from search.tuner import SearchPlan
 from trainables.checkpoints import below
@@ -46,22 +47,38 @@ class StudyPlace:
     """As `StudySettings` has it."""
     ledger: Ledger | None
     """Of a study that exists; to read."""
+    remark: str | None
+    """What is to be said of its name."""
 
 
 def find_study(options: argparse.Namespace, data: PreparedData) -> StudyPlace:
     """Where the study is, or will be.
 
     Raises:
-        ValueError: if that cannot be written, or read.
+        ValueError: if that cannot be written, or read, or no name can be made of the data's.
     """
-    name = options.name or (f"{data.name}-systems" if options.systems else data.name)
     remote = "://" in options.storage
-    folder = Path(LOCAL_STORAGE if remote else options.storage) / name
+    root = Path(LOCAL_STORAGE if remote else options.storage)
+    name, remark = options.name, None
+    if name is None:
+        name, remark = derived_name(data.name, "-systems" if options.systems else "", root)
+    folder = root / name
     if options.view == "events":  # seen from elsewhere
         folder = folder.absolute()
-    checkpoints = below(options.storage, name, CHECKPOINTS) if remote else CHECKPOINTS
+    ledger = Ledger.find(folder, options.ledger)
+    checkpoints = _remote_root(options.storage, name, ledger) if remote else CHECKPOINTS
     check_storage(folder, checkpoints if remote else None)
-    return StudyPlace(folder=folder, checkpoints=checkpoints, ledger=Ledger.find(folder, options.ledger))
+    return StudyPlace(folder=folder, checkpoints=checkpoints, ledger=ledger, remark=remark)
+
+
+def _remote_root(storage: str, name: str, ledger: Ledger | None) -> str:
+    """Where the checkpoints of a study below a URI are: in the folder of the name that the study was begun with."""
+    recorded = ledger.settings.get("checkpoints", "") if ledger is not None else ""
+    before, after = below(storage, "\0", CHECKPOINTS).split("\0")
+    first = recorded[len(before) : len(recorded) - len(after)]
+    if first and "/" not in first and recorded == f"{before}{first}{after}":
+        return recorded
+    return below(storage, name, CHECKPOINTS)
 
 
 def make_plan(
@@ -101,8 +118,8 @@ def make_plan(
         launcher=launcher,
         concurrent=side_by_side(launcher, size, options),
     )
-    if existing is not None and existing.settings:
-        plan.settings.check_same(existing.settings, folder.name)
+    if existing is not None:
+        check_same_study(existing, settings, space, folder.name)
     placement = existing.placement if existing else None
     if placement is not None:
         plan = placed(plan, options, data, size, placement)

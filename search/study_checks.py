@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import tempfile
+import uuid
 from pathlib import Path
 
+from search.ledger import Ledger
 from search.option_types import Workers
 from search.profiles import PROFILES
 from search.settings import StudySettings
+from search.space import Space
+from search.space_record import check_same_space
 from search.systems import SYSTEMS
-from trainables.checkpoints import CheckpointStore
+from trainables.checkpoints import CheckpointStore, below
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
 
@@ -18,17 +23,39 @@ def check_storage(folder: Path, uri: str | None) -> None:
     """Raises ValueError if the study could not be written; leaves nothing behind."""
     ancestor = next(path for path in (folder, *folder.resolve().parents) if path.exists())
     try:
-        with tempfile.TemporaryFile(dir=ancestor):
-            pass
+        with tempfile.TemporaryFile(dir=ancestor) as file:
+            _check_locks(file.fileno(), ancestor)
     except OSError as error:
         raise ValueError(f"--storage: cannot write to {ancestor} ({error.strerror or error})") from error
     if uri is not None:
         try:
-            store = CheckpointStore(uri, pauses=())
+            # A place of its own: what lies beside it may be another study's, and is not this one's to touch.
+            store = CheckpointStore(below(uri, f"probe-{uuid.uuid4().hex[:8]}"), pauses=())
             store.save("probe", {})
-            store.keep()
+            store.delete()
         except Exception as error:
             raise ValueError(f"--storage: cannot write to {uri} ({error})") from error
+
+
+def _check_locks(file: int, folder: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise ValueError(
+            f"--storage: the file system of {folder} has no locks ({error.strerror or error}), which keep two drivers "
+            "apart: give a folder on another one, such as a local disk (Lustre: mount it with -o flock)"
+        ) from error
+
+
+def check_same_study(ledger: Ledger, settings: StudySettings, space: Space, name: str) -> None:
+    """Refuse to go on with a study as another one than it is. One that has just begun is nothing yet.
+
+    Raises:
+        ValueError: naming each setting and parameter that differs.
+    """
+    if ledger.settings:
+        settings.check_same(ledger.settings, name)
+        check_same_space(space, ledger.space, name)
 
 
 def check_workers(workers: Workers, settings: StudySettings, data: PreparedData) -> None:

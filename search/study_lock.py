@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import getpass
 import json
 import os
@@ -12,9 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 from filelock import FileLock, Timeout
 
+from search.small_files import SmallFiles
+
 LOCK, OWNER = "driver.lock", "driver.json"
+ASKED_SECONDS = 0.5
+"""Whoever asks for the driver holds the lock for a moment."""
 
 
 @contextmanager
@@ -30,13 +36,14 @@ def study_lock(folder: Path) -> Iterator[None]:
     lock = FileLock(folder / LOCK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=ASKED_SECONDS)
+        SmallFiles(str(folder)).write(OWNER, json.dumps(this_driver()))
     except Timeout:
         raise ValueError(is_run_by(folder.name, _owner(folder))) from None
     except OSError as error:
+        lock.release()
         raise ValueError(f"{folder}: cannot write the study there ({error.strerror or error})") from error
     try:
-        (folder / OWNER).write_text(json.dumps(this_driver()))
         yield
         (folder / OWNER).unlink(missing_ok=True)
     finally:
@@ -59,18 +66,29 @@ def is_run_by(study: str, driver: dict[str, Any]) -> str:
 
 
 def driver_of(folder: Path) -> dict[str, Any] | None:
-    """Who runs the study in that folder ("user", "host", "process", "since"); None if nobody does."""
+    """Who runs the study in that folder ("user", "host", "process", "since"); None if nobody does.
+
+    Whoever may read the folder may ask; nothing is made there.
+    """
     try:
-        FileLock(folder / LOCK).acquire(timeout=0).lock.release()
-    except Timeout:
+        with (folder / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # ends with the file
+    except BlockingIOError:
         return _owner(folder)
+    except OSError:  # there is none, or the file system has no locks: nobody can hold it
+        pass
     return None
 
 
 def _owner(folder: Path) -> dict[str, Any]:
+    """Who wrote that they hold the study; {} if they have just begun, and what is there is an earlier driver's."""
     try:
-        return json.loads((folder / OWNER).read_text())
-    except (OSError, ValueError):  # it has just begun
+        driver = json.loads((folder / OWNER).read_text())
+        since = datetime.fromisoformat(driver["since"]).timestamp()
+        if driver["host"] == socket.gethostname() and psutil.Process(driver["process"]).create_time() > since + 1:
+            return {}  # another process has the number by now
+        return {key: driver[key] for key in this_driver()}
+    except (OSError, ValueError, KeyError, TypeError, psutil.NoSuchProcess):
         return {}
 
 

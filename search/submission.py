@@ -20,6 +20,7 @@ from search.cluster_options import without_address
 from search.events import EventReader
 from search.jobs import OPTIONS, STUDY, Jobs
 from search.options import INTERRUPTED
+from search.study_names import derived_name
 from search.wording import duration
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,7 +43,11 @@ def submit(options: argparse.Namespace, address: str, arguments: list[str]) -> i
     from trainables.data import DataSource
 
     console = Console(highlight=False)
-    name = options.name or DataSource(uri=options.data).name + ("-systems" if options.systems else "")
+    name, remark = options.name, None
+    if name is None:
+        name, remark = derived_name(DataSource(uri=options.data).name, "-systems" if options.systems else "", None)
+    if remark is not None:
+        console.print(remark, style="yellow", markup=False, soft_wrap=True)
     jobs = Jobs(address)
     passed = without_address(arguments)
     if running := [job for job in jobs.of_study(name) if not job.status.is_terminal()]:

@@ -21,6 +21,7 @@ from search.schedulers import SCHEDULERS, Scheduler
 from search.searcher import LedgerSearcher
 from search.settings import StudySettings
 from search.space import Space
+from search.space_record import described
 from search.stopping import BROKEN, Stopping
 from trainables.launchers import Launcher, Loop
 
@@ -77,6 +78,8 @@ def run_search(
     """
     try:
         ledger.settings = asdict(plan.settings)
+        if not ledger.space and not plan.settings.systems:  # systems are named one by one
+            ledger.space = described(plan.space)
         ledger.enqueue(plan.first)
     except OSError as error:
         stopping.cannot_write(error)

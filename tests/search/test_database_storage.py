@@ -12,6 +12,7 @@ from search import database_connection, database_storage
 from search.database_connection import with_driver
 from search.ledger import Ledger
 from search.ledger_place import POINTER
+from search.study_root import check_root, claim
 from search.trial_record import Segment
 from tests.postgres import PASSWORD, USER
 from tests.studies import begin, study_settings
@@ -211,6 +212,22 @@ def test_a_study_whose_checkpoints_are_not_in_a_folder_goes_on_in_any(ledger, sp
     begin(later, space)
     later.close()
     assert len(Ledger.open(tmp_path / "study").records()) == 2
+
+
+def test_a_study_has_one_identity_from_wherever_it_is_run(ledger, url, tmp_path):
+    ledger.settings = asdict(study_settings(checkpoints=f"file://{tmp_path}/store/study/checkpoints"))
+    place, folder = ledger.settings["checkpoints"], tmp_path / "study"
+    first = claim(place, ledger, folder)
+    ledger.close()
+    renamed = folder.rename(tmp_path / "renamed")
+    second = tmp_path / "elsewhere" / "study"
+    for again, of in ((renamed, None), (second, url), (renamed, None)):
+        check_root(place, Ledger.find(again, of))
+        later = Ledger.create(again, of)
+        assert later.identity == ledger.identity == first.identity
+        assert claim(place, later, again).run == later.runs[-1]
+        later.close()
+    assert len(Ledger.open(second).runs) == 4
 
 
 def test_a_study_that_was_removed_is_not_begun_anew(ledger, space, make_report, postgres, url, tmp_path):

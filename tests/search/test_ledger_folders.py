@@ -37,6 +37,41 @@ def test_a_study_whose_folder_was_renamed_is_read_under_its_old_name(tmp_path, s
     assert Ledger.open(renamed).study.study_name == "study"
 
 
+def test_a_study_whose_folder_was_renamed_is_gone_on_with(tmp_path, space):
+    first = Ledger.create(tmp_path / "study")
+    begin(first, space)
+    renamed = (tmp_path / "study").rename(tmp_path / "renamed")
+    driver, reader = Ledger.create(renamed), Ledger.find(renamed)
+    assert reader is not None
+    assert driver.identity == reader.identity == first.identity is not None
+    begin(driver, space)
+    for ledger in (driver, reader, Ledger.open(renamed)):
+        assert [record.number for record in ledger.records()] == [0, 1]
+
+
+def test_of_a_journal_with_several_studies_everybody_takes_the_first(tmp_path, space):
+    """An older version began a renamed study anew in it."""
+    import optuna
+    from optuna.storages import JournalStorage
+
+    from search.journal import Journal
+
+    begin(Ledger.create(tmp_path / "study"), space)
+    later = JournalStorage(Journal(tmp_path / "study" / FILE, writable=True))
+    optuna.create_study(storage=later, study_name="renamed", direction="maximize")
+    renamed = (tmp_path / "study").rename(tmp_path / "renamed")
+    for ledger in (Ledger.create(renamed), Ledger.open(renamed)):
+        assert len(ledger.records()) == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("identity", 3), ("runs", "r1"), ("space", [1]), ("identity", None)])
+def test_what_no_driver_writes_about_a_study_is_refused(name, value, tmp_path):
+    ledger = Ledger.create(tmp_path / "study")
+    ledger.study.set_user_attr(name, value)
+    with pytest.raises(ValueError, match=f"study 'study': its {name} is damaged"):
+        getattr(Ledger.open(tmp_path / "study"), name)
+
+
 def test_what_was_opened_to_read_writes_nothing(tmp_path, space):
     begin(Ledger.create(tmp_path / "study"), space)
     before = (tmp_path / "study" / FILE).read_bytes()
@@ -58,7 +93,7 @@ def test_a_folder_without_a_study_is_named(tmp_path):
         Ledger.open(tmp_path)
     (tmp_path / FILE).touch()
     with pytest.raises(ValueError, match=f"^{tmp_path / FILE}: holds no study$"):
-        Ledger.find(tmp_path)
+        Ledger.open(tmp_path)
 
 
 def test_a_study_with_a_journal_is_in_no_database(tmp_path):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
 
 import pytest
 
@@ -9,6 +11,7 @@ from search.local_studies import look_after
 from search.options import parser
 from search.profiles import PROFILES
 from search.space import unet_space
+from search.study_lock import OWNER, this_driver
 from tests.studies import begin, epoch_report
 
 
@@ -63,6 +66,35 @@ def test_a_study_that_runs_is_stopped_where_it_is(root, capsys, hold):
     assert f"(process {holder.pid})" in capsys.readouterr().out.replace("\n", "")
     ask(root, "--stop", "first")
     assert holder.wait(30) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError, r"study 'first' is run by .* \(process \d+\) since .*: only that user can stop it"),
+        (ProcessLookupError, "study 'first': nobody runs it any more"),
+    ],
+)
+def test_a_driver_that_cannot_be_signalled_is_named(error, message, root, hold, monkeypatch):
+    def kill(process, number):
+        raise error
+
+    hold(root / "first")
+    monkeypatch.setattr("search.local_studies.os.kill", kill)
+    with pytest.raises(ValueError, match=message):
+        ask(root, "--stop", "first")
+
+
+def test_no_process_is_signalled_that_has_a_dead_drivers_number(root, hold):
+    hold(root / "first")  # it has just begun: what is written there is still the earlier driver's
+    owner = root / "first" / OWNER
+    innocent = subprocess.Popen(["sleep", "60"])
+    owner.write_text(json.dumps(this_driver() | {"process": innocent.pid, "since": "2024-05-01T12:00:00+02:00"}))
+    with pytest.raises(ValueError, match="study 'first' has just begun: try again"):
+        ask(root, "--stop", "first")
+    assert innocent.poll() is None
+    innocent.kill()
+    innocent.wait()
 
 
 @pytest.mark.parametrize(

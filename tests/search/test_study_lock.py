@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
+import socket
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from search.study_lock import OWNER, describe, driver_of, is_run_by, study_lock
+from search.study_lock import LOCK, OWNER, describe, driver_of, is_run_by, study_lock
 
 
 @pytest.fixture
@@ -101,3 +104,53 @@ def test_a_lock_that_fails_without_a_reason_is_told_with_its_own_words(tmp_path,
     monkeypatch.setattr("search.study_lock.FileLock.acquire", fails)
     with pytest.raises(ValueError, match=r"cannot write the study there \(no locks here\)$"), study_lock(tmp_path):
         pass
+
+
+def test_a_full_disk_leaves_the_lock_free(tmp_path, monkeypatch):
+    def full(self, name, text):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("search.study_lock.SmallFiles.write", full)
+        with pytest.raises(ValueError, match="No space left on device"), study_lock(tmp_path):
+            pass
+    with study_lock(tmp_path):
+        pass
+
+
+def test_asking_for_the_driver_makes_no_file_and_needs_none(tmp_path):
+    for folder in (tmp_path, tmp_path / "none", tmp_path / LOCK):
+        assert driver_of(folder) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_driver_that_begins_while_somebody_asks_is_not_refused(tmp_path):
+    (tmp_path / LOCK).touch()
+    with (tmp_path / LOCK).open("rb") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        threading.Timer(0.1, fcntl.flock, (asking, fcntl.LOCK_UN)).start()
+        with study_lock(tmp_path):
+            pass
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2024-05-01T12:00:00+02:00"])
+def test_what_an_earlier_driver_wrote_names_no_other_process(since, holder, tmp_path):
+    """Its number may be another process's by now, which --stop would signal."""
+    folder = tmp_path / "study"
+    mine = json.loads((folder / OWNER).read_text())
+    (folder / OWNER).write_text(json.dumps(mine | {"process": os.getpid(), "since": since}))
+    assert driver_of(folder) == {}
+    elsewhere = mine | {"host": "node9", "since": "2024-05-01T12:00:00+02:00"}
+    (folder / OWNER).write_text(json.dumps(elsewhere))
+    assert driver_of(folder) == elsewhere
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "{}", '{"user": "x"}', '{"since": 3}', '{"process": -4}'])
+def test_an_owner_that_no_driver_wrote_is_none(content, holder, tmp_path):
+    (tmp_path / "study" / OWNER).write_text(content)
+    assert driver_of(tmp_path / "study") == {}
+    mine = {"user": "x", "host": socket.gethostname(), "process": -4, "since": "2024-05-01T12:00:00+02:00"}
+    (tmp_path / "study" / OWNER).write_text(json.dumps(mine))
+    assert driver_of(tmp_path / "study") == {}
+    (tmp_path / "study" / OWNER).write_text(json.dumps(mine | {"process": "x"}))
+    assert driver_of(tmp_path / "study") == {}
