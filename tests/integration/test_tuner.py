@@ -180,9 +180,10 @@ def test_a_simulated_search_is_a_real_one(asha, search):
         slots=1,
     )
     simulate(simulation, lambda record: ranked(TrialRequest(number=record.number, config={})), ledger, [])
-    assert [(r.config, r.state, r.reports) for r in records] == [
-        (r.config, r.state, r.reports) for r in ledger.records()
+    assert [(r.config, r.state, r.reports, r.decision, r.ends) for r in records] == [
+        (r.config, r.state, r.reports, r.decision, r.ends) for r in ledger.records()
     ]
+    assert all(record.decision is not None for record in records)
     assert {record.state for record in records} == {"complete", "pruned"}
     assert all([report.epoch for report in r.reports] == list(range(1, r.told_epochs + 1)) for r in records)
     if asha == "promotion":

@@ -98,6 +98,22 @@ def test_each_rung_keeps_its_four_best_that_wait():
     assert scheduler.waiting == [0, 1, 3, 4, 10, 11, 12, 13]
 
 
+@pytest.mark.parametrize("slot", [True, False])
+def test_the_same_trials_end_whether_a_slot_is_free_for_the_promoted_ones_or_not(slot):
+    """Each is weaker than those before. With seven, two are among the best and four wait, which leaves out the last."""
+    scheduler, promoted, ended = scheduler_of(max_epochs=27), [], []
+    for number in range(12):
+        assert tell(scheduler, number, 1, 0.9 - 0.01 * number) == STOP
+        ended.append(scheduler.hopeless())
+        if slot and (found := scheduler.promote()) is not None:
+            promoted.append(found)
+    while (found := scheduler.promote()) is not None:
+        promoted.append(found)
+    assert ended == [[]] * 6 + [[6], [7], [], [9], [10], []]
+    assert promoted == [0, 1, 2, 3]
+    assert scheduler.waiting == [4, 5, 8, 11]
+
+
 def test_a_weak_trial_that_ends_by_itself_at_a_rung_enters_it_and_waits_for_nothing():
     scheduler = scheduler_of()
     for number in range(3):
