@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -70,6 +71,11 @@ class S3Server:
     def stop(self) -> None:
         self._server.stop()
 
+    def empty(self) -> None:
+        """Forget what servers of earlier tests held: they are of this process, and so is their content."""
+        reset = urllib.request.Request(f"http://127.0.0.1:{self.port}/moto-api/reset", method="POST")
+        urllib.request.urlopen(reset, timeout=60).close()
+
     def uri(self, key: str) -> str:
         query = f"scheme=http&endpoint_override=127.0.0.1:{self.port}&region=us-east-1&allow_bucket_creation=true"
         return f"s3://bucket/{key}?{query}"
@@ -84,6 +90,7 @@ def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     server = S3Server()
+    server.empty()
     filesystem, _ = fs.FileSystem.from_uri(server.uri(""))
     filesystem.create_dir("bucket")
     yield server
