@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -27,6 +29,7 @@ def raise_on_signals() -> None:
 
     What runs at that moment may lose the exception, as Python's clean-up of objects does; `raise_if_asked` does not.
     """
+    _notes.open()
     for number in heard_signals():
         signal.signal(number, _raise)
 
@@ -38,15 +41,41 @@ def interrupted(error: KeyboardInterrupt, what_next: str) -> int:
 
 
 def raise_if_asked() -> None:
-    """Raises Interrupted if a signal has asked this process to end."""
-    if _asked:
-        raise Interrupted(_asked[0])
+    """Raises Interrupted if a signal has asked this process to end, whoever handled it."""
+    if (number := _notes.first()) is not None:
+        raise Interrupted(number)
 
 
-_asked: list[int] = []
-"""The signals that have come, in order."""
+class _Notes:
+    """Python's own note of each signal that comes: it is taken before any handler is called, also one of Ray's."""
+
+    def __init__(self) -> None:
+        self._ends: tuple[int, int] | None = None
+        self._came: list[int] = []
+
+    def open(self) -> None:
+        if self._ends is None:
+            self._ends = os.pipe()
+            for end in self._ends:
+                os.set_blocking(end, False)
+            signal.set_wakeup_fd(self._ends[1], warn_on_full_buffer=False)
+
+    def first(self) -> int | None:
+        if self._ends is not None:
+            with suppress(BlockingIOError):
+                self._came += [number for number in os.read(self._ends[0], 4096) if number in SIGNALS]
+        return self._came[0] if self._came else None
+
+    def close(self) -> None:
+        if self._ends is not None:
+            signal.set_wakeup_fd(-1)
+            for end in self._ends:
+                os.close(end)
+        self._ends, self._came = None, []
+
+
+_notes = _Notes()
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
-    _asked.append(number)
     raise Interrupted(number)

@@ -21,7 +21,7 @@ def _environment(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "environ", dict(os.environ))
     monkeypatch.setattr(ray._private.worker, "print_to_stdstream", None)
-    monkeypatch.setattr(interrupts, "_asked", [])
+    monkeypatch.setattr(interrupts._notes, "_came", [])
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_one_that_does_not_start_because_it_was_asked_to_end_is_an_interruption(
         start_ray(dashboard=False)
     assert caught.value.exit_code == 143
     init.error = Exception("timed out")
-    interrupts._asked.append(1)
+    interrupts._notes._came.append(1)
     with pytest.raises(Interrupted) as caught:
         start_ray(dashboard=False)
     assert caught.value.exit_code == 129

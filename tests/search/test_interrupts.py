@@ -10,11 +10,11 @@ from search.interrupts import SIGNALS, Interrupted, interrupted, raise_if_asked,
 
 
 @pytest.fixture
-def handlers(monkeypatch):
+def handlers():
     """Puts back those of this process."""
-    monkeypatch.setattr(interrupts, "_asked", [])
     before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
+    interrupts._notes.close()
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -34,6 +34,20 @@ def test_a_signal_whose_exception_got_lost_is_remembered(handlers):
     for number in (signal.SIGTERM, signal.SIGINT):
         with suppress(Interrupted):  # as where Python ignores what a destructor raises
             signal.raise_signal(number)
+    for _ in range(2):
+        with pytest.raises(Interrupted) as caught:
+            raise_if_asked()
+        assert caught.value.exit_code == 143
+
+
+def test_a_signal_that_another_handler_took_is_remembered(handlers):
+    """Ray sets one of its own when it starts."""
+    raise_on_signals()
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    signal.signal(signal.SIGUSR1, lambda number, frame: None)
+    signal.raise_signal(signal.SIGUSR1)
+    raise_if_asked()
+    signal.raise_signal(signal.SIGTERM)
     with pytest.raises(Interrupted) as caught:
         raise_if_asked()
     assert caught.value.exit_code == 143
