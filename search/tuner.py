@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,8 +20,6 @@ from search.settings import StudySettings
 from search.space import Space
 from search.stopping import BROKEN, Stopping
 from trainables.launchers import Launcher, Loop
-
-TUNE_FOLDER = ".tune"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +93,30 @@ def _run(
     """Let Ray Tune run trials until the searcher has none left, or the run is to end."""
     if stopping.over:
         return
-    scratch = plan.folder / TUNE_FOLDER
-    tuner = tune.Tuner(
-        plan.launcher.trainable(loop, str(scratch.resolve())),
+    try:
+        # Tune writes snapshots and unpickles the newest one that it finds. Nobody else may have put one there, so they
+        # are not in the study's folder, which may be somebody else's, but in a new one that only this user can enter.
+        scratch = tempfile.TemporaryDirectory(prefix="mars-search-", ignore_cleanup_errors=True)
+        with stopping.on_signals(), scratch as folder:
+            _tuner(plan, loop, searcher, scheduler, [stopping, recorder], stopping, folder).fit()
+    except Exception as error:
+        if isinstance(error, OSError):
+            stopping.cannot_write(error)  # Tune's own state
+        elif stopping.exit_code != BROKEN:  # else Tune has read back what it could not write
+            raise
+
+
+def _tuner(
+    plan: SearchPlan,
+    loop: Loop,
+    searcher: LedgerSearcher,
+    scheduler: Scheduler,
+    callbacks: list[tune.Callback],
+    stopping: Stopping,
+    folder: str,
+) -> tune.Tuner:
+    return tune.Tuner(
+        plan.launcher.trainable(loop, str(plan.folder.resolve())),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
@@ -108,24 +127,14 @@ def _run(
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=str(scratch.resolve()),
-            callbacks=[stopping, recorder],
+            storage_path=folder,
+            callbacks=callbacks,
             stop=stopping,
             # A trial that breaks goes on as one that was interrupted does: the searcher suggests it again.
             failure_config=tune.FailureConfig(max_failures=0),
             verbose=0,
         ),
     )
-    try:
-        with stopping.on_signals():
-            tuner.fit()
-    except Exception as error:
-        if isinstance(error, OSError):
-            stopping.cannot_write(error)  # Tune's own state is in the same folder
-        elif stopping.exit_code != BROKEN:  # else Tune has read back what it could not write
-            raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)  # Tune's snapshots: the ledger holds all that matters
 
 
 def _trial_folder(trial: Any) -> str:
