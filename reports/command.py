@@ -26,6 +26,7 @@ from reports.systems_table import (
 from reports.tracking import tracked
 from search.leaderboard import leaderboard
 from search.panels import telling_images
+from search.terminal import Terminal
 from search.wording import duration
 from trainables.config import TrialConfig
 from trainables.device import default_device, uses_bf16
@@ -46,8 +47,8 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ValueError: for whatever the user can put right.
     """
-    console = Console(highlight=False)
-    facts = read_study(options.study, options.data)
+    console = Terminal()
+    facts = read_study(options.study, options.data, options.checkpoints)
     console.print(facts.data.report.summary(), markup=False, soft_wrap=True)
     try:
         facts.output.mkdir(exist_ok=True)

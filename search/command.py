@@ -32,6 +32,7 @@ from search.planning import find_study, make_plan, placed, probed_placement
 from search.progress_state import ProgressState
 from search.stopping import Stopping
 from search.study_lock import study_lock
+from search.terminal import Terminal
 from search.tuner import SearchPlan, run_search
 from search.wording import duration
 from trainables.data import PreparedData
@@ -41,9 +42,9 @@ from trainables.trial import run_trial
 
 def run(options: argparse.Namespace, data: PreparedData) -> int:
     """Run, continue, or with `--dry-run` only describe the study. Returns the exit code."""
-    console = Console(highlight=False)
+    console = Terminal()
     if options.view == "events":  # with colours, and without what would move on a terminal
-        console = Console(highlight=False, file=TextEvents(sys.stdout), color_system="standard")
+        console = Terminal(file=TextEvents(sys.stdout), color_system="standard")
     console.print(data.report.summary(), markup=False, soft_wrap=True)
     with ExitStack() as stack:
         stack.callback(ray.shutdown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -14,12 +15,17 @@ from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.journal import Journal
+from search.journal_entries import check_entry
+from search.json_records import from_json
 from search.ledger_place import FILE, LedgerPlace
+from search.named_places import reachable_place
 from search.placement import Placement
-from search.trial_record import Failure, Proposal, Segment, TrialRecord
+from search.trial_record import Failure, Proposal, Segment, TrialRecord, is_ours
+from search.wording import clean
 from trainables.epoch_report import EpochReport
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # each study that is made or copied would be a line
+_logger = logging.getLogger(__name__)
 
 
 class Ledger:
@@ -32,6 +38,7 @@ class Ledger:
     def __init__(self, study: optuna.Study):
         self.study = study
         self._storage = study._storage
+        self._warned = False
 
     @classmethod
     def create(cls, folder: Path, url: str | None = None, tell: Callable[[str], None] = print) -> Ledger:
@@ -49,8 +56,9 @@ class Ledger:
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            place = LedgerPlace.of(folder, url)
+            place = reachable_place(folder, url)
             ledger = cls._in_database(place, tell) if place.url is not None else cls._in_journal(folder)
+            ledger._check_own(folder)
             for record in ledger.records():
                 if record.state == "running" and record.reports and record.reports[-1].ended is not None:
                     ledger.finish(record.number)
@@ -58,9 +66,18 @@ class Ledger:
         except OSError as error:
             raise ValueError(f"{folder}: cannot write the study there ({error.strerror or error})") from error
 
+    def _check_own(self, folder: Path) -> None:
+        """Raises ValueError if a driver cannot count its trials: others have added some."""
+        if foreign := [frozen.number for frozen in self.frozen_trials() if not is_ours(frozen)]:
+            raise ValueError(
+                f"{folder}: trials {', '.join(map(str, foreign))} were made by no search (by Optuna's ask or "
+                "enqueue_trial?): it can be read, and not be continued; begin another study with --start-from "
+                f"{folder.name}"
+            )
+
     @classmethod
     def _in_journal(cls, folder: Path) -> Ledger:
-        storage = JournalStorage(Journal(folder / FILE, writable=True))
+        storage = JournalStorage(Journal(folder / FILE, writable=True, check=check_entry))
         return cls(
             optuna.create_study(storage=storage, study_name=folder.name, direction="maximize", load_if_exists=True)
         )
@@ -91,7 +108,7 @@ class Ledger:
         Raises:
             ValueError: if it is damaged or elsewhere, cannot be read, or belongs to another folder.
         """
-        place = LedgerPlace.of(folder, url)
+        place = reachable_place(folder, url)
         if place.url is None:
             return cls.open(folder) if place.known else None
         from search.database_storage import read_study
@@ -107,13 +124,16 @@ class Ledger:
         Raises:
             ValueError: if there is none, or it is damaged or cannot be read.
         """
-        if (place := LedgerPlace.of(folder)).url is not None:
+        if (place := reachable_place(folder)).url is not None:
             ledger = cls.find(folder)
             assert ledger is not None
             return ledger
-        if not place.known:
-            raise ValueError(f"{folder}: no study there (it has no {FILE})")
-        storage = JournalStorage(Journal(folder / FILE, writable=False))
+        try:
+            if not place.known:
+                raise ValueError(f"{folder}: no study there (it has no {FILE})")
+            storage = JournalStorage(Journal(folder / FILE, writable=False, check=check_entry))
+        except OSError as error:
+            raise ValueError(f"{folder / FILE}: cannot be read ({error.strerror or error})") from error
         if not (studies := storage.get_all_studies()):
             raise ValueError(f"{folder / FILE}: holds no study")
         return cls(optuna.load_study(storage=storage, study_name=studies[0].study_name))
@@ -131,7 +151,10 @@ class Ledger:
     @property
     def settings(self) -> dict[str, Any]:
         """What makes the study what it is (`StudySettings`), or {} for a new one."""
-        return self.study.user_attrs.get("settings", {})
+        settings = self.study.user_attrs.get("settings", {})
+        if not isinstance(settings, dict):
+            raise ValueError(f"study {self.study.study_name!r}: its settings are {settings!r}, no set of named values")
+        return settings
 
     @settings.setter
     def settings(self, values: dict[str, Any]) -> None:
@@ -141,7 +164,7 @@ class Ledger:
     def placement(self) -> Placement | None:
         """How the study's trials share GPUs, if that was probed."""
         recorded = self.study.user_attrs.get("placement")
-        return None if recorded is None else Placement(**recorded)
+        return None if recorded is None else from_json(Placement, recorded)
 
     @placement.setter
     def placement(self, placement: Placement) -> None:
@@ -150,7 +173,10 @@ class Ledger:
     @property
     def first(self) -> dict[int, dict[str, Any]]:
         """Points of the space that come before what a sampler proposes, by the number of the trial that gets each."""
-        return {int(number): point for number, point in self.study.user_attrs.get("first", {}).items()}
+        first = self.study.user_attrs.get("first", {})
+        if not isinstance(first, dict) or not all(isinstance(point, dict) for point in first.values()):
+            raise ValueError(f"study {self.study.study_name!r}: its first points are no points")
+        return {int(number): point for number, point in first.items()}
 
     def enqueue(self, points: Iterable[dict[str, Any]]) -> None:
         """Let these points be the next trials, behind those that wait already; known ones are not repeated.
@@ -171,8 +197,22 @@ class Ledger:
         return self._storage.get_trial(self._id(number))
 
     def records(self) -> list[TrialRecord]:
-        """Every trial, by number."""
-        return [TrialRecord.of(frozen) for frozen in self.frozen_trials()]
+        """Every trial, by number; what others added by Optuna's own means is left out, with one warning.
+
+        Raises:
+            ValueError: if one is not as a search writes it.
+        """
+        trials = self.frozen_trials()
+        if foreign := [frozen.number for frozen in trials if not is_ours(frozen)]:
+            self._warn_of(foreign)
+        return [TrialRecord.of(frozen) for frozen in trials if is_ours(frozen)]
+
+    def _warn_of(self, foreign: list[int]) -> None:
+        if not self._warned:
+            _logger.warning(
+                "study %s: trials %s were made by no search: left out", clean(self.study.study_name), foreign
+            )
+        self._warned = True
 
     def record(self, number: int) -> TrialRecord:
         return TrialRecord.of(self._frozen(number))

@@ -12,6 +12,7 @@ from rich.console import Console
 from search.cluster_size import ClusterSize, check_fits, concurrent_trials
 from search.corners import corners
 from search.ledger import Ledger
+from search.named_places import name_store
 from search.option_types import AUTO
 from search.options import check_grace
 from search.placement import Placement
@@ -19,7 +20,7 @@ from search.placement_view import show_corners, show_probed
 from search.plan_view import show_plan, show_space
 from search.probing import probe
 from search.profiles import Profile, choose_profile
-from search.settings import StudySettings
+from search.settings import CHECKPOINTS, StudySettings
 from search.starting_points import starting_points
 from search.study_checks import check_storage, check_systems, check_workers
 from search.systems import MAX_EPOCHS, PATIENCE, runs_of
@@ -34,7 +35,6 @@ from trainables.worker_groups import WorkersLauncher
 LOCAL_STORAGE = "runs"
 BUDGET = 50
 """Trials of a search that names no budget."""
-CHECKPOINTS = "checkpoints"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,8 @@ def find_study(options: argparse.Namespace, data: PreparedData) -> StudyPlace:
         folder = folder.absolute()
     checkpoints = below(options.storage, name, CHECKPOINTS) if remote else CHECKPOINTS
     check_storage(folder, checkpoints if remote else None)
+    name_store(options.data)
+    name_store(checkpoints)
     return StudyPlace(folder=folder, checkpoints=checkpoints, ledger=Ledger.find(folder, options.ledger))
 
 

@@ -24,6 +24,7 @@ from search.replay_outcomes import Choice, Outcome
 from search.settings import StudySettings
 from search.simulator import Simulation, Trace, simulate
 from search.surrogate import Surrogate
+from search.terminal import Terminal
 
 
 def run(options: argparse.Namespace) -> None:
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ValueError: if there is no such study, they do not belong together, or too little was recorded.
     """
-    console = Console(highlight=False)
+    console = Terminal()
     settings, curves = recorded(options.studies)
     space, folder = settings.search_space(), options.studies[0] / "replay"
     surrogate = Surrogate(space, curves, max_epochs=settings.max_epochs, patience=settings.patience)
