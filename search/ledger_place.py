@@ -66,6 +66,13 @@ class LedgerPlace:
             new.replace(self.folder / POINTER)
 
 
+def refuse_links(folder: Path) -> None:
+    """Raises ValueError if what is written in that folder could land elsewhere: somebody put a symbolic link there."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_symlink():
+            raise ValueError(f"{path}: is a symbolic link, which could lead to what is not the study's: remove it")
+
+
 def study_folders(root: Path) -> list[Path]:
     """Of the studies in that folder."""
     return sorted(path.parent for name in (FILE, POINTER) for path in root.glob(f"*/{name}"))

@@ -12,6 +12,7 @@ from rich.console import Console
 from search.cluster_size import ClusterSize, check_fits, concurrent_trials
 from search.corners import corners
 from search.ledger import Ledger
+from search.ledger_place import refuse_links
 from search.named_places import name_store
 from search.option_types import AUTO
 from search.options import check_grace
@@ -61,6 +62,7 @@ def find_study(options: argparse.Namespace, data: PreparedData) -> StudyPlace:
         folder = folder.absolute()
     checkpoints = below(options.storage, name, CHECKPOINTS) if remote else CHECKPOINTS
     check_storage(folder, checkpoints if remote else None)
+    refuse_links(folder)
     name_store(options.data)
     name_store(checkpoints)
     return StudyPlace(folder=folder, checkpoints=checkpoints, ledger=Ledger.find(folder, options.ledger))
