@@ -53,8 +53,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, part) for part in parts)
     if origin is dict:
         return isinstance(value, dict) and all(_fits(key, parts[0]) and _fits(v, parts[1]) for key, v in value.items())
-    if origin is tuple:  # a list in JSON
-        return isinstance(value, list) and len(value) == len(parts) and all(map(_fits, value, parts))
+    if origin is tuple:  # a list in JSON, and not yet one in a ledger that is only in memory
+        return isinstance(value, list | tuple) and len(value) == len(parts) and all(map(_fits, value, parts))
     if origin is list:
         return isinstance(value, list) and all(_fits(item, parts[0]) for item in value)
     if hint is float:
