@@ -140,7 +140,7 @@ def _search(
     with view.shown(), decorations:
         run_search(plan, ledger, loop, [state, view, decorations, budgets, first], stopping, meter)
     records = ledger.records()
-    if any(record.reports or record.has_ended for record in records):
+    if any(record.reports or record.has_ended for record in records) and not stopping.deleted:
         _show_result(console, records, plan, state, options)
     ended = sum(record.has_ended for record in records)
     if stopping.reason is not None and ended < plan.budget:

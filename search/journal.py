@@ -5,6 +5,7 @@ Any tool that opens Optuna's own `JournalFileBackend` reads it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -18,6 +19,10 @@ from optuna.storages.journal import BaseJournalBackend
 
 FSYNC_SECONDS = 1.0
 """An entry is safe from a kill at once, and from a power failure after this long, at the next entry."""
+
+
+class JournalDeleted(FileNotFoundError):
+    """Somebody has deleted the file while this process had it open."""
 
 
 class Journal(BaseJournalBackend):
@@ -66,10 +71,12 @@ class Journal(BaseJournalBackend):
         """Write entries, all or none.
 
         Raises:
-            OSError: if the disk is full or gone; the file is as it was.
+            OSError: if the disk is full or gone; the file is as it was. JournalDeleted: if it is gone.
         """
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
         with self._locked():
+            if os.fstat(self._file).st_nlink == 0:  # what is written to it would be gone with this process
+                raise JournalDeleted(errno.ENOENT, "deleted while the search ran", str(self.path))
             size = self._whole_size()
             try:
                 written = os.write(self._file, text)

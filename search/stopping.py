@@ -12,6 +12,7 @@ from typing import Any
 from ray import tune
 
 from search.interrupts import Interrupted, heard_signals
+from search.journal import JournalDeleted
 
 CONTINUES = ": the same command continues the study"
 BROKEN = 1
@@ -33,6 +34,8 @@ class Stopping(tune.Stopper, tune.Callback):
         self.exit_code = 0
         self.unwritable = False
         """Whether the study's folder takes nothing any more."""
+        self.deleted = False
+        """Whether somebody has deleted it."""
         self.running: set[int] = set()
         """Numbers of the trials that have started and not ended."""
         self._deadline = None if time_budget is None else time.monotonic() + time_budget
@@ -45,6 +48,9 @@ class Stopping(tune.Stopper, tune.Callback):
     def cannot_write(self, error: OSError) -> None:
         """End the run; nothing more is to be written. The trials' own checkpoints hold what was not."""
         self.unwritable = True
+        if isinstance(error, JournalDeleted):
+            self.deleted = True
+            self.stop(f"the study is gone ({error}): bring it back from a copy, or begin another", BROKEN)
         self.stop(f"the study cannot be written ({error}); once that is put right{CONTINUES}", BROKEN)
 
     @property

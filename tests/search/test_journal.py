@@ -13,7 +13,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from search.journal import Journal
+from search.journal import Journal, JournalDeleted
 
 
 @pytest.fixture
@@ -93,6 +93,16 @@ def test_the_first_entry_may_be_cut_short_too(path):
     path.write_bytes(b'{"n')
     Journal(path, writable=True).append_logs([{"n": 0}])
     assert entries(path) == [{"n": 0}]
+
+
+def test_a_file_that_was_deleted_takes_nothing_more(path):
+    journal = Journal(path, writable=True)
+    journal.append_logs([{"n": 1}])
+    path.unlink()
+    with pytest.raises(JournalDeleted, match="deleted while the search ran"):
+        journal.append_logs([{"n": 2}])
+    assert not path.exists()
+    assert list(journal.read_logs(0)) == [{"n": 1}]
 
 
 def test_what_a_full_disk_took_in_part_is_taken_back(path, monkeypatch):

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from search.interrupts import Interrupted
+from search.journal import JournalDeleted
 from search.stopping import Stopping
 
 
@@ -109,6 +110,17 @@ def test_a_study_that_cannot_be_written_ends_the_run_with_what_the_system_said()
     assert stopping.exit_code == 1
     assert stopping.reason == (
         "the study cannot be written (no space left); once that is put right: the same command continues the study"
+    )
+
+
+def test_a_study_that_was_deleted_is_not_said_to_continue():
+    stopping = Stopping()
+    assert not stopping.deleted
+    stopping.cannot_write(JournalDeleted(2, "deleted while the search ran", "a/ledger.journal"))
+    assert (stopping.deleted, stopping.unwritable, stopping.exit_code) == (True, True, 1)
+    assert stopping.reason == (
+        "the study is gone ([Errno 2] deleted while the search ran: 'a/ledger.journal'): bring it back from a copy, or "
+        "begin another"
     )
 
 
