@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 
 from search.option_types import duration, study_name
-from search.ray_token import TOKEN
+
+TOKEN = Path("~/.ray/auth_token")
+"""Where Ray keeps its own."""
 
 
 def add_cluster_options(top: argparse.ArgumentParser) -> None:

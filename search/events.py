@@ -18,7 +18,6 @@ from search.progress_state import ProgressState
 from search.recorder import Watcher
 from search.stopping import Stopping
 from search.trial_record import Failure, TrialRecord
-from search.wording import clean
 from trainables.epoch_report import EpochReport
 
 
@@ -109,15 +108,10 @@ class EventReader:
             return
         if (at := content.pop("at", None)) is not None:
             self.state.started = time.monotonic() - at
-        try:
-            take_in(**content)
-        except (ValueError, TypeError, KeyError, AttributeError):  # looks like an event, and is none
-            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        take_in(**content)
 
     def _on_text(self, text: str) -> None:
-        shown = Text.from_ansi(text.removesuffix("\n"))  # with its colours, and nothing else that a terminal acts on
-        shown.plain = clean(shown.plain)
-        self.console.print(shown, soft_wrap=True)
+        self.console.print(Text.from_ansi(text.removesuffix("\n")), soft_wrap=True)
 
     def _on_past(self, trial: dict[str, Any]) -> None:
         self.state.past.append(_record(trial))

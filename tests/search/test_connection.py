@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import ray
@@ -26,7 +25,7 @@ def _environment(monkeypatch):
 
 
 @pytest.fixture
-def init(monkeypatch, tmp_path):
+def init(monkeypatch):
     """What Ray was asked for; it raises `error` if there is one."""
 
     class Init:
@@ -39,8 +38,6 @@ def init(monkeypatch, tmp_path):
                 raise self.error
 
     init = Init()
-    session = SimpleNamespace(get_session_dir_path=lambda: str(tmp_path))
-    monkeypatch.setattr(ray._private.worker, "_global_node", session)
     monkeypatch.setattr(ray, "init", init)
     return init
 
