@@ -11,7 +11,7 @@ from search.recorder import Watcher
 from search.trial_record import TrialRecord
 from trainables.epoch_report import EpochReport
 
-CLOSES_WITHIN = 60.0
+CLOSES_WITHIN = 20.0
 """Seconds that a run waits at its end for what is still to be written."""
 
 

@@ -18,6 +18,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from tests.scripts import HANGS_AFTER
+
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK = "10.213.0"
 SHARED = "/mnt"
@@ -128,7 +130,12 @@ class Host:
         return subprocess.Popen([*inside, *map(str, command)], env=variables, text=True, **pipes)
 
     def run(
-        self, *command: object, timeout: float = 60, check: bool = True, cwd: Path | str = "/", **environment: str
+        self,
+        *command: object,
+        timeout: float = HANGS_AFTER,
+        check: bool = True,
+        cwd: Path | str = "/",
+        **environment: str,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on this machine, see `start`.
 

@@ -13,6 +13,7 @@ from search.trial_record import TrialRecord
 from tests.cluster.hosts import ROOT, SHARED, Hosts, wait_for
 from tests.cluster.on_premise import OnPremise
 from tests.integration.conftest import tiny_pairs
+from tests.scripts import HANGS_AFTER
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.hosts]
 
@@ -69,11 +70,11 @@ def test_workers_come_when_a_search_asks_for_them_may_be_lost_and_go_when_idle(h
     hosts.mend("one")
     wait_while_it_runs(lambda: cluster.works("one"), "the lost machine's return", 250)
     hosts.laptop.run(*command, "--stop", "study")
-    search.communicate(timeout=60)
+    search.communicate(timeout=HANGS_AFTER)
     assert search.returncode == 130
     begun = len(records(hosts))
 
-    ended = hosts.laptop.run(*command, *SEARCH, "--budget", str(begun), cwd=SHARED, timeout=400)
+    ended = hosts.laptop.run(*command, *SEARCH, "--budget", str(begun), cwd=SHARED)
     assert [record.state for record in records(hosts)] == ["complete"] * begun
     assert kinds(hosts) == {"node_lost"}
     assert f"{begun} of {begun} trials in {SHARED}/runs/study" in ended.stdout
