@@ -45,14 +45,14 @@ class DecidingScheduler(FIFOScheduler):
         """By number, the epoch that was decided last, and what was decided."""
 
     def _enter(self, number: int, epoch: int, score: float) -> bool:
-        """Put a trial into the rung after that epoch, if there is one; returns whether it goes on from there.
+        """Put a trial into the rung after that epoch, if there is one; returns whether it continues after it.
 
         `score` is what it is judged by.
         """
         raise NotImplementedError
 
     def _hold_back(self, number: int, epoch: int) -> tuple[str, tuple[int, ...]]:
-        """Whether a trial that does not go on is stopped or paused, and the paused trials that end therefore."""
+        """Whether a trial that does not continue is stopped or paused, and the paused trials that end because of it."""
         raise NotImplementedError
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -87,8 +87,7 @@ class DecidingScheduler(FIFOScheduler):
         return number in self.audited
 
     def _replay(self, record: TrialRecord) -> bool:
-        """Fill the rungs with a trial's epochs; returns whether it would go on after the last one by the rungs as they
-        are now."""
+        """Fill the rungs with a trial's epochs; returns whether the rungs, as they are now, let it continue."""
         # Of an audit that is known before its epoch is, the epoch will be reported again, and decided then.
         if record.audited is not None and record.audited <= record.told_epochs:
             self.audited[record.number] = record.audited

@@ -43,7 +43,7 @@ def failure(text: str, epoch: int, *, preempted: bool = False) -> Failure:
 
 
 def _memory(text: str) -> str:
-    """What Ray's memory monitor said, without its list of what else runs on the machine: that is nobody's business."""
+    """What Ray's memory monitor said, without its list of other programs and their command lines."""
     found = re.search(r"Memory on the node \(IP: ([^,)]+).*?\) was ([\d.]+)GB used / ([\d.]+)GB limit", text)
     how = f": {found[2]} of {found[3]} GB of {found[1]} were used" if found else ""
     return f"Ray ended its process because the machine's memory was full{how}"

@@ -29,7 +29,7 @@ full, without an epoch of any trial between."""
 
 
 class Watcher:
-    """Follows a study while it runs. Every method is called by the driver, behind the ledger's entry of it."""
+    """Follows a study while it runs. Each method is called in the driver, after the ledger has the entry of it."""
 
     def trial_started(self, record: TrialRecord) -> None: ...
 
