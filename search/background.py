@@ -24,7 +24,7 @@ class InBackground(Watcher):
 
     Args:
         watchers: in the order in which they hear, by what the user knows them by.
-        warn: is told, from the thread, of the first exception of each.
+        warn: is called in the thread with a sentence about the first exception of each.
         closes_within: seconds that the end waits.
     """
 

@@ -12,7 +12,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from rich.console import Console
 
-from search.cluster_size import process_demand
+from search.cluster_size import able_nodes, process_demand
 from search.node_check import NodeCheck, versions
 from trainables.checkpoints import CheckpointStore, below
 from trainables.data import DataSource
@@ -60,7 +60,7 @@ def probed_nodes(console: Console, launcher: Launcher, checkpoints: str, data: D
 
 
 def _probe(console: Console, check: NodeCheck, store: CheckpointStore, demand: dict[str, float]) -> None:
-    able = [node for node in ray.nodes() if node["Alive"] and _has(node["Resources"], demand)]
+    able = able_nodes(ray.nodes(), demand)
     asked = ray.remote(num_cpus=0, max_retries=0)(_look)
     began = time.time()
     if able:
@@ -108,7 +108,3 @@ def _look(check: NodeCheck, mark: str) -> dict[str, Any]:
     except (StorageError, ValueError) as error:
         problems.append(f"--storage: cannot be used from there ({error})")
     return {"problems": problems, "mark": mark, "time": time.time()}
-
-
-def _has(resources: dict[str, float], demand: dict[str, float]) -> bool:
-    return all(resources.get(name, 0) >= amount for name, amount in demand.items())

@@ -95,6 +95,11 @@ def process_demand(launcher: Launcher) -> dict[str, float]:
     return {name: amount / launcher.processes for name, amount in launcher.demand().items() if amount > 0}
 
 
+def able_nodes(nodes: Sequence[dict[str, Any]], demand: Resources) -> list[dict[str, Any]]:
+    """Those of Ray's nodes that are alive and could hold a process with this demand, if nothing else ran there."""
+    return [node for node in nodes if node["Alive"] and _places(node["Resources"], demand) > 0]
+
+
 def _places(node: Resources, demand: Resources) -> int:
     # The tolerance keeps fractions such as 0.1 from losing a place to rounding.
     return min((math.floor(node.get(name, 0) / amount + 1e-6) for name, amount in demand.items()), default=1)

@@ -8,6 +8,7 @@ import functools
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import ray
 from rich.console import Console
@@ -46,63 +47,94 @@ from trainables.data import PreparedData
 from trainables.launchers import Loop
 from trainables.trial import run_trial
 
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What was prepared for one run of a study, which this process holds."""
+
+    plan: SearchPlan
+    data: PreparedData
+    ledger: Ledger
+    loop: Loop
+    holder: Holder
+    marker: Marker
+    checkpoints: str
+
 
 def run(options: argparse.Namespace, data: PreparedData) -> int:
     """Run, continue, or with `--dry-run` only describe the study. Returns the exit code."""
     console = Console(highlight=False)
     if options.view == "events":  # with colours, and without what would move on a terminal
         console = Console(highlight=False, file=TextEvents(sys.stdout), color_system="standard")
+    tell = functools.partial(console.print, style="yellow", markup=False, soft_wrap=True)
     console.print(data.report.summary(), markup=False, soft_wrap=True)
     with ExitStack() as stack:
         stack.callback(ray.shutdown)
         try:
-            tell = functools.partial(console.print, style="yellow", markup=False, soft_wrap=True)
-            study = find_study(options, data)
-            if study.remark is not None:
-                tell(study.remark)
-            joined = start_ray(dashboard=options.workers_per_trial.most > 1, address=options.address)
-            raise_on_signals()  # until trials run: the handler that Ray has set prints a stack
-            raise_if_asked()
-            size = cluster_size(joined=joined)
-            plan = make_plan(console, options, data, size, study)
-            checkpoints, source = plan.settings.checkpoint_root(study.folder), data.source.anywhere
-            if options.dry_run:
-                check_root(checkpoints, study.ledger)
-                return 0
-            # What drivers of the study share comes first: one that is refused there leaves nothing here.
-            shared = checkpoints if "://" in checkpoints else str(study.folder)
-            holder = stack.enter_context(held(shared, study.folder.name, tell))
-            others = check_root(checkpoints, study.ledger)
-            stack.enter_context(study_lock(study.folder))
-            if others:
-                set_aside(checkpoints, Ledger.find(study.folder, options.ledger), tell)
-            loop: Loop = functools.partial(
-                run_trial,
-                source=source,
-                fingerprint=data.fingerprint,
-                checkpoints=checkpoints,
-                train_fraction=plan.settings.train_fraction,
-            )
-            check = NodeCheck(versions())
-            if joined:
-                check = stack.enter_context(probed_nodes(console, plan.launcher, checkpoints, source))
-            loop = check.guard(loop)
-            ledger = Ledger.create(study.folder, options.ledger, tell)
-            stack.callback(ledger.close)
-            # Another driver may have run the study since it was looked at: what it is holds from here on.
-            check_same_study(ledger, plan.settings, plan.space, study.folder.name)
-            marker = claim(checkpoints, ledger, study.folder)
-            if ledger.placement is not None:
-                plan = placed(plan, options, data, size, ledger.placement)
-            elif options.gpus_per_trial == AUTO:
-                ledger.placement = found = probed_placement(console, plan, options, data)
-                plan = placed(plan, options, data, size, found)
+            prepared = _prepare(stack, console, tell, options, data)
             raise_if_asked()
         except ValueError as error:
             return refuse(error)
-        return _search(
-            console, _shared(plan, size) if joined else plan, options, data, ledger, loop, holder, marker, tell
-        )
+        return 0 if prepared is None else _search(console, tell, options, prepared)
+
+
+def _prepare(
+    stack: ExitStack, console: Console, tell: Tell, options: argparse.Namespace, data: PreparedData
+) -> _Run | None:
+    """Check everything, and hold the study until the stack is closed; None for a dry run.
+
+    Raises:
+        ValueError: for whatever the user can put right.
+    """
+    study = find_study(options, data)
+    if study.remark is not None:
+        tell(study.remark)
+    joined = start_ray(dashboard=options.workers_per_trial.most > 1, address=options.address)
+    raise_on_signals()  # until trials run: the handler that Ray has set prints a stack
+    raise_if_asked()
+    size = cluster_size(joined=joined)
+    plan = make_plan(console, options, data, size, study)
+    checkpoints, source = plan.settings.checkpoint_root(study.folder), data.source.anywhere
+    if options.dry_run:
+        check_root(checkpoints, study.ledger)
+        return None
+    # What drivers of the study share comes first: one that is refused there leaves nothing here.
+    shared = checkpoints if "://" in checkpoints else str(study.folder)
+    holder = stack.enter_context(held(shared, study.folder.name, tell))
+    others = check_root(checkpoints, study.ledger)
+    stack.enter_context(study_lock(study.folder))
+    if others:
+        set_aside(checkpoints, Ledger.find(study.folder, options.ledger), tell)
+    check = NodeCheck(versions())
+    if joined:
+        check = stack.enter_context(probed_nodes(console, plan.launcher, checkpoints, source))
+    ledger = Ledger.create(study.folder, options.ledger, tell)
+    stack.callback(ledger.close)
+    # Another driver may have run the study since it was looked at: what it is holds from here on.
+    check_same_study(ledger, plan.settings, plan.space, study.folder.name)
+    marker = claim(checkpoints, ledger, study.folder)
+    if options.gpus_per_trial == AUTO and ledger.placement is None:
+        ledger.placement = probed_placement(console, plan, options, data)
+    if ledger.placement is not None:
+        plan = placed(plan, options, data, size, ledger.placement)
+    loop: Loop = functools.partial(
+        run_trial,
+        source=source,
+        fingerprint=data.fingerprint,
+        checkpoints=checkpoints,
+        train_fraction=plan.settings.train_fraction,
+    )
+    return _Run(
+        plan=_shared(plan, size) if joined else plan,
+        data=data,
+        ledger=ledger,
+        loop=check.guard(loop),
+        holder=holder,
+        marker=marker,
+        checkpoints=checkpoints,
+    )
 
 
 def _shared(plan: SearchPlan, size: ClusterSize) -> SearchPlan:
@@ -111,33 +143,23 @@ def _shared(plan: SearchPlan, size: ClusterSize) -> SearchPlan:
     return dataclasses.replace(plan, slots=FairShare(plan.folder.name, wanted=plan.concurrent, places=places))
 
 
-def _search(
-    console: Console,
-    plan: SearchPlan,
-    options: argparse.Namespace,
-    data: PreparedData,
-    ledger: Ledger,
-    loop: Loop,
-    holder: Holder,
-    marker: Marker,
-    tell: Callable[[str], None],
-) -> int:
+def _search(console: Console, tell: Tell, options: argparse.Namespace, prepared: _Run) -> int:
+    plan, data, ledger, checkpoints = prepared.plan, prepared.data, prepared.ledger, prepared.checkpoints
     past = ledger.records()
     stopping, meter = Stopping(options.time_budget), Meter(plan.launcher.demand())
-    holder.when_lost(stopping.cannot_write)
+    prepared.holder.when_lost(stopping.cannot_write)
     state = ProgressState(budget=plan.budget, time_budget=options.time_budget, past=past)
     view: LiveView | EventWriter = LiveView(state, console, stopping)
     if options.view == "events":
         view = EventWriter(state, stopping, sys.stdout)
-    checkpoints = plan.settings.checkpoint_root(plan.folder)
     scored = [data.description.class_names[label] for label in data.present_labels]
     board = Board(plan.folder, plan.space, scored, Painter(data, checkpoints, past))
-    keeper = Housekeeping(checkpoints, past, None if plan.settings.systems else KEPT, marker)
+    keeper = Housekeeping(checkpoints, past, None if plan.settings.systems else KEPT, prepared.marker)
     budgets = Budgets(stopping, meter, past, epochs=options.epochs_budget, gpu_hours=options.gpu_hours)
     first = FirstFailures(stopping, past)
     decorations = InBackground({"TensorBoard": board, "old checkpoints": keeper}, tell)
     with view.shown(), decorations:
-        run_search(plan, ledger, loop, [state, view, decorations, budgets, first], stopping, meter)
+        run_search(plan, ledger, prepared.loop, [state, view, decorations, budgets, first], stopping, meter)
     records = ledger.records()
     if any(record.reports or record.has_ended for record in records) and not stopping.deleted:
         _show_result(console, records, plan, state, options)

@@ -9,6 +9,7 @@ from typing import Any
 import ray
 from ray import tune
 
+from search.cluster_size import able_nodes
 from search.stopping import BROKEN, CONTINUES, Stopping
 from search.wording import duration
 
@@ -49,15 +50,12 @@ class NodeWatch(tune.Callback):
         if now - self._looked < LOOKS_EVERY:
             return
         self._looked = now
-        if any(node["Alive"] and self._has_room(node["Resources"]) for node in self._nodes()):
+        if able_nodes(self._nodes(), self.demand):
             self._able = now
         elif now - self._able >= self.timeout:
             what = " and ".join(f"{amount:g} {name}" for name, amount in self.demand.items())
             gone = "Ray on this machine has ended" if self.local else f"no machine of the cluster has {what}"
             self.stopping.stop(f"{gone}, for {duration(self.timeout)} now; once that is put right{CONTINUES}", BROKEN)
-
-    def _has_room(self, resources: Mapping[str, float]) -> bool:
-        return all(resources.get(name, 0) >= amount for name, amount in self.demand.items())
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # for Tune's snapshots, which nobody reads: the ledger is the truth
