@@ -25,12 +25,15 @@ from reports.systems_table import (
 )
 from reports.tracking import tracked
 from search.leaderboard import leaderboard
+from search.ledger_place import refuse_links
 from search.panels import telling_images
+from search.terminal import Terminal
 from search.wording import duration
 from trainables.config import TrialConfig
 from trainables.device import default_device, uses_bf16
 from trainables.epochs import load_best
 from trainables.evaluation import EVALUATION_BATCH, evaluate
+from trainables.failures import StorageError
 from trainables.prediction import FLIPS, predict
 from trainables.trial import checkpoint_store
 
@@ -46,12 +49,16 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ValueError: for whatever the user can put right.
     """
-    console = Console(highlight=False)
-    facts = read_study(options.study, options.data)
+    console = Terminal()
+    facts = read_study(options.study, options.data, options.checkpoints)
     console.print(facts.data.report.summary(), markup=False, soft_wrap=True)
     try:
+        refuse_links(facts.folder)
         facts.output.mkdir(exist_ok=True)
+        refuse_links(facts.output)
         _report(console, facts, options)
+    except StorageError as error:
+        raise ValueError(str(error)) from error
     except OSError as error:
         raise ValueError(f"{error.filename or facts.output}: {error.strerror or error}") from error
 

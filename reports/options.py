@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from search.option_types import location
+
 EPILOG = """\
 Everything lands in RUN/report: report.html, leaderboard.csv, leaderboard.parquet, submission.csv, and the retrained
 model. A retraining that was stopped goes on from its last finished epoch when the same command runs again.
@@ -20,7 +22,13 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     top.add_argument("study", type=Path, metavar="RUN", help="the study's folder, such as runs/sample")
-    top.add_argument("--data", metavar="FILE|URI", help="where the study's data is now, if it has moved")
+    top.add_argument("--data", type=location, metavar="FILE|URI", help="where the study's data is now, if it has moved")
+    top.add_argument(
+        "--checkpoints",
+        type=location,
+        metavar="FOLDER|URI",
+        help="where the study's checkpoints are now, if they have moved: the folder of the trials' folders",
+    )
     final = top.add_argument_group("final model and submission")
     final.add_argument(
         "--no-retrain",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from search.leaderboard import ranked
 from search.ledger import Ledger
+from search.named_places import followed, name_store
 from search.settings import StudySettings
 from search.space import Space
 from search.trial_record import TrialRecord
@@ -49,12 +51,13 @@ class StudyFacts:
         return f"{kind}data set {self.data.name}, split 80/10/10 with seed {self.settings.seed}"
 
 
-def read_study(folder: Path, data: str | None) -> StudyFacts:
+def read_study(folder: Path, data: str | None, checkpoints: str | None = None) -> StudyFacts:
     """Read a study and map its data.
 
     Args:
         folder: the study's.
         data: where the data is now, if not where the study recorded it.
+        checkpoints: where the checkpoints are now, if not where the study recorded it.
 
     Raises:
         ValueError: if there is no study, nothing to report yet, or the data is not the study's.
@@ -64,7 +67,16 @@ def read_study(folder: Path, data: str | None) -> StudyFacts:
     if not ranked(records):
         raise ValueError(f"{folder}: no trial of this study has a score yet")
     settings = StudySettings.recorded(ledger.settings, folder)
-    prepared = prepare(DataSource(uri=data or settings.data, seed=settings.seed))
+    if checkpoints is not None and "://" not in checkpoints:
+        checkpoints = str(Path(checkpoints).resolve())
+    for named in filter(None, (data, checkpoints)):
+        name_store(named)
+    settings = dataclasses.replace(
+        settings,
+        data=data or followed(settings.data, folder, "--data"),
+        checkpoints=checkpoints or followed(settings.checkpoints, folder, "--checkpoints"),
+    )
+    prepared = prepare(DataSource(uri=settings.data, seed=settings.seed))
     if prepared.fingerprint != settings.fingerprint:
         raise ValueError(
             f"{prepared.source.uri}: is not the data of this study (fingerprint {prepared.fingerprint}, the study's is "

@@ -45,6 +45,7 @@ class Audit:
 def audit(records: list[TrialRecord], settings: StudySettings) -> Audit | None:
     """None before there is something to compare."""
     ended = [record for record in records if record.audited is not None and _ran_to_its_end(record)]
+    ended = [record for record in ended if _judged(record, record.audited, settings.judge) is not None]
     if settings.asha == "promotion":
         ended = [record for record in ended if not _would_be_promoted(record, records, settings)]
     scores = [record.score if record.state == "complete" else 0.0 for record in ended]

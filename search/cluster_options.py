@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 
 from search.option_types import duration, study_name
-
-TOKEN = Path("~/.ray/auth_token")
-"""Where Ray keeps its own."""
+from search.ray_token import TOKEN
 
 
 def add_cluster_options(top: argparse.ArgumentParser) -> None:

@@ -40,6 +40,7 @@ from search.study_checks import check_same_study
 from search.study_holder import Holder, held
 from search.study_lock import study_lock
 from search.study_root import Marker, check_root, claim, set_aside
+from search.terminal import Terminal
 from search.trial_record import TrialRecord
 from search.tuner import SearchPlan, run_search
 from search.wording import duration
@@ -65,9 +66,9 @@ class _Run:
 
 def run(options: argparse.Namespace, data: PreparedData) -> int:
     """Run, continue, or with `--dry-run` only describe the study. Returns the exit code."""
-    console = Console(highlight=False)
+    console = Terminal()
     if options.view == "events":  # with colours, and without what would move on a terminal
-        console = Console(highlight=False, file=TextEvents(sys.stdout), color_system="standard")
+        console = Terminal(file=TextEvents(sys.stdout), color_system="standard")
     tell = functools.partial(console.print, style="yellow", markup=False, soft_wrap=True)
     console.print(data.report.summary(), markup=False, soft_wrap=True)
     with ExitStack() as stack:

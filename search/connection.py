@@ -14,6 +14,7 @@ from typing import Any
 import ray
 
 from search.interrupts import Interrupted, raise_if_asked
+from search.ray_token import keep_token_private, pass_by_proxies
 
 PROJECT = Path(__file__).resolve().parents[1]
 TOKEN_HELP = "every node and client of a cluster needs the same token, in ~/.ray/auth_token or RAY_AUTH_TOKEN"
@@ -56,10 +57,12 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # trials that break: the view shows them
     # Ray prints a page of its log for each node that dies, whatever it is told; the view says what that did to trials.
     ray._private.worker.print_to_stdstream = lambda *_, **__: None
+    pass_by_proxies()
     address = address or os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"address": address}
     if address is None:
         _check_temp_dir()
+        keep_token_private()
         # Without an address Ray would join whatever cluster happens to run on this machine.
         options = {"address": "local", "include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
         if dashboard:
@@ -93,6 +96,9 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
             raise
         what = "no Ray runs on this machine" if address == "auto" else "no Ray there lets us in"
         raise ValueError(f"--address {address}: {what} ({error}); {TOKEN_HELP}") from error
+    if address is None:
+        # Ray opens its folder (sockets, logs, and what Tune pickles) to all users of the machine.
+        Path(ray._private.worker._global_node.get_session_dir_path()).chmod(0o700)
     return address is not None
 
 

@@ -18,6 +18,7 @@ from search.progress_state import ProgressState
 from search.recorder import Watcher
 from search.stopping import Stopping
 from search.trial_record import Failure, TrialRecord
+from search.wording import clean
 from trainables.epoch_report import EpochReport
 
 
@@ -108,10 +109,15 @@ class EventReader:
             return
         if (at := content.pop("at", None)) is not None:
             self.state.started = time.monotonic() - at
-        take_in(**content)
+        try:
+            take_in(**content)
+        except (ValueError, TypeError, KeyError, AttributeError):  # looks like an event, and is none
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _on_text(self, text: str) -> None:
-        self.console.print(Text.from_ansi(text.removesuffix("\n")), soft_wrap=True)
+        shown = Text.from_ansi(text.removesuffix("\n"))  # with its colours, and nothing else that a terminal acts on
+        shown.plain = clean(shown.plain)
+        self.console.print(shown, soft_wrap=True)
 
     def _on_past(self, trial: dict[str, Any]) -> None:
         self.state.past.append(_record(trial))

@@ -8,6 +8,8 @@ import sys
 from contextlib import suppress
 from types import FrameType
 
+from search.wording import clean
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -36,7 +38,7 @@ def raise_on_signals() -> None:
 
 def interrupted(error: KeyboardInterrupt, what_next: str) -> int:
     """Say so in a line; returns the exit code."""
-    print(f"interrupted: {what_next}", file=sys.stderr)
+    print(clean(f"interrupted: {what_next}"), file=sys.stderr)
     return error.exit_code if isinstance(error, Interrupted) else 128 + signal.SIGINT
 
 

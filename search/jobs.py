@@ -15,6 +15,7 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from search.connection import TOKEN_HELP
 from search.options import INTERRUPTED
+from search.ray_token import pass_by_proxies
 
 STUDY, OPTIONS = "study", "options"
 """Keys of a job's metadata."""
@@ -43,6 +44,7 @@ class Jobs:
         self.address = address
         for module in CHATTY:
             logging.getLogger(module).setLevel(logging.ERROR)
+        pass_by_proxies()
         with self._reached():
             self._client = JobSubmissionClient(address)
 

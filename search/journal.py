@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,11 @@ class Journal(BaseJournalBackend):
     Args:
         path: the file.
         writable: whether entries are to be appended; the file is then made if there is none.
+        check: raises ValueError for an entry that whoever reads it could not take in.
     """
 
-    def __init__(self, path: Path, *, writable: bool):
-        self.path = path
+    def __init__(self, path: Path, *, writable: bool, check: Callable[[Any], None] = lambda entry: None):
+        self.path, self._check = path, check
         self._opened = path.open("ab+" if writable else "rb", buffering=0)  # closes itself
         self._file = self._opened.fileno()
         self._read_entries, self._read_bytes = 0, 0
@@ -55,7 +56,8 @@ class Journal(BaseJournalBackend):
         for line in text[: text.rfind(b"\n") + 1].splitlines(keepends=True):
             try:
                 entry = json.loads(line)
-            except ValueError as error:
+                self._check(entry)
+            except (ValueError, RecursionError) as error:
                 raise ValueError(
                     f"{self.path}, line {self._read_entries + 1}: damaged ({error}): bring back a copy of the file, or "
                     "cut it off before that line, which loses what is behind"

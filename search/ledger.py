@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -15,13 +16,18 @@ from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.journal import Journal
+from search.journal_entries import check_entry
 from search.journal_start import begin_journal, has_begun
+from search.json_records import from_json
 from search.ledger_place import FILE, LedgerPlace
+from search.named_places import reachable_place
 from search.placement import Placement
-from search.trial_record import DECISIONS, Failure, Proposal, Segment, TrialRecord
+from search.trial_record import DECISIONS, Failure, Proposal, Segment, TrialRecord, is_ours
+from search.wording import clean
 from trainables.epoch_report import EpochReport
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # each study that is made or copied would be a line
+_logger = logging.getLogger(__name__)
 
 IDENTITY = "identity"
 
@@ -40,6 +46,7 @@ class Ledger:
         """By trial and epoch, what is to be written with that epoch."""
         self._promoted: list[tuple[int, int]] = []
         """Trials, and the epochs after which they were paused: to be written with the next entry."""
+        self._warned = False
 
     @classmethod
     def create(cls, folder: Path, url: str | None = None, tell: Callable[[str], None] = print) -> Ledger:
@@ -57,11 +64,12 @@ class Ledger:
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            place = LedgerPlace.of(folder, url)
+            place = reachable_place(folder, url)
             identity = uuid.uuid4().hex
             if place.url is None and not has_begun(folder / FILE):
                 begin_journal(folder / FILE, folder.name, {IDENTITY: identity}, tell)
             ledger = cls._in_database(place, tell) if place.url is not None else cls._in_journal(folder)
+            ledger._check_own(folder)
             if ledger.identity is None:
                 ledger.study.set_user_attr(IDENTITY, identity)
             for record in ledger.records():
@@ -71,9 +79,18 @@ class Ledger:
         except OSError as error:
             raise ValueError(f"{folder}: cannot write the study there ({error.strerror or error})") from error
 
+    def _check_own(self, folder: Path) -> None:
+        """Raises ValueError if a driver cannot count its trials: others have added some."""
+        if foreign := [frozen.number for frozen in self.frozen_trials() if not is_ours(frozen)]:
+            raise ValueError(
+                f"{folder}: trials {', '.join(map(str, foreign))} were made by no search (by Optuna's ask or "
+                "enqueue_trial?): it can be read, and not be continued; begin another study with --start-from "
+                f"{folder.name}"
+            )
+
     @classmethod
     def _in_journal(cls, folder: Path) -> Ledger:
-        return cls(_only_study(Journal(folder / FILE, writable=True)))
+        return cls(_only_study(Journal(folder / FILE, writable=True, check=check_entry)))
 
     @classmethod
     def _in_database(cls, place: LedgerPlace, tell: Callable[[str], None]) -> Ledger:
@@ -101,7 +118,7 @@ class Ledger:
         Raises:
             ValueError: if it is damaged or elsewhere, cannot be read, or belongs to another folder.
         """
-        place = LedgerPlace.of(folder, url)
+        place = reachable_place(folder, url)
         if place.url is None:
             return cls.open(folder) if has_begun(folder / FILE) else None
         from search.database_storage import read_study
@@ -117,13 +134,16 @@ class Ledger:
         Raises:
             ValueError: if there is none, or it is damaged or cannot be read.
         """
-        if (place := LedgerPlace.of(folder)).url is not None:
+        if (place := reachable_place(folder)).url is not None:
             ledger = cls.find(folder)
             assert ledger is not None
             return ledger
-        if not place.known:
-            raise ValueError(f"{folder}: no study there (it has no {FILE})")
-        return cls(_only_study(Journal(folder / FILE, writable=False)))
+        try:
+            if not place.known:
+                raise ValueError(f"{folder}: no study there (it has no {FILE})")
+            return cls(_only_study(Journal(folder / FILE, writable=False, check=check_entry)))
+        except OSError as error:
+            raise ValueError(f"{folder / FILE}: cannot be read ({error.strerror or error})") from error
 
     def close(self) -> None:
         """Let another driver have a study in a database; a journal is free when its driver ends."""
@@ -167,7 +187,10 @@ class Ledger:
     @property
     def settings(self) -> dict[str, Any]:
         """What makes the study what it is (`StudySettings`), or {} for a new one."""
-        return self.study.user_attrs.get("settings", {})
+        settings = self.study.user_attrs.get("settings", {})
+        if not isinstance(settings, dict):
+            raise ValueError(f"study {self.study.study_name!r}: its settings are {settings!r}, no set of named values")
+        return settings
 
     @settings.setter
     def settings(self, values: dict[str, Any]) -> None:
@@ -181,7 +204,7 @@ class Ledger:
     def placement(self) -> Placement | None:
         """How the study's trials share GPUs, if that was probed."""
         recorded = self.study.user_attrs.get("placement")
-        return None if recorded is None else Placement(**recorded)
+        return None if recorded is None else from_json(Placement, recorded)
 
     @placement.setter
     def placement(self, placement: Placement) -> None:
@@ -190,7 +213,10 @@ class Ledger:
     @property
     def first(self) -> dict[int, dict[str, Any]]:
         """Points of the space that come before what a sampler proposes, by the number of the trial that gets each."""
-        return {int(number): point for number, point in self.study.user_attrs.get("first", {}).items()}
+        first = self.study.user_attrs.get("first", {})
+        if not isinstance(first, dict) or not all(isinstance(point, dict) for point in first.values()):
+            raise ValueError(f"study {self.study.study_name!r}: its first points are no points")
+        return {int(number): point for number, point in first.items()}
 
     def enqueue(self, points: Iterable[dict[str, Any]]) -> None:
         """Let these points be the next trials, behind those that wait already; known ones are not repeated.
@@ -211,8 +237,22 @@ class Ledger:
         return self._storage.get_trial(self._id(number))
 
     def records(self) -> list[TrialRecord]:
-        """Every trial, by number."""
-        return [TrialRecord.of(frozen) for frozen in self.frozen_trials()]
+        """Every trial, by number; what others added by Optuna's own means is left out, with one warning.
+
+        Raises:
+            ValueError: if one is not as a search writes it.
+        """
+        trials = self.frozen_trials()
+        if foreign := [frozen.number for frozen in trials if not is_ours(frozen)]:
+            self._warn_of(foreign)
+        return [TrialRecord.of(frozen) for frozen in trials if is_ours(frozen)]
+
+    def _warn_of(self, foreign: list[int]) -> None:
+        if not self._warned:
+            _logger.warning(
+                "study %s: trials %s were made by no search: left out", clean(self.study.study_name), foreign
+            )
+        self._warned = True
 
     def record(self, number: int) -> TrialRecord:
         return TrialRecord.of(self._frozen(number))

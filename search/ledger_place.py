@@ -46,7 +46,7 @@ class LedgerPlace:
                     "another --name"
                 )
             return cls(folder, url, folder.name)
-        if url is not None and _database(url) != _database(recorded["url"]):
+        if url is not None and not same_database(url, recorded["url"]):
             raise ValueError(
                 f"--ledger {url}: the study in {folder} has its ledger in {recorded['url']}: leave --ledger out, "
                 f"or give another --name; if that database has moved, write where it is now into {folder / POINTER}"
@@ -64,6 +64,13 @@ class LedgerPlace:
             new = self.folder / f"{POINTER}.new"
             new.write_text(json.dumps({"url": self.url, "study": self.study}, indent=2) + "\n")
             new.replace(self.folder / POINTER)
+
+
+def refuse_links(folder: Path) -> None:
+    """Raises ValueError if what is written in that folder could land elsewhere: somebody put a symbolic link there."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_symlink():
+            raise ValueError(f"{path}: is a symbolic link, which could lead to what is not the study's: remove it")
 
 
 def has_study(folder: Path) -> bool:
@@ -101,6 +108,11 @@ def database_url(text: str) -> str:
     if len(unquote(parts.path)) < 2:
         raise ValueError(f"{text!r} names no database: give {FORM}")
     return f"postgresql://{text.partition('://')[2]}"
+
+
+def same_database(one: str, other: str) -> bool:
+    """Whether both URLs name it, maybe for other users and with other options."""
+    return _database(one) == _database(other)
 
 
 def _database(url: str) -> tuple[str, str, str]:

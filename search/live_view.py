@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, nullcontext
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -15,7 +14,7 @@ from search.progress_state import ProgressState
 from search.recorder import Watcher
 from search.stopping import Stopping
 from search.trial_record import TrialRecord
-from search.wording import config_line, duration
+from search.wording import clean, config_line, duration
 
 ERROR_LINES = 6
 
@@ -82,7 +81,7 @@ class LiveView(Watcher):
                 f"{report.epoch if report else 0}/{total}",
                 "-" if now is None else f"{now:.4f}",
                 "-" if best is None else f"{best:.4f}",
-                escape(config_line(record.params)),
+                config_line(record.params),
             )
         parts: list[RenderableType] = [head, running]
         if self.stopping.reason is not None:
@@ -93,7 +92,7 @@ class LiveView(Watcher):
                 Text.assemble(
                     ("best ", "bold"),
                     (f"{state.best_score:.4f}", "bold green"),
-                    f" trial {best_trial.number:04d}: {config_line(best_trial.params)}",
+                    clean(f" trial {best_trial.number:04d}: {config_line(best_trial.params)}"),
                 )
             )
         return Group(*parts)

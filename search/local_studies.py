@@ -10,13 +10,14 @@ from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from search.leaderboard import leaderboard
 from search.ledger import Ledger
 from search.ledger_place import study_folders
+from search.named_places import name_database
 from search.study_lock import describe, driver_of
+from search.terminal import Terminal
 
 
 def look_after(options: argparse.Namespace) -> int:
@@ -27,7 +28,9 @@ def look_after(options: argparse.Namespace) -> int:
     """
     if options.logs:
         raise ValueError("--logs is for a study that was submitted to a cluster: it wants --address http://...")
-    console = Console(highlight=False)
+    if options.ledger is not None:
+        name_database(options.ledger)
+    console = Terminal()
     root = Path("runs" if "://" in options.storage else options.storage)
     if options.stop:
         _stop(console, root / options.stop)
@@ -47,7 +50,7 @@ def _list(console: Console, root: Path) -> None:
         try:
             records = Ledger.open(folder).records()
         except ValueError as error:  # one database that does not answer hides no other study
-            table.add_row(folder.name, "?", "?", escape(str(error)))
+            table.add_row(folder.name, "?", "?", str(error))
             continue
         best = max((record.score for record in records if record.score is not None), default=None)
         table.add_row(folder.name, str(len(records)), "-" if best is None else f"{best:.4f}", _run_by(folder))

@@ -10,6 +10,7 @@ from typing import Any
 
 from search.ledger_place import database_url
 from search.study_names import check_name
+from trainables.uris import check_keyless
 
 
 def whole(minimum: int) -> Callable[[str], int]:
@@ -102,6 +103,15 @@ def database(text: str) -> str:
         return database_url(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def location(text: str) -> str:
+    """A path or a URI."""
+    try:
+        check_keyless(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def fraction(text: str) -> float:

@@ -14,6 +14,7 @@ from search.option_types import (
     duration,
     fraction,
     gpu_share,
+    location,
     override,
     positive,
     share,
@@ -23,6 +24,7 @@ from search.option_types import (
 )
 from search.profiles import PROFILES
 from search.space import unet_space
+from search.wording import clean
 
 EPILOG = """\
 The same command again continues the study up to its budget; what is stopped or killed goes on from its checkpoints.
@@ -35,7 +37,7 @@ USER_ERROR, INTERRUPTED = 2, 130
 
 def refuse(error: ValueError) -> int:
     """Say what the user can put right; returns the exit code for it."""
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {clean(str(error))}", file=sys.stderr)
     return USER_ERROR
 
 
@@ -58,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     study = top.add_argument_group("study")
     study.add_argument(
         "--data",
+        type=location,
         default="sample",
         metavar="FILE|URI",
         help="npz file or URI (s3://, gs://, file://); default: the built-in synthetic sample",
@@ -65,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     study.add_argument("--name", type=study_name, help="the study's name and folder (default: the data's name)")
     study.add_argument(
         "--storage",
+        type=location,
         default="runs",
         metavar="DIR|URI",
         help="where studies are kept (default: runs); with a URI checkpoints go there and all else to runs",

@@ -12,6 +12,8 @@ from rich.console import Console
 from search.cluster_size import ClusterSize, check_fits, concurrent_trials
 from search.corners import corners
 from search.ledger import Ledger
+from search.ledger_place import refuse_links
+from search.named_places import name_store
 from search.option_types import AUTO
 from search.options import check_grace
 from search.placement import Placement
@@ -19,7 +21,7 @@ from search.placement_view import show_corners, show_probed
 from search.plan_view import show_plan, show_space
 from search.probing import probe
 from search.profiles import Profile, choose_profile
-from search.settings import StudySettings
+from search.settings import CHECKPOINTS, StudySettings
 from search.starting_points import starting_points
 from search.study_checks import check_same_study, check_storage, check_systems, check_workers
 from search.study_names import derived_name
@@ -35,7 +37,6 @@ from trainables.worker_groups import WorkersLauncher
 LOCAL_STORAGE = "runs"
 BUDGET = 50
 """Trials of a search that names no budget."""
-CHECKPOINTS = "checkpoints"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,9 @@ def find_study(options: argparse.Namespace, data: PreparedData) -> StudyPlace:
     ledger = Ledger.find(folder, options.ledger)
     checkpoints = _remote_root(options.storage, name, ledger) if remote else CHECKPOINTS
     check_storage(folder, checkpoints if remote else None)
+    refuse_links(folder)
+    name_store(options.data)
+    name_store(checkpoints)
     return StudyPlace(folder=folder, checkpoints=checkpoints, ledger=ledger, remark=remark)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
+import pickletools
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ray import cloudpickle, tune
-from ray.exceptions import RayActorError
+from ray import tune
 
 from search.costs import Meter
 from search.failures import MOST_PRESSED, NOT_COUNTED, failure, said
@@ -207,11 +208,19 @@ class Recorder(tune.Callback):
 
 
 def _is_preempted(trial: Any) -> bool:
-    """Whether the trial's process died with a drained node, which only the error itself says, as Tune kept it."""
+    """Whether the trial's process died with a drained node, which only Ray's error itself says, as Tune kept it.
+
+    The file lies in a folder that others may write to. It is therefore not unpickled, which would run what it says, but
+    searched for the attribute in which `ray.exceptions.RayActorError` keeps the answer.
+    """
     path = Path(trial.pickled_error_file) if trial.pickled_error_file else None
-    with suppress(Exception):  # not every error can be read back
-        error = cloudpickle.loads(path.read_bytes()) if path and path.is_file() else None
-        return isinstance(error, RayActorError) and error.preempted
+    with suppress(Exception):  # not every error can be read
+        steps = [
+            (step.name, value)
+            for step, value, _ in pickletools.genops(path.read_bytes() if path else b"")
+            if step.name not in ("MEMOIZE", "BINPUT", "LONG_BINPUT")
+        ]
+        return any(value == "_preempted" and then == "NEWTRUE" for (_, value), (then, _) in itertools.pairwise(steps))
     return False
 
 

@@ -20,10 +20,12 @@ from rich.table import Table
 
 from search.curves import Curve, curves_of, write_curves
 from search.ledger import Ledger
+from search.ledger_place import refuse_links
 from search.replay_outcomes import Choice, Outcome
 from search.settings import StudySettings
 from search.simulator import Simulation, Trace, simulate
 from search.surrogate import Surrogate
+from search.terminal import Terminal
 
 
 def run(options: argparse.Namespace) -> None:
@@ -32,11 +34,13 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ValueError: if there is no such study, they do not belong together, or too little was recorded.
     """
-    console = Console(highlight=False)
+    console = Terminal()
     settings, curves = recorded(options.studies)
     space, folder = settings.search_space(), options.studies[0] / "replay"
     surrogate = Surrogate(space, curves, max_epochs=settings.max_epochs, patience=settings.patience)
+    refuse_links(folder.parent)
     folder.mkdir(exist_ok=True)
+    refuse_links(folder)
     write_curves(curves, space, folder / "curves.parquet")
     spent = sum(len(curve.scores) for curve in curves)
     budget = options.epochs or spent

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.json_records import from_json
+from search.judge import JUDGES
 from search.profiles import PROFILES
 from search.space import Space, unet_space
 from search.systems import systems_space
 from trainables.config import TrialConfig
+from trainables.uris import without_keys
+
+CHECKPOINTS = "checkpoints"
+"""The folder, below the study's, of the trials' folders."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +62,27 @@ class StudySettings:
         names = [field.name for field in dataclasses.fields(cls)]
         if lacking := [name for name in names if name not in values]:
             raise ValueError(f"{folder}: the study was made by another version, its settings lack {', '.join(lacking)}")
-        return cls(**{name: values[name] for name in names})
+        try:
+            settings = from_json(cls, values)
+            settings._check()
+        except ValueError as error:
+            raise ValueError(f"{folder}: its settings are none of a search: {error}") from error
+        return dataclasses.replace(
+            settings, data=without_keys(settings.data), checkpoints=without_keys(settings.checkpoints)
+        )
+
+    def _check(self) -> None:
+        """Raises ValueError if a search cannot have settings like these."""
+        if self.profile not in PROFILES:
+            raise ValueError(f"profile {self.profile!r} is none of {', '.join(PROFILES)}")
+        if self.judge not in JUDGES or self.asha not in ("promotion", "stopping"):
+            raise ValueError(f"judge {self.judge!r} or asha {self.asha!r} is unknown")
+        if min(self.seed, self.max_epochs - 1, self.grace_epochs - 1, self.reduction_factor - 2, self.patience - 1) < 0:
+            raise ValueError("a number is below the least that its option takes")
+        if not 0 < self.train_fraction <= 1:
+            raise ValueError(f"train_fraction is {self.train_fraction}")
+        if "://" not in self.checkpoints and self.checkpoints != CHECKPOINTS:
+            raise ValueError(f"its checkpoints are in {self.checkpoints!r}, not in {CHECKPOINTS!r} or a store")
 
     def checkpoint_root(self, folder: Path) -> str:
         """Where the checkpoints of the study in that folder are: an absolute path or a URI."""
@@ -86,6 +112,8 @@ class StudySettings:
         Raises:
             ValueError: naming each setting that differs.
         """
+        if isinstance(checkpoints := recorded.get("checkpoints"), str):
+            recorded = recorded | {"checkpoints": without_keys(checkpoints)}
         # The same data may have moved: its fingerprint decides.
         fields = [field.name for field in dataclasses.fields(self) if field.name != "data"]
         differing = [

@@ -21,7 +21,8 @@ from search.events import EventReader
 from search.jobs import OPTIONS, STUDY, Jobs
 from search.options import INTERRUPTED
 from search.study_names import derived_name
-from search.wording import duration
+from search.terminal import Terminal
+from search.wording import clean, duration
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("search", "trainables", "reports")
@@ -42,12 +43,12 @@ def submit(options: argparse.Namespace, address: str, arguments: list[str]) -> i
     """
     from trainables.data import DataSource
 
-    console = Console(highlight=False)
+    console = Terminal()
     name, remark = options.name, None
     if name is None:
         name, remark = derived_name(DataSource(uri=options.data).name, "-systems" if options.systems else "", None)
     if remark is not None:
-        console.print(remark, style="yellow", markup=False, soft_wrap=True)
+        console.print(remark, style="yellow", soft_wrap=True)
     jobs = Jobs(address)
     passed = without_address(arguments)
     if running := [job for job in jobs.of_study(name) if not job.status.is_terminal()]:
@@ -87,7 +88,7 @@ def look_after(options: argparse.Namespace, address: str) -> int:
     Raises:
         ValueError: if the cluster does not answer, or has no such study.
     """
-    console = Console(highlight=False)
+    console = Terminal()
     jobs = Jobs(address)
     if options.stop:
         latest = jobs.latest(options.stop)
@@ -100,7 +101,7 @@ def look_after(options: argparse.Namespace, address: str) -> int:
         return 0 if code == INTERRUPTED else code
     if options.logs:
         latest = jobs.latest(options.logs)
-        return _show(Console(highlight=False, force_terminal=False), jobs, options.logs, latest.submission_id)
+        return _show(Terminal(force_terminal=False), jobs, options.logs, latest.submission_id)
     if options.status is True:
         table = Table("study", "run", "state", "took", "options")
         for job in jobs.all():
@@ -110,7 +111,7 @@ def look_after(options: argparse.Namespace, address: str) -> int:
         console.print(table)
         return 0
     latest = jobs.latest(options.status)
-    with EventReader(Console(quiet=True)) as reader:
+    with EventReader(Terminal(quiet=True)) as reader:
         for line in jobs.said(latest.submission_id):
             reader.read(line)
     console.print(f"study {options.status}: {latest.status.lower()} ({latest.submission_id})", markup=False)
@@ -137,5 +138,5 @@ def _show(console: Console, jobs: Jobs, name: str, job: str, known: int = 0) -> 
         console.print(f"\nit goes on there: {again} --status {name}, or --logs, or --stop", markup=False)
         return INTERRUPTED
     if not said and (message := jobs.info(job).message):
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {clean(message)}", file=sys.stderr)
     return jobs.exit_code(job)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
 from search.systems import REPORTS, SYSTEMS
+from search.terminal import Terminal
 
 
 def show_systems() -> None:
     """One table a report: rows as in its own table, what else it tried below."""
-    console = Console(highlight=False)
+    console = Terminal()
     for report, described in REPORTS.items():
         table = Table(title=f"{report}: {described}", title_justify="left", expand=True)
         table.add_column("name", no_wrap=True)

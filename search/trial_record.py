@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from search.json_records import from_json
 from trainables.epoch_report import EpochReport
 
 STATES = {
@@ -62,6 +65,40 @@ class Segment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Own:
+    """Attributes of a trial that are no lists."""
+
+    config: dict[str, Any]
+    audited: int | None = None
+    promoted: list[tuple[int, int]] = field(default_factory=list)
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Decided:
+    """What an epoch's entry says beside its report."""
+
+    decision: str | None = None
+    ends: list[int] = field(default_factory=list)
+    promoted: list[tuple[int, int]] = field(default_factory=list)
+
+
+Entry = TypeVar("Entry")
+
+
+def _read(kind: type[Entry], content: Any, where: str) -> Entry:
+    try:
+        return from_json(kind, json.loads(content) if isinstance(content, str) else content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def is_ours(frozen: FrozenTrial) -> bool:
+    """Whether a search made the trial, and not some other user of Optuna (its `ask` or `enqueue_trial`)."""
+    return frozen.state in STATES and "config" in frozen.user_attrs
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialRecord:
     """What the ledger knows of one trial."""
 
@@ -92,32 +129,49 @@ class TrialRecord:
 
     @classmethod
     def of(cls, frozen: FrozenTrial) -> TrialRecord:
-        """What Optuna keeps of a trial, read."""
+        """What Optuna keeps of a trial, read.
+
+        Raises:
+            ValueError: if a search has not written it so.
+        """
         attributes = frozen.user_attrs
 
-        def entries(kind: str) -> list[dict[str, Any]]:
-            return [json.loads(attributes[key]) for key in sorted(attributes) if key.startswith(f"{kind} ")]
+        def entries(kind: type[Entry], name: str) -> tuple[Entry, ...]:
+            found = sorted(key for key in attributes if key.startswith(f"{name} "))
+            return tuple(_read(kind, attributes[key], f"trial {frozen.number}, {key}") for key in found)
 
-        epochs = entries("epoch")
-        audited = [entry["epoch"] for entry in epochs if entry.get("decision") == AUDIT]
-        return cls(
+        own = _read(_Own, attributes, f"trial {frozen.number}")
+        if not is_ours(frozen):
+            raise ValueError(f"trial {frozen.number}: no search made it")
+        reports, decided = entries(EpochReport, "epoch"), entries(_Decided, "epoch")
+        audited = [report.epoch for report, after in zip(reports, decided, strict=True) if after.decision == AUDIT]
+        entered: list[_Own | _Decided] = [own, *decided]
+        record = cls(
             number=frozen.number,
             state=STATES[frozen.state],
             params=frozen.params,
-            config=attributes["config"],
-            reports=tuple(map(EpochReport.from_dict, epochs)),
-            failures=tuple(Failure(**entry) for entry in entries("failure")),
-            segments=tuple(Segment(**entry) for entry in entries("segment")),
-            audited=audited[0] if audited else attributes.get("audited"),
-            decision=epochs[-1].get("decision") if epochs else None,
-            ends=tuple(number for entry in epochs for number in entry.get("ends", ())),
-            promoted=tuple(
-                (number, epoch) for entry in (attributes, *epochs) for number, epoch in entry.get("promoted", ())
-            ),
-            error=attributes.get("error"),
+            config=own.config,
+            reports=reports,
+            failures=entries(Failure, "failure"),
+            segments=entries(Segment, "segment"),
+            audited=audited[0] if audited else own.audited,
+            decision=decided[-1].decision if decided else None,
+            ends=tuple(number for after in decided for number in after.ends),
+            promoted=tuple((number, epoch) for entry in entered for number, epoch in entry.promoted),
+            error=own.error,
             started=frozen.datetime_start,
             ended=frozen.datetime_complete,
         )
+        record._check()
+        return record
+
+    def _check(self) -> None:
+        """Raises ValueError if its parts do not belong together."""
+        epochs = [report.epoch for report in self.reports]
+        if any(later <= epoch for epoch, later in itertools.pairwise([0, *epochs])):
+            raise ValueError(f"trial {self.number}: its epochs are {epochs[:9]}, not 1, 2, ... each told once")
+        if any(not math.isfinite(report.mean_iou or 0) for report in self.reports if not report.diverged):
+            raise ValueError(f"trial {self.number}: a score is no number, but it did not diverge")
 
     @property
     def has_ended(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,8 +24,6 @@ from search.space import Space
 from search.space_record import described
 from search.stopping import BROKEN, Stopping
 from trainables.launchers import Launcher, Loop
-
-TUNE_FOLDER = ".tune"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +108,33 @@ def _run(
     """Let Ray Tune run trials until the searcher has none left, or the run is to end."""
     if stopping.over:
         return
-    scratch = plan.folder / TUNE_FOLDER
     timeout = plan.node_timeout or (CLUSTER_TIMEOUT if plan.joined else LOCAL_TIMEOUT)
     nodes = NodeWatch(stopping, process_demand(plan.launcher), timeout, local=not plan.joined)
-    tuner = tune.Tuner(
-        plan.launcher.trainable(loop, str(scratch.resolve())),
+    callbacks: list[Any] = [stopping, nodes, recorder.hangs, recorder]
+    try:
+        # Tune writes snapshots and unpickles the newest one that it finds. Nobody else may have put one there, so they
+        # are not in the study's folder, which may be somebody else's, but in a new one that only this user can enter.
+        scratch = tempfile.TemporaryDirectory(prefix="mars-search-", ignore_cleanup_errors=True)
+        with stopping.on_signals(), scratch as folder:
+            _tuner(plan, loop, searcher, scheduler, callbacks, stopping, folder).fit()
+    except Exception as error:
+        if isinstance(error, OSError):
+            stopping.cannot_write(error)  # Tune's own state
+        elif stopping.exit_code != BROKEN:  # else Tune has read back what it could not write
+            raise
+
+
+def _tuner(
+    plan: SearchPlan,
+    loop: Loop,
+    searcher: LedgerSearcher,
+    scheduler: Scheduler,
+    callbacks: list[Any],
+    stopping: Stopping,
+    folder: str,
+) -> tune.Tuner:
+    return tune.Tuner(
+        plan.launcher.trainable(loop, str(plan.folder.resolve())),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
@@ -125,24 +145,14 @@ def _run(
         ),
         run_config=tune.RunConfig(
             name="tune",
-            storage_path=str(scratch.resolve()),
-            callbacks=[stopping, nodes, recorder.hangs, recorder],
+            storage_path=folder,
+            callbacks=callbacks,
             stop=stopping,
             # A trial that breaks goes on as one that was interrupted does: the searcher suggests it again.
             failure_config=tune.FailureConfig(max_failures=0),
             verbose=0,
         ),
     )
-    try:
-        with stopping.on_signals():
-            tuner.fit()
-    except Exception as error:
-        if isinstance(error, OSError):
-            stopping.cannot_write(error)  # Tune's own state is in the same folder
-        elif stopping.exit_code != BROKEN:  # else Tune has read back what it could not write
-            raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)  # Tune's snapshots: the ledger holds all that matters
 
 
 def _trial_folder(trial: Any) -> str:

@@ -1,6 +1,23 @@
-"""How times and configurations read."""
+"""How times, configurations and texts of others read."""
 
 from __future__ import annotations
+
+MARK = "\N{REPLACEMENT CHARACTER}"
+"""Stands for each character that a terminal would act on."""
+_ACTED_ON = {
+    *range(0x20),  # ESC, BEL, backspace, carriage return, ...
+    0x7F,
+    *range(0x80, 0xA0),  # the same with one byte: CSI, OSC, ...
+    *(0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),  # turn the direction of writing around
+    *(0x2028, 0x2029, 0xFEFF, *range(0x200B, 0x200E), *range(0xE0000, 0xE0080)),  # line breaks, and what is not seen
+    *range(0xD800, 0xE000),  # halves of characters, which cannot be written
+} - {ord("\n"), ord("\t")}
+_MARKS = dict.fromkeys(_ACTED_ON, MARK)
+
+
+def clean(text: str) -> str:
+    """The text without what a terminal acts on, but for line breaks and tabs; it is as long as before."""
+    return text.translate(_MARKS)
 
 
 def duration(seconds: float | None) -> str:

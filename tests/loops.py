@@ -36,7 +36,7 @@ def epoch_report(epoch: int, mean_iou: float | None = 0.5, **changes: Any) -> Ep
         "train_loss": 1.0 / epoch,
         "val_loss": 0.7,
         "mean_iou": mean_iou,
-        "class_iou": {"soil": mean_iou, "sand": mean_iou},
+        "class_iou": {} if mean_iou is None else {"soil": mean_iou, "sand": mean_iou},
         "best_mean_iou": mean_iou,
         "best_epoch": epoch,
         "learning_rate": 1e-3,

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 from optuna.study import StudyDirection
 
-from search.ledger_place import LedgerPlace
+from search.named_places import reachable_place
 from tests.ports import free_port
 
 USER, PASSWORD = "searcher", "a secret of the tests"
@@ -134,4 +134,4 @@ class SharedDatabase:
         self._server.execute("TRUNCATE studies CASCADE", self.url.rpartition("/")[2])
         self._tables.create_new_study([StudyDirection.MAXIMIZE], folder.name)
         folder.mkdir()
-        LedgerPlace.of(folder, self.url).record()
+        reachable_place(folder, self.url).record()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -14,6 +16,8 @@ from pyarrow import fs
 from trainables.failures import StorageError
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
+OURS = re.compile(r"(?:last|best)\.pt(?:\.[0-9a-f]+)?")
+"""Files of a trial, and what is written of one before it is whole."""
 
 Result = TypeVar("Result")
 
@@ -30,6 +34,9 @@ def below(root: str, *parts: str) -> str:
 
 class CheckpointStore:
     """Named checkpoints under one path or URI; each is written whole or not at all.
+
+    A symbolic link in the place of the folder, or of the one above it, is not followed: a study's folder may be
+    somebody else's, and the link may lead to files of whoever runs the study.
 
     Args:
         location: a local path or any URI that `pyarrow.fs` opens. Made on the first save.
@@ -68,22 +75,38 @@ class CheckpointStore:
             raise DamagedCheckpoint(f"{self.location}/{name}.pt: not a readable checkpoint ({error})") from error
 
     def keep(self, *names: str) -> None:
-        """Delete all but these, also what a killed process wrote in part."""
+        """Delete all of a trial's checkpoints but these, also what a killed process wrote in part; no other files."""
+        if self._is_linked():
+            return
+        kept = {f"{name}.pt" for name in names}
         for file in self._fs.get_file_info(fs.FileSelector(self._folder, allow_not_found=True)):
-            if file.type == fs.FileType.File and file.base_name not in {f"{name}.pt" for name in names}:
+            if file.type == fs.FileType.File and OURS.fullmatch(file.base_name) and file.base_name not in kept:
                 self._fs.delete_file(file.path)
 
     def delete(self) -> None:
         """Delete all there is, and the place itself."""
-        if self._exists(self._folder):
+        if self._exists(self._folder) and not self._is_linked():
             self._fs.delete_dir(self._folder)
 
     def folders(self) -> list[str]:
-        """Names of the folders below."""
+        """Names of the folders below, but for those that are links."""
+        if self._is_linked():
+            return []
         found = self._fs.get_file_info(fs.FileSelector(self._folder, allow_not_found=True))
-        return [entry.base_name for entry in found if entry.type == fs.FileType.Directory]
+        folders = [entry.base_name for entry in found if entry.type == fs.FileType.Directory]
+        return [name for name in folders if not (self._is_local and Path(self._folder, name).is_symlink())]
+
+    @property
+    def _is_local(self) -> bool:
+        return isinstance(self._fs, fs.LocalFileSystem)
+
+    def _is_linked(self) -> bool:
+        folder = Path(self._folder)
+        return self._is_local and (folder.is_symlink() or folder.parent.is_symlink())
 
     def _insist(self, action: Callable[[], Result]) -> Result:
+        if self._is_linked():
+            raise StorageError(f"{self.location}: a symbolic link in the place of a folder is not followed")
         for pause in (*self.pauses, None):
             try:
                 return action()
@@ -97,7 +120,7 @@ class CheckpointStore:
         self._fs.create_dir(self._folder, recursive=True)
         target = f"{self._folder}/{name}.pt"
         # Object stores show an upload only when it is complete; elsewhere a rename makes it so.
-        atomic_upload = not isinstance(self._fs, fs.LocalFileSystem)
+        atomic_upload = not self._is_local
         written = target if atomic_upload else f"{target}.{uuid.uuid4().hex}"
         try:
             with self._fs.open_output_stream(written) as stream:

@@ -198,12 +198,19 @@ def load_best(checkpoints: CheckpointStore, data: PreparedData, device: torch.de
     saved = checkpoints.load("best", device)
     if saved is None:
         raise ValueError(f"{checkpoints.location}: holds no best.pt")
-    if saved["identity"]["data"] != data.fingerprint:
+    try:
+        identity, weights = saved["identity"], saved["model"]
+        trained_on, config = identity["data"], TrialConfig.from_flat(identity["config"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{checkpoints.location}/best.pt: no checkpoint of a trial ({error!r})") from error
+    if trained_on != data.fingerprint:
         raise ValueError(f"{checkpoints.location}/best.pt: was trained on other data than {data.name}")
-    config = TrialConfig.from_flat(saved["identity"]["config"])
     described = data.description
     model = build_model(
         config.model, in_channels=1, num_classes=described.num_classes, ignored_label=described.ignored_label
     )
-    model.load_state_dict(saved["model"])
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise ValueError(f"{checkpoints.location}/best.pt: holds the weights of another model ({error})") from error
     return place(model, device).eval()

@@ -53,8 +53,8 @@ class Launcher(Protocol):
         """Resources of one running trial ("CPU", "GPU"), over all its processes."""
         ...
 
-    def trainable(self, loop: Loop, storage: str) -> Any:
-        """A Tune trainable whose config is a `TrialRequest` as a dict. `storage`: folder for Ray's own state."""
+    def trainable(self, loop: Loop, study: str) -> Any:
+        """A Tune trainable whose config is a `TrialRequest` as a dict. `study` tells studies of a cluster apart."""
         ...
 
 
@@ -81,12 +81,12 @@ class InlineLauncher:
     def demand(self) -> dict[str, float]:
         return {"CPU": self.cpus, "GPU": self.gpus}
 
-    def trainable(self, loop: Loop, storage: str) -> Any:
+    def trainable(self, loop: Loop, study: str) -> Any:
         cpus = self.cpus
 
         def run(config: dict[str, Any]) -> None:
             from ray import tune
-            from ray.train import RunConfig, ScalingConfig
+            from ray.train import ScalingConfig
             from ray.train.torch import TorchTrainer
 
             def train() -> None:
@@ -98,9 +98,7 @@ class InlineLauncher:
                     if report.ended is None:
                         leave_in_time(node)
 
-            TorchTrainer(
-                train, scaling_config=ScalingConfig(num_workers=0), run_config=RunConfig(storage_path=storage)
-            ).fit()
+            TorchTrainer(train, scaling_config=ScalingConfig(num_workers=0)).fit()  # keeps no state in any folder
 
         from ray import tune
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -66,7 +67,7 @@ class WorkersLauncher:
     def demand(self) -> dict[str, float]:
         return {"CPU": self.workers * self.cpus, "GPU": self.workers * self.gpus}
 
-    def trainable(self, loop: Loop, storage: str) -> Any:
+    def trainable(self, loop: Loop, study: str) -> Any:
         from ray import tune
 
         if elastic := self.least is not None:
@@ -74,6 +75,11 @@ class WorkersLauncher:
         launcher = self
 
         def run(config: dict[str, Any]) -> None:
+            # Ray Train's own state: written by the group's controller, which runs on this node, and of no use later.
+            with tempfile.TemporaryDirectory(prefix="mars-search-", ignore_cleanup_errors=True) as storage:
+                train(config, storage)
+
+        def train(config: dict[str, Any], storage: str) -> None:
             from ray.train import FailureConfig, RunConfig, ScalingConfig
             from ray.train.v2._internal.execution.failure_handling.default import _is_preemption_failure
             from ray.train.v2.api.exceptions import TrainingFailedError
@@ -98,7 +104,7 @@ class WorkersLauncher:
                 ),
             )
             if elastic:
-                group.reserve_afresh(f"{storage}/{config['number']}")
+                group.reserve_afresh(f"{study}/{config['number']}")
             try:
                 group.fit()
             except TrainingFailedError as error:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 from pathlib import Path
 
 import pytest
+from ray import cloudpickle
 
 from search.costs import Meter
-from search.ledger import Ledger
+from search.ledger import FILE, Ledger
 from search.profiles import PROFILES
 from search.recorder import Watcher
 from search.schedulers import SCHEDULERS
 from search.simulator import Simulation, simulate
 from search.space import unet_space
 from search.stopping import Stopping
-from search.tuner import TUNE_FOLDER, SearchPlan, run_search
+from search.tuner import SearchPlan, run_search
 from tests.loops import EPOCHS, falling, hanging, hungry, misplaced, ranked, shaken, steady, troubled, without_storage
 from tests.studies import study_settings
 from trainables.launchers import InlineLauncher, TrialRequest
@@ -52,11 +54,35 @@ def search(tmp_path: Path):
             audit=audit,
             **more,
         )
+        before = set(folder.rglob("*"))
         run_search(plan, Ledger.create(folder), loop, list(watchers), stopping or Stopping(), Meter({}))
-        assert not (folder / TUNE_FOLDER).exists()
+        assert set(folder.rglob("*")) - before <= {folder / FILE}  # nothing of Tune's
         return Ledger.open(folder).records()
 
     return run
+
+
+def test_snapshots_that_lie_in_a_study_are_not_read(search, tmp_path):
+    """Also where the run ends early, and Tune reads its newest one. An older version kept them there."""
+
+    class Payload:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "alarm",)
+
+    class Stop(Watcher):
+        def epoch_ended(self, record, report):
+            stopping.stop("enough", 0)
+
+    value = {"_type": "CLOUDPICKLE_FALLBACK", "value": cloudpickle.dumps(Payload()).hex()}
+    planted = tmp_path / "study" / ".tune" / "tune"
+    planted.mkdir(parents=True)
+    (planted / "tuner.pkl").write_bytes(cloudpickle.dumps(Payload()))
+    for name in ("experiment_state-2999-01-01_00-00-00.json", "searcher-state-2999-01-01_00-00-00.pkl"):
+        (planted / name).write_text(json.dumps({"trial_data": [], "runner_data": value, "stats": value}))
+    stopping = Stopping()
+    search(steady, budget=3, stopping=stopping, watchers=[Stop()])
+    assert stopping.reason == "enough"
+    assert not (tmp_path / "alarm").exists()
 
 
 def test_every_epoch_and_end_reaches_the_ledger_and_the_watchers(search):

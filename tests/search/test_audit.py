@@ -85,7 +85,7 @@ def test_only_trials_that_ran_to_their_end_with_a_score_are_compared(ledger, stu
             if way is not None:
                 getattr(ledger, way[0])(number, *way[1:])
         number = begin(ledger, space).number
-        ledger.add_epoch(number, make_report(1, None, best_epoch=None))
+        ledger.add_epoch(number, make_report(1, None))
         if audited:
             ledger.mark_audited(number, 1)
         ledger.complete(number)
@@ -136,7 +136,7 @@ def promotion(ledger, space, make_report):
         for scores, audited in trials:
             number = begin(ledger, space).number
             for epoch, score in enumerate(scores, start=1):
-                ledger.add_epoch(number, make_report(epoch, score, best_epoch=None))
+                ledger.add_epoch(number, make_report(epoch, score))
             if audited is not None:
                 ledger.mark_audited(number, audited)
             ledger.complete(number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import ray
@@ -25,7 +26,7 @@ def _environment(monkeypatch):
 
 
 @pytest.fixture
-def init(monkeypatch):
+def init(monkeypatch, tmp_path):
     """What Ray was asked for; it raises `error` if there is one."""
 
     class Init:
@@ -38,6 +39,8 @@ def init(monkeypatch):
                 raise self.error
 
     init = Init()
+    session = SimpleNamespace(get_session_dir_path=lambda: str(tmp_path))
+    monkeypatch.setattr(ray._private.worker, "_global_node", session)
     monkeypatch.setattr(ray, "init", init)
     return init
 

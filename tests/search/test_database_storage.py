@@ -12,6 +12,7 @@ from search import database_connection, database_storage
 from search.database_connection import with_driver
 from search.ledger import Ledger
 from search.ledger_place import POINTER
+from search.named_places import name_database
 from search.study_root import check_root, claim
 from search.trial_record import Segment
 from tests.postgres import PASSWORD, USER
@@ -244,7 +245,9 @@ def test_a_study_that_was_removed_is_not_begun_anew(ledger, space, make_report, 
 def test_a_database_that_was_emptied_is_not_filled_anew(ledger, postgres, url, tmp_path):
     ledger.close()
     pointer = tmp_path / "study" / POINTER
-    pointer.write_text(pointer.read_text().replace(url, postgres.new_database()))
+    moved = postgres.new_database()
+    pointer.write_text(pointer.read_text().replace(url, moved))
+    name_database(moved)
     for again in (Ledger.open, Ledger.create):
         with pytest.raises(ValueError, match=r"study 'study' of .* is there no more"):
             again(tmp_path / "study")
@@ -288,6 +291,7 @@ def test_a_role_that_may_only_read_watches_and_writes_nothing(ledger, space, pos
     ledger.close()
     pointer = tmp_path / "study" / POINTER
     pointer.write_text(pointer.read_text().replace("searcher", role))
+    name_database(url.replace("searcher", role))
     assert len(Ledger.open(tmp_path / "study").records()) == 1
     with pytest.raises(ValueError, match="permission denied"):
         Ledger.create(tmp_path / "study")

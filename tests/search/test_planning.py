@@ -65,3 +65,14 @@ def test_trials_take_what_a_node_has_room_for(plan):
     assert plan("--gpus-per-trial", "0", "--cpus-per-trial", "1", size=nodes).concurrent == 8
     assert plan("--max-concurrent", "3", "--gpus-per-trial", "0", size=nodes).concurrent <= 3
     assert plan("--workers-per-trial", "2", "--gpus-per-trial", "0", size=nodes).launcher.processes == 2
+
+
+@pytest.mark.parametrize("name", ["ledger.journal", "driver.json", "checkpoints", "trials"])
+def test_a_study_with_a_link_is_refused_and_nothing_is_written_behind_it(name, plan, tmp_path):
+    """A folder that came from somebody else may lead to files of whoever runs the search."""
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "runs" / "sample").mkdir(parents=True)
+    (tmp_path / "runs" / "sample" / name).symlink_to(tmp_path / "precious")
+    with pytest.raises(ValueError, match=rf"^runs/sample/{name}: is a symbolic link, .*: remove it$"):
+        plan()
+    assert (tmp_path / "precious").read_text() == "precious"

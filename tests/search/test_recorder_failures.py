@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -324,6 +325,27 @@ def test_without_such_an_error_the_process_was_lost(write, make, tmp_path):
     number = driver.begin()
     driver.error(number, TEXTS["process_lost"], pickled_error_file=write(tmp_path))
     assert driver.ledger.record(number).failures[0].kind == "process_lost"
+
+
+class Payload:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_the_pickled_error_is_never_unpickled(make, tmp_path):
+    """The folder in which Tune keeps it may be open to others."""
+    driver = make()
+    number = driver.begin()
+    error = RayActorError(preempted=True)
+    error.payload = Payload(tmp_path / "run")
+    driver.error(number, TEXTS["process_lost"], pickled_error_file=pickled(tmp_path, error))
+    assert driver.ledger.record(number).failures[0].kind == "node_lost"
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("name", [None, "missing.txt"])

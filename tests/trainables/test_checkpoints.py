@@ -13,7 +13,7 @@ from pyarrow import fs
 from trainables import checkpoints
 from trainables.checkpoints import PAUSES, CheckpointStore, below
 from trainables.failures import StorageError
-from trainables.trial import checkpoint_store
+from trainables.trial import checkpoint_store, stored_trials
 
 
 @pytest.fixture
@@ -170,3 +170,26 @@ def test_an_object_store_that_gives_errors_for_a_while_loses_nothing(s3_server, 
     assert once_broken(lambda: store.load("last")) == {"epoch": 1}
     once_broken(lambda: store.save("last", {"epoch": 2}))
     assert store.load("last") == {"epoch": 2}
+
+
+@pytest.mark.parametrize("linked", ["the trial's folder", "the folder of all trials"])
+def test_links_are_not_followed(linked, tmp_path):
+    """In a study that came from somebody else they may lead anywhere."""
+    precious = CheckpointStore(str(tmp_path / "precious" / "0007"))
+    for name in ("last", "best"):
+        precious.save(name, {"epoch": 1})
+    root = tmp_path / "study" / "checkpoints"
+    root.parent.mkdir()
+    if linked == "the trial's folder":
+        root.mkdir()
+        (root / "0007").symlink_to(tmp_path / "precious" / "0007")
+    else:
+        root.symlink_to(tmp_path / "precious")
+    assert stored_trials(str(root)) == set()
+    store = checkpoint_store(str(root), 7)
+    store.keep()
+    store.delete()
+    for use in (lambda: store.save("best", {}), lambda: store.load("best")):
+        with pytest.raises(StorageError, match=r"a symbolic link .* is not followed"):
+            use()
+    assert precious.load("last") == precious.load("best") == {"epoch": 1}

@@ -211,9 +211,10 @@ def test_keep_leaves_what_is_named_and_folders_alone(store, tmp_path):
         (tmp_path / "trial" / name).write_text("")
     (tmp_path / "trial" / "last").mkdir()
     store.keep("best", "last")
-    assert names(tmp_path) == ["best.pt", "last", "last.pt"]
+    others = ["notes.txt", "other.pt"]  # no file that a trial writes
+    assert names(tmp_path) == ["best.pt", "last", "last.pt", *others]
     store.keep()
-    assert names(tmp_path) == ["last"]
+    assert names(tmp_path) == ["last", *others]
 
 
 def test_what_was_never_written_can_be_asked_for_and_tidied(tmp_path):

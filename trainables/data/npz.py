@@ -17,6 +17,9 @@ import numpy as np
 
 from trainables.data.description import MARS, DataDescription
 
+BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
+"""What a damaged archive raises. RuntimeError: a compression method that this Python lacks, or an encrypted member."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RawData:
@@ -63,8 +66,7 @@ def read_npz(stream: BinaryIO, name: str) -> RawData:
                     )
                 if not len(test):
                     raise ValueError(f"{name}: test_set has shape {test.shape}: it is empty, leave it out")
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:
-        # RuntimeError: a compression method that this Python lacks, or an encrypted member.
+    except BROKEN as error:
         raise ValueError(f"{name}: broken npz file ({error})") from error
     stored, stored_test = _pixels(images, test, name)
     return RawData(description=description, images=stored, masks=masks, unlabelled=stored_test)
@@ -81,6 +83,10 @@ def _read(archive: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
         raise ValueError(f"{name}: {key} cannot be read ({error})") from error
     except MemoryError as error:
         raise ValueError(f"{name}: {key} does not fit into memory ({error})") from error
+    except BROKEN:
+        raise
+    except Exception as error:  # what Python's own parser makes of a header that is none
+        raise ValueError(f"{name}: {key} cannot be read ({error})") from error
     if not isinstance(array, np.ndarray):  # NumPy hands out members that are no arrays as plain bytes
         raise ValueError(f"{name}: {key} is no NumPy array")
     return array

@@ -1,0 +1,74 @@
+"""Dataclasses from JSON of which nobody knows who wrote it."""
+
+from __future__ import annotations
+
+import functools
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
+
+MOST = 2**63
+"""Whole numbers are below: what is larger fits into no table."""
+
+Record = TypeVar("Record")
+
+
+def from_json(kind: type[Record], values: Any) -> Record:
+    """The record with these values; those that it has no field for are left out, and absent ones take their default.
+
+    Raises:
+        ValueError: naming the field that lacks a value, or has one that is not of its type.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{_shown(values)} is no set of named values")
+    found = {}
+    hashable: Any = kind
+    for name, (hint, optional) in _fields(hashable).items():
+        if name in values:
+            if not _fits(values[name], hint):
+                raise ValueError(f"{name} is {_shown(values[name])}, must be {getattr(hint, '__name__', hint)}")
+            found[name] = values[name]
+        elif not optional:
+            raise ValueError(f"{name} is missing")
+    return kind(**found)
+
+
+@functools.cache
+def _fields(kind: Any) -> dict[str, tuple[Any, bool]]:
+    """Each field's type, and whether it may be absent."""
+    hints = typing.get_type_hints(kind)
+    return {
+        field.name: (hints[field.name], field.default is not MISSING or field.default_factory is not MISSING)
+        for field in fields(kind)
+    }
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (types.UnionType, typing.Union):
+        return any(_fits(value, part) for part in parts)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(key, parts[0]) and _fits(v, parts[1]) for key, v in value.items())
+    if origin is tuple:  # a list in JSON, and not yet one in a ledger that is only in memory
+        return isinstance(value, list | tuple) and len(value) == len(parts) and all(map(_fits, value, parts))
+    if origin is list:
+        return isinstance(value, list) and all(_fits(item, parts[0]) for item in value)
+    if hint is float:
+        return is_number(value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < MOST
+    return isinstance(value, hint)
+
+
+def is_number(value: Any) -> bool:
+    """Whether JSON's value is a number that a float can hold, or no number at all ("NaN")."""
+    return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < MOST)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."

@@ -1,0 +1,163 @@
+"""Whoever reads a journal that something damaged, or that somebody made up, gets a result or a ValueError."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import random
+import traceback
+from types import SimpleNamespace
+
+import pytest
+
+from reports.leaderboard_files import leaderboard_table
+from reports.retrain import retrain_plan
+from reports.study_facts import StudyFacts
+from search import local_studies
+from search.audit import audit
+from search.costs import Meter, receipt
+from search.leaderboard import leaderboard, ranked
+from search.ledger import FILE, Ledger
+from search.placement import Placement
+from search.progress_state import ProgressState
+from search.proposals import Proposer
+from search.replay_command import recorded
+from search.schedulers import SCHEDULERS
+from search.searcher import LedgerSearcher
+from search.settings import StudySettings
+from search.starting_points import starting_points
+from search.stopping import Stopping
+from search.terminal import Terminal
+from search.trial_record import Failure, Segment
+from tests.damage import damaged_journal
+from tests.studies import begin, epoch_report, study_settings
+
+FEW, MANY = 300, 10_000
+
+
+@pytest.fixture
+def lines(tmp_path, space):
+    """The journal of a study with some of everything."""
+    ledger = Ledger.create(tmp_path / "whole")
+    ledger.settings = dataclasses.asdict(study_settings(asha="promotion", judge="best"))
+    ledger.placement = Placement(trials_per_gpu=2, device="a GPU", reason="memory")
+    ledger.enqueue([{"model.depth": 2}])
+    for number in range(4):
+        begin(ledger, space)
+        for epoch in range(1, 4 - number // 2):
+            ledger.add_epoch(number, epoch_report(epoch, 0.1 * number + 0.05 * epoch))
+        ledger.add_segment(number, Segment(start_seconds=1.0, wait_seconds=0.1, cpus=1.0, gpus=0.0))
+    ledger.mark_audited(0, 1)
+    ledger.add_failure(1, Failure(kind="error", epoch=1, message="RuntimeError: boom"))
+    ledger.complete(0)
+    ledger.prune(1)
+    ledger.fail(2, "RuntimeError: boom")
+    return (tmp_path / "whole" / FILE).read_bytes().splitlines(keepends=True)
+
+
+class Readers:
+    """All that reads a ledger, short of what wants Ray or the data."""
+
+    def __init__(self, folder, space):
+        self.folder, self.space = folder, space
+        self.console = Terminal(quiet=True)
+
+    def list(self):
+        local_studies._list(self.console, self.folder.parent)
+
+    def show(self):
+        local_studies._show(self.console, self.folder)
+
+    def start_from(self):
+        starting_points(str(self.folder), self.space, self.folder.parent / "new")
+
+    def replay(self):
+        recorded([self.folder])
+
+    def report(self):
+        ledger = Ledger.open(self.folder)
+        records = ledger.records()
+        if not ranked(records):
+            return
+        settings = StudySettings.recorded(ledger.settings, self.folder)
+        described = SimpleNamespace(class_names=("soil", "sand"), ignored_label=None)
+        data = SimpleNamespace(
+            description=described, present_labels=(0, 1), train_part=lambda fraction: range(8), images=range(10)
+        )
+        facts = StudyFacts(folder=self.folder, settings=settings, records=records, data=data)
+        leaderboard_table(facts)
+        retrain_plan(facts)
+        audit(records, settings)
+        self.console.print(receipt(records, settings.max_epochs, 1.0))
+        _ = ledger.placement
+
+    def resume(self):
+        """As a driver that continues the study, to its next suggestion."""
+        (self.folder / FILE).write_bytes((self.folder / FILE).read_bytes())
+        ledger = Ledger.create(self.folder)
+        settings = study_settings(asha="promotion", judge="best")
+        if ledger.settings:
+            settings.check_same(ledger.settings, "study")
+        ledger.settings = dataclasses.asdict(settings)
+        ledger.enqueue(({"model.depth": 3},))
+        _ = ledger.placement
+        records = ledger.records()
+        ProgressState(budget=9, time_budget=None, past=records)
+        self.console.print(leaderboard(records))
+        proposer = Proposer(ledger, self.space, settings, sampler="random")
+        scheduler = SCHEDULERS[settings.asha](ledger, settings, audit=0.0)
+        searcher = LedgerSearcher(ledger, proposer, scheduler, budget=9, stopping=Stopping())
+        scheduler.hopeless()
+        searcher.suggest("a")
+        searcher.suggest("b")
+        Meter({}).begin(0)
+
+
+READERS = ("list", "show", "start_from", "replay", "report", "resume")
+
+
+def read(journal, folder, space):
+    """What the readers raised besides ValueError, as texts; and how many read it, and refused it."""
+    found, counts = [], [0, 0]
+    readers = Readers(folder, space)
+    for name in READERS:
+        (folder / FILE).write_bytes(journal)
+        try:
+            getattr(readers, name)()
+            counts[0] += 1
+        except ValueError:
+            counts[1] += 1
+        except Exception:
+            found.append(f"{name}: {traceback.format_exc()}")
+    return found, counts
+
+
+def fuzz(lines, tmp_path, space, seeds):
+    logging.getLogger("search.ledger").setLevel(logging.ERROR)
+    folder = tmp_path / "runs" / "study"
+    folder.mkdir(parents=True)
+    total = [0, 0]
+    for seed in seeds:
+        found, counts = read(damaged_journal(lines, random.Random(seed)), folder, space)
+        assert not found, f"seed {seed}: {found[0]}"
+        total = [one + other for one, other in zip(total, counts, strict=True)]
+    return total
+
+
+def test_whoever_reads_a_damaged_journal_gets_a_result_or_a_value_error(lines, tmp_path, space):
+    read_whole, refused = fuzz(lines, tmp_path, space, range(FEW))
+    assert read_whole > FEW / 2
+    assert refused > FEW / 2
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_and_so_for_many(lines, tmp_path, space):
+    fuzz(lines, tmp_path, space, range(FEW, FEW + MANY))
+
+
+def test_the_whole_one_is_read_by_all(lines, tmp_path, space):
+    folder = tmp_path / "runs" / "study"
+    folder.mkdir(parents=True)
+    assert read(b"".join(lines), folder, space) == ([], [len(READERS), 0])
