@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -25,7 +26,7 @@ from search.events import EventWriter, TextEvents
 from search.fair_share import FairShare
 from search.first_failures import FirstFailures
 from search.housekeeping import KEPT, Housekeeping
-from search.interrupts import raise_if_asked, raise_on_signals
+from search.interrupts import first_signal, raise_if_asked, raise_on_signals
 from search.leaderboard import leaderboard
 from search.ledger import Ledger
 from search.live_view import LiveView
@@ -35,7 +36,8 @@ from search.options import refuse
 from search.painter import Painter
 from search.planning import find_study, make_plan, placed, probed_placement
 from search.progress_state import ProgressState
-from search.stopping import BROKEN, Stopping
+from search.ray_processes import CLUSTER_PATIENCE, LOCAL_PATIENCE, control_server_watched
+from search.stopping import BROKEN, CONTINUES, Stopping
 from search.study_checks import check_same_study
 from search.study_holder import Holder, held
 from search.study_lock import study_lock
@@ -93,6 +95,8 @@ def _prepare(
     if study.remark is not None:
         tell(study.remark)
     joined = start_ray(dashboard=options.workers_per_trial.most > 1, address=options.address)
+    server, patience = ray.get_runtime_context().gcs_address, CLUSTER_PATIENCE if joined else LOCAL_PATIENCE
+    stack.enter_context(control_server_watched(server, patience, functools.partial(_end_without_ray, console, tell)))
     raise_on_signals()  # until trials run: the handler that Ray has set prints a stack
     raise_if_asked()
     size = cluster_size(joined=joined)
@@ -136,6 +140,16 @@ def _prepare(
         marker=marker,
         checkpoints=checkpoints,
     )
+
+
+def _end_without_ray(console: Console, tell: Tell) -> None:
+    """End this process at once: what waits for Ray would wait for ever, and the ledger has all that is to tell."""
+    number = first_signal()
+    why = "Ray has ended (its control server, GCS, is gone)" if number is None else "interrupted"
+    tell(f"not finished, {why}{CONTINUES}")
+    console.show_cursor()
+    console.file.flush()
+    os._exit(BROKEN if number is None else 128 + number)
 
 
 def _shared(plan: SearchPlan, size: ClusterSize) -> SearchPlan:

@@ -14,6 +14,7 @@ from typing import Any
 import ray
 
 from search.interrupts import Interrupted, raise_if_asked
+from search.ray_processes import own_process_groups
 from search.ray_token import keep_token_private, pass_by_proxies
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -75,7 +76,7 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
     try:
         # Ray lets worker processes look for modules where the driver started first. That must be the project that the
         # driver runs: not a folder of the user's with files that are named as packages are, nor another checkout.
-        with chdir(PROJECT):
+        with chdir(PROJECT), own_process_groups():
             ray.init(
                 log_to_driver=False,
                 logging_level="ERROR",

@@ -44,8 +44,13 @@ def interrupted(error: KeyboardInterrupt, what_next: str) -> int:
 
 def raise_if_asked() -> None:
     """Raises Interrupted if a signal has asked this process to end, whoever handled it."""
-    if (number := _notes.first()) is not None:
+    if (number := first_signal()) is not None:
         raise Interrupted(number)
+
+
+def first_signal() -> int | None:
+    """The first signal that asked this process to end, if one did."""
+    return _notes.first()
 
 
 class _Notes:

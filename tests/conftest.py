@@ -18,12 +18,21 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 # Ray would start a process for each CPU with the first driver, which no trial can use: trials have an environment.
 os.environ["RAY_prestart_worker_first_driver"] = "0"  # noqa: SIM112 - so Ray spells it
 
+# Tests compare numbers exactly, which a GPU's sums do not allow. TEST_GPU=1 leaves the GPU to the tests marked for it.
+if Path("/dev/nvidiactl").exists() and "TEST_GPU" not in os.environ:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
 settings.register_profile("untimed", deadline=None)  # how fast an example is depends on what else the machine does
 settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, so that two processes that share the files end at about the same time."""
+    """Files with slow tests come first, so that two processes that share the files end at about the same time.
+
+    With TEST_GPU there are the tests of GPUs only.
+    """
+    if "TEST_GPU" in os.environ:
+        items[:] = [item for item in items if item.get_closest_marker("gpu")]
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

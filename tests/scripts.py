@@ -165,6 +165,7 @@ def _run(
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)
+    os.setpgid(0, 0)  # as a shell gives each command a process group
     for path, stream in ((output, 1), (errors, 2)):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(file, stream)

@@ -132,8 +132,13 @@ def read(journal, folder, space):
     return found, counts
 
 
+@pytest.fixture(autouse=True)
+def quiet(caplog):
+    """Most of these journals are warned of."""
+    caplog.set_level(logging.ERROR, "search.ledger")
+
+
 def fuzz(lines, tmp_path, space, seeds):
-    logging.getLogger("search.ledger").setLevel(logging.ERROR)
     folder = tmp_path / "runs" / "study"
     folder.mkdir(parents=True)
     total = [0, 0]

@@ -24,6 +24,7 @@ def test_the_peak_holds_what_has_been_freed_since_and_is_measured_anew():
     assert memory.peak() < memory.total
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_on_a_gpu_the_peak_holds_the_context_too():
     memory = device_memory(torch.device("cuda"))

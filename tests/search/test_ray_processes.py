@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+from rich.console import Console
+
+from search import command, ray_processes
+from search.ray_processes import control_server_watched, own_process_groups
+
+
+def group_of_a_child() -> int:
+    """The process group of a process that is started as Ray starts its own."""
+    prints = "import os; print(os.getpgid(0) - os.getpid())"
+    done = subprocess.run(
+        [sys.executable, "-c", prints], preexec_fn=lambda: None, capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+def test_only_what_starts_within_has_a_process_group_of_its_own():
+    assert group_of_a_child() != 0
+    with own_process_groups():
+        assert group_of_a_child() == 0
+    assert group_of_a_child() != 0
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A socket that listens."""
+    monkeypatch.setattr(ray_processes, "LOOKS_EVERY", 0.02)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+
+
+def test_a_control_server_that_answers_is_left_alone_and_one_that_does_not_is_noticed_once(server):
+    times, gone = [], threading.Event()
+
+    def when_gone() -> None:
+        times.append(1)
+        gone.set()
+
+    with control_server_watched(f"127.0.0.1:{server.getsockname()[1]}", 0.2, when_gone):
+        assert not gone.wait(0.5)
+        server.close()
+        assert gone.wait(30)
+    assert times == [1]
+
+
+def test_it_is_not_gone_before_patience_is_over_or_after_the_run(server):
+    gone = threading.Event()
+    address = f"127.0.0.1:{server.getsockname()[1]}"
+    server.close()
+    with control_server_watched(address, 3600, gone.set):
+        assert not gone.wait(0.3)
+    assert not gone.is_set()
+    assert all(thread.name != "watch of the control server" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "why"),
+    [(None, 1, "Ray has ended (its control server, GCS, is gone)"), (signal.SIGTERM, 143, "interrupted")],
+)
+def test_a_run_without_ray_ends_at_once_and_says_why(number, code, why, monkeypatch):
+    codes, said = [], []
+    monkeypatch.setattr(command, "first_signal", lambda: number)
+    monkeypatch.setattr(os, "_exit", codes.append)
+    command._end_without_ray(Console(), said.append)
+    assert codes == [code]
+    assert said == [f"not finished, {why}: the same command continues the study"]
