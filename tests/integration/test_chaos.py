@@ -12,9 +12,9 @@ TRIALS = 8
 
 
 def test_a_disturbed_search_ends_with_the_ledger_of_an_undisturbed_one(tmp_path):
-    disturbed(tmp_path / "undisturbed", TRIALS, slots=1, kills=0, seed=0)
-    killed = disturbed(tmp_path / "disturbed", TRIALS, slots=1, kills=4, seed=1)
-    assert killed.total() >= 2  # the study may end before all kills are spent
+    disturbed(tmp_path / "undisturbed", TRIALS, slots=1, faults=0, seed=0)
+    happened = disturbed(tmp_path / "disturbed", TRIALS, slots=1, faults=4, seed=1)
+    assert happened.total() >= 2  # the study may end before all faults have happened
     check_invariants(tmp_path / "disturbed", TRIALS)
     expected = Ledger.open(tmp_path / "undisturbed").records()
     assert {record.state for record in expected} == {"complete", "pruned"}
@@ -22,5 +22,5 @@ def test_a_disturbed_search_ends_with_the_ledger_of_an_undisturbed_one(tmp_path)
 
 
 def test_with_several_slots_every_trial_is_whole(tmp_path):
-    assert disturbed(tmp_path / "study", 2 * TRIALS, slots=3, kills=4, seed=2).total() >= 2
+    assert disturbed(tmp_path / "study", 2 * TRIALS, slots=3, faults=4, seed=2).total() >= 2
     check_invariants(tmp_path / "study", 2 * TRIALS)

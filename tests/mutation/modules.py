@@ -35,7 +35,9 @@ MODULES: dict[str, list[str]] = {
     "search/interrupts.py": ["tests/search/test_interrupts.py"],
     "search/housekeeping.py": ["tests/search/test_housekeeping.py", "tests/search/test_study_root.py"],
     "search/journal.py": ["tests/search/test_journal.py"],
+    "search/journal_entries.py": ["tests/search/test_foreign_trials.py", "tests/search/test_damaged_journals.py"],
     "search/journal_start.py": ["tests/search/test_journal_start.py"],
+    "search/json_records.py": ["tests/search/test_trial_record.py", "tests/search/test_settings.py"],
     "search/judge.py": ["tests/search/test_judge.py"],
     "search/leaderboard.py": ["tests/search/test_leaderboard.py"],
     "search/ledger.py": [
@@ -45,6 +47,7 @@ MODULES: dict[str, list[str]] = {
         "tests/search/test_database_storage.py",
     ],
     "search/ledger_place.py": ["tests/search/test_ledger_place.py"],
+    "search/named_places.py": ["tests/search/test_named_places.py"],
     "search/node_check.py": ["tests/search/test_node_check.py"],
     "search/node_watch.py": ["tests/search/test_node_watch.py"],
     "search/placement.py": ["tests/search/test_placement.py"],
@@ -59,6 +62,8 @@ MODULES: dict[str, list[str]] = {
         "tests/search/test_attempts.py",
         "tests/search/test_proposals.py",
     ],
+    "search/ray_processes.py": ["tests/search/test_ray_processes.py"],
+    "search/ray_token.py": ["tests/search/test_ray_token.py"],
     "search/recorder.py": [
         "tests/search/test_recorder.py",
         "tests/search/test_recorder_failures.py",
@@ -88,7 +93,7 @@ MODULES: dict[str, list[str]] = {
     "search/study_root.py": ["tests/search/test_study_root.py"],
     "search/study_lock.py": ["tests/search/test_study_lock.py"],
     "search/systems.py": ["tests/search/test_declared_systems.py", "tests/search/test_systems.py"],
-    "search/trial_record.py": ["tests/search/test_trial_record.py"],
+    "search/trial_record.py": ["tests/search/test_trial_record.py", "tests/search/test_damaged_journals.py"],
     "trainables/augmentations.py": [
         "tests/trainables/test_augmentation_sizes.py",
         "tests/trainables/test_augmentations.py",
@@ -205,4 +210,5 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/test_epochs.py",
     ],
     "trainables/trial.py": ["tests/trainables/test_trial.py"],
+    "trainables/uris.py": ["tests/trainables/test_uris.py"],
 }
