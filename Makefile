@@ -34,8 +34,8 @@ test: $(VENV)/.test ## the tests that need no system package and no long wait
 
 test-all: $(VENV)/.dev ## every test: also hosts over SSH, PostgreSQL, outages, lost nodes and random kills
 	$(PYTEST) -m "not long"
-	@echo "running the long tests, one after the other: each of them keeps all cores busy"
-	$(BIN)/python -m pytest --durations=20 -m long
+	@echo "running the long tests"
+	$(PYTEST) -m long
 
 lint: $(VENV)/.dev ## style, types and the import rule
 	$(BIN)/ruff check .

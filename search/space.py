@@ -46,8 +46,10 @@ class Parameter:
         return trial.suggest_float(self.name, self.low, self.high, log=self.log)
 
     def nearest(self, value: Scalar) -> Scalar | None:
-        """The value itself, or for a number the nearest that there is; None for a name that is no choice."""
+        """The value itself, or for a number the nearest that there is; None for a name that is none."""
         if self.choices is None:
+            if isinstance(value, str | bool):
+                return None
             assert self.low is not None
             assert self.high is not None
             return min(max(float(value), self.low), self.high)

@@ -68,7 +68,7 @@ class Segment:
 class _Own:
     """Attributes of a trial that are no lists."""
 
-    config: dict[str, Any]
+    config: dict[str, str | bool | int | float]
     audited: int | None = None
     promoted: list[tuple[int, int]] = field(default_factory=list)
     error: str | None = None

@@ -47,6 +47,8 @@ def test_a_dimension_is_declared_to_optuna_as_it_is(declared, distribution):
         (FLOAT, 9, 4.0),
         (FLOAT, 0.25, 0.25),
         (FLOAT, 4, 4.0),
+        (FLOAT, "3", None),
+        (FLOAT, True, None),
         (DEPTHS, 3, 3),
         (DEPTHS, 1, 2),
         (DEPTHS, 9, 5),

@@ -159,3 +159,9 @@ def test_the_told_epochs_are_the_number_of_the_last_one():
 )
 def test_what_the_ledger_gives_is_fixed(thing):
     check_fixed(thing)
+
+
+@pytest.mark.parametrize("value", [{}, [3], None])
+def test_a_configuration_has_single_values_only(value):
+    with pytest.raises(ValueError, match=r"trial 7.*: config is \{"):
+        TrialRecord.of(frozen({"config": {"model.depth": value}}))
