@@ -105,7 +105,7 @@ class Numbered:
     """Proposes a configuration that says what the proposer was told."""
 
     def propose(self, number: int, waiting: Any = ()) -> Proposal:
-        config = {"training.batch_size": 2, "number": number, "waiting": list(waiting)}
+        config = {"training.batch_size": 2, "number": number, "waiting": " ".join(map(str, waiting))}
         return Proposal(params={}, distributions={}, config=config)
 
 
