@@ -7,14 +7,14 @@ import os
 import signal
 import socket
 import tempfile
-from contextlib import chdir
+from contextlib import chdir, nullcontext
 from pathlib import Path
 from typing import Any
 
 import ray
 
 from search.interrupts import Interrupted, raise_if_asked
-from search.ray_processes import own_process_groups
+from search.ray_processes import on_loopback, own_process_groups
 from search.ray_token import keep_token_private, pass_by_proxies
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -28,7 +28,7 @@ ANSWERS_WITHIN = 10.0
 
 
 def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
-    """Connect to a cluster, or start Ray on this machine, its dashboard on 127.0.0.1.
+    """Connect to a cluster, or start Ray on this machine, which listens on 127.0.0.1 alone.
 
     Args:
         dashboard: whether one is needed, where Ray is started.
@@ -76,7 +76,7 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
     try:
         # Ray lets worker processes look for modules where the driver started first. That must be the project that the
         # driver runs: not a folder of the user's with files that are named as packages are, nor another checkout.
-        with chdir(PROJECT), own_process_groups():
+        with chdir(PROJECT), own_process_groups(), on_loopback() if address is None else nullcontext():
             ray.init(
                 log_to_driver=False,
                 logging_level="ERROR",

@@ -9,6 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import ray
+import ray._private.ray_constants
+
 LOOKS_EVERY = 1.0
 ANSWERS_WITHIN = 5.0
 """Seconds."""
@@ -39,6 +42,23 @@ def own_process_groups() -> Iterator[None]:
         yield
     finally:
         _starting = False
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """Ray that starts within listens on 127.0.0.1 alone, as it does by default on macOS.
+
+    `ray.init` has no option for it: it replaces an address of the loopback by the machine's own. Ray's other processes
+    read the variable below; this one has read it already, when it imported Ray.
+    """
+    constants = ray._private.ray_constants
+    before, os.environ[constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = constants.ENABLE_RAY_CLUSTER, "0"
+    constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = before
+        del os.environ[constants.ENABLE_RAY_CLUSTERS_ENV_VAR]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import subprocess
 import sys
@@ -19,6 +20,8 @@ print("modes", *(oct(stat.S_IMODE(path.stat().st_mode)) for path in (session, pa
 mine = [child for child in psutil.Process().children() if child.name() in ("gcs_server", "raylet")]
 print("apart", sorted(child.name() for child in mine if os.getpgid(child.pid) == child.pid))
 print("runs", ray.get(ray.remote(lambda: 7).remote()))
+every = [psutil.Process(), *psutil.Process().children(recursive=True)]
+print("listens", *{at.laddr.ip for one in every for at in one.net_connections("inet") if at.status == "LISTEN"})
 """
 
 
@@ -38,3 +41,6 @@ def test_the_session_and_the_token_are_private_and_its_processes_are_in_groups_o
     # A signal to the driver's group leaves them to the driver. Ray forks them in a way that this depends on.
     assert "apart ['gcs_server', 'raylet']" in done.stdout, done.stdout + done.stderr
     assert "runs 7" in done.stdout, done.stderr
+    (listens,) = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("listens")]
+    assert listens
+    assert all(ipaddress.ip_address(address.removeprefix("::ffff:")).is_loopback for address in listens), listens
