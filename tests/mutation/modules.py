@@ -35,9 +35,9 @@ MODULES: dict[str, list[str]] = {
     "search/interrupts.py": ["tests/search/test_interrupts.py"],
     "search/housekeeping.py": ["tests/search/test_housekeeping.py", "tests/search/test_study_root.py"],
     "search/journal.py": ["tests/search/test_journal.py"],
-    "search/journal_entries.py": ["tests/search/test_foreign_trials.py", "tests/search/test_damaged_journals.py"],
+    "search/journal_entries.py": ["tests/search/test_journal_entries.py", "tests/search/test_foreign_trials.py"],
     "search/journal_start.py": ["tests/search/test_journal_start.py"],
-    "search/json_records.py": ["tests/search/test_trial_record.py", "tests/search/test_settings.py"],
+    "search/json_records.py": ["tests/search/test_json_records.py"],
     "search/judge.py": ["tests/search/test_judge.py"],
     "search/leaderboard.py": ["tests/search/test_leaderboard.py"],
     "search/ledger.py": [
@@ -69,6 +69,7 @@ MODULES: dict[str, list[str]] = {
         "tests/search/test_recorder_failures.py",
         "tests/search/test_recorder_pauses.py",
         "tests/search/test_recorder_storage.py",
+        "tests/search/test_decisions.py",
     ],
     "search/samplers.py": ["tests/search/test_sampler_choice.py", "tests/search/test_samplers.py"],
     "search/scheduler.py": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from pyarrow import csv
+from pyarrow import csv, parquet
 
 from reports.leaderboard_files import leaderboard_table, write_leaderboard
 from search.trial_record import Segment
@@ -151,3 +151,4 @@ def test_both_files_are_in_the_report_and_say_the_same(tmp_path):
     paths = write_leaderboard(facts)
     assert paths == [tmp_path / "report" / "leaderboard.csv", tmp_path / "report" / "leaderboard.parquet"]
     assert csv.read_csv(paths[0]).column("mean_iou").to_pylist() == [0.75, 0.5]
+    assert parquet.read_table(paths[1]).column("mean_iou").to_pylist() == [0.75, 0.5]

@@ -107,3 +107,12 @@ def test_a_running_trial_with_a_score_is_something_to_report(tmp_path):
     ledger.add_epoch(begin(ledger, space).number, epoch_report(1, 0.3))
     with pytest.raises(ValueError, match="the study was made by another version, its settings lack data"):
         read_study(tmp_path / "study", None)  # the next thing that it asks for
+
+
+def test_stores_of_the_command_line_are_remembered_and_those_of_the_ledger_are_not(study, tiny_file, monkeypatch):
+    named = []
+    monkeypatch.setattr("reports.study_facts.name_store", named.append)
+    read_study(study, None)
+    assert named == []
+    read_study(study, str(tiny_file), str(study / "checkpoints"))
+    assert named == [str(tiny_file), str((study / "checkpoints").resolve())]

@@ -104,3 +104,10 @@ def test_a_run_that_is_interrupted_does_not_wait(record):
         assert warnings == []
     finally:
         stuck.back.set()
+
+
+def test_it_keeps_no_process_from_ending():
+    """A picture that hangs in a file system must not."""
+    with InBackground({}, print):
+        (thread,) = [thread for thread in threading.enumerate() if thread.name == "decorations"]
+        assert thread.daemon

@@ -292,3 +292,16 @@ def test_a_higher_score_is_better(place, tmp_path):
     assert ledger.study.best_value == 0.6
     assert ledger.study.direction == optuna.study.StudyDirection.MAXIMIZE
     assert [record.number for record in ledger.records()] == [0, 1, 2]
+
+
+def test_settings_stay_as_they_are_but_for_the_place_of_the_data(ledger):
+    ledger.settings = {"seed": 3, "data": "here"}
+    ledger.settings = {"seed": 3, "data": "here"}
+    ledger.settings = {"seed": 3, "data": "there"}
+    with pytest.raises(ValueError, match=r" exists with other settings: seed, judge$"):
+        ledger.settings = {"seed": 4, "data": "there", "judge": "last"}
+    assert ledger.settings == {"seed": 3, "data": "there"}
+
+
+def test_studies_are_made_in_silence():
+    assert optuna.logging.get_verbosity() == optuna.logging.WARNING

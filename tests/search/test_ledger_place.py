@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from search.ledger_place import FILE, POINTER, LedgerPlace, database_url, study_folders
+from search.ledger_place import FILE, POINTER, LedgerPlace, database_url, has_study, study_folders
 
 URL = "postgresql://alice@db.example/studies"
 
@@ -211,3 +211,7 @@ def test_studies_are_found_one_folder_down_only(tmp_path):
         (tmp_path / name / FILE).touch()
     (tmp_path / FILE).touch()
     assert study_folders(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+
+
+def test_a_name_that_no_folder_can_have_names_no_study(tmp_path):
+    assert not has_study(tmp_path / ("x" * 300))

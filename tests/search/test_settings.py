@@ -120,3 +120,30 @@ def test_what_was_chosen_comes_before_what_is_fixed_and_before_the_defaults(sett
 
 def test_settings_are_fixed(settings):
     check_fixed(settings)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("profile", "tpu", "profile 'tpu' is none of "),
+        ("judge", "mean", "judge 'mean' or asha "),
+        ("asha", "halving", " or asha 'halving' is unknown"),
+        ("seed", -1, "a number is below the least"),
+        ("max_epochs", 0, "a number is below the least"),
+        ("grace_epochs", 0, "a number is below the least"),
+        ("reduction_factor", 1, "a number is below the least"),
+        ("patience", 0, "a number is below the least"),
+        ("train_fraction", 0.0, "train_fraction is 0.0"),
+        ("train_fraction", 1.25, "train_fraction is 1.25"),
+        ("checkpoints", "elsewhere", "its checkpoints are in 'elsewhere', not in 'checkpoints' or a store"),
+    ],
+)
+def test_a_ledger_with_settings_that_no_search_has_is_refused_with_the_rule(field, value, rule, settings, tmp_path):
+    recorded = dataclasses.asdict(settings) | {field: value}
+    with pytest.raises(ValueError, match=re.escape(rule)):
+        StudySettings.recorded(recorded, tmp_path)
+
+
+def test_the_least_settings_that_a_search_has_are_read(settings, tmp_path):
+    least = {"seed": 0, "max_epochs": 1, "grace_epochs": 1, "reduction_factor": 2, "patience": 1, "train_fraction": 1.0}
+    assert StudySettings.recorded(dataclasses.asdict(settings) | least, tmp_path).max_epochs == 1

@@ -152,3 +152,16 @@ def test_looking_at_a_place_touches_nothing_that_lies_there(tmp_path):
 def test_a_study_that_has_just_begun_takes_any_settings(planned):
     plan = planned()
     check_same_study(Ledger.create(plan.folder), study_settings(seed=5), plan.space, "mars")
+
+
+def test_a_place_is_tried_once_without_pauses(tmp_path, monkeypatch):
+    made = []
+
+    class Noted(CheckpointStore):
+        def __init__(self, uri, pauses=(3600.0,)):
+            made.append(pauses)
+            super().__init__(uri, pauses)
+
+    monkeypatch.setattr("search.study_checks.CheckpointStore", Noted)
+    check_storage(tmp_path / "mars", str(tmp_path / "store"))
+    assert set(made) == {()}
