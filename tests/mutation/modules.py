@@ -41,6 +41,7 @@ MODULES: dict[str, list[str]] = {
     "search/judge.py": ["tests/search/test_judge.py"],
     "search/leaderboard.py": ["tests/search/test_leaderboard.py"],
     "search/ledger.py": [
+        "tests/search/test_foreign_trials.py",
         "tests/search/test_ledger_entries.py",
         "tests/search/test_ledger_folders.py",
         "tests/search/test_ledger.py",

@@ -106,6 +106,7 @@ def test_an_audit_is_drawn_with_the_decision_and_not_again(asha, ledger, space):
     held = {"promotion": "pause", "stopping": "stop"}[asha]
     study.epoch(0, 1, 0.9)
     assert [study.epoch(number, 1, 0.3) for number in (1, 2)] == [held, "audit"]
+    assert study.resumed(audit=0.0).audited == {2: 1}  # also when nothing follows it yet
     assert study.epoch(2, 2, 0.3) == "continue"
     for fraction in (0.0, 0.5, 1.0):
         resumed = study.resumed(audit=fraction)

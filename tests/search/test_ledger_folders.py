@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,21 @@ def test_the_next_driver_ends_only_running_trials_whose_last_report_says_so(tmp_
     assert [record.state for record in records] == ["complete", "running", "running", "complete", "failed", "pruned"]
     assert records[4].error == "diverged: a loss, score or gradient of epoch 2 is not finite"
     assert Ledger.open(tmp_path / "study").frozen_trials()[3].value == 0.6
+
+
+def test_settings_that_are_no_set_are_refused(tmp_path):
+    Ledger.create(tmp_path / "study").study.set_user_attr("settings", [1])
+    with pytest.raises(ValueError, match=r"^study 'study': its settings are \[1\], no set of named values$"):
+        _ = Ledger.open(tmp_path / "study").settings
+
+
+def test_a_journal_that_cannot_be_opened_is_named(tmp_path, monkeypatch):
+    Ledger.create(tmp_path / "study")
+
+    def fails(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("search.ledger.Journal", fails)
+    expected = f"^{tmp_path / 'study' / FILE}: cannot be read \\(Permission denied\\)$"
+    with pytest.raises(ValueError, match=expected):
+        Ledger.open(tmp_path / "study")

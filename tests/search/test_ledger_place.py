@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from search.ledger_place import FILE, POINTER, LedgerPlace, database_url, has_study, study_folders
+from search.ledger_place import FILE, POINTER, LedgerPlace, database_url, has_study, refuse_links, study_folders
 
 URL = "postgresql://alice@db.example/studies"
 
@@ -215,3 +215,13 @@ def test_studies_are_found_one_folder_down_only(tmp_path):
 
 def test_a_name_that_no_folder_can_have_names_no_study(tmp_path):
     assert not has_study(tmp_path / ("x" * 300))
+
+
+def test_links_in_a_study_are_refused_and_files_and_folders_are_not(tmp_path):
+    refuse_links(tmp_path / "none")
+    (tmp_path / "trials").mkdir()
+    (tmp_path / "notes.txt").touch()
+    refuse_links(tmp_path)
+    (tmp_path / "checkpoints").symlink_to(tmp_path.parent)
+    with pytest.raises(ValueError, match=f"^{tmp_path / 'checkpoints'}: is a symbolic link, .* remove it$"):
+        refuse_links(tmp_path)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from search import node_check
 from search.node_check import CODE, ROOT, NodeCheck, versions
+from tests import scripts
 from tests.loops import epoch_report
 from trainables.data import DataSource
 from trainables.failures import UnfitNode
@@ -68,3 +70,7 @@ def test_the_code_is_that_of_the_packages_whose_files_a_trial_runs(tmp_path, mon
     assert changed != before
     (tmp_path / "trainables" / "inner" / "module.py").rename(tmp_path / "trainables" / "inner" / "other.py")
     assert dict(versions())[CODE] not in (before, changed)
+
+
+def test_the_code_that_is_compared_is_the_projects():
+    assert Path(scripts.ROOT) == ROOT

@@ -13,11 +13,13 @@ from rich.console import Console
 
 from search.cluster_size import ClusterSize
 from search.ledger import Ledger
+from search.option_types import Workers
 from search.options import parser
 from search.planning import find_study, make_plan
+from search.profiles import PROFILES
 from search.space import Space
 from search.space_record import described
-from search.study_checks import check_same_study, check_storage
+from search.study_checks import check_same_study, check_storage, check_workers
 from search.study_lock import study_lock
 from tests.studies import begin, study_settings
 from trainables.checkpoints import CheckpointStore
@@ -165,3 +167,23 @@ def test_a_place_is_tried_once_without_pauses(tmp_path, monkeypatch):
     monkeypatch.setattr("search.study_checks.CheckpointStore", Noted)
     check_storage(tmp_path / "mars", str(tmp_path / "store"))
     assert set(made) == {()}
+
+
+def test_a_folder_that_takes_no_file_is_named(tmp_path, monkeypatch):
+    def fails(**_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("search.study_checks.tempfile.TemporaryFile", fails)
+    expected = f"^--storage: cannot write to {tmp_path} \\(Permission denied\\)$"
+    with pytest.raises(ValueError, match=expected):
+        check_storage(tmp_path / "mars" / "deep", None)
+
+
+def test_no_more_workers_than_the_smallest_batch_has_images(monkeypatch):
+    data = prepare(DataSource(uri="sample"))
+    settings = study_settings(profile="cpu")
+    smallest = min(PROFILES["cpu"].batch_sizes)
+    check_workers(Workers(least=1, most=smallest), settings, data)
+    expected = f"the smallest batch has {smallest} images, which {smallest + 1} workers cannot share: give at most"
+    with pytest.raises(ValueError, match=expected):
+        check_workers(Workers(least=1, most=smallest + 1), settings, data)

@@ -10,7 +10,7 @@ from search.ledger import Ledger
 from search.option_types import study_name
 from search.options import parser
 from search.planning import find_study
-from search.study_names import MOST_LETTERS, NAME, derived_name, name_after
+from search.study_names import MOST_LETTERS, NAME, check_name, derived_name, name_after
 from trainables.data import DataSource
 
 
@@ -107,3 +107,12 @@ def test_a_search_takes_the_name_and_says_so(tmp_path, monkeypatch):
     assert study.remark is not None
     named = find_study(parser().parse_args(["--name", "mine"]), Data())
     assert (str(named.folder), named.remark) == ("runs/mine", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("m" * 101, r"begins with a letter or digit, 100 at most$"), ("a b", r"begins with a letter or digit$")],
+)
+def test_the_length_is_spoken_of_where_it_is_the_matter(name, words):
+    with pytest.raises(ValueError, match=words):
+        check_name(name)

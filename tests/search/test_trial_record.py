@@ -84,6 +84,7 @@ def test_the_last_decision_and_all_others_that_it_names_are_read():
     decided = [
         {"decision": "audit", "promoted": [[8, 1]]},
         {"decision": "pause", "ends": [3, 4]},
+        {"decision": "audit"},
         {"decision": "continue", "ends": [5], "promoted": [[6, 3], [2, 1]]},
     ]
     notes = {
@@ -93,7 +94,7 @@ def test_the_last_decision_and_all_others_that_it_names_are_read():
     record = TrialRecord.of(frozen(notes | {"promoted": [[9, 9]], "audited": 7}))
     assert (record.decision, record.ends, record.audited) == ("continue", (3, 4, 5), 1)
     assert record.promoted == ((9, 9), (8, 1), (6, 3), (2, 1))
-    assert [report.epoch for report in record.reports] == [1, 2, 3]
+    assert [report.epoch for report in record.reports] == [1, 2, 3, 4]
 
 
 def test_a_ledger_of_an_earlier_version_says_of_no_decision():
