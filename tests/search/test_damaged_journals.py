@@ -18,7 +18,6 @@ from search.audit import audit
 from search.costs import Meter, receipt
 from search.leaderboard import leaderboard, ranked
 from search.ledger import FILE, Ledger
-from search.placement import Placement
 from search.progress_state import ProgressState
 from search.proposals import Proposer
 from search.replay_command import recorded
@@ -28,9 +27,9 @@ from search.settings import StudySettings
 from search.starting_points import starting_points
 from search.stopping import Stopping
 from search.terminal import Terminal
-from search.trial_record import Failure, Segment
 from tests.damage import damaged_journal
-from tests.studies import begin, epoch_report, study_settings
+from tests.damaged_journals import whole_journal
+from tests.studies import study_settings
 
 FEW, MANY = 300, 10_000
 
@@ -38,21 +37,7 @@ FEW, MANY = 300, 10_000
 @pytest.fixture
 def lines(tmp_path, space):
     """The journal of a study with some of everything."""
-    ledger = Ledger.create(tmp_path / "whole")
-    ledger.settings = dataclasses.asdict(study_settings(asha="promotion", judge="best"))
-    ledger.placement = Placement(trials_per_gpu=2, device="a GPU", reason="memory")
-    ledger.enqueue([{"model.depth": 2}])
-    for number in range(4):
-        begin(ledger, space)
-        for epoch in range(1, 4 - number // 2):
-            ledger.add_epoch(number, epoch_report(epoch, 0.1 * number + 0.05 * epoch))
-        ledger.add_segment(number, Segment(start_seconds=1.0, wait_seconds=0.1, cpus=1.0, gpus=0.0))
-    ledger.mark_audited(0, 1)
-    ledger.add_failure(1, Failure(kind="error", epoch=1, message="RuntimeError: boom"))
-    ledger.complete(0)
-    ledger.prune(1)
-    ledger.fail(2, "RuntimeError: boom")
-    return (tmp_path / "whole" / FILE).read_bytes().splitlines(keepends=True)
+    return whole_journal(tmp_path / "whole", space)
 
 
 class Readers:
