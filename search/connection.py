@@ -74,16 +74,7 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
     else:
         _check_answers(address)
     try:
-        # Ray lets worker processes look for modules where the driver started first. That must be the project that the
-        # driver runs: not a folder of the user's with files that are named as packages are, nor another checkout.
-        with chdir(PROJECT), own_process_groups(), on_loopback() if address is None else nullcontext():
-            ray.init(
-                log_to_driver=False,
-                logging_level="ERROR",
-                runtime_env={"env_vars": environment},
-                ignore_reinit_error=True,
-                **options,
-            )
+        _init(environment, options)
     except SystemExit:  # of the handler of SIGTERM that Ray sets when it begins
         raise Interrupted(signal.SIGTERM) from None
     except Exception as error:  # Ray raises many kinds, among them Exception itself
@@ -101,6 +92,29 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
         # Ray opens its folder (sockets, logs, and what Tune pickles) to all users of the machine.
         Path(ray._private.worker._global_node.get_session_dir_path()).chmod(0o700)
     return address is not None
+
+
+def _init(environment: dict[str, str], options: dict[str, Any]) -> None:
+    """Start or join Ray. Its processes start once more where a busy machine takes longer than Ray waits for them."""
+    local = options["address"] == "local"
+    for tries_left in (1, 0) if local else (0,):
+        try:
+            # Ray lets worker processes look for modules where the driver started first. That must be the project that
+            # the driver runs: not another checkout, nor a folder of the user's with files that are named as packages.
+            with chdir(PROJECT), own_process_groups(), on_loopback() if local else nullcontext():
+                ray.init(
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    runtime_env={"env_vars": environment},
+                    ignore_reinit_error=True,
+                    **options,
+                )
+            return
+        except Exception as error:
+            if not tries_left or "timed out during startup" not in str(error):
+                raise
+            raise_if_asked()
+            ray.shutdown()
 
 
 def _temp_dir() -> tuple[str | None, Path]:

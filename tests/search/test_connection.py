@@ -62,6 +62,28 @@ def test_a_ray_that_cannot_start_is_one_line(error, init):
         start_ray(dashboard=False)
 
 
+def test_one_that_takes_too_long_on_a_busy_machine_is_started_once_more(init, monkeypatch):
+    init.error = Exception("The current node timed out during startup. This could happen because ...")
+    shut_down = []
+
+    def shutdown() -> None:
+        shut_down.append(1)
+        init.error = None
+
+    monkeypatch.setattr("ray.shutdown", shutdown)
+    assert start_ray(dashboard=False) is False
+    assert shut_down == [1]
+
+
+def test_it_is_started_twice_at_most(init, monkeypatch):
+    init.error = Exception("The current node timed out during startup.")
+    shut_down = []
+    monkeypatch.setattr("ray.shutdown", lambda: shut_down.append(1))
+    with pytest.raises(ValueError, match=r"^Ray cannot start on this machine"):
+        start_ray(dashboard=False)
+    assert shut_down == [1]
+
+
 def test_one_that_does_not_start_because_it_was_asked_to_end_is_an_interruption(init):
     init.error = SystemExit(15)
     with pytest.raises(Interrupted) as caught:
