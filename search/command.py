@@ -146,10 +146,12 @@ def _end_without_ray(console: Console, tell: Tell) -> None:
     """End this process at once: what waits for Ray would wait for ever, and the ledger has all that is to tell."""
     number = first_signal()
     why = "Ray has ended (its control server, GCS, is gone)" if number is None else "interrupted"
-    tell(f"not finished, {why}{CONTINUES}")
-    console.show_cursor()
-    console.file.flush()
-    os._exit(BROKEN if number is None else 128 + number)
+    try:
+        tell(f"not finished, {why}{CONTINUES}")
+        console.show_cursor()
+        console.file.flush()
+    finally:  # also where the terminal is gone
+        os._exit(BROKEN if number is None else 128 + number)
 
 
 def _shared(plan: SearchPlan, size: ClusterSize) -> SearchPlan:

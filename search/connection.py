@@ -13,11 +13,11 @@ from typing import Any
 
 import ray
 
+from search import ROOT
 from search.interrupts import Interrupted, raise_if_asked
-from search.ray_processes import on_loopback, own_process_groups
+from search.ray_processes import keep_session_private, on_loopback, own_process_groups, say_nothing_of_nodes
 from search.ray_token import keep_token_private, pass_by_proxies
 
-PROJECT = Path(__file__).resolve().parents[1]
 TOKEN_HELP = "every node and client of a cluster needs the same token, in ~/.ray/auth_token or RAY_AUTH_TOKEN"
 LONGEST_SOCKET = 107
 """Bytes in a socket's path on Linux."""
@@ -56,8 +56,7 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
     # Else Tune starts a trial of a drained node again by itself, from what it was first asked for.
     os.environ["RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"] = "1"
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # trials that break: the view shows them
-    # Ray prints a page of its log for each node that dies, whatever it is told; the view says what that did to trials.
-    ray._private.worker.print_to_stdstream = lambda *_, **__: None
+    say_nothing_of_nodes()
     pass_by_proxies()
     address = address or os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"address": address}
@@ -89,8 +88,7 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
         what = "no Ray runs on this machine" if address == "auto" else "no Ray there lets us in"
         raise ValueError(f"--address {address}: {what} ({error}); {TOKEN_HELP}") from error
     if address is None:
-        # Ray opens its folder (sockets, logs, and what Tune pickles) to all users of the machine.
-        Path(ray._private.worker._global_node.get_session_dir_path()).chmod(0o700)
+        keep_session_private()
     return address is not None
 
 
@@ -101,7 +99,7 @@ def _init(environment: dict[str, str], options: dict[str, Any]) -> None:
         try:
             # Ray lets worker processes look for modules where the driver started first. That must be the project that
             # the driver runs: not another checkout, nor a folder of the user's with files that are named as packages.
-            with chdir(PROJECT), own_process_groups(), on_loopback() if local else nullcontext():
+            with chdir(ROOT), own_process_groups(), on_loopback() if local else nullcontext():
                 ray.init(
                     log_to_driver=False,
                     logging_level="ERROR",

@@ -1,4 +1,4 @@
-"""Dataclasses from JSON of which nobody knows who wrote it."""
+"""Dataclasses from JSON that anybody may have written."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def _file() -> Path:
 
 
 _named_here: list[str] = []
-"""What this process was told, also where the file cannot be written."""
+"""What this process's command line names: it counts also where the file cannot be written."""
 
 
 def _noted() -> list[str]:

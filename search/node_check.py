@@ -8,10 +8,10 @@ import importlib.metadata
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import ray
 
+from search import ROOT
 from trainables.checkpoints import CheckpointStore
 from trainables.data import DataSource
 from trainables.data.source import SAMPLE, find
@@ -20,8 +20,6 @@ from trainables.failures import UnfitNode
 from trainables.launchers import Loop, TrialRequest
 
 CODE = "the project's code"
-ROOT = Path(__file__).resolve().parents[1]
-"""Of the project that runs here."""
 
 
 @dataclass(frozen=True)

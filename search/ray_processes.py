@@ -1,13 +1,20 @@
-"""Ray's own processes: those that this process starts, and the control server, without which no other can work."""
+"""Ray's own processes: how this process starts them, and the control server, without which no other can work.
+
+What the driver must do to private parts of Ray stands here. tests/integration/test_private_session.py tells when a new
+Ray changes them.
+"""
 
 from __future__ import annotations
 
+import errno
+import functools
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import ray
 import ray._private.ray_constants
@@ -16,17 +23,16 @@ LOOKS_EVERY = 1.0
 ANSWERS_WITHIN = 5.0
 """Seconds."""
 LOCAL_PATIENCE, CLUSTER_PATIENCE = 2.0, 45.0
-"""Seconds without an answer: one that was started for this run is never started again."""
+"""Seconds: a control server that was started for this run is never started again, one of a cluster may be."""
+UNREACHABLE = (errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETUNREACH, errno.ENETDOWN)
 
 _starting = False
 
 
-def _leave_group() -> None:
-    if _starting:
-        os.setpgid(0, 0)
-
-
-os.register_at_fork(after_in_child=_leave_group)
+@functools.cache
+def _leave_groups_when_starting() -> None:
+    """Ray starts its processes by `subprocess` with a `preexec_fn`, with which Python calls this in the child."""
+    os.register_at_fork(after_in_child=lambda: os.setpgid(0, 0) if _starting else None)
 
 
 @contextmanager
@@ -37,6 +43,7 @@ def own_process_groups() -> Iterator[None]:
     ends the run as it should. Without that Ray's control server ends first, and the driver waits for it for a minute.
     """
     global _starting
+    _leave_groups_when_starting()
     _starting = True
     try:
         yield
@@ -52,22 +59,38 @@ def on_loopback() -> Iterator[None]:
     read the variable below; this one has read it already, when it imported Ray.
     """
     constants = ray._private.ray_constants
-    before, os.environ[constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = constants.ENABLE_RAY_CLUSTER, "0"
-    constants.ENABLE_RAY_CLUSTER = False
+    name = constants.ENABLE_RAY_CLUSTERS_ENV_VAR
+    constant, variable = constants.ENABLE_RAY_CLUSTER, os.environ.get(name)
+    constants.ENABLE_RAY_CLUSTER, os.environ[name] = False, "0"
     try:
         yield
     finally:
-        constants.ENABLE_RAY_CLUSTER = before
-        del os.environ[constants.ENABLE_RAY_CLUSTERS_ENV_VAR]
+        constants.ENABLE_RAY_CLUSTER = constant
+        del os.environ[name]
+        if variable is not None:
+            os.environ[name] = variable
+
+
+def keep_session_private() -> None:
+    """Close the folder of the Ray that this process started to others: Ray lets all users read its sockets and logs."""
+    Path(ray._private.worker._global_node.get_session_dir_path()).chmod(0o700)
+
+
+def say_nothing_of_nodes() -> None:
+    """Keep Ray from printing a page of its log for each node that dies: the view says what that did to trials."""
+    ray._private.worker.print_to_stdstream = lambda *_, **__: None
 
 
 @contextmanager
 def control_server_watched(address: str, patience: float, when_gone: Callable[[], None]) -> Iterator[None]:
-    """Call `when_gone`, from a thread, once Ray's control server (GCS) has answered nobody for so long.
+    """Call `when_gone`, from a thread, once Ray's control server (GCS) is gone.
+
+    It is gone when its port has refused connections for `patience`, or its host has not been reached for
+    `CLUSTER_PATIENCE`, which is less than the minute for which Ray waits. A server that is only slow is not gone.
 
     Args:
         address: its host:port.
-        patience: seconds; a cluster's server may be started again, and Ray waits a minute for it.
+        patience: seconds.
         when_gone: is called once.
     """
     host, _, port = address.rpartition(":")
@@ -76,9 +99,10 @@ def control_server_watched(address: str, patience: float, when_gone: Callable[[]
     def watch() -> None:
         answered = time.monotonic()
         while not over.wait(LOOKS_EVERY):
-            if _answers(host.strip("[]"), int(port)):
+            limit = _limit(host.strip("[]"), int(port), patience)
+            if limit is None:
                 answered = time.monotonic()
-            elif time.monotonic() - answered >= patience:
+            elif time.monotonic() - answered >= limit:
                 when_gone()
                 return
 
@@ -91,9 +115,14 @@ def control_server_watched(address: str, patience: float, when_gone: Callable[[]
         thread.join()
 
 
-def _answers(host: str, port: int) -> bool:
+def _limit(host: str, port: int, patience: float) -> float | None:
+    """For how long the server may be as it is now; None if it is there, or this process cannot tell."""
     try:
         socket.create_connection((host, port), ANSWERS_WITHIN).close()
-    except OSError:
-        return False
-    return True
+    except ConnectionRefusedError:
+        return patience
+    except TimeoutError:
+        return CLUSTER_PATIENCE
+    except OSError as error:  # others are this process's own, such as too many open files
+        return CLUSTER_PATIENCE if error.errno in UNREACHABLE else None
+    return None

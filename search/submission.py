@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from search import ROOT
 from search.cluster_options import without_address
 from search.events import EventReader
 from search.jobs import OPTIONS, STUDY, Jobs
@@ -24,7 +25,6 @@ from search.study_names import derived_name
 from search.terminal import Terminal
 from search.wording import clean, duration
 
-ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("search", "trainables", "reports")
 STOP_SECONDS = 600
 """A run that is to stop has so long to end its running epochs; then it is killed, which loses these epochs only."""

@@ -169,7 +169,7 @@ class TrialRecord:
         """Raises ValueError if its parts do not belong together."""
         epochs = [report.epoch for report in self.reports]
         if any(later <= epoch for epoch, later in itertools.pairwise([0, *epochs])):
-            raise ValueError(f"trial {self.number}: its epochs are {epochs[:9]}, not 1, 2, ... each told once")
+            raise ValueError(f"trial {self.number}: its epochs are {epochs[:9]}, not 1, 2, ... each reported once")
         if any(not math.isfinite(report.mean_iou or 0) for report in self.reports if not report.diverged):
             raise ValueError(f"trial {self.number}: a score is no number, but it did not diverge")
 

@@ -112,8 +112,8 @@ def _run(
     nodes = NodeWatch(stopping, process_demand(plan.launcher), timeout, local=not plan.joined)
     callbacks: list[Any] = [stopping, nodes, recorder.hangs, recorder]
     try:
-        # Tune writes snapshots and unpickles the newest one that it finds. Nobody else may have put one there, so they
-        # are not in the study's folder, which may be somebody else's, but in a new one that only this user can enter.
+        # Tune saves snapshots and unpickles the newest one that it finds. A study's folder may be somebody else's, with
+        # a snapshot that runs their code, so Tune gets a new folder that only this user can enter.
         scratch = tempfile.TemporaryDirectory(prefix="mars-search-", ignore_cleanup_errors=True)
         with stopping.on_signals(), scratch as folder:
             _tuner(plan, loop, searcher, scheduler, callbacks, stopping, folder).fit()

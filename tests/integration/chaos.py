@@ -2,9 +2,9 @@
 
 A study of quick trials runs on a Ray cluster of three nodes on this machine, its folder on a small disk. At random
 moments the driver, a trial's process, a raylet or the control server is killed, a trial's process is stopped (SIGSTOP),
-a node or the head with everything on it goes away, or the disk is full. The same command goes on each time. With one
-slot the ledger must equal, trial by trial (configuration, state, epochs told), that of a run that nobody disturbed;
-with several it must hold the same number of trials, each whole.
+a node or the head with everything on it goes away, or the disk is full. Each time the same command resumes the study.
+With one slot the ledger must equal that of an undisturbed run, trial by trial (configuration, state, reported epochs);
+with several it must hold the same number of trials, and no trial may lack an epoch or have one twice.
 
     python -m tests.integration.chaos --faults 50 --trials 40 [--slots 1 3] [--seed 0]
 

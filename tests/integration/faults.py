@@ -22,7 +22,7 @@ from tests.loops import QUICK_EPOCHS, quick_trial
 from tests.scripts import ROOT, Fork
 
 ENDS_WITHIN = 180.0
-"""Seconds in which a driver ends by itself once it cannot go on, however busy the machine is."""
+"""Seconds in which a driver that cannot continue ends by itself, however busy the machine is."""
 HUNG_AFTER = 20.0
 """Seconds without a report after which the driver kills a trial's process."""
 DISK_MIB = 64

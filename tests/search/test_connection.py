@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 import ray
 
-from search import connection, interrupts
-from search.connection import PROJECT, start_ray
+from search import ROOT, connection, interrupts
+from search.connection import start_ray
 from search.interrupts import Interrupted
 
 
@@ -48,7 +48,7 @@ def init(monkeypatch, tmp_path):
 def test_ray_is_started_on_this_machine_from_the_projects_folder(init, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert start_ray(dashboard=False) is False
-    assert init.folder == PROJECT
+    assert init.folder == ROOT
     assert Path.cwd() == tmp_path
     assert (init.options["address"], init.options["dashboard_host"]) == ("local", "127.0.0.1")
 

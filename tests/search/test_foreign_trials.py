@@ -1,4 +1,4 @@
-"""What Optuna's own means add to a study, and entries that nobody writes."""
+"""Trials that Optuna's own `ask` and `enqueue_trial` add to a study, and lines that are no entries of a journal."""
 
 from __future__ import annotations
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-from search import node_check
-from search.node_check import CODE, ROOT, NodeCheck, versions
+from search import ROOT, node_check
+from search.node_check import CODE, NodeCheck, versions
 from tests import scripts
 from tests.loops import epoch_report
 from trainables.data import DataSource
@@ -73,4 +72,4 @@ def test_the_code_is_that_of_the_packages_whose_files_a_trial_runs(tmp_path, mon
 
 
 def test_the_code_that_is_compared_is_the_projects():
-    assert Path(scripts.ROOT) == ROOT
+    assert scripts.ROOT == ROOT

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -8,10 +9,11 @@ import sys
 import threading
 
 import pytest
+from ray._private import ray_constants
 from rich.console import Console
 
 from search import command, ray_processes
-from search.ray_processes import control_server_watched, own_process_groups
+from search.ray_processes import CLUSTER_PATIENCE, control_server_watched, on_loopback, own_process_groups
 
 
 def group_of_a_child() -> int:
@@ -75,3 +77,56 @@ def test_a_run_without_ray_ends_at_once_and_says_why(number, code, why, monkeypa
     command._end_without_ray(Console(), said.append)
     assert codes == [code]
     assert said == [f"not finished, {why}: the same command continues the study"]
+
+
+def test_a_run_without_ray_ends_also_where_its_terminal_is_gone(monkeypatch):
+    codes = []
+
+    def fails(text: str) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(command, "first_signal", lambda: signal.SIGHUP)
+    monkeypatch.setattr(os, "_exit", codes.append)
+    with pytest.raises(OSError, match="Input/output"):
+        command._end_without_ray(Console(), fails)
+    assert codes == [129]
+
+
+@pytest.mark.parametrize(
+    ("error", "limit"),
+    [
+        (None, None),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), 2.0),
+        (TimeoutError("timed out"), CLUSTER_PATIENCE),  # a busy server, or a machine without power
+        (OSError(errno.EHOSTUNREACH, "no route"), CLUSTER_PATIENCE),
+        (OSError(errno.ENETUNREACH, "no network"), CLUSTER_PATIENCE),
+        (OSError(errno.EMFILE, "too many open files"), None),
+        (OSError(errno.EADDRNOTAVAIL, "no free port"), None),
+    ],
+)
+def test_only_a_refusal_tells_soon_and_what_this_process_lacks_tells_nothing(error, limit, monkeypatch):
+    asked = []
+
+    def connect(address: tuple[str, int], timeout: float) -> socket.socket:
+        asked.append((address, timeout))
+        if error is not None:
+            raise error
+        return socket.socket()
+
+    monkeypatch.setattr("search.ray_processes.socket.create_connection", connect)
+    assert ray_processes._limit("10.0.0.1", 6379, 2.0) == limit
+    assert asked == [(("10.0.0.1", 6379), 5.0)]
+
+
+@pytest.mark.parametrize("before", [None, "1"])
+def test_the_users_own_setting_of_rays_addresses_comes_back(before, monkeypatch):
+    name = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+    monkeypatch.delenv(name, raising=False)
+    if before is not None:
+        monkeypatch.setenv(name, before)
+    constant = ray_constants.ENABLE_RAY_CLUSTER
+    with on_loopback():
+        assert os.environ[name] == "0"
+        assert ray_constants.ENABLE_RAY_CLUSTER is False
+    assert os.environ.get(name) == before
+    assert constant == ray_constants.ENABLE_RAY_CLUSTER
