@@ -24,7 +24,7 @@ endif
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-search: $(VENV)/.run ## a small search on the built-in sample, its report and a submission (under 6 minutes on 2 cores)
+search: $(VENV)/.run ## a small search on the built-in sample, its report and a submission (4 to 8 minutes on 2 cores)
 	$(BIN)/python search/run.py --name quickstart --budget 6 --max-epochs 6
 	$(BIN)/python reports/run.py runs/quickstart
 

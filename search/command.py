@@ -95,10 +95,10 @@ def _prepare(
     if study.remark is not None:
         tell(study.remark)
     joined = start_ray(dashboard=options.workers_per_trial.most > 1, address=options.address)
+    raise_on_signals()  # until trials run
+    raise_if_asked()
     server, patience = ray.get_runtime_context().gcs_address, CLUSTER_PATIENCE if joined else LOCAL_PATIENCE
     stack.enter_context(control_server_watched(server, patience, functools.partial(_end_without_ray, console, tell)))
-    raise_on_signals()  # until trials run: the handler that Ray has set prints a stack
-    raise_if_asked()
     size = cluster_size(joined=joined)
     plan = make_plan(console, options, data, size, study)
     checkpoints, source = plan.settings.checkpoint_root(study.folder), data.source.anywhere

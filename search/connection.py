@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import tempfile
 from contextlib import chdir, nullcontext
@@ -14,8 +13,8 @@ from typing import Any
 import ray
 
 from search import ROOT
-from search.interrupts import Interrupted, raise_if_asked
-from search.ray_processes import keep_session_private, on_loopback, own_process_groups, say_nothing_of_nodes
+from search.interrupts import raise_if_asked
+from search.ray_processes import apart_from_signals, keep_session_private, on_loopback, say_nothing_of_nodes
 from search.ray_token import keep_token_private, pass_by_proxies
 
 TOKEN_HELP = "every node and client of a cluster needs the same token, in ~/.ray/auth_token or RAY_AUTH_TOKEN"
@@ -74,8 +73,6 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
         _check_answers(address)
     try:
         _init(environment, options)
-    except SystemExit:  # of the handler of SIGTERM that Ray sets when it begins
-        raise Interrupted(signal.SIGTERM) from None
     except Exception as error:  # Ray raises many kinds, among them Exception itself
         raise_if_asked()
         if address is None:
@@ -99,7 +96,7 @@ def _init(environment: dict[str, str], options: dict[str, Any]) -> None:
         try:
             # Ray lets worker processes look for modules where the driver started first. That must be the project that
             # the driver runs: not another checkout, nor a folder of the user's with files that are named as packages.
-            with chdir(ROOT), own_process_groups(), on_loopback() if local else nullcontext():
+            with chdir(ROOT), apart_from_signals(), on_loopback() if local else nullcontext():
                 ray.init(
                     log_to_driver=False,
                     logging_level="ERROR",

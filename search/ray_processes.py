@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import signal
 import socket
 import threading
 import time
@@ -30,25 +31,37 @@ _starting = False
 
 
 @functools.cache
-def _leave_groups_when_starting() -> None:
+def _prepare_children() -> None:
     """Ray starts its processes by `subprocess` with a `preexec_fn`, with which Python calls this in the child."""
-    os.register_at_fork(after_in_child=lambda: os.setpgid(0, 0) if _starting else None)
+
+    def prepare() -> None:
+        if _starting:
+            os.setpgid(0, 0)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    os.register_at_fork(after_in_child=prepare)
 
 
 @contextmanager
-def own_process_groups() -> Iterator[None]:
-    """Each process that starts within gets a process group of its own.
+def apart_from_signals() -> Iterator[None]:
+    """Start Ray within: signals that are for the driver then do what the driver does with them.
 
-    A signal to the driver's group, as `timeout` and a closed terminal send it, then reaches the driver alone, which
-    ends the run as it should. Without that Ray's control server ends first, and the driver waits for it for a minute.
+    Each process that starts has a process group of its own: a signal to the driver's group, as `timeout` and a closed
+    terminal send it, reaches the driver alone. Else Ray's control server ends first, and the driver waits for it for a
+    minute. SIGTERM waits until Ray has started, whose handler for it prints a stack, and the driver's handler is back.
     """
     global _starting
-    _leave_groups_when_starting()
+    _prepare_children()
+    handler = signal.getsignal(signal.SIGTERM)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     _starting = True
     try:
         yield
     finally:
         _starting = False
+        if threading.current_thread() is threading.main_thread():  # elsewhere Ray sets none
+            signal.signal(signal.SIGTERM, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @contextmanager

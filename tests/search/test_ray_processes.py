@@ -13,7 +13,7 @@ from ray._private import ray_constants
 from rich.console import Console
 
 from search import command, ray_processes
-from search.ray_processes import CLUSTER_PATIENCE, control_server_watched, on_loopback, own_process_groups
+from search.ray_processes import CLUSTER_PATIENCE, apart_from_signals, control_server_watched, on_loopback
 
 
 def group_of_a_child() -> int:
@@ -27,7 +27,7 @@ def group_of_a_child() -> int:
 
 def test_only_what_starts_within_has_a_process_group_of_its_own():
     assert group_of_a_child() != 0
-    with own_process_groups():
+    with apart_from_signals():
         assert group_of_a_child() == 0
     assert group_of_a_child() != 0
 
@@ -130,3 +130,22 @@ def test_the_users_own_setting_of_rays_addresses_comes_back(before, monkeypatch)
         assert ray_constants.ENABLE_RAY_CLUSTER is False
     assert os.environ.get(name) == before
     assert constant == ray_constants.ENABLE_RAY_CLUSTER
+
+
+def test_sigterm_waits_until_ray_has_started_and_then_meets_the_drivers_handler():
+    heard = []
+    earlier = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        with apart_from_signals():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as Ray sets its own
+            os.kill(os.getpid(), signal.SIGTERM)
+            blocked = "import signal; print(signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ()))"
+            done = subprocess.run(
+                [sys.executable, "-c", blocked], preexec_fn=lambda: None, capture_output=True, text=True, check=True
+            )
+            assert done.stdout == "False\n"
+            assert heard == []
+        assert heard == [signal.SIGTERM]
+        assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
