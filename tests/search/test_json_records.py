@@ -42,6 +42,8 @@ def test_a_record_takes_what_it_knows_and_its_defaults():
         ({"many": ["a"]}, "many is ['a'], must be list"),
         ({"many": {}}, "many is {}, must be list"),
         ({"named": {"a": "b"}}, "named is {'a': 'b'}, must be dict"),
+        ({"named": {"a": 1, "b": "c"}}, "named is {'a': 1, 'b': 'c'}, must be dict"),
+        ({"many": [1, "a"]}, "many is [1, 'a'], must be list"),
         ({"named": {1: 1}}, "named is {1: 1}, must be dict"),
         ({"count": "x" * 38}, f"count is '{'x' * 38}', must be int"),  # 40 characters are shown
         ({"count": "x" * 39}, f"count is '{'x' * 39}..., must be int"),

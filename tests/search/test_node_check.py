@@ -10,6 +10,7 @@ from search import ROOT, node_check
 from search.node_check import CODE, NodeCheck, versions
 from tests import scripts
 from tests.loops import epoch_report
+from trainables.checkpoints import CheckpointStore
 from trainables.data import DataSource
 from trainables.failures import UnfitNode
 from trainables.launchers import TrialRequest
@@ -73,3 +74,12 @@ def test_the_code_is_that_of_the_packages_whose_files_a_trial_runs(tmp_path, mon
 
 def test_the_code_that_is_compared_is_the_projects():
     assert scripts.ROOT == ROOT
+
+
+def test_a_folder_in_which_the_driver_has_written_nothing_is_another_one(tmp_path):
+    store = CheckpointStore(str(tmp_path / "probe"))
+    check = NodeCheck(versions=(), folder="runs/probe")
+    expected = "runs/probe is not the driver's: --storage must be a folder that all nodes share, or a URI"
+    assert check.unshared(store) == [expected]
+    store.save("driver", {})
+    assert check.unshared(store) == []
