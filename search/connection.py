@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import tempfile
 from contextlib import chdir, nullcontext
@@ -13,7 +14,7 @@ from typing import Any
 import ray
 
 from search import ROOT
-from search.interrupts import raise_if_asked
+from search.interrupts import Interrupted, raise_if_asked
 from search.ray_processes import apart_from_signals, keep_session_private, on_loopback, say_nothing_of_nodes
 from search.ray_token import keep_token_private, pass_by_proxies
 
@@ -73,6 +74,8 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
         _check_answers(address)
     try:
         _init(environment, options)
+    except SystemExit:  # of the handler of SIGTERM that Ray sets when it begins
+        raise Interrupted(signal.SIGTERM) from None
     except Exception as error:  # Ray raises many kinds, among them Exception itself
         raise_if_asked()
         if address is None:

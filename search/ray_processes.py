@@ -33,13 +33,7 @@ _starting = False
 @functools.cache
 def _prepare_children() -> None:
     """Ray starts its processes by `subprocess` with a `preexec_fn`, with which Python calls this in the child."""
-
-    def prepare() -> None:
-        if _starting:
-            os.setpgid(0, 0)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-
-    os.register_at_fork(after_in_child=prepare)
+    os.register_at_fork(after_in_child=lambda: os.setpgid(0, 0) if _starting else None)
 
 
 @contextmanager
@@ -48,20 +42,36 @@ def apart_from_signals() -> Iterator[None]:
 
     Each process that starts has a process group of its own: a signal to the driver's group, as `timeout` and a closed
     terminal send it, reaches the driver alone. Else Ray's control server ends first, and the driver waits for it for a
-    minute. SIGTERM waits until Ray has started, whose handler for it prints a stack, and the driver's handler is back.
+    minute. Ray's handler for SIGTERM prints a stack to standard error, which therefore leads nowhere until the driver's
+    own handler is back; what else Ray has to say while it starts, it raises.
     """
     global _starting
     _prepare_children()
     handler = signal.getsignal(signal.SIGTERM)
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    _starting = True
+    with _no_standard_error():
+        _starting = True
+        try:
+            yield
+        finally:
+            _starting = False
+            if threading.current_thread() is threading.main_thread():  # elsewhere Ray sets none
+                signal.signal(signal.SIGTERM, handler)
+
+
+@contextmanager
+def _no_standard_error() -> Iterator[None]:
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    with Path(os.devnull).open("wb") as nothing:
+        os.dup2(nothing.fileno(), 2)
     try:
         yield
     finally:
-        _starting = False
-        if threading.current_thread() is threading.main_thread():  # elsewhere Ray sets none
-            signal.signal(signal.SIGTERM, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @contextmanager

@@ -85,6 +85,10 @@ def test_it_is_started_twice_at_most(init, monkeypatch):
 
 
 def test_one_that_does_not_start_because_it_was_asked_to_end_is_an_interruption(init):
+    init.error = SystemExit(15)
+    with pytest.raises(Interrupted) as caught:
+        start_ray(dashboard=False)
+    assert caught.value.exit_code == 143
     init.error = Exception("timed out")
     interrupts._notes._came.append(1)
     with pytest.raises(Interrupted) as caught:
