@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.study_facts import StudyFacts
+from search.trial_record import TrialRecord
 from trainables.checkpoints import CheckpointStore
 from trainables.config import SecondStageConfig, TrialConfig
 from trainables.data import PreparedData
@@ -45,7 +46,7 @@ def retrain_plan(facts: StudyFacts) -> RetrainPlan:
     config = TrialConfig.from_flat(facts.best.config)
     smaller = len(facts.data.train_part(facts.settings.train_fraction)) / len(facts.data.images)
     epochs, second_stage = best.epoch, config.second_stage
-    found = Counter(stages(config)[report.stage - 1].name for report in facts.best.reports[: best.epoch])
+    found = Counter(_stage(facts.best, report, config) for report in facts.best.reports[: best.epoch])
     if second_stage.fraction is not None:
         if fine_tuned := found[second_stage.name]:
             second_stage = dataclasses.replace(second_stage, fraction=fine_tuned / epochs)
@@ -58,6 +59,17 @@ def retrain_plan(facts: StudyFacts) -> RetrainPlan:
     return RetrainPlan(
         config=dataclasses.replace(config, training=training, second_stage=second_stage), searched_epochs=best.epoch
     )
+
+
+def _stage(trial: TrialRecord, report: EpochReport, config: TrialConfig) -> str:
+    """The name of the stage that the epoch belongs to."""
+    known = stages(config)
+    if not 1 <= report.stage <= len(known):
+        raise ValueError(
+            f"trial {trial.number}: epoch {report.epoch} is of stage {report.stage}, "
+            f"but its configuration has {len(known)} stage(s)"
+        )
+    return known[report.stage - 1].name
 
 
 def retrain_store(facts: StudyFacts, plan: RetrainPlan) -> CheckpointStore:

@@ -47,6 +47,13 @@ def test_a_training_in_stages_is_repeated_in_stages(config, stages, best, expect
     assert {stage.name: stage.epochs for stage in stages_of(plan.config)} == expected
 
 
+@pytest.mark.parametrize("stage", [0, 2])
+def test_an_epoch_of_a_stage_that_its_configuration_has_not_is_refused(stage, facts):
+    study = finished(facts, {"training.max_epochs": 10}, [1, stage, 1], 3)
+    with pytest.raises(ValueError, match=f"epoch 2 is of stage {stage}, but its configuration has 1 stage"):
+        retrain_plan(study)
+
+
 def test_it_trains_on_every_labelled_image(facts, monkeypatch):
     seen = []
     monkeypatch.setattr("reports.retrain.epochs", lambda *args, **kwargs: seen.append(kwargs) or iter(()))
