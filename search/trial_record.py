@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from search.json_records import from_json
+from search.json_records import MOST, from_json
 from trainables.epoch_report import EpochReport
 
 STATES = {
@@ -172,6 +172,10 @@ class TrialRecord:
             raise ValueError(f"trial {self.number}: its epochs are {epochs[:9]}, not 1, 2, ... each reported once")
         if any(not math.isfinite(report.mean_iou or 0) for report in self.reports if not report.diverged):
             raise ValueError(f"trial {self.number}: a score is no number, but it did not diverge")
+        for entry in (*self.reports, *self.segments):
+            for name, value in vars(entry).items():
+                if (name.endswith("_seconds") or name in ("cpus", "gpus")) and not abs(value) < MOST:
+                    raise ValueError(f"trial {self.number}: {name} is {value}, must be a number below 2^63")
 
     @property
     def has_ended(self) -> bool:
