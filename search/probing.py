@@ -17,8 +17,8 @@ from search.placement import Placement, best_count, counts, most_trials, share
 from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData
 from trainables.footprint import footprint
+from trainables.out_of_memory import is_out_of_memory
 from trainables.probe import Device, Measured, Probe
-from trainables.trial import is_out_of_memory
 
 SECONDS_ALONE, SECONDS_SHARED = 2.0, 5.0
 """That a configuration is trained for behind its first epoch."""

@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassJaccardIndex
 from trainables import ranks
 from trainables.batches import Batches
 from trainables.data import PreparedData
-from trainables.device import autocast
+from trainables.out_of_memory import ForwardInParts
 
 EVALUATION_BATCH = 64
 
@@ -70,6 +70,7 @@ def evaluate(
     ).to(device)
     model.eval()
     loss_sum_and_pixels = torch.zeros(2, device=device, dtype=torch.float64)
+    forward = ForwardInParts(model, device, bf16=bf16)
     batches = Batches(
         data,
         indices,
@@ -80,8 +81,7 @@ def evaluate(
     )
     with torch.inference_mode():
         for images, masks in batches.in_order():
-            with autocast(device, bf16):
-                logits = model(images)
+            logits = forward(images)
             if loss is not None:
                 labelled = (masks != described.ignore_index).sum()
                 loss_sum_and_pixels += torch.stack([loss(logits, masks) * labelled, labelled])

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from trainables.batches import images_to_device
-from trainables.device import autocast
 from trainables.evaluation import EVALUATION_BATCH, suppress
+from trainables.out_of_memory import ForwardInParts
 
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 """Test-time flips as dimensions of (N, C, H, W): none, horizontal, vertical, both."""
@@ -36,12 +36,12 @@ def predict(
         suppressed: a label that is never predicted.
         flips: class probabilities are averaged over these flips of the input.
     """
+    forward = ForwardInParts(model, device, bf16=bf16)
     with torch.inference_mode():
         for start in range(0, len(images), EVALUATION_BATCH):
             batch = images_to_device(np.array(images[start : start + EVALUATION_BATCH]), scale, device)
             probabilities = torch.zeros((), device=device)
             for dims in flips:
-                with autocast(device, bf16):
-                    logits = model(batch.flip(dims))
-                probabilities = probabilities + suppress(logits.float(), suppressed).softmax(1).flip(dims)
+                logits = forward(batch.flip(dims)).float()
+                probabilities = probabilities + suppress(logits, suppressed).softmax(1).flip(dims)
             yield probabilities.argmax(1).to(torch.uint8).cpu().numpy()

@@ -17,7 +17,7 @@ from trainables.device_memory import device_memory
 from trainables.epoch_report import EpochReport
 from trainables.epochs import epochs
 from trainables.evaluation import EVALUATION_BATCH
-from trainables.trial import is_out_of_memory
+from trainables.out_of_memory import is_out_of_memory
 
 STEPS = 16
 """Of an epoch: enough that what an epoch adds to its steps hardly counts."""

@@ -15,6 +15,7 @@ from trainables.epoch_report import EpochReport
 from trainables.epochs import epochs
 from trainables.failures import OutOfMemory, UnfitNode
 from trainables.launchers import TrialRequest
+from trainables.out_of_memory import is_out_of_memory
 
 # A trial process runs one trial after another: it maps the data once.
 _prepared = functools.lru_cache(maxsize=1)(prepare)
@@ -58,12 +59,3 @@ def run_trial(
         raise OutOfMemory(f"in {request.micro_batches} micro-batches: {error}") from error
     finally:
         torch.cuda.empty_cache()  # the process may run another trial, beside others on the same device
-
-
-OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "_STATUS_ALLOC_FAILED")
-"""What the messages hold: of the CPU's allocator, of CUDA's driver, of cuDNN and cuBLAS."""
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether the device had not enough memory: smaller parts of a batch may fit."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(mark in str(error) for mark in OUT_OF_MEMORY)

@@ -171,7 +171,7 @@ def test_a_configuration_has_single_values_only(value):
 @pytest.mark.parametrize("value", [float("inf"), float("nan"), -(2.0**63)])
 def test_times_that_cannot_be_added_up_are_refused(value):
     endless = dataclasses.replace(epoch_report(1, 0.5), val_seconds=value)
-    with pytest.raises(ValueError, match="trial 7: val_seconds is .*, must be a number below"):
+    with pytest.raises(ValueError, match=r"trial 7: val_seconds is .*, must be a number below"):
         TrialRecord.of(frozen(entries("epoch", endless)))
-    with pytest.raises(ValueError, match="trial 7: gpus is .*, must be a number below"):
+    with pytest.raises(ValueError, match=r"trial 7: gpus is .*, must be a number below"):
         TrialRecord.of(frozen(entries("segment", SEGMENT, dataclasses.replace(SEGMENT, gpus=value))))

@@ -11,7 +11,7 @@ from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
 from trainables.failures import OutOfMemory, UnfitNode
 from trainables.launchers import TrialRequest
-from trainables.trial import is_out_of_memory, run_trial, stored_trials
+from trainables.trial import run_trial, stored_trials
 
 
 @pytest.fixture
@@ -123,18 +123,3 @@ def test_only_folders_that_are_numbers_are_trials(tmp_path):
         (tmp_path / name).mkdir()
     Path(tmp_path / "0004").write_text("a file")
     assert stored_trials(str(tmp_path)) == {0, 12, 12345}
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (torch.OutOfMemoryError(), True),
-        (MemoryError(), True),
-        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
-        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
-        (RuntimeError(), False),
-        (ValueError("a rule"), False),
-    ],
-)
-def test_what_is_out_of_memory(error, expected):
-    assert is_out_of_memory(error) is expected
