@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from trainables import ranks
 from trainables.augmentations import build_augmentation
@@ -26,6 +25,7 @@ from trainables.objective import Objective
 from trainables.optimizers import build_optimizer
 from trainables.schedules import build_schedule
 from trainables.stages import stages
+from trainables.weight_average import WeightAverage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +109,9 @@ class Training:
         self._frozen = self.stage.frozen(self.model)
         for part in self._frozen:
             part.requires_grad_(False)
-        self.average: AveragedModel | None = None
+        self.average: WeightAverage | None = None
         if (decay := config.training.ema_decay) is not None:
-            self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+            self.average = WeightAverage(self.model, decay)
         objective = Objective(self.model, self.loss, ignored_label=self.described.ignored_label, bf16=self.bf16)
         self.parallel = ranks.parallel(objective, self.device)
         self.optimizer = build_optimizer(dataclasses.replace(config.optimizer, lr=self.stage.lr), self.model)
