@@ -131,7 +131,7 @@ def unet_space(profile: Profile, *, wide: bool = False) -> Space:
 
     Searched by default is what helped somebody on such data and costs no more than it brings: sizes, blocks, every skip
     connection, ASPP, deep supervision, cross-entropy and its moderate relatives, flips and crops, and what makes the
-    rarest class less rare (copy-paste, oversampling, class weights).
+    rarest class less rare (copy-paste, a share of each batch, class weights).
 
     `wide` adds what two reports and the public solutions found useless or harmful, and what multiplies a trial's cost.
     Each would take trials from the rest, so it is for those who want to know: region and boundary losses alone;
@@ -211,10 +211,14 @@ def unet_space(profile: Profile, *, wide: bool = False) -> Space:
             help="augmentation of image and mask",
         ),
         Parameter(
-            name="augmentation.copy_paste", choices=(0.0, 0.25, 0.5), help="probability of pasting the rarest class in"
+            name="augmentation.copy_paste",
+            choices=(0.0, 0.02, 0.05, 0.1, 0.2),
+            help="probability of pasting the rarest class in",
         ),
         Parameter(
-            name="augmentation.oversampling", choices=(1, 4, 12), help="draws of an image that holds the rarest class"
+            name="augmentation.rare_share",
+            choices=(0.0, 0.125, 0.25),
+            help="least part of a batch's images that hold the rarest class",
         ),
     ]
     if wide:
@@ -230,6 +234,9 @@ def _wide_parameters(losses: tuple[str, ...]) -> list[Parameter]:
             high=0.9,
             when=("loss.name", tuple(name for name in losses if "tversky" in name)),
             help="what a false positive counts in the Tversky loss",
+        ),
+        Parameter(
+            name="augmentation.oversampling", choices=(1, 4, 12), help="draws of an image that holds the rarest class"
         ),
         Parameter(name="augmentation.cutmix", choices=(0.0, 0.5), help="probability of CutMix"),
         Parameter(name="model.background", choices=("none", "joint"), help="a network for the ignored class"),

@@ -43,3 +43,6 @@ class HandMade:
 
     def holds(self, indices: np.ndarray, label: int) -> np.ndarray:
         return (self.masks[indices] == label).any(axis=(1, 2))
+
+    def pixel_counts(self, indices: np.ndarray) -> np.ndarray:
+        return np.bincount(self.masks[indices].ravel(), minlength=self.description.num_classes)

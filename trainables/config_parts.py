@@ -174,6 +174,8 @@ class AugmentationConfig:
     """Probability that regions of the rarest class are pasted into an image from other training images."""
     oversampling: int = 1
     """Images that hold the rarest class are drawn this many times as often as the others."""
+    rare_share: float = 0.0
+    """At least this part of each batch's images hold the rarest class, in [0, 1)."""
 
     def __post_init__(self) -> None:
         from trainables.augmentations import AUGMENTATIONS
@@ -185,6 +187,7 @@ class AugmentationConfig:
             check(self, name, 0 <= getattr(self, name) <= 1, "must be between 0 and 1")
         ok = isinstance(self.oversampling, int) and self.oversampling >= 1
         check(self, "oversampling", ok, "must be a whole number of at least 1")
+        check(self, "rare_share", 0 <= self.rare_share < 1, "must be at least 0 and below 1")
 
 
 @dataclass(frozen=True, kw_only=True)

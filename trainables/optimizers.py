@@ -49,11 +49,14 @@ OPTIMIZERS: dict[str, Callable[[Groups, OptimizerConfig], torch.optim.Optimizer]
 def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
     """The optimizer of a configuration for a model's parameters, which are on their device already.
 
-    Weights decay; biases and normalisation parameters, which are vectors, do not.
+    What multiplies features decays: the weights of convolutions and linear layers. Biases, normalisation parameters and
+    the weights by which features are fused do not.
     """
+    layers = (layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear))
+    kernels = {id(layer.weight) for layer in layers}
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups: Groups = [
-        {"params": [parameter for parameter in trainable if parameter.ndim > 1]},
-        {"params": [parameter for parameter in trainable if parameter.ndim <= 1], "weight_decay": 0.0},
+        {"params": [parameter for parameter in trainable if id(parameter) in kernels]},
+        {"params": [parameter for parameter in trainable if id(parameter) not in kernels], "weight_decay": 0.0},
     ]
     return lookup(OPTIMIZERS, config.name, "optimizer")([group for group in groups if group["params"]], config)

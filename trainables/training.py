@@ -79,11 +79,6 @@ class Training:
             ignored_label=data.description.ignored_label,
         )
         self.model = place(ranks.synchronised(model, device), device)
-        self.loss = build_loss(
-            config.loss,
-            described=data.description,
-            pixel_counts=data.pixel_counts(indices),
-        )
         mixing = build_mixing(config.augmentation, data, indices)
         augmentation = build_augmentation(config.augmentation, size=data.images.shape[1:])
         self.changes = [change for change in (mixing, augmentation) if change is not None]
@@ -93,9 +88,13 @@ class Training:
             batch_size=config.training.batch_size,
             device=device,
             oversampling=config.augmentation.oversampling,
+            rare_share=config.augmentation.rare_share,
             rank=ranks.rank(),
             world=ranks.world_size(),
         )
+        # Class weights make up for what is drawn, not for what the images hold: the rest would be made up for twice.
+        drawn = self.batches.drawn_pixels([mixing] if mixing is not None else [])
+        self.loss = build_loss(config.loss, described=data.description, pixel_counts=drawn)
         self.stages = stages(config)
         self.begin_stage(1)
 

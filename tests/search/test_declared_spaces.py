@@ -48,13 +48,14 @@ CPU = {
     "schedule.name": (["onecycle", "cosine", "plateau", "constant"], None),
     "training.batch_size": ([8, 16, 32], None),
     "augmentation.name": (AUGMENTATIONS, None),
-    "augmentation.copy_paste": ([0.0, 0.25, 0.5], None),
-    "augmentation.oversampling": ([1, 4, 12], None),
+    "augmentation.copy_paste": ([0.0, 0.02, 0.05, 0.1, 0.2], None),
+    "augmentation.rare_share": ([0.0, 0.125, 0.25], None),
 }
 WIDE = CPU | {
     "loss.name": (WIDE_LOSSES, None),
     "augmentation.name": (WIDE_AUGMENTATIONS, None),
     "loss.alpha": ((0.1, 0.9), ("loss.name", "tversky")),
+    "augmentation.oversampling": ([1, 4, 12], None),
     "augmentation.cutmix": ([0.0, 0.5], None),
     "model.background": (["none", "joint"], None),
     "loss.learn_ignored": ([False, True], ("model.background", "none")),

@@ -12,6 +12,8 @@ from trainables.config import AugmentationConfig
 from trainables.mixing import Mixing, build_mixing
 
 SIZE = (8, 12)
+PASTE = [1, 0, 0, 0.9, 0.5, 0, 0]
+"""Draws of one pasted region: the only one of the only image, not mirrored, of its size, in the corner."""
 
 
 class Draws:
@@ -51,16 +53,14 @@ def mix(monkeypatch):
 
 @pytest.fixture
 def data():
-    """Images of one label each, 2 to 4, whose pixels are ten times the label. The last image has two regions of the
-    rarest class, which is 1, one within the other's box."""
+    """Images of one label each, 2 to 4, whose pixels are ten times the label. The last image has a region of the
+    rarest class, which is 1."""
     masks = np.zeros((4, *SIZE), dtype=np.uint8)
     images = np.zeros((4, *SIZE), dtype=np.uint8)
     for number in (0, 1, 2):
         masks[number], images[number] = number + 2, 10 * (number + 2)
     images[3] = np.arange(96).reshape(SIZE)
-    masks[3, 2, 4:7] = 1  # an L of five pixels ...
-    masks[3, 3:5, 4] = 1
-    masks[3, 4, 6] = 1  # ... and one pixel in its box
+    masks[3, 2:5, 4:7] = 1
     return HandMade(masks, images, classes=6)
 
 
@@ -102,7 +102,7 @@ def test_cutmix_shows_a_box_of_that_area_at_that_place(area, starts, rows, colum
 )
 def test_each_kind_has_its_probability(chances, cut, pasted, data, mix):
     change = mixing(data, cutmix=0.3, copy_paste=0.6)
-    draws = [0, 0.25, 0, 0] * cut + [1, 0, 0.9, 0, 0] * pasted
+    draws = [0, 0.25, 0, 0] * cut + PASTE * pasted
     given = np.zeros(SIZE, dtype=np.uint8)
     image, mask, _ = mix(change, chances, *draws, image=given)
     assert not given.any()
@@ -114,70 +114,25 @@ def test_each_kind_has_its_probability(chances, cut, pasted, data, mix):
 def test_a_probability_of_nothing_is_never_and_of_one_always(cutmix, copy_paste, data, mix):
     change = mixing(data, cutmix=cutmix, copy_paste=copy_paste)
     for chance in (0.0, 0.999):
-        draws = [0, 0.25, 0, 0] if cutmix else [1, 0, 0.9, 0, 0]
+        draws = [0, 0.25, 0, 0] if cutmix else PASTE
         _, mask, _ = mix(change, [chance, chance], *draws)
         assert (2 in mask, 1 in mask) == (bool(cutmix), bool(copy_paste))
 
 
-def test_without_a_region_no_number_of_them_is_drawn(data, mix):
-    change = mixing(data, (0, 1, 2), copy_paste=1.0)
-    assert change.regions == []
-    _, mask, drawn = mix(change, [0.0, 0.0])
-    assert not mask.any()
-    assert drawn == []
-
-
-def test_regions_are_cut_out_with_their_own_pixels_alone(data):
-    (pixels, large), (pixel, small) = mixing(data, copy_paste=0.5).regions
-    assert large.tolist() == [[True, True, True], [True, False, False], [True, False, False]]
-    assert pixels.tolist() == [[28, 29, 30], [40, 41, 42], [52, 53, 54]]  # 12 a row
-    assert (small.tolist(), pixel.tolist()) == ([[True]], [[54]])
-    assert mixing(data, cutmix=1.0).regions == []  # none is looked for
-    assert mixing(data, (0, 1), copy_paste=1.0).regions == []
-
-
-def test_pixels_that_touch_at_a_corner_are_one_region():
-    masks = np.zeros((1, 3, 3), dtype=np.uint8)
-    masks[0, [0, 1], [0, 1]] = 1
-    ((_, region),) = mixing(HandMade(masks), (0,), copy_paste=1.0).regions
-    assert region.tolist() == [[True, False], [False, True]]
-
-
-def test_a_region_is_pasted_at_its_place_and_nothing_around_it(data, mix):
-    change = mixing(data, copy_paste=1.0)
-    background = np.full(SIZE, 200, dtype=np.uint8)
-    image, mask, drawn = mix(change, [0.0, 0.0], 1, 0, 0.5, 5, 9, image=background, mask=background)
-    expected, labels = background.copy(), background.copy()
-    expected[5, 9:12], expected[6, 9], expected[7, 9] = [28, 29, 30], 40, 52
-    labels[5, 9:12], labels[6:8, 9] = 1, 1
-    np.testing.assert_array_equal(image, expected)
-    np.testing.assert_array_equal(mask, labels)
-    # one to three regions, of two; then the last row and column at which one of 3x3 pixels still fits
-    assert drawn == [(1, 4), (0, 2), (0, 6), (0, 10)]
-
-
-def test_half_of_the_regions_are_mirrored(data, mix):
-    change = mixing(data, copy_paste=1.0)
-    for chance, row in ((0.49, [30, 29, 28]), (0.5, [28, 29, 30])):
-        image, mask, _ = mix(change, [0.0, 0.0], 1, 0, chance, 0, 0)
-        assert image[0, :3].tolist() == row
-        assert mask[:3, :3].any(axis=0).tolist() == [True, True, True]
-        assert mask[2, :3].tolist() == ([0, 0, 1] if chance < 0.5 else [1, 0, 0])
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_as_many_regions_are_pasted_as_were_drawn(count, data, mix):
-    places = [(0, 0), (0, 11), (7, 5)]
-    draws = [number for place in places[:count] for number in (1, 0.9, *place)]
-    image, mask, _ = mix(mixing(data, copy_paste=1.0), [0.0, 0.0], count, *draws)
-    assert list(zip(*np.nonzero(mask), strict=True)) == places[:count]
-    assert [image[place] for place in places[:count]] == [54] * count
-
-
-def test_what_was_cut_in_may_be_pasted_over(data, mix):
-    """CutMix comes first."""
+def test_copy_paste_follows_cutmix_with_the_same_draws(data, mix, monkeypatch):
     change = mixing(data, cutmix=1.0, copy_paste=1.0)
-    image, mask, _ = mix(change, [0.0, 0.0], 2, 0.9999, 0, 0, 1, 1, 0.9, 3, 3)
+    seen = []
+
+    def paste(image, mask, rng):
+        seen.append((image.copy(), mask.copy(), rng.random()))
+        image[3, 3], mask[3, 3] = 54, 1
+
+    change.copy_paste = paste
+    image, mask, _ = mix(change, [0.0, 0.0], 2, 0.9999, 0, 0, 0.25)
+    ((before, labels, drawn),) = seen
+    assert (before == 40).all()
+    assert (labels == 4).all()
+    assert drawn == 0.25
     assert (mask == 4).sum() == 95
     assert (mask[3, 3], image[3, 3], image[0, 0]) == (1, 54, 40)
 

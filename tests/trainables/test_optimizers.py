@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from trainables.config import OptimizerConfig
+from trainables.models.skips import AdaptiveFusion
 from trainables.optimizers import build_optimizer
 
 
@@ -55,17 +56,15 @@ def test_sgd_goes_on_with_its_momentum(momentum):
     assert model.weight.item() == pytest.approx(expected)
 
 
-def test_weights_come_first_and_decay_and_what_has_one_dimension_or_none_does_not():
-    class Scaled(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.bias, self.scale = nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(()))
-            self.matrix, self.kernel = nn.Parameter(torch.zeros(3, 2)), nn.Parameter(torch.zeros(1, 1, 3, 3))
-
-    model = Scaled()
+def test_weights_of_layers_come_first_and_decay_and_nothing_else_does():
+    layers = [nn.Conv2d(1, 2, 3), nn.ConvTranspose2d(2, 2, 2), nn.Linear(2, 2)]
+    norm, fused, scale = nn.BatchNorm2d(2), AdaptiveFusion(2), nn.Parameter(torch.zeros(()))
+    model = nn.Sequential(*layers, norm, fused)
+    model.register_parameter("scale", scale)
     first, second = build_optimizer(OptimizerConfig(lr=0.2, weight_decay=0.3), model).param_groups
-    assert [id(parameter) for parameter in first["params"]] == [id(model.matrix), id(model.kernel)]
-    assert [id(parameter) for parameter in second["params"]] == [id(model.bias), id(model.scale)]
+    assert {id(parameter) for parameter in first["params"]} == {id(layer.weight) for layer in layers}
+    others = [*(layer.bias for layer in layers), norm.weight, norm.bias, fused.weights, scale]
+    assert {id(parameter) for parameter in second["params"]} == {id(parameter) for parameter in others}
     assert (first["weight_decay"], second["weight_decay"]) == (0.3, 0.0)
 
 

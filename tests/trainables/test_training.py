@@ -160,7 +160,7 @@ def test_the_model_is_in_training_mode_again_after_it_was_evaluated(tiny):
 
 
 def test_each_epoch_has_the_batches_of_its_seed_and_number_with_all_changes(tiny, monkeypatch):
-    augmentation = AugmentationConfig(name="flips+crop", cutmix=0.5, oversampling=3)
+    augmentation = AugmentationConfig(name="flips+crop", cutmix=0.5, oversampling=3, rare_share=0.25)
     config = dataclasses.replace(PLAIN, augmentation=augmentation)
     chosen = tiny.split["train"][:20]
     training = training_of(tiny, config, chosen)
@@ -171,7 +171,9 @@ def test_each_epoch_has_the_batches_of_its_seed_and_number_with_all_changes(tiny
     seen = []
     monkeypatch.setattr(training, "_backward", lambda *batch: (seen.append(batch), torch.tensor(0.0))[1])
     training.train_epoch(2)
-    expected = Batches(tiny, chosen, batch_size=8, device=CPU, oversampling=3).shuffled(3, 2, [mixing, augmenting])
+    expected = Batches(tiny, chosen, batch_size=8, device=CPU, oversampling=3, rare_share=0.25).shuffled(
+        3, 2, [mixing, augmenting]
+    )
     for (images, masks), (wanted_images, wanted_masks) in zip(seen, expected, strict=True):
         assert torch.equal(images, wanted_images)
         assert torch.equal(masks, wanted_masks)
@@ -191,6 +193,27 @@ def test_class_weights_are_those_of_the_training_images(tiny):
     expected = build_loss(config, described=tiny.description, pixel_counts=tiny.pixel_counts(chosen))
     logits, masks = torch.randn(2, 4, 16, 24), torch.randint(0, 4, (2, 16, 24))
     assert training.loss(logits, masks) == expected(logits, masks)
+
+
+@pytest.mark.parametrize(
+    "augmentation", [{"oversampling": 6}, {"rare_share": 0.5}, {"copy_paste": 1.0}, {"rare_share": 0.25, "cutmix": 1.0}]
+)
+def test_class_weights_are_those_of_what_is_drawn(augmentation, tiny):
+    """At exponent 1 each class has the same part of the loss of what is drawn."""
+    loss = LossConfig(name="weighted_cross_entropy", class_weight_exponent=1.0)
+    config = dataclasses.replace(PLAIN, loss=loss, augmentation=AugmentationConfig(name="none", **augmentation))
+    training = training_of(tiny, config)
+    counts = np.zeros(4)
+    for epoch in range(40):
+        for _, masks in training.batches.shuffled(3, epoch, training.changes):
+            counts += np.bincount(masks.ravel(), minlength=4)
+    one_of_each = torch.tensor([[[1, 2, 3]]])
+    weights = [
+        float(training.loss(torch.zeros(1, 4, 1, 3), torch.where(one_of_each == label, label, 0)))
+        for label in (1, 2, 3)
+    ]
+    parts = counts[1:] * weights
+    assert parts / parts.sum() == pytest.approx([1 / 3] * 3, rel=0.1)
 
 
 @pytest.mark.parametrize(("precision", "bf16"), [("fp32", False), ("bf16", True)])

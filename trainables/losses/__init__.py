@@ -43,7 +43,7 @@ def build_loss(config: LossConfig, *, described: DataDescription, pixel_counts: 
         config: which loss, or which weighted sum of losses, and their parameters.
         described: the classes; pixels of the ignored label have exactly zero gradient, unless the configuration says
             to learn them as a class.
-        pixel_counts: (num_classes,) pixels of each class in the training masks.
+        pixel_counts: (num_classes,) pixels of each class that training draws.
 
     Returns:
         A function of logits (N, num_classes, H, W) and target (N, H, W) int64 to a scalar fp32 tensor. A batch

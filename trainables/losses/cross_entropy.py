@@ -33,7 +33,7 @@ def class_weights(task: LossTask, exponent: float, cap: float | None = None) -> 
     """Inverse class frequencies to a power, scaled to mean 1 over the training pixels.
 
     Args:
-        task: how many training pixels each class has.
+        task: how many of the drawn pixels each class has.
         exponent: the power.
         cap: no class weighs more than this many times the lightest (None: no cap).
 

@@ -12,7 +12,7 @@ from trainables.data import DataDescription
 
 @dataclass(frozen=True, kw_only=True)
 class LossTask:
-    """The classes, and how many training pixels each has."""
+    """The classes, and how many of the pixels that training draws each has."""
 
     described: DataDescription
     pixel_counts: np.ndarray

@@ -1,0 +1,111 @@
+"""Copy-paste of the rarest class: its regions appear in other training images."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from trainables.data import PreparedData
+
+MOST_PASTED = 3
+"""Regions in one image."""
+SMALLEST = 1 / 2048
+"""Part of an image's area below which a region is not worth pasting: 4 pixels of 64x128."""
+SCALES = (3 / 4, 4 / 3)
+"""Regions are resized by a factor between these, log-uniform."""
+MARGIN = 2
+"""Pixels around a region that come along, in which its edge fades out."""
+SOFTNESS = 1.0
+"""Standard deviation, in pixels, of the Gaussian by which the edge fades."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A connected region of a class, cut out with its margin."""
+
+    pixels: np.ndarray
+    """(h, w) of the image, as stored."""
+    belongs: np.ndarray
+    """(h, w) bool: the pixels of the class."""
+
+
+class CopyPaste:
+    """Pastes 1 to 3 regions of the rarest class at random places (Ghiasi et al. 2021, "Simple Copy-Paste").
+
+    First an image that holds the class is drawn, then one of its regions, so that an image of many small ones counts
+    no more than another. A region may be mirrored, is resized a little, and fades into its new surroundings (Dwibedi
+    et al. 2017, "Cut, Paste and Learn", section 4.2); its labels have a sharp edge.
+
+    Args:
+        data: the data set.
+        indices: (K,) the training images: only they are copied from.
+    """
+
+    def __init__(self, data: PreparedData, indices: np.ndarray):
+        self.label = data.rarest_label
+        holding = indices[data.holds(indices, self.label)]
+        found = [regions(data.images[index], data.masks[index] == self.label) for index in holding]
+        least = SMALLEST * math.prod(data.images.shape[1:])
+        large = [[region for region in image if region.belongs.sum() >= least] for image in found]
+        self.donors = [image for image in large if image] or [image for image in found if image]
+        """Of each image its regions; the small ones only where there are no others."""
+
+    def __call__(self, image_hw: np.ndarray, mask_hw: np.ndarray, rng: np.random.Generator) -> None:
+        """Write into image (H, W) uint8 or float32 and mask (H, W) uint8."""
+        if not self.donors:
+            return
+        for _ in range(rng.integers(1, MOST_PASTED + 1)):
+            donor = self.donors[rng.integers(len(self.donors))]
+            region = donor[rng.integers(len(donor))]
+            if rng.random() < 0.5:
+                region = Region(region.pixels[:, ::-1], region.belongs[:, ::-1])
+            low, high = map(math.log, SCALES)
+            region = resized(region, math.exp(low + (high - low) * rng.random()), image_hw.shape)
+            self._paste(region, image_hw, mask_hw, rng)
+
+    def _paste(self, region: Region, image_hw: np.ndarray, mask_hw: np.ndarray, rng: np.random.Generator) -> None:
+        height, width = region.belongs.shape
+        top, left = (
+            rng.integers(whole - part + 1) for whole, part in zip(image_hw.shape, (height, width), strict=True)
+        )
+        place = (slice(top, top + height), slice(left, left + width))
+        there = image_hw[place].astype(np.float32)
+        blended = there + opacity(region.belongs) * (region.pixels - there)
+        image_hw[place] = blended if image_hw.dtype == np.float32 else np.rint(blended)
+        mask_hw[place][region.belongs] = self.label
+
+
+def regions(image_hw: np.ndarray, belongs_hw: np.ndarray) -> list[Region]:
+    """The connected regions of one image; pixels that touch at a corner are connected."""
+    _, numbers, boxes, _ = cv2.connectedComponentsWithStats(belongs_hw.astype(np.uint8))
+    found = []
+    for number, (left, top, width, height, _) in enumerate(boxes):
+        if number:  # 0 is everything else
+            rows = slice(max(0, top - MARGIN), top + height + MARGIN)
+            columns = slice(max(0, left - MARGIN), left + width + MARGIN)
+            found.append(Region(np.array(image_hw[rows, columns]), numbers[rows, columns] == number))
+    return found
+
+
+def resized(region: Region, factor: float, size: tuple[int, ...]) -> Region:
+    """The region enlarged by a factor, but to no more than an image's size (height, width)."""
+    shape = region.belongs.shape
+    factor = min(factor, *(whole / part for whole, part in zip(size, shape, strict=True)))
+    height, width = (max(1, round(factor * length)) for length in shape)
+    if (height, width) == shape:
+        return region
+    pixels = cv2.resize(np.ascontiguousarray(region.pixels), (width, height), interpolation=cv2.INTER_LINEAR)
+    belongs = cv2.resize(region.belongs.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) >= 0.5
+    return Region(pixels, belongs) if belongs.any() else region
+
+
+def opacity(belongs_hw: np.ndarray) -> np.ndarray:
+    """(h, w) float32 in [0, 1]: how much a pasted pixel covers what was there; about one half at the region's edge."""
+    return cv2.GaussianBlur(
+        belongs_hw.astype(np.float32), (2 * MARGIN + 1,) * 2, SOFTNESS, borderType=cv2.BORDER_REPLICATE
+    )
