@@ -178,8 +178,8 @@ def _retrain(console: Console, facts: StudyFacts, device: torch.device) -> tuple
     plan = retrain_plan(facts)
     checkpoints = retrain_store(facts, plan)
     console.print(
-        f"final training on all {len(facts.data.images)} labelled images: {plan.epochs} epochs "
-        f"({plan.searched_epochs} on the train part)",
+        f"final training on all {len(facts.data.images)} labelled images: {plan.epochs} epochs, with the search's "
+        "learning rates",
         soft_wrap=True,
     )
     for report in retrain(plan, facts.data, checkpoints):

@@ -3,80 +3,151 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from reports.study_facts import StudyFacts
 from search.trial_record import TrialRecord
+from trainables.batches import steps_of
 from trainables.checkpoints import CheckpointStore
 from trainables.config import SecondStageConfig, TrialConfig
 from trainables.data import PreparedData
 from trainables.epoch_report import EpochReport
 from trainables.epochs import epochs
-from trainables.stages import stages
+from trainables.out_of_memory import is_out_of_memory
+from trainables.searched_rates import searched_rates
+from trainables.stages import Stage, stages
+
+DECAY = 0.99
+"""Of the weight average that is kept where the search kept none and the learning rate does not come to its end."""
+STILL_HIGH = 0.1
+"""Part of the highest learning rate above which the last one has not come to its end: the last epoch is one of many."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainPlan:
-    """How long and with what schedule the final training runs."""
+    """What the final training repeats, on more images than the search trained on."""
 
     config: TrialConfig
-    """The best trial's, but for `training.max_epochs`."""
-    searched_epochs: int
-    """The best trial's best epoch, which early stopping found on the train part."""
+    """The best trial's, but for the lengths of the training and of its second stage, and for a weight average that it
+    may lack."""
+    stages: tuple[Stage, ...]
+    """As long as they were up to the best epoch, with the learning rates that they used."""
+    micro_batches: int
+    """Parts of a batch that the search came to."""
 
     @property
     def epochs(self) -> int:
         return self.config.training.max_epochs
 
+    @property
+    def digest(self) -> str:
+        """Of all that decides what is trained."""
+        what = {"config": self.config.to_flat(), "stages": [dataclasses.asdict(stage) for stage in self.stages]}
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
+
 
 def retrain_plan(facts: StudyFacts) -> RetrainPlan:
-    """The number of optimizer steps that early stopping found, on all labelled images.
+    """The epochs of the best trial that made its best weights, with their learning rates, for more images.
 
-    All images are more than the train part, so the same number of steps is fewer epochs: the best epoch is scaled by
-    (train images / all images). The learning-rate schedule spans just these epochs: without validation no epoch can be
-    picked, so the last one must be where the schedule has come to its end. A second stage keeps its part of the epochs
-    up to the best one, and is left out if that was before it.
+    More images are more steps in as many epochs: the rates are stretched over them. A trial has no validation part here
+    that could choose among its epochs. Where its learning rate ends high (a constant one, a schedule that early
+    stopping cut off), the last epoch is no better than those before it, and an average of the weights is kept.
+
+    Raises:
+        ValueError: if an epoch is of a stage that its configuration has not.
     """
-    best = facts.best.best
-    assert best is not None
-    config = TrialConfig.from_flat(facts.best.config)
-    smaller = len(facts.data.train_part(facts.settings.train_fraction)) / len(facts.data.images)
-    epochs, second_stage = best.epoch, config.second_stage
-    found = Counter(_stage(facts.best, report, config) for report in facts.best.reports[: best.epoch])
-    if second_stage.fraction is not None:
-        if fine_tuned := found[second_stage.name]:
-            second_stage = dataclasses.replace(second_stage, fraction=fine_tuned / epochs)
-        else:
-            second_stage = SecondStageConfig()
-    if found["background"]:
-        # The background network gets half of the first stage: it must be long enough for the longer of the two.
-        epochs = 2 * max(found["background"], found["terrain"]) + found[config.second_stage.name]
-    training = dataclasses.replace(config.training, max_epochs=max(1, round(epochs * smaller)))
+    trial = facts.best
+    config = TrialConfig.from_flat(trial.config)
+    steps = steps_of(len(facts.data.train_part(facts.settings.train_fraction)), config.training.batch_size)
+    repeated = []
+    for stage, reports in _up_to_the_best(trial, stages(config)):
+        rates = searched_rates(config, stage, reports, steps_per_epoch=steps)
+        repeated.append(dataclasses.replace(stage, epochs=len(reports), rates=rates))
+    training = dataclasses.replace(config.training, max_epochs=sum(stage.epochs for stage in repeated))
+    last = repeated[-1]
+    second_stage = SecondStageConfig()
+    if last.name == config.second_stage.name:
+        second_stage = dataclasses.replace(config.second_stage, fraction=last.epochs / training.max_epochs)
+    rates = last.rates or ()
+    if training.ema_decay is None and rates[-1] > STILL_HIGH * max(rates):
+        training = dataclasses.replace(training, ema_decay=DECAY)
     return RetrainPlan(
-        config=dataclasses.replace(config, training=training, second_stage=second_stage), searched_epochs=best.epoch
+        config=dataclasses.replace(config, training=training, second_stage=second_stage),
+        stages=tuple(repeated),
+        micro_batches=trial.micro_batches,
     )
 
 
-def _stage(trial: TrialRecord, report: EpochReport, config: TrialConfig) -> str:
-    """The name of the stage that the epoch belongs to."""
-    known = stages(config)
-    if not 1 <= report.stage <= len(known):
-        raise ValueError(
-            f"trial {trial.number}: epoch {report.epoch} is of stage {report.stage}, "
-            f"but its configuration has {len(known)} stage(s)"
-        )
-    return known[report.stage - 1].name
+def _up_to_the_best(trial: TrialRecord, known: Sequence[Stage]) -> list[tuple[Stage, list[EpochReport]]]:
+    """The stages whose epochs made the best weights, each with these epochs, in order.
+
+    A stage that began from the best epoch before it makes all between the two worthless; one that began from the last
+    one needs all of them.
+    """
+    assert trial.best is not None
+    for report in trial.reports:
+        if not 1 <= report.stage <= len(known):
+            raise ValueError(
+                f"trial {trial.number}: epoch {report.epoch} is of stage {report.stage}, "
+                f"but its configuration has {len(known)} stage(s)"
+            )
+    found: list[tuple[Stage, list[EpochReport]]] = []
+    last: EpochReport | None = trial.best
+    while last is not None:
+        stage = known[last.stage - 1]
+        own = [report for report in trial.reports if report.stage == last.stage and report.epoch <= last.epoch]
+        found.insert(0, (stage, own))
+        before = [report for report in trial.reports if report.epoch < own[0].epoch]
+        if not before:
+            last = None
+        elif stage.from_best:
+            last = max(before, key=lambda report: (report.mean_iou or 0.0, -report.epoch))
+        else:
+            last = before[-1]
+    return found
 
 
 def retrain_store(facts: StudyFacts, plan: RetrainPlan) -> CheckpointStore:
     """Each plan has its own folder: a study that went on to a better trial or epoch starts afresh."""
-    return CheckpointStore(str(facts.output / "retrain" / f"{facts.best.number:04d}-{plan.epochs}-epochs"))
+    name = f"{facts.best.number:04d}-{plan.epochs}-epochs-{plan.digest}"
+    return CheckpointStore(str(facts.output / "retrain" / name))
 
 
-def retrain(plan: RetrainPlan, data: PreparedData, checkpoints: CheckpointStore) -> Iterator[EpochReport]:
-    """Train on every labelled image, one report an epoch; what a stopped run finished is reported again, not redone."""
-    return epochs(plan.config, data, train=np.arange(len(data.images)), validation=None, checkpoints=checkpoints)
+def retrain(
+    plan: RetrainPlan, data: PreparedData, checkpoints: CheckpointStore, indices: np.ndarray | None = None
+) -> Iterator[EpochReport]:
+    """Train, one report an epoch; what a stopped run finished is reported again, not redone.
+
+    Where the memory does not suffice, the batches go on in twice as many parts, from the last finished epoch.
+
+    Args:
+        plan: what is repeated.
+        data: the study's.
+        checkpoints: where to save to and resume from.
+        indices: (K,) of the images to train on; default: every labelled one.
+    """
+    told, micro_batches = 0, plan.micro_batches
+    while True:
+        try:
+            for report in epochs(
+                plan.config,
+                data,
+                train=np.arange(len(data.images)) if indices is None else indices,
+                validation=None,
+                checkpoints=checkpoints,
+                told_epochs=told,
+                micro_batches=micro_batches,
+                stages=plan.stages,
+            ):
+                told = report.epoch
+                yield report
+            return
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or micro_batches >= plan.config.training.batch_size:
+                raise
+        micro_batches *= 2

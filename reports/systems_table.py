@@ -12,10 +12,12 @@ import pyarrow as pa
 import torch
 from pyarrow import csv
 from rich.table import Table
+from rich.text import Text
 
 from reports.study_facts import StudyFacts
 from search.systems import REPORTS, SYSTEMS, System
 from search.trial_record import TrialRecord
+from search.wording import clean
 from trainables.device import uses_bf16
 from trainables.epochs import load_best
 from trainables.evaluation import Scores, evaluate
@@ -190,7 +192,8 @@ def terminal_tables(facts: StudyFacts, rows: list[SystemRow]) -> list[Table]:
     for report, described in REPORTS.items():
         table = Table(title=f"{report}: {described}", title_justify="left")
         table.add_column("system")
-        for column in ("their IoU %", "ours", "as predicted", rarest, "parameters", "epochs", "seconds"):
+        named = Text(clean(rarest))  # anybody's text, and no markup on any console
+        for column in ("their IoU %", "ours", "as predicted", named, "parameters", "epochs", "seconds"):
             table.add_column(column, justify="right")
         for row in rows:
             if row.system.report == report:

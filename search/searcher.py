@@ -80,12 +80,11 @@ class LedgerSearcher(Searcher):
                 return Searcher.FINISHED
             self.born += 1
         self.running.add(record.number)
-        out_of_memory = sum(failure.kind == "out_of_memory" for failure in record.failures)
         request = TrialRequest(
             number=record.number,
             config=record.config,
             told_epochs=record.told_epochs,
-            micro_batches=2**out_of_memory,
+            micro_batches=record.micro_batches,
         )
         return asdict(request)
 

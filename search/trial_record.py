@@ -198,6 +198,11 @@ class TrialRecord:
         return self.best.mean_iou if self.best else None
 
     @property
+    def micro_batches(self) -> int:
+        """Parts of a batch that its training goes on with: twice as many for each time that memory ran out."""
+        return int(2 ** sum(failure.kind == "out_of_memory" for failure in self.failures))
+
+    @property
     def told_epochs(self) -> int:
         """Epochs that the ledger knows."""
         return self.reports[-1].epoch if self.reports else 0

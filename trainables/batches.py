@@ -168,7 +168,12 @@ class Batches:
     @property
     def steps(self) -> int:
         """Full batches in the images."""
-        return len(self.indices) // self.batch_size
+        return steps_of(len(self.indices), self.batch_size)
+
+
+def steps_of(images: int, batch_size: int) -> int:
+    """Optimizer steps an epoch: the full batches in so many images, at least one."""
+    return images // min(batch_size, images)
 
 
 def images_to_device(images: np.ndarray, scale: float, device: torch.device) -> torch.Tensor:

@@ -19,6 +19,7 @@ from trainables.device import default_device, place
 from trainables.epoch_report import EpochReport
 from trainables.evaluation import evaluate
 from trainables.models import build_model
+from trainables.stages import Stage
 from trainables.training import Training
 
 
@@ -31,6 +32,7 @@ def epochs(
     checkpoints: CheckpointStore | None = None,
     told_epochs: int = 0,
     micro_batches: int = 1,
+    stages: tuple[Stage, ...] | None = None,
     device: torch.device | None = None,
 ) -> Iterator[EpochReport]:
     """Train, one report an epoch, until the last of them says why it `ended`.
@@ -51,13 +53,14 @@ def epochs(
         checkpoints: where to save to and resume from.
         told_epochs: reports up to this epoch are already known to the caller and not given again.
         micro_batches: parts of a batch that are computed one after the other, see `Training`.
+        stages: what is trained, and how long, in place of the configuration's own stages.
         device: default: the GPU if there is one.
 
     Raises:
         ValueError: if the checkpoints belong to another configuration or data set.
     """
     device = device or default_device()
-    training = Training(config, data, train, device, micro_batches=micro_batches)
+    training = Training(config, data, train, device, micro_batches=micro_batches, stages=stages)
     identity = {"config": config.to_flat(), "data": data.fingerprint}
     history: list[EpochReport] = []
     best: dict[str, Any] | None = None  # weights of the best epoch, while a later stage may want them
@@ -166,7 +169,7 @@ def _run_epoch(
         val_loss, mean_iou, class_iou = scores.loss, scores.mean_iou, scores.class_iou
         if best_mean_iou is None or mean_iou > best_mean_iou:
             best_mean_iou, best_epoch = mean_iou, epoch
-    training.schedule.step_epoch(-trained.loss if mean_iou is None or not training.stage.scored else mean_iou)
+    training.schedule.step_epoch(training.stage.watched(trained.loss, mean_iou))
     report = EpochReport(
         epoch=epoch,
         train_loss=trained.loss,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch.optim import Optimizer
@@ -66,6 +66,36 @@ class PlateauSchedule(TorchSchedule):
 
     def step_epoch(self, metric: float) -> None:
         self.scheduler.step(metric)
+
+
+class ReplayedSchedule(Schedule):
+    """Follows recorded learning rates, stretched or compressed to a number of steps.
+
+    Args:
+        optimizer: whose groups all get the recorded rate.
+        rates: one for each recorded step.
+        steps: of the training that follows them; it stays at the last rate.
+    """
+
+    def __init__(self, optimizer: Optimizer, rates: Sequence[float], steps: int):
+        self.optimizer, self.rates, self.steps, self.step = optimizer, rates, steps, 0
+        self._set()
+
+    def _set(self) -> None:
+        recorded = min(self.step * len(self.rates) // self.steps, len(self.rates) - 1)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rates[recorded]
+
+    def step_batch(self) -> None:
+        self.step += 1
+        self._set()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"step": self.step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step = state["step"]
+        self._set()
 
 
 def _constant(optimizer: Optimizer, config: ScheduleConfig, steps: int) -> Schedule:

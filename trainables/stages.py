@@ -21,11 +21,17 @@ class Stage:
     lr: float
     from_best: bool = False
     """Whether it starts from the best epoch so far, not from the last."""
+    rates: tuple[float, ...] | None = None
+    """Learning rates to follow, each for an equal part of the stage's steps; None: the configuration's schedule."""
 
     @property
     def scored(self) -> bool:
         """Whether the score judges what this stage trains: without, it neither ends early nor lowers its rate."""
         return self.name != "background"
+
+    def watched(self, train_loss: float, mean_iou: float | None) -> float:
+        """What the schedule is told after an epoch, higher is better: the score, or the loss where none judges it."""
+        return -train_loss if mean_iou is None or not self.scored else mean_iou
 
     def frozen(self, model: Model) -> list[nn.Module]:
         """The parts that keep their weights and batch statistics."""

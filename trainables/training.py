@@ -23,8 +23,9 @@ from trainables.mixing import build_mixing
 from trainables.models import build_model
 from trainables.objective import Objective
 from trainables.optimizers import build_optimizer
-from trainables.schedules import build_schedule
-from trainables.stages import stages
+from trainables.schedules import ReplayedSchedule, Schedule, build_schedule
+from trainables.stages import Stage
+from trainables.stages import stages as stages_of
 from trainables.weight_average import WeightAverage
 
 
@@ -57,6 +58,7 @@ class Training:
         micro_batches: parts of a batch that are computed one after the other, to spare memory. Losses that are means
             over pixels have the same gradient as in one part; batch statistics, and losses over regions, are those of
             each part.
+        stages: in place of the configuration's own.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Training:
         device: torch.device,
         *,
         micro_batches: int = 1,
+        stages: tuple[Stage, ...] | None = None,
     ):
         self.config, self.device, self.micro_batches = config, device, micro_batches
         self.described = data.description
@@ -95,7 +98,7 @@ class Training:
         # Class weights make up for what is drawn, not for what the images hold: the rest would be made up for twice.
         drawn = self.batches.drawn_pixels([mixing] if mixing is not None else [])
         self.loss = build_loss(config.loss, described=data.description, pixel_counts=drawn)
-        self.stages = stages(config)
+        self.stages = stages or stages_of(config)
         self.begin_stage(1)
 
     def begin_stage(self, number: int, weights: dict[str, Any] | None = None) -> None:
@@ -114,8 +117,11 @@ class Training:
         objective = Objective(self.model, self.loss, ignored_label=self.described.ignored_label, bf16=self.bf16)
         self.parallel = ranks.parallel(objective, self.device)
         self.optimizer = build_optimizer(dataclasses.replace(config.optimizer, lr=self.stage.lr), self.model)
-        self.schedule = build_schedule(
-            config.schedule, self.optimizer, steps_per_epoch=self.batches.steps, epochs=self.stage.epochs
+        steps, epochs = self.batches.steps, self.stage.epochs
+        self.schedule: Schedule = (
+            build_schedule(config.schedule, self.optimizer, steps_per_epoch=steps, epochs=epochs)
+            if self.stage.rates is None
+            else ReplayedSchedule(self.optimizer, self.stage.rates, steps * epochs)
         )
 
     @property

@@ -9,14 +9,14 @@ import torch
 
 from reports.retrain import retrain, retrain_plan, retrain_store
 from tests.studies import epoch_report
-from trainables.stages import stages as stages_of
+from trainables.checkpoints import CheckpointStore
+from trainables.config import TrialConfig
+from trainables.epochs import epochs
 
 
-def test_the_plan_keeps_the_number_of_steps(facts):
+def test_the_plan_is_as_long_as_the_trial_up_to_its_best_epoch(facts):
     plan = retrain_plan(facts)
-    train, every = len(facts.data.split["train"]), len(facts.data.images)
-    assert plan.searched_epochs == facts.best.best.epoch
-    assert plan.epochs == plan.config.training.max_epochs == max(1, round(plan.searched_epochs * train / every))
+    assert plan.epochs == facts.best.best.epoch
     assert plan.config.model == type(plan.config).from_flat(facts.best.config).model
 
 
@@ -28,23 +28,6 @@ def finished(facts, config, stages, best):
     record = dataclasses.replace(facts.best, config={**facts.best.config, **config}, reports=reports)
     records = [record if other.number == record.number else other for other in facts.records]
     return dataclasses.replace(facts, records=records)
-
-
-@pytest.mark.parametrize(
-    ("config", "stages", "best", "expected"),
-    [
-        # 10 epochs, the last 4 with a frozen encoder, the best one the second of them: 6 and 2 of 8
-        ({"second_stage.name": "frozen_encoder"}, [1] * 6 + [2] * 4, 8, {"main": 6, "frozen_encoder": 2}),
-        ({"second_stage.name": "frozen_encoder"}, [1] * 6 + [2] * 4, 5, {"main": 5}),
-        ({"model.background": "sequential"}, [1] * 5 + [2] * 5, 8, {"background": 5, "terrain": 5}),
-    ],
-)
-def test_a_training_in_stages_is_repeated_in_stages(config, stages, best, expected, facts, monkeypatch):
-    # As many images as it was trained on: epochs stay as they are.
-    monkeypatch.setattr(type(facts.data), "train_part", lambda data, fraction: np.arange(len(data.images)))
-    study = finished(facts, {"training.max_epochs": 10, **config}, stages, best)
-    plan = retrain_plan(study)
-    assert {stage.name: stage.epochs for stage in stages_of(plan.config)} == expected
 
 
 @pytest.mark.parametrize("stage", [0, 2])
@@ -62,13 +45,15 @@ def test_it_trains_on_every_labelled_image(facts, monkeypatch):
     assert seen[0]["validation"] is None
 
 
+def longer(plan, epochs=3, **changes):
+    training = dataclasses.replace(plan.config.training, max_epochs=epochs, **changes)
+    stages = (dataclasses.replace(plan.stages[0], epochs=epochs),)
+    return dataclasses.replace(plan, config=dataclasses.replace(plan.config, training=training), stages=stages)
+
+
 @pytest.mark.parametrize("stop", [1, 2])
 def test_a_stopped_training_goes_on_to_the_same_weights(stop, facts, tmp_path):
-    from trainables.checkpoints import CheckpointStore
-
-    plan = retrain_plan(facts)
-    training = dataclasses.replace(plan.config.training, max_epochs=3)
-    plan = dataclasses.replace(plan, config=dataclasses.replace(plan.config, training=training))
+    plan = longer(retrain_plan(facts))
     whole, stopped = CheckpointStore(str(tmp_path / "a")), CheckpointStore(str(tmp_path / "b"))
     expected = [report.train_loss for report in retrain(plan, facts.data, whole)]
     list(itertools.islice(retrain(plan, facts.data, stopped), stop))
@@ -87,3 +72,70 @@ def test_a_finished_training_is_not_repeated(facts, monkeypatch):
 
     monkeypatch.setattr("trainables.training.Training.train_epoch", never)
     assert list(retrain(plan, facts.data, retrain_store(facts, retrain_plan(facts)))) == first
+
+
+def test_it_follows_the_recorded_rates_stretched_over_its_steps(facts, tmp_path):
+    plan = longer(retrain_plan(facts), epochs=2, batch_size=12)  # 24 images are 2 steps an epoch
+    plan = dataclasses.replace(plan, stages=(dataclasses.replace(plan.stages[0], rates=(0.004, 0.002, 0.001)),))
+    reports = list(retrain(plan, facts.data, CheckpointStore(str(tmp_path))))
+    # steps 0 to 3 of 4 have the recorded rates 0, 0, 1 and 2, and it stays at the last one
+    assert [report.learning_rate for report in reports] == [0.002, 0.001]
+
+
+def test_the_same_images_seed_and_rates_make_the_same_weights(facts, tmp_path):
+    """A plateau that lowers the rate twice: the final training, which has no scores, repeats that."""
+    config = TrialConfig.from_flat(
+        {
+            "model.depth": 2,
+            "model.width": 2,
+            "schedule.name": "plateau",
+            "schedule.patience": 0,
+            "optimizer.lr": 0.02,
+            "training.batch_size": 4,
+            "training.max_epochs": 8,
+            "training.precision": "fp32",
+            "training.ema_decay": 0.5,
+        }
+    )
+    train, searched = facts.data.split["train"], CheckpointStore(str(tmp_path / "searched"))
+    reports = list(epochs(config, facts.data, train=train, validation=facts.data.split["val"], checkpoints=searched))
+    lowered = [report.learning_rate for report in reports]
+    record = dataclasses.replace(facts.best, config=config.to_flat(), reports=tuple(reports))
+    plan = retrain_plan(dataclasses.replace(facts, records=[record]))
+    again = CheckpointStore(str(tmp_path / "again"))
+    retrained = list(retrain(plan, facts.data, again, train))
+    best = max(reports, key=lambda report: report.mean_iou).epoch
+    assert lowered[0] > lowered[-1]
+    assert len(retrained) == best
+    assert [report.train_loss for report in retrained] == [report.train_loss for report in reports[:best]]
+    one, other = (store.load("best")["model"] for store in (searched, again))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_out_of_memory_goes_on_in_parts_from_the_last_epoch(facts, tmp_path, monkeypatch):
+    from trainables.training import Training
+
+    plan = longer(retrain_plan(facts), epochs=4, batch_size=8)
+    train_epoch, parts = Training.train_epoch, []
+
+    def limited(training, epoch):
+        parts.append((epoch, training.micro_batches))
+        if epoch >= 3 and training.micro_batches < 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return train_epoch(training, epoch)
+
+    monkeypatch.setattr(Training, "train_epoch", limited)
+    reports = list(retrain(plan, facts.data, CheckpointStore(str(tmp_path))))
+    assert [report.epoch for report in reports] == [1, 2, 3, 4]
+    assert parts == [(1, 1), (2, 1), (3, 1), (3, 2), (3, 4), (4, 4)]
+
+
+def test_a_device_that_never_has_enough_memory_ends_it(facts, tmp_path, monkeypatch):
+    from trainables.training import Training
+
+    def never(training, epoch):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Training, "train_epoch", never)
+    with pytest.raises(torch.OutOfMemoryError):
+        list(retrain(longer(retrain_plan(facts)), facts.data, CheckpointStore(str(tmp_path))))

@@ -51,7 +51,7 @@ def test_a_table_for_each_report_with_a_row_a_system(facts):
     assert second.title.startswith("report-b: U-Net of 2 to 4 blocks")
     headers = ["system", "their IoU %", "ours", "as predicted", "big rock", "parameters", "epochs", "seconds"]
     for table in (first, second):
-        assert [column.header for column in table.columns] == headers
+        assert [str(column.header) for column in table.columns] == headers
         assert [column.justify for column in table.columns] == ["left"] + ["right"] * 7
         assert table.title_justify == "left"
     assert cells(first) == [("a-ce", "43.89 validation", "70.00", "10.00", "0.0", "1,000", "1", "2")]

@@ -14,9 +14,11 @@ from trainables import epochs as loop
 from trainables.config import TrialConfig
 from trainables.epoch_report import EpochReport
 from trainables.epochs import epochs
+from trainables.stages import Stage
 
 DATA = SimpleNamespace(fingerprint="content-0", name="scripted")
 TRAIN, VALIDATION = np.arange(8), np.arange(8, 10)
+STAGES = (Stage(name="main", epochs=1, lr=0.1),)
 
 
 @pytest.fixture
@@ -198,12 +200,12 @@ def test_what_is_trained_and_what_is_scored(run, monkeypatch):
     monkeypatch.setattr(loop, "default_device", lambda: torch.device("meta"))
     config = TrialConfig.from_flat({"training.max_epochs": 1})
     for device, used in ((None, torch.device("meta")), (torch.device("cpu"), torch.device("cpu"))):
-        _, script = run([0.5], config=config, device=device, micro_batches=3)
+        _, script = run([0.5], config=config, device=device, micro_batches=3, stages=STAGES)
         training = script.training
         made_of = training.made_of
         assert made_of[:2] == (config, DATA)
         assert made_of[2] is TRAIN
-        assert made_of[3:] == (used, {"micro_batches": 3})
+        assert made_of[3:] == (used, {"micro_batches": 3, "stages": STAGES})
         (evaluation,) = script.evaluations
         assert evaluation == {
             "model": training.evaluated,
@@ -214,7 +216,7 @@ def test_what_is_trained_and_what_is_scored(run, monkeypatch):
             "loss": training.loss,
         }
     _, script = run([0.5], config=config)
-    assert script.training.made_of[4] == {"micro_batches": 1}
+    assert script.training.made_of[4] == {"micro_batches": 1, "stages": None}
 
 
 def test_reports_that_are_known_are_not_given_again(run):
