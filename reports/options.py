@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from search.option_types import location
+from search.option_types import location, whole
 
 EPILOG = """\
 Everything lands in RUN/report: report.html, leaderboard.csv, leaderboard.parquet, submission.csv, and the retrained
@@ -30,6 +30,20 @@ def parser() -> argparse.ArgumentParser:
         help="where the study's checkpoints are now, if they have moved: the folder of the trials' folders",
     )
     final = top.add_argument_group("final model and submission")
+    final.add_argument(
+        "--members",
+        type=whole(1),
+        default=3,
+        metavar="N",
+        help="average the probabilities of up to N of the best trials, where the validation part says that it helps by "
+        "more than its noise (default: 3, whose weights a search keeps; 1: the best trial alone)",
+    )
+    final.add_argument(
+        "--check-retrain",
+        action="store_true",
+        help="before the final training try it on train and validation part: where it loses on the test part, the "
+        "search's weights predict",
+    )
     final.add_argument(
         "--no-retrain",
         action="store_true",

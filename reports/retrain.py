@@ -32,8 +32,10 @@ STILL_HIGH = 0.1
 class RetrainPlan:
     """What the final training repeats, on more images than the search trained on."""
 
+    number: int
+    """Of the trial."""
     config: TrialConfig
-    """The best trial's, but for the lengths of the training and of its second stage, and for a weight average that it
+    """The trial's, but for the lengths of the training and of its second stage, and for a weight average that it
     may lack."""
     stages: tuple[Stage, ...]
     """As long as they were up to the best epoch, with the learning rates that they used."""
@@ -45,14 +47,15 @@ class RetrainPlan:
         return self.config.training.max_epochs
 
     @property
-    def digest(self) -> str:
-        """Of all that decides what is trained."""
+    def name(self) -> str:
+        """Of its folder: with a digest of all that decides what is trained."""
         what = {"config": self.config.to_flat(), "stages": [dataclasses.asdict(stage) for stage in self.stages]}
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
+        digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
+        return f"{self.number:04d}-{self.epochs}-epochs-{digest}"
 
 
-def retrain_plan(facts: StudyFacts) -> RetrainPlan:
-    """The epochs of the best trial that made its best weights, with their learning rates, for more images.
+def retrain_plan(facts: StudyFacts, number: int | None = None) -> RetrainPlan:
+    """The epochs of a trial (default: the best one) that made its best weights, with their learning rates.
 
     More images are more steps in as many epochs: the rates are stretched over them. A trial has no validation part here
     that could choose among its epochs. Where its learning rate ends high (a constant one, a schedule that early
@@ -61,7 +64,7 @@ def retrain_plan(facts: StudyFacts) -> RetrainPlan:
     Raises:
         ValueError: if an epoch is of a stage that its configuration has not.
     """
-    trial = facts.best
+    trial = facts.best if number is None else facts.records[number]
     config = TrialConfig.from_flat(trial.config)
     steps = steps_of(len(facts.data.train_part(facts.settings.train_fraction)), config.training.batch_size)
     repeated = []
@@ -77,6 +80,7 @@ def retrain_plan(facts: StudyFacts) -> RetrainPlan:
     if training.ema_decay is None and rates[-1] > STILL_HIGH * max(rates):
         training = dataclasses.replace(training, ema_decay=DECAY)
     return RetrainPlan(
+        number=trial.number,
         config=dataclasses.replace(config, training=training, second_stage=second_stage),
         stages=tuple(repeated),
         micro_batches=trial.micro_batches,
@@ -114,8 +118,12 @@ def _up_to_the_best(trial: TrialRecord, known: Sequence[Stage]) -> list[tuple[St
 
 def retrain_store(facts: StudyFacts, plan: RetrainPlan) -> CheckpointStore:
     """Each plan has its own folder: a study that went on to a better trial or epoch starts afresh."""
-    name = f"{facts.best.number:04d}-{plan.epochs}-epochs-{plan.digest}"
-    return CheckpointStore(str(facts.output / "retrain" / name))
+    return CheckpointStore(str(facts.output / "retrain" / plan.name))
+
+
+def check_store(facts: StudyFacts, plan: RetrainPlan) -> CheckpointStore:
+    """Where the same training on fewer images keeps its checkpoints."""
+    return CheckpointStore(str(facts.output / "retrain" / f"{plan.name}-check"))
 
 
 def retrain(

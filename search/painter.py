@@ -36,7 +36,7 @@ class Painter:
         model = load_best(checkpoint_store(self.checkpoints, record.number), self.data, device)
         images = np.asarray(self.data.images[self.indices])
         predicted = predict(
-            model,
+            [model],
             images,
             scale=self.data.scale,
             device=device,

@@ -21,7 +21,7 @@ class Sided(nn.Module):
 
 def run(model, images, **changes):
     arguments = {"scale": 1 / 255, "device": torch.device("cpu"), "bf16": False, "suppressed": 0} | changes
-    return np.concatenate(list(predict(model, images, **arguments)))
+    return np.concatenate(list(predict(model if isinstance(model, list) else [model], images, **arguments)))
 
 
 def test_labels_come_in_order_and_batches_do_not_show():

@@ -1,0 +1,129 @@
+"""The predictor of a study, chosen on validation and scored on the held-out test part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from reports.confusions import Confusions
+from reports.predictor import Choice, Predictor, choose_predictor
+from reports.study_facts import StudyFacts
+from search.leaderboard import ranked
+from search.panels import telling_images
+from trainables.config import TrialConfig
+from trainables.decision import PLAIN
+from trainables.device import uses_bf16
+from trainables.epochs import load_best
+from trainables.trial import checkpoint_store
+
+EXAMPLES = 8
+"""Test images shown with their predictions."""
+VERTICAL_FLIPS = "flips"
+"""The augmentation that shows images upside down as well."""
+FEW_IMAGES = 10
+"""Below, the score of a class says little."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What a report says of the search's predictor."""
+
+    choice: Choice
+    models: Mapping[int, nn.Module]
+    """The weights that it may use, by trial."""
+    test: Confusions
+    """Of the predictor, on images that neither trained nor chose anything."""
+    single_test: Confusions
+    """Of the best trial's weights alone, without flips, plainly decided."""
+    example_indices: np.ndarray
+    """(N,) of test images."""
+    example_predictions: np.ndarray
+    """(N, H, W) labels."""
+
+    @property
+    def validation(self) -> Confusions:
+        return self.choice.validation
+
+
+def searched_models(facts: StudyFacts, count: int, device: torch.device) -> dict[int, nn.Module]:
+    """The best trials' weights, the best trial first; of the others those that are still there.
+
+    Raises:
+        ValueError: if the best trial's weights are missing or damaged.
+    """
+    models: dict[int, nn.Module] = {}
+    root = facts.settings.checkpoint_root(facts.folder)
+    for record in ranked(facts.records)[:count]:
+        try:
+            models[record.number] = load_best(checkpoint_store(root, record.number), facts.data, device)
+        except ValueError:
+            if not models:
+                raise
+    return models
+
+
+def score_study(facts: StudyFacts, *, members: int, suppressed: int | None, device: torch.device) -> Scored:
+    """Choose the study's predictor, and score it on the test part.
+
+    Args:
+        facts: the study.
+        members: of so many of the best trials the probabilities may be averaged.
+        suppressed: a label that is never predicted.
+        device: where to compute.
+    """
+    data, bf16 = facts.data, uses_bf16(facts.settings.precision, device)
+    models = searched_models(facts, members, device)
+    augmentations = TrialConfig.from_flat(facts.best.config).augmentation.name.split("+")
+    choice = choose_predictor(
+        data,
+        models,
+        flips=4 if VERTICAL_FLIPS in augmentations else 2,
+        suppressed=suppressed,
+        device=device,
+        bf16=bf16,
+    )
+
+    def tested(predictor: Predictor, indices: np.ndarray) -> list[np.ndarray]:
+        return list(predictor.predict(models, data.images[indices], scale=data.scale, device=device, bf16=bf16))
+
+    test, shown = data.split["test"], telling_images(data, "test", EXAMPLES)
+    alone = Predictor(members=(facts.best.number,), flips=1, decision=PLAIN, suppressed=suppressed)
+    return Scored(
+        choice=choice,
+        models=models,
+        test=Confusions.of(data, test, tested(choice.predictor, test), suppressed=suppressed),
+        single_test=Confusions.of(data, test, tested(alone, test), suppressed=suppressed),
+        example_indices=shown,
+        example_predictions=np.concatenate(
+            [np.empty((0, *data.images.shape[1:]), np.uint8), *tested(choice.predictor, shown)]
+        ),
+    )
+
+
+def score_lines(facts: StudyFacts, scored: Scored) -> list[str]:
+    """The scores in words: of validation and test with their intervals, and what to make of the two."""
+    validation, test = scored.validation.interval(), scored.test.interval()
+    chosen = sum(record.score is not None for record in facts.records)
+    lines = []
+    for part, confusions in (("validation", scored.validation), ("held-out test", scored.test)):
+        each = "; ".join(f"{name} {interval}" for name, interval in confusions.class_intervals().items())
+        lines.append(f"{part}: mean IoU {confusions.interval()}: {each}")
+    lines.append(
+        f"validation chose among {chosen} trials, their epochs and the predictor: expect the test score. "
+        f"The two differ by {100 * (validation.value - test.value):+.1f} points"
+    )
+    return lines + rare_lines(scored)
+
+
+def rare_lines(scored: Scored) -> list[str]:
+    """A warning for each class whose score rests on few images."""
+    lines = []
+    for part, confusions in (("validation", scored.validation), ("test", scored.test)):
+        few = [f"{name} on {count}" for name, count in confusions.images_with().items() if count < FEW_IMAGES]
+        if few:
+            lines.append(f"few images of the {part} part hold {', '.join(few)}: such a score may be far off")
+    return lines
