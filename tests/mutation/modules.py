@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 MODULES: dict[str, list[str]] = {
+    "reports/confusions.py": ["tests/reports/test_confusions.py"],
+    "reports/decision_choice.py": ["tests/reports/test_decision_choice.py"],
+    "reports/final.py": ["tests/reports/test_final.py"],
     "reports/leaderboard_files.py": ["tests/reports/test_leaderboard_rows.py"],
+    "reports/predictor.py": ["tests/reports/test_predictor.py"],
     "reports/retrain.py": ["tests/reports/test_retrain_plan.py", "tests/reports/test_retrain.py"],
+    "reports/scoring.py": ["tests/reports/test_final.py"],
     "reports/study_facts.py": ["tests/reports/test_study_facts.py"],
     "reports/submission.py": ["tests/reports/test_submission.py"],
     "reports/systems_table.py": [
@@ -101,7 +106,11 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/test_augmentations.py",
         "tests/contracts/test_augmentations.py",
     ],
-    "trainables/batches.py": ["tests/trainables/test_batches_counted.py", "tests/trainables/test_batches.py"],
+    "trainables/batches.py": [
+        "tests/trainables/test_batches_counted.py",
+        "tests/trainables/test_batches_rare.py",
+        "tests/trainables/test_batches.py",
+    ],
     "trainables/checkpoints.py": [
         "tests/trainables/test_checkpoints_retried.py",
         "tests/trainables/test_checkpoints.py",
@@ -121,6 +130,7 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/test_config_flat.py",
         "tests/trainables/test_config_parts.py",
     ],
+    "trainables/copy_paste.py": ["tests/trainables/test_copy_paste.py"],
     "trainables/data/audit.py": [
         "tests/trainables/data/test_audit.py",
         "tests/trainables/data/test_audit_limits.py",
@@ -155,6 +165,7 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/data/test_split.py",
         "tests/trainables/data/test_prepared_values.py",
     ],
+    "trainables/decision.py": ["tests/trainables/test_decision.py"],
     "trainables/epochs.py": [
         "tests/trainables/test_epochs_scripted.py",
         "tests/trainables/test_epochs_checkpoints.py",
@@ -199,7 +210,11 @@ MODULES: dict[str, list[str]] = {
     "trainables/mixing.py": ["tests/trainables/test_mixing_by_hand.py", "tests/trainables/test_mixing.py"],
     "trainables/objective.py": ["tests/trainables/test_objective.py"],
     "trainables/optimizers.py": ["tests/trainables/test_optimizers.py", "tests/contracts/test_optimizers.py"],
+    "trainables/out_of_memory.py": ["tests/trainables/test_out_of_memory.py"],
+    "trainables/prediction.py": ["tests/trainables/test_prediction.py", "tests/reports/test_predictor.py"],
+    "trainables/searched_rates.py": ["tests/trainables/test_searched_rates.py"],
     "trainables/schedules.py": [
+        "tests/trainables/test_searched_rates.py",
         "tests/trainables/test_schedule_rates.py",
         "tests/trainables/test_schedules.py",
         "tests/contracts/test_schedules.py",
@@ -212,5 +227,6 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/test_epochs.py",
     ],
     "trainables/trial.py": ["tests/trainables/test_trial.py"],
+    "trainables/weight_average.py": ["tests/trainables/test_weight_average.py"],
     "trainables/uris.py": ["tests/trainables/test_uris.py"],
 }

@@ -74,7 +74,7 @@ def test_flips_are_averaged_unless_they_harm(broken, flips, data):
 
         def forward(self, x):
             logits = super().forward(x)
-            if broken and not any(torch.equal(x[0, 0], torch.from_numpy(image) / 255) for image in data.images[2:24]):
+            if broken and not any(torch.equal(x[0, 0], torch.tensor(image) / 255) for image in data.images[2:24]):
                 logits = torch.zeros_like(logits)
                 logits[:, 1] = 30.0
             return logits
