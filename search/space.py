@@ -113,8 +113,14 @@ class Space:
         return values
 
 
-MODERATE_LOSSES = ("cross_entropy", "weighted_cross_entropy", "focal", "focal+dice", "cross_entropy+lovasz_softmax")
-OTHER_LOSSES = ("dice", "jaccard", "tversky", "lovasz_softmax", "boundary", "cross_entropy+boundary")
+MODERATE_LOSSES = (
+    "cross_entropy",
+    "weighted_cross_entropy",
+    "focal",
+    "focal+batch_dice",
+    "cross_entropy+lovasz_softmax",
+)
+OTHER_LOSSES = ("focal+dice", "dice", "jaccard", "tversky", "lovasz_softmax", "boundary", "cross_entropy+boundary")
 MODERATE_AUGMENTATIONS = ("none", "hflip", "flips", "flips+crop")
 OTHER_AUGMENTATIONS = (
     "crop",
@@ -143,16 +149,23 @@ def unet_space(profile: Profile, *, wide: bool = False) -> Space:
     parameters = [
         Parameter(name="model.depth", choices=profile.depths, help="down-samplings of the U-Net"),
         Parameter(name="model.width", choices=profile.widths, help="channels of the first stage, doubled by each"),
-        Parameter(name="model.block", choices=("plain", "residual"), help="convolution block"),
+        Parameter(
+            name="model.block", choices=("plain", "residual", "plain_se", "residual_se"), help="convolution block"
+        ),
         Parameter(
             name="model.skip", choices=("concat", "add", "fusion", "gated", "attention"), help="skip connections"
         ),
-        Parameter(name="model.bottleneck", choices=("plain", "aspp"), help="context at the bottleneck"),
+        Parameter(name="model.bottleneck", choices=("plain", "aspp", "psp"), help="context at the bottleneck"),
         Parameter(
             name="model.aspp_rates",
             choices=("1-2-4", "2-4-6", "3-6-9"),
             when=("model.bottleneck", ("aspp",)),
             help="dilation rates of ASPP",
+        ),
+        Parameter(
+            name="model.class_head",
+            choices=("none", "auxiliary", "gate"),
+            help="a head that tells which classes an image shows",
         ),
         Parameter(name="model.dropout", low=0.0, high=0.5, help="probability of dropping a channel"),
         Parameter(name="model.deep_supervision", choices=(0.0, 0.5), help="weight of the auxiliary heads' losses"),

@@ -33,6 +33,9 @@ class ModelConfig:
     deep_supervision: float = 0.0
     """Weight of the auxiliary heads' losses: the one at half the size gets this, each coarser one half of the one
     before (0: no such heads). They do not exist at inference."""
+    class_head: str = "none"
+    """A head that tells which classes an image shows: none, "auxiliary" (trained beside the pixels) or "gate" (and its
+    log-probabilities are added to the pixels' logits)."""
     background: str = "none"
     """A second network that tells the ignored class from the others: none, "joint" (trained together with the first)
     or "sequential" (trained first, alone)."""
@@ -55,6 +58,7 @@ class ModelConfig:
             )
         check(self, "dropout", 0 <= self.dropout < 1, "must be at least 0 and below 1")
         check(self, "deep_supervision", 0 <= self.deep_supervision <= 1, "must be between 0 and 1")
+        check_name(self, "class_head", ("none", "auxiliary", "gate"))
         check_name(self, "background", ("none", "joint", "sequential"))
 
 
@@ -87,7 +91,7 @@ class LossConfig:
                 "gamma": ("name", ("focal",), 2.0),
                 "class_weight_exponent": ("name", ("weighted_cross_entropy",), 0.5),
                 "class_weight_cap": ("name", ("weighted_cross_entropy",), None),
-                "alpha": ("name", ("tversky",), 0.3),
+                "alpha": ("name", ("tversky", "batch_tversky"), 0.3),
             },
         )
         terms = self.name.split(PLUS)

@@ -15,6 +15,7 @@ PARTS = (
     [{"block": name} for name in BLOCKS]
     + [{"skip": name} for name in SKIPS]
     + [{"bottleneck": name} for name in BOTTLENECKS]
+    + [{"class_head": "auxiliary"}, {"class_head": "gate"}]
     + [{"deep_supervision": 0.5}, {"background": "joint"}]
     + [{"block": list(BLOCKS)[-1], "skip": list(SKIPS)[-1], "bottleneck": list(BOTTLENECKS)[-1], "dropout": 0.3}]
 )
@@ -57,8 +58,7 @@ def test_gradients_reach_every_parameter(parts):
     model = make(parts)
     outputs = model.outputs(torch.rand(3, 1, 16, 24))
     every = [outputs.logits, *(logits for _, logits in outputs.auxiliary)]
-    if outputs.background is not None:
-        every.append(outputs.background)
+    every += [logits for logits in (outputs.background, outputs.presence) if logits is not None]
     torch.stack([(logits * torch.randn_like(logits)).sum() for logits in every]).sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
@@ -134,6 +134,7 @@ def test_a_few_steps_fit_an_image(parts):
 
 @every_part
 def test_the_whole_network_is_one_graph_for_the_compiler(parts):
+    torch.compiler.reset()  # it compiles a function anew only so many times in a process
     model = make(parts).eval()
     image = torch.rand(1, 1, 16, 24)
     compiled = torch.compile(model, backend="eager", fullgraph=True)

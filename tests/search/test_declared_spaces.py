@@ -8,8 +8,12 @@ from search.profiles import PROFILES
 from search.space import unet_space
 from search.systems import systems_space
 
-LOSSES = ["cross_entropy", "weighted_cross_entropy", "focal", "focal+dice", "cross_entropy+lovasz_softmax"]
-WIDE_LOSSES = [*LOSSES, *["dice", "jaccard", "tversky", "lovasz_softmax", "boundary", "cross_entropy+boundary"]]
+LOSSES = ["cross_entropy", "weighted_cross_entropy", "focal", "focal+batch_dice", "cross_entropy+lovasz_softmax"]
+WIDE_LOSSES = [
+    *LOSSES,
+    "focal+dice",
+    *["dice", "jaccard", "tversky", "lovasz_softmax", "boundary", "cross_entropy+boundary"],
+]
 AUGMENTATIONS = ["none", "hflip", "flips", "flips+crop"]
 WIDE_AUGMENTATIONS = [
     *AUGMENTATIONS,
@@ -30,16 +34,17 @@ def range_of(parameter):
 CPU = {
     "model.depth": ([2, 3, 4], None),
     "model.width": ([8, 16], None),
-    "model.block": (["plain", "residual"], None),
+    "model.block": (["plain", "residual", "plain_se", "residual_se"], None),
     "model.skip": (["concat", "add", "fusion", "gated", "attention"], None),
-    "model.bottleneck": (["plain", "aspp"], None),
+    "model.bottleneck": (["plain", "aspp", "psp"], None),
     "model.aspp_rates": (["1-2-4", "2-4-6", "3-6-9"], ("model.bottleneck", "aspp")),
+    "model.class_head": (["none", "auxiliary", "gate"], None),
     "model.dropout": ((0.0, 0.5), None),
     "model.deep_supervision": ([0.0, 0.5], None),
     "loss.name": (LOSSES, None),
     "loss.class_weight_exponent": ((0.1, 1.0), ("loss.name", "weighted_cross_entropy")),
     "loss.class_weight_cap": ((5.0, 100.0, LOG), ("loss.name", "weighted_cross_entropy")),
-    "loss.gamma": ((0.5, 4.0), ("loss.name", "focal", "focal+dice")),
+    "loss.gamma": ((0.5, 4.0), ("loss.name", "focal", "focal+batch_dice")),
     "optimizer.name": (["adamw", "adam", "sgd"], None),
     "optimizer.lr": ((2e-4, 1e-2, LOG), ("optimizer.name", "adamw", "adam")),
     "optimizer.sgd_lr": ((5e-3, 3e-1, LOG), ("optimizer.name", "sgd")),
@@ -53,6 +58,7 @@ CPU = {
 }
 WIDE = CPU | {
     "loss.name": (WIDE_LOSSES, None),
+    "loss.gamma": ((0.5, 4.0), ("loss.name", "focal", "focal+batch_dice", "focal+dice")),
     "augmentation.name": (WIDE_AUGMENTATIONS, None),
     "loss.alpha": ((0.1, 0.9), ("loss.name", "tversky")),
     "augmentation.oversampling": ([1, 4, 12], None),

@@ -214,6 +214,7 @@ class TestSums:
             "weighted_cross_entropy": {"class_weight_exponent": 1.0, "class_weight_cap": 4.0},
             "focal": {"gamma": 1.5},
             "tversky": {"alpha": 0.2},
+            "batch_tversky": {"alpha": 0.2},
         }
         of_all = {key: value for parameters in of_each.values() for key, value in parameters.items()}
         weights = tuple(0.5 + index for index in range(len(LOSSES)))

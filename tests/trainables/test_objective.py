@@ -88,3 +88,37 @@ def test_gradients_reach_every_output():
     assert logits.grad.sum() == 1.0
     assert auxiliary.grad.sum() == 0.5
     assert background.grad[:, 0].all()
+
+
+def with_presence(presence, ignored_label=0):
+    outputs = Outputs(logits=constant(10.0), auxiliary=[], presence=presence)
+    return Objective(Given(outputs), first_logit, ignored_label=ignored_label, bf16=False)
+
+
+def softplus(value: float) -> float:
+    return math.log(1 + math.exp(value))
+
+
+def test_the_class_head_tells_which_scored_classes_an_image_shows():
+    """The first image shows 1, the second 2; the ignored class is nobody's business."""
+    presence = torch.tensor([[5.0, 2.0, -1.0], [7.0, 0.5, 3.0]])
+    expected = (softplus(-2.0) + softplus(-1.0) + softplus(0.5) + softplus(-3.0)) / 4
+    total, other = with_presence(presence)(IMAGES, MASKS)
+    assert total == 10.0
+    assert other.item() == pytest.approx(0.2 * expected)
+    first = softplus(-5.0) + softplus(-2.0) + softplus(-1.0)  # where nothing is ignored it shows 0 as well
+    second = softplus(7.0) + softplus(0.5) + softplus(-3.0)
+    found = with_presence(presence, ignored_label=None)(IMAGES, MASKS)[1]
+    assert found.item() == pytest.approx(0.2 * (first + second) / 6)
+
+
+def test_an_image_without_a_label_says_nothing_and_counts_in_the_mean():
+    presence = torch.tensor([[5.0, 2.0, -1.0], [7.0, 0.5, 3.0]], requires_grad=True)
+    computed = with_presence(presence)
+    nothing = torch.tensor([[[0, 1]], [[0, 0]]])
+    computed.loss = lambda logits, masks: logits.flatten()[0]
+    found = computed(IMAGES, nothing)[1]
+    assert found.item() == pytest.approx(0.2 * (softplus(-2.0) + softplus(-1.0)) / 4)
+    found.backward()
+    assert (presence.grad[1] == 0).all()
+    assert (presence.grad[:, 0] == 0).all()

@@ -15,7 +15,7 @@ from trainables.losses.boundary import boundary
 from trainables.losses.cross_entropy import cross_entropy, weighted_cross_entropy
 from trainables.losses.focal import focal
 from trainables.losses.lovasz import lovasz_softmax
-from trainables.losses.regions import dice, jaccard, tversky
+from trainables.losses.regions import batch_dice, batch_tversky, dice, jaccard, tversky
 from trainables.losses.task import LossTask
 from trainables.registry import lookup
 
@@ -28,6 +28,8 @@ LOSSES: dict[str, Callable[[LossConfig, LossTask], Loss]] = {
     "dice": dice,
     "jaccard": jaccard,
     "tversky": tversky,
+    "batch_dice": batch_dice,
+    "batch_tversky": batch_tversky,
     "lovasz_softmax": lovasz_softmax,
     "boundary": boundary,
 }

@@ -47,6 +47,38 @@ def tversky(config: LossConfig, task: LossTask) -> Loss:
     return _tversky(task, false_positive=config.alpha, false_negative=1 - config.alpha)
 
 
+def batch_dice(config: LossConfig, task: LossTask) -> Loss:
+    """1 - Dice, as `batch_tversky` at alpha = 1/2."""
+    return _batch_tversky(task, alpha=0.5)
+
+
+def batch_tversky(config: LossConfig, task: LossTask) -> Loss:
+    """1 - Tversky index with all labelled pixels of the batch as one set, mean over the classes that training draws.
+
+    Where `tversky` leaves out what an image does not hold, a class that is predicted in a batch without it costs here.
+    The index has one pixel more in numerator and denominator, so that it is 1 for a class that is neither there nor
+    predicted (Sudre et al. 2017, "Generalised Dice overlap", section 2.2, for why to pool a rare class over images).
+    """
+    assert config.alpha is not None
+    return _batch_tversky(task, alpha=config.alpha)
+
+
+def _batch_tversky(task: LossTask, *, alpha: float) -> Loss:
+    drawn = [label for label in task.described.scored_labels if task.pixel_counts[label] > 0]
+
+    def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        labelled = (target != task.ignore_index).unsqueeze(1)
+        probabilities = logits.softmax(1)[:, drawn] * labelled
+        labels = torch.tensor(drawn, device=target.device).view(1, -1, 1, 1)
+        members = ((target.unsqueeze(1) == labels) & labelled).float()
+        hits = (probabilities * members).sum((0, 2, 3))
+        false_positives = probabilities.sum((0, 2, 3)) - hits
+        false_negatives = members.sum((0, 2, 3)) - hits
+        return (1 - (hits + 1) / (hits + alpha * false_positives + (1 - alpha) * false_negatives + 1)).mean()
+
+    return loss
+
+
 def _tversky(task: LossTask, *, false_positive: float, false_negative: float) -> Loss:
     from kornia.losses import tversky_loss
 

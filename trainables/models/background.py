@@ -21,7 +21,7 @@ class BackgroundPair(nn.Module):
     left is the terrain network's choice.
 
     Args:
-        config: of both networks; the background network has one logit and no auxiliary heads.
+        config: of both networks; the background network has one logit, and neither auxiliary heads nor a class head.
         in_channels: of the images.
         num_classes: of the prediction.
         ignored_label: the class that the background network answers for.
@@ -33,7 +33,7 @@ class BackgroundPair(nn.Module):
         super().__init__()
         self.terrain = UNet(config, in_channels=in_channels, num_classes=num_classes)
         self.background = UNet(
-            dataclasses.replace(config, deep_supervision=0.0), in_channels=in_channels, num_classes=1
+            dataclasses.replace(config, deep_supervision=0.0, class_head="none"), in_channels=in_channels, num_classes=1
         )
         ignored = torch.arange(num_classes) == ignored_label
         self.register_buffer("ignored", ignored.view(-1, 1, 1), persistent=False)

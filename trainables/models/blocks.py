@@ -8,6 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+REDUCTION = 8
+"""Channels over those that squeeze-and-excitation decides with."""
+
 
 def conv(in_channels: int, out_channels: int, kernel: int = 1, dilation: int = 1) -> nn.Conv2d:
     """Convolution that keeps the size and feeds a ReLU: weights from He et al. 2015, eq. 10.
@@ -50,5 +53,40 @@ class ResidualConv(nn.Module):
         return functional.relu(self.convs(x_nchw) + self.shortcut(x_nchw), inplace=True)
 
 
-BLOCKS: dict[str, Callable[[int, int], nn.Module]] = {"plain": DualConv, "residual": ResidualConv}
+class SqueezeExcitation(nn.Module):
+    """Scales each channel by a weight that the image's mean features decide (Hu et al. 2018, section 3).
+
+    With SiLU inside, as in EfficientNet (Tan and Le 2019): the means, of features behind a ReLU, are positive, so a
+    ReLU may be dead for all images alike. A weight of 2 sigmoid(w), which starts at 1, keeps the features' scale.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        inner = max(4, channels // REDUCTION)
+        self.squeeze, self.excite = nn.Conv2d(channels, inner, 1), nn.Conv2d(inner, channels, 1)
+        nn.init.kaiming_normal_(self.squeeze.weight, nonlinearity="relu")
+        nn.init.normal_(self.excite.weight, std=0.01)
+        for layer in (self.squeeze, self.excite):
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, x_nchw: torch.Tensor) -> torch.Tensor:
+        mean_nc11 = x_nchw.mean((2, 3), keepdim=True)
+        return x_nchw * (2 * self.excite(functional.silu(self.squeeze(mean_nc11))).sigmoid())
+
+
+def plain_se(in_channels: int, out_channels: int) -> nn.Module:
+    return nn.Sequential(DualConv(in_channels, out_channels), SqueezeExcitation(out_channels))
+
+
+def residual_se(in_channels: int, out_channels: int) -> nn.Module:
+    """Other than in the paper, the sum of input and residual is scaled."""
+    return nn.Sequential(ResidualConv(in_channels, out_channels), SqueezeExcitation(out_channels))
+
+
+BLOCKS: dict[str, Callable[[int, int], nn.Module]] = {
+    "plain": DualConv,
+    "residual": ResidualConv,
+    "plain_se": plain_se,
+    "residual_se": residual_se,
+}
 """Name to block(in_channels, out_channels)."""

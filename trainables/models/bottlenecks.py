@@ -6,8 +6,12 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from trainables.models.blocks import conv_norm_relu
+
+GRIDS = (1, 2, 3, 6)
+"""Cells a side of pyramid pooling."""
 
 
 class ASPP(nn.Module):
@@ -25,9 +29,7 @@ class ASPP(nn.Module):
             [conv_norm_relu(channels, inner, kernel=1)]
             + [conv_norm_relu(channels, inner, dilation=rate) for rate in rates]
         )
-        self.mean = nn.Conv2d(channels, inner, 1)
-        nn.init.kaiming_normal_(self.mean.weight, nonlinearity="relu")
-        nn.init.zeros_(self.mean.bias)  # type: ignore[arg-type]
+        self.mean = _biased(channels, inner)
         self.project = conv_norm_relu(inner * (len(rates) + 2), channels, kernel=1)
 
     def forward(self, x_nchw: torch.Tensor) -> torch.Tensor:
@@ -36,11 +38,50 @@ class ASPP(nn.Module):
         return self.project(torch.cat([*features, mean_nc11.expand_as(features[0])], dim=1))
 
 
+class PyramidPooling(nn.Module):
+    """Pyramid pooling (Zhao et al. 2017, "Pyramid Scene Parsing Network", section 3.2).
+
+    Means over grids of 1, 2x2, 3x3 and 6x6 cells, each with a 1x1 convolution to a quarter of the channels, upsampled
+    and put beside the features, projected back. The means' convolutions have a bias in place of batch normalisation, as
+    the mean's branch of ASPP has.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        inner = max(1, channels // 4)
+        self.means = nn.ModuleList(_biased(channels, inner) for _ in GRIDS)
+        self.project = conv_norm_relu(channels + inner * len(GRIDS), channels, kernel=1)
+
+    def forward(self, x_nchw: torch.Tensor) -> torch.Tensor:
+        features = [x_nchw]
+        for grid, layer in zip(GRIDS, self.means, strict=True):
+            mean = layer(functional.adaptive_avg_pool2d(x_nchw, grid)).relu()
+            features.append(functional.interpolate(mean, x_nchw.shape[-2:], mode="bilinear", align_corners=False))
+        return self.project(torch.cat(features, dim=1))
+
+
+def _biased(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """A 1x1 convolution that feeds a ReLU."""
+    layer = nn.Conv2d(in_channels, out_channels, 1)
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+def pyramid_pooling(channels: int, rates: Sequence[int]) -> nn.Module:
+    assert not rates
+    return PyramidPooling(channels)
+
+
 def plain(channels: int, rates: Sequence[int]) -> nn.Module:
     """Nothing more."""
     assert not rates
     return nn.Identity()
 
 
-BOTTLENECKS: dict[str, Callable[[int, Sequence[int]], nn.Module]] = {"plain": plain, "aspp": ASPP}
+BOTTLENECKS: dict[str, Callable[[int, Sequence[int]], nn.Module]] = {
+    "plain": plain,
+    "aspp": ASPP,
+    "psp": pyramid_pooling,
+}
 """Name to bottleneck(channels, dilation rates)."""

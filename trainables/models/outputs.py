@@ -16,3 +16,5 @@ class Outputs(NamedTuple):
     """Auxiliary heads: the weight of each one's loss, and its logits (N, num_classes, H, W)."""
     background: torch.Tensor | None = None
     """(N, 1, H, W) logits of "this pixel is unlabelled", where there is a network for it."""
+    presence: torch.Tensor | None = None
+    """(N, num_classes) logits of "the image shows this class", where there is a head for it."""

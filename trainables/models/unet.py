@@ -21,6 +21,10 @@ class UNet(nn.Module):
     straight to the classifier. With deep supervision (Lee et al. 2015, "Deeply-Supervised Nets") each decoder stage but
     the last has a classifier of its own, which only training uses.
 
+    A class head (Zhang et al. 2018, "Context Encoding for Semantic Segmentation", section 3.1) tells from the
+    bottleneck's mean features which classes the image shows. It is an auxiliary task; as a gate it also adds the
+    logarithm of each class's probability to be there to the class's logits.
+
     Args:
         config: sizes and parts.
         in_channels: of the images.
@@ -48,6 +52,8 @@ class UNet(nn.Module):
             dropout = _dropout(config.dropout if width > config.width else 0.0)
             self.decoder.append(nn.Sequential(block(joined.out_channels, width), dropout))
         self.head = _head(config.width, num_classes)
+        self.class_head = None if config.class_head == "none" else _head(widths[-1], num_classes)
+        self.gated = config.class_head == "gate"
         supervised = widths[-2:0:-1] if config.deep_supervision else []  # the decoder's stages but the last
         self.auxiliary_heads = nn.ModuleList(_head(width, num_classes) for width in supervised)
         self.auxiliary_weights = [config.deep_supervision / 2 ** (stage - 1) for stage in range(len(supervised), 0, -1)]
@@ -57,27 +63,39 @@ class UNet(nn.Module):
 
         Sizes that the stride does not divide are padded with their last row and column, and the logits cropped.
         """
-        decoded = self._decode(x_nchw)
-        return self.head(decoded[-1])[..., : x_nchw.shape[-2], : x_nchw.shape[-1]]
+        bottom, decoded = self._decode(x_nchw)
+        return self._logits(decoded[-1], self._presence(bottom), x_nchw)
 
     def outputs(self, x_nchw: torch.Tensor) -> Outputs:
         """`forward`, and the auxiliary heads' logits, upsampled to the images' size."""
         height, width = x_nchw.shape[-2:]
-        decoded = self._decode(x_nchw)
+        bottom, decoded = self._decode(x_nchw)
         size = decoded[-1].shape[-2:]
         auxiliary = [
             functional.interpolate(head(x), size, mode="bilinear", align_corners=False)[..., :height, :width]
             for head, x in zip(self.auxiliary_heads, decoded, strict=False)
         ]
-        logits = self.head(decoded[-1])[..., :height, :width]
-        return Outputs(logits=logits, auxiliary=list(zip(self.auxiliary_weights, auxiliary, strict=True)))
+        presence = self._presence(bottom)
+        return Outputs(
+            logits=self._logits(decoded[-1], presence, x_nchw),
+            auxiliary=list(zip(self.auxiliary_weights, auxiliary, strict=True)),
+            presence=None if presence is None else presence.flatten(1),
+        )
 
     def encoders(self) -> list[nn.Module]:
         """What a second stage of training freezes."""
         return [self.encoder]
 
-    def _decode(self, x_nchw: torch.Tensor) -> list[torch.Tensor]:
-        """The features of each decoder stage, coarsest first; their sizes are those of the padded images."""
+    def _presence(self, bottom_nchw: torch.Tensor) -> torch.Tensor | None:
+        """(N, num_classes, 1, 1) logits of "the image shows this class"."""
+        return None if self.class_head is None else self.class_head(bottom_nchw.mean((2, 3), keepdim=True))
+
+    def _logits(self, decoded: torch.Tensor, presence: torch.Tensor | None, x_nchw: torch.Tensor) -> torch.Tensor:
+        logits = self.head(decoded)[..., : x_nchw.shape[-2], : x_nchw.shape[-1]]
+        return logits + functional.logsigmoid(presence) if self.gated and presence is not None else logits
+
+    def _decode(self, x_nchw: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The bottleneck's features, and those of each decoder stage, coarsest first, in sizes of the padded images."""
         height, width = x_nchw.shape[-2:]
         rows, columns = -(-height // self.stride), -(-width // self.stride)
         if rows == columns == 1:
@@ -89,12 +107,12 @@ class UNet(nn.Module):
             x = stage(x)
             features.append(x)
             x = self.pool(x)
-        x = self.bottleneck(x)
+        x = bottom = self.bottleneck(x)
         decoded = []
         for upsample, skip, stage in zip(self.upsample, self.skips, self.decoder, strict=True):
             x = stage(skip(features.pop(), upsample(x)))
             decoded.append(x)
-        return decoded
+        return bottom, decoded
 
 
 def _head(in_channels: int, num_classes: int) -> nn.Conv2d:
