@@ -10,7 +10,7 @@ from rich.console import Console
 from reports.final import FinalOptions, finish
 from reports.leaderboard_files import write_leaderboard
 from reports.page import write_page
-from reports.scoring import score_lines, score_study
+from reports.scoring import Scored, score_lines, score_models, searched_models
 from reports.study_facts import StudyFacts, read_study
 from reports.systems_table import (
     SystemRow,
@@ -22,6 +22,7 @@ from reports.systems_table import (
     terminal_tables,
     write_systems,
 )
+from reports.time_budget import Clock, spend
 from reports.tracking import tracked
 from search.leaderboard import leaderboard
 from search.ledger_place import refuse_links
@@ -54,24 +55,25 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     console.print(leaderboard(facts.records))
     if unfinished := facts.states["running"]:
         console.print(f"the study is not finished: {unfinished} trials are running", style="yellow")
-    device = default_device()
-    scored = score_study(
-        facts,
-        members=options.members,
-        suppressed=None if options.allow_ignored else facts.data.description.ignored_label,
-        device=device,
-    )
+    device, clock = default_device(), Clock(options.time_budget)
+    suppressed = None if options.allow_ignored else facts.data.description.ignored_label
+    models = searched_models(facts, options.members, device)
+    scored = score_models(facts, models, suppressed=suppressed, device=device)
     written = write_leaderboard(facts)
-    names = facts.data.description.class_names
-    for line in (*scored.choice.predictor.describe(names), *score_lines(facts, scored)):
-        console.print(line, markup=False, soft_wrap=True)
+    _say_scores(console, facts, scored)
     systems = _systems(console, facts, device) if facts.settings.systems else []
     if systems:
         written.append(write_systems(facts, systems))
     final = None
     if not options.no_submission:
-        wanted = FinalOptions(retrain=not options.no_retrain, check=options.check_retrain)
-        final = finish(console, facts, scored, wanted, device)
+        plan = None
+        if not options.no_retrain:
+            spent = spend(console, facts, scored, clock, suppressed, device)
+            plan = spent.plan
+            if spent.scored is not scored:
+                scored = spent.scored
+                _say_scores(console, facts, scored)
+        final = finish(console, facts, scored, FinalOptions(plan=plan, check=options.check_retrain), device)
         written.append(facts.output / "predictor.json")
         if final.submission is not None:
             written.append(facts.output / final.submission)
@@ -84,6 +86,12 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     )
     for path in written:
         console.print(f"wrote {path}", markup=False, soft_wrap=True)
+
+
+def _say_scores(console: Console, facts: StudyFacts, scored: Scored) -> None:
+    predictor = scored.choice.predictor.describe(facts.data.description.class_names)
+    for line in (*predictor, *score_lines(facts, scored)):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _systems(console: Console, facts: StudyFacts, device: torch.device) -> list[SystemRow]:

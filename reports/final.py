@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from rich.console import Console
 from torch import nn
 
 from reports.confusions import Confusions, Interval
-from reports.retrain import RetrainPlan, check_store, retrain, retrain_plan, retrain_store
+from reports.retrain import RetrainPlan, check_store, retrain, retrain_store
 from reports.scoring import Scored
 from reports.study_facts import StudyFacts
 from reports.submission import check_submission, write_submission
@@ -46,7 +45,8 @@ class FinalModel:
 class FinalOptions:
     """What the command line says of the final model."""
 
-    retrain: bool
+    plan: RetrainPlan | None
+    """What is trained again on all labelled images; None: nothing."""
     check: bool
     """Whether to try first, on train and validation part, whether training again helps on the test part."""
 
@@ -54,19 +54,17 @@ class FinalOptions:
 def finish(
     console: Console, facts: StudyFacts, scored: Scored, options: FinalOptions, device: torch.device
 ) -> FinalModel:
-    """Train the trial that weighs most in the predictor again, if asked for, and predict the test set."""
+    """Train again, if asked for, and predict the test set."""
     models, predictor = dict(scored.models), scored.choice.predictor
     final = FinalModel(retrained=None, retrained_epochs=None, check=None, submission=None, rows=0, label_shares={})
-    if options.retrain:
-        number = Counter(predictor.members).most_common(1)[0][0]
-        plan = retrain_plan(facts, number)
+    if (plan := options.plan) is not None:
         check = _check(console, facts, scored, plan, device) if options.check else None
         final = dataclasses.replace(final, check=check)
         if check is None or check.value >= 0:
-            models[number] = _trained(
+            models[plan.number] = _trained(
                 console, facts, plan, retrain_store(facts, plan), None, device, "final training on all"
             )
-            final = dataclasses.replace(final, retrained=number, retrained_epochs=plan.epochs)
+            final = dataclasses.replace(final, retrained=plan.number, retrained_epochs=plan.epochs)
         else:
             console.print(
                 f"training again lost {-100 * check.value:.1f} points on the test part: the search's weights predict",
@@ -114,11 +112,10 @@ def _check(console: Console, facts: StudyFacts, scored: Scored, plan: RetrainPla
     """Shadow retraining: the same training on train and validation part, scored on the test part, paired."""
     data = facts.data
     both = np.sort(np.concatenate([data.split["train"], data.split["val"]]))
-    number = Counter(scored.choice.predictor.members).most_common(1)[0][0]
     model = _trained(console, facts, plan, check_store(facts, plan), both, device, "trying it on")
     predictor, test = scored.choice.predictor, data.split["test"]
     predicted = predictor.predict(
-        {**scored.models, number: model},
+        {**scored.models, plan.number: model},
         data.images[test],
         scale=data.scale,
         device=device,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from search.option_types import location, whole
+from search.option_types import duration, location, whole
 
 EPILOG = """\
 Everything lands in RUN/report: report.html, leaderboard.csv, leaderboard.parquet, submission.csv, and the retrained
@@ -37,6 +37,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="average the probabilities of up to N of the best trials, where the validation part says that it helps by "
         "more than its noise (default: 3, whose weights a search keeps; 1: the best trial alone)",
+    )
+    final.add_argument(
+        "--time-budget",
+        type=duration,
+        metavar="TIME",
+        help="spend so long, such as 30m: on a longer, perhaps wider training of the best configuration, which the "
+        "validation part judges, and the final training that repeats it (default: the final training alone, as long "
+        "as it takes)",
     )
     final.add_argument(
         "--check-retrain",

@@ -37,6 +37,11 @@ class Predictor:
     decision: Decision
     suppressed: int | None
 
+    @property
+    def weightiest(self) -> int:
+        """The trial that counts most in the average; of equal ones the one that was chosen first."""
+        return Counter(self.members).most_common(1)[0][0]
+
     def predict(
         self, models: Mapping[int, nn.Module], images: np.ndarray, *, scale: float, device: torch.device, bf16: bool
     ) -> Iterator[np.ndarray]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.study_facts import StudyFacts
-from search.trial_record import TrialRecord
+from search.trial_record import TrialRecord, best_report
 from trainables.batches import steps_of
 from trainables.checkpoints import CheckpointStore
 from trainables.config import SecondStageConfig, TrialConfig
@@ -65,12 +65,24 @@ def retrain_plan(facts: StudyFacts, number: int | None = None) -> RetrainPlan:
         ValueError: if an epoch is of a stage that its configuration has not.
     """
     trial = facts.best if number is None else facts.records[number]
-    config = TrialConfig.from_flat(trial.config)
-    steps = steps_of(len(facts.data.train_part(facts.settings.train_fraction)), config.training.batch_size)
+    images = len(facts.data.train_part(facts.settings.train_fraction))
+    return repeating(trial, TrialConfig.from_flat(trial.config), trial.reports, images=images)
+
+
+def repeating(trial: TrialRecord, config: TrialConfig, reports: Sequence[EpochReport], *, images: int) -> RetrainPlan:
+    """The plan that repeats a training up to its best epoch.
+
+    Args:
+        trial: whose configuration was trained.
+        config: as it was trained.
+        reports: of the training, one an epoch.
+        images: that it was trained on.
+    """
+    steps = steps_of(images, config.training.batch_size)
     repeated = []
-    for stage, reports in _up_to_the_best(trial, stages(config)):
-        rates = searched_rates(config, stage, reports, steps_per_epoch=steps)
-        repeated.append(dataclasses.replace(stage, epochs=len(reports), rates=rates))
+    for stage, own in _up_to_the_best(trial.number, reports, stages(config)):
+        rates = searched_rates(config, stage, own, steps_per_epoch=steps)
+        repeated.append(dataclasses.replace(stage, epochs=len(own), rates=rates))
     training = dataclasses.replace(config.training, max_epochs=sum(stage.epochs for stage in repeated))
     last = repeated[-1]
     second_stage = SecondStageConfig()
@@ -87,26 +99,29 @@ def retrain_plan(facts: StudyFacts, number: int | None = None) -> RetrainPlan:
     )
 
 
-def _up_to_the_best(trial: TrialRecord, known: Sequence[Stage]) -> list[tuple[Stage, list[EpochReport]]]:
+def _up_to_the_best(
+    number: int, reports: Sequence[EpochReport], known: Sequence[Stage]
+) -> list[tuple[Stage, list[EpochReport]]]:
     """The stages whose epochs made the best weights, each with these epochs, in order.
 
     A stage that began from the best epoch before it makes all between the two worthless; one that began from the last
     one needs all of them.
     """
-    assert trial.best is not None
-    for report in trial.reports:
+    best = best_report(reports)
+    assert best is not None
+    for report in reports:
         if not 1 <= report.stage <= len(known):
             raise ValueError(
-                f"trial {trial.number}: epoch {report.epoch} is of stage {report.stage}, "
+                f"trial {number}: epoch {report.epoch} is of stage {report.stage}, "
                 f"but its configuration has {len(known)} stage(s)"
             )
     found: list[tuple[Stage, list[EpochReport]]] = []
-    last: EpochReport | None = trial.best
+    last: EpochReport | None = best
     while last is not None:
         stage = known[last.stage - 1]
-        own = [report for report in trial.reports if report.stage == last.stage and report.epoch <= last.epoch]
+        own = [report for report in reports if report.stage == last.stage and report.epoch <= last.epoch]
         found.insert(0, (stage, own))
-        before = [report for report in trial.reports if report.epoch < own[0].epoch]
+        before = [report for report in reports if report.epoch < own[0].epoch]
         if not before:
             last = None
         elif stage.from_best:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -37,6 +38,8 @@ class Scored:
     """The weights that it may use, by trial."""
     test: Confusions
     """Of the predictor, on images that neither trained nor chose anything."""
+    seconds_per_image: float
+    """That the predictor took for these."""
     single_test: Confusions
     """Of the best trial's weights alone, without flips, plainly decided."""
     example_indices: np.ndarray
@@ -66,17 +69,18 @@ def searched_models(facts: StudyFacts, count: int, device: torch.device) -> dict
     return models
 
 
-def score_study(facts: StudyFacts, *, members: int, suppressed: int | None, device: torch.device) -> Scored:
-    """Choose the study's predictor, and score it on the test part.
+def score_models(
+    facts: StudyFacts, models: Mapping[int, nn.Module], *, suppressed: int | None, device: torch.device
+) -> Scored:
+    """Choose the predictor among these weights, and score it on the test part.
 
     Args:
         facts: the study.
-        members: of so many of the best trials the probabilities may be averaged.
+        models: in evaluation mode, by the number of their trial, the best trial first.
         suppressed: a label that is never predicted.
         device: where to compute.
     """
     data, bf16 = facts.data, uses_bf16(facts.settings.precision, device)
-    models = searched_models(facts, members, device)
     augmentations = TrialConfig.from_flat(facts.best.config).augmentation.name.split("+")
     choice = choose_predictor(
         data,
@@ -91,11 +95,15 @@ def score_study(facts: StudyFacts, *, members: int, suppressed: int | None, devi
         return list(predictor.predict(models, data.images[indices], scale=data.scale, device=device, bf16=bf16))
 
     test, shown = data.split["test"], telling_images(data, "test", EXAMPLES)
-    alone = Predictor(members=(facts.best.number,), flips=1, decision=PLAIN, suppressed=suppressed)
+    started = time.perf_counter()
+    predicted = tested(choice.predictor, test)
+    seconds = time.perf_counter() - started
+    alone = Predictor(members=(next(iter(models)),), flips=1, decision=PLAIN, suppressed=suppressed)
     return Scored(
         choice=choice,
         models=models,
-        test=Confusions.of(data, test, tested(choice.predictor, test), suppressed=suppressed),
+        test=Confusions.of(data, test, predicted, suppressed=suppressed),
+        seconds_per_image=seconds / max(1, len(test)),
         single_test=Confusions.of(data, test, tested(alone, test), suppressed=suppressed),
         example_indices=shown,
         example_predictions=np.concatenate(

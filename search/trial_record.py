@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -98,6 +99,12 @@ def is_ours(frozen: FrozenTrial) -> bool:
     return frozen.state in STATES and "config" in frozen.user_attrs
 
 
+def best_report(reports: Iterable[EpochReport]) -> EpochReport | None:
+    """Of the epochs with the highest score the first; None without a score."""
+    scored = [report for report in reports if report.mean_iou is not None and not report.diverged]
+    return max(scored, key=lambda report: report.mean_iou or 0.0, default=None)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
     """What the ledger knows of one trial."""
@@ -189,8 +196,7 @@ class TrialRecord:
     @property
     def best(self) -> EpochReport | None:
         """The report of the best epoch."""
-        scored = [report for report in self.reports if report.mean_iou is not None and not report.diverged]
-        return max(scored, key=lambda report: report.mean_iou or 0.0, default=None)
+        return best_report(self.reports)
 
     @property
     def score(self) -> float | None:

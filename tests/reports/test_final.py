@@ -11,7 +11,7 @@ import torch
 from reports import final
 from reports.final import FinalOptions, finish
 from reports.retrain import check_store, retrain_plan, retrain_store
-from reports.scoring import rare_lines, score_lines, score_study, searched_models
+from reports.scoring import rare_lines, score_lines, score_models, searched_models
 from search.terminal import Terminal
 from trainables.trial import checkpoint_store
 
@@ -21,11 +21,12 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def scored(facts):
     facts.output.mkdir()
-    return score_study(facts, members=3, suppressed=0, device=CPU)
+    return score_models(facts, searched_models(facts, 3, CPU), suppressed=0, device=CPU)
 
 
-def finished(facts, scored, capsys, **options):
-    made = finish(Terminal(), facts, scored, FinalOptions(**{"retrain": True, "check": False} | options), CPU)
+def finished(facts, scored, capsys, *, retrain=True, check=False):
+    plan = retrain_plan(facts, scored.choice.predictor.weightiest) if retrain else None
+    made = finish(Terminal(), facts, scored, FinalOptions(plan=plan, check=check), CPU)
     return made, capsys.readouterr().out
 
 

@@ -1,0 +1,181 @@
+"""The finalist: the best configuration trained as long, and as large, as the report's time allows.
+
+A search finds its best configuration with trials that are short, so that there are many. The rest of the time buys one
+full-length training of it, on the train part and judged on the validation part as every trial was, and then the same
+again on all labelled images. How long and how wide:
+
+- Longer first: up to LONGEST times the epochs of a trial, with the configuration's own schedule over the whole length.
+- Where that leaves more than half of the time, WIDER times as many channels, which cost its square.
+- Where it is not even SHORTEST times as long as a trial there is no finalist: the search has seen its best.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from reports.retrain import RetrainPlan, repeating
+from reports.study_facts import StudyFacts
+from search.trial_record import TrialRecord
+from trainables.batches import steps_of
+from trainables.checkpoints import CheckpointStore
+from trainables.config import TrialConfig
+from trainables.device import uses_bf16
+from trainables.epoch_report import EpochReport
+from trainables.epochs import epochs
+from trainables.evaluation import evaluate
+from trainables.training import Training
+
+LONGEST = 4.0
+SHORTEST = 1.25
+WIDER = 1.5
+TIMED_STEPS = 6
+"""Optimizer steps that are timed, after one that is not."""
+PLAN = "plan.json"
+MARGIN = 0.9
+"""Of the time is planned with: the rest is for what takes longer than it did when it was timed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochSeconds:
+    """What an epoch of a configuration takes here."""
+
+    train: float
+    """On the train part."""
+    validation: float
+    every: float
+    """On all labelled images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimePlan:
+    """A finalist that fits, with the final training that repeats it, into some time."""
+
+    config: TrialConfig
+    seconds: float
+    """That both take, as far as can be told."""
+
+
+def timed(facts: StudyFacts, config: TrialConfig, micro_batches: int, device: torch.device) -> EpochSeconds:
+    """Train a few steps and validate on a few images, and reckon from that."""
+    data = facts.data
+    train = data.train_part(facts.settings.train_fraction)
+    batch = min(config.training.batch_size, len(train))
+
+    def trained(steps: int) -> float:
+        part = np.resize(train, batch * steps)
+        training = Training(config, data, part, device, micro_batches=micro_batches)
+        return training.train_epoch(1).seconds / steps
+
+    trained(1)
+    a_step = trained(TIMED_STEPS)
+    validation = data.split["val"]
+    few = validation[: max(1, min(len(validation), batch * TIMED_STEPS))]
+    training = Training(config, data, train[:batch], device)
+    started = time.perf_counter()
+    evaluate(training.model, data, few, device=device, bf16=uses_bf16(config.training.precision, device))
+    an_image = (time.perf_counter() - started) / len(few)
+    return EpochSeconds(
+        train=a_step * steps_of(len(train), batch),
+        validation=an_image * len(validation),
+        every=a_step * steps_of(len(data.images), batch),
+    )
+
+
+def plan_time(config: TrialConfig, seconds: float, cost: Callable[[TrialConfig], EpochSeconds]) -> TimePlan | None:
+    """The finalist for so much time; None where it would not be longer than a trial.
+
+    Args:
+        config: of the best trial.
+        seconds: for the finalist and the final training together.
+        cost: of an epoch of a configuration.
+    """
+    seconds *= MARGIN
+    wide = dataclasses.replace(config, model=dataclasses.replace(config.model, width=round(WIDER * config.model.width)))
+    for candidate in (wide, config):
+        each = cost(candidate)
+        an_epoch = each.train + each.validation + each.every
+        affordable = int(seconds / an_epoch)
+        longest = int(LONGEST * config.training.max_epochs)
+        if candidate is wide and affordable < longest / 2:
+            continue
+        length = min(affordable, longest)
+        if length < SHORTEST * config.training.max_epochs:
+            return None
+        training = dataclasses.replace(candidate.training, max_epochs=length, patience=length)
+        return TimePlan(config=dataclasses.replace(candidate, training=training), seconds=length * an_epoch)
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finalist:
+    """What became of it."""
+
+    config: TrialConfig
+    reports: tuple[EpochReport, ...]
+
+    def plan(self, facts: StudyFacts, trial: TrialRecord) -> RetrainPlan:
+        """The final training that repeats it on all labelled images."""
+        images = len(facts.data.train_part(facts.settings.train_fraction))
+        return repeating(trial, self.config, self.reports, images=images)
+
+
+def recorded(facts: StudyFacts, trial: TrialRecord) -> TrialConfig | None:
+    """What an earlier report planned for that trial, whose training a later one continues; None if none did."""
+    path = _folder(facts, trial) / PLAN
+    if not path.exists():
+        return None
+    try:
+        planned = json.loads(path.read_text())
+        if planned["of"] == trial.config:
+            return TrialConfig.from_flat(planned["config"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: no plan of a finalist ({error!r}); delete the folder") from error
+    return None
+
+
+def record(facts: StudyFacts, trial: TrialRecord, config: TrialConfig) -> None:
+    folder = _folder(facts, trial)
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"{PLAN}.tmp"
+    temporary.write_text(json.dumps({"of": trial.config, "config": config.to_flat()}))
+    temporary.replace(folder / PLAN)
+
+
+def finalist_store(facts: StudyFacts, trial: TrialRecord) -> CheckpointStore:
+    return CheckpointStore(str(_folder(facts, trial)))
+
+
+def _folder(facts: StudyFacts, trial: TrialRecord) -> Path:
+    return facts.output / "finalist" / f"{trial.number:04d}"
+
+
+def train_finalist(
+    facts: StudyFacts,
+    trial: TrialRecord,
+    config: TrialConfig,
+    checkpoints: CheckpointStore,
+    device: torch.device,
+    told: Callable[[EpochReport], None],
+) -> Finalist:
+    """Train it, from where a stopped run came to; `told` hears of each epoch."""
+    reports = []
+    for report in epochs(
+        config,
+        facts.data,
+        train=facts.data.train_part(facts.settings.train_fraction),
+        validation=facts.data.split["val"],
+        checkpoints=checkpoints,
+        micro_batches=trial.micro_batches,
+        device=device,
+    ):
+        reports.append(report)
+        told(report)
+    return Finalist(config=config, reports=tuple(reports))

@@ -1,0 +1,136 @@
+"""What the report does with its time: a finalist where one fits, and the final training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from rich.console import Console
+
+from reports.confusions import Interval
+from reports.finalist import (
+    EpochSeconds,
+    Finalist,
+    finalist_store,
+    plan_time,
+    record,
+    recorded,
+    timed,
+    train_finalist,
+)
+from reports.retrain import RetrainPlan, retrain_plan
+from reports.scoring import Scored, score_models
+from reports.study_facts import StudyFacts
+from search.wording import duration
+from trainables.config import TrialConfig
+from trainables.epoch_report import EpochReport
+from trainables.epochs import load_best
+
+RESERVE = 20.0
+"""Seconds for the page and all that is quick."""
+SLACK = 1.3
+"""Times what predicting should take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What the time was spent on, to be told."""
+
+    scored: Scored
+    """With the finalist's weights in place of its trial's, if they are better on the validation part."""
+    plan: RetrainPlan | None
+    """The final training; None where there is no time for it."""
+    gain: Interval | None
+    """Of the finalist on the validation part, paired; None: there was none."""
+
+
+class Clock:
+    """Seconds that a report has left, if it has a budget at all."""
+
+    def __init__(self, budget: float | None, now: Callable[[], float] = time.monotonic):
+        self.now = now
+        self.deadline = None if budget is None else now() + budget
+
+    @property
+    def left(self) -> float | None:
+        return None if self.deadline is None else self.deadline - self.now()
+
+
+def spend(
+    console: Console, facts: StudyFacts, scored: Scored, clock: Clock, suppressed: int | None, device: torch.device
+) -> Spent:
+    """Without a budget: the final training of the trial that weighs most. With one: what fits into it."""
+    number = scored.choice.predictor.weightiest
+    plan = retrain_plan(facts, number)
+    if clock.left is None:
+        return Spent(scored=scored, plan=plan, gain=None)
+    images = 0 if facts.data.unlabelled is None else len(facts.data.unlabelled)
+    left = clock.left - RESERVE - SLACK * images * scored.seconds_per_image
+    trial = facts.best
+    config = TrialConfig.from_flat(trial.config)
+
+    def cost(candidate: TrialConfig) -> EpochSeconds:
+        return timed(facts, candidate, trial.micro_batches, device)
+
+    planned = recorded(facts, trial)
+    if planned is None and (found := plan_time(config, left, cost)) is not None:
+        planned = found.config
+        record(facts, trial, planned)
+    if planned is None:
+        needed = plan.epochs * cost(plan.config).every
+        if needed <= left:
+            return Spent(scored=scored, plan=plan, gain=None)
+        console.print(
+            f"no time for the final training, which would take {duration(needed)}: the search's weights predict",
+            style="yellow",
+        )
+        return Spent(scored=scored, plan=None, gain=None)
+    finalist, better, gain = _finalist(console, facts, scored, planned, suppressed, device)
+    if gain.value <= 0:
+        console.print("it is no better than the search's own predictor, which is kept", style="yellow")
+        return Spent(scored=scored, plan=plan, gain=gain)
+    return Spent(scored=better, plan=finalist.plan(facts, trial), gain=gain)
+
+
+def _finalist(
+    console: Console,
+    facts: StudyFacts,
+    scored: Scored,
+    config: TrialConfig,
+    suppressed: int | None,
+    device: torch.device,
+) -> tuple[Finalist, Scored, Interval]:
+    trial, length = facts.best, config.training.max_epochs
+    searched = TrialConfig.from_flat(trial.config)
+    wider = "" if config.model.width == searched.model.width else f", width {config.model.width}"
+    console.print(
+        f"finalist: trial {trial.number:04d} once more on the train part, {length} epochs instead of "
+        f"{searched.training.max_epochs}{wider}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+    def told(report: EpochReport) -> None:
+        left = duration((length - report.epoch) * (report.train_seconds + report.val_seconds))
+        score = f"{report.mean_iou:.4f}" if report.mean_iou is not None else "-"
+        console.print(
+            f"  epoch {report.epoch}/{length}  loss {report.train_loss:.4f}  validation {score}  {left} left",
+            markup=False,
+        )
+
+    checkpoints = finalist_store(facts, trial)
+    finalist = train_finalist(facts, trial, config, checkpoints, device, told)
+    # Its weights take the place of its trial's, first of all.
+    others = {number: model for number, model in scored.models.items() if number != trial.number}
+    models = {trial.number: load_best(checkpoints, facts.data, device), **others}
+    better = score_models(facts, models, suppressed=suppressed, device=device)
+    gain = better.validation.gain_over(scored.validation)
+    console.print(
+        f"finalist on validation: mean IoU {better.validation.interval()}, {100 * gain.value:+.1f} points "
+        f"({100 * gain.low:+.1f} to {100 * gain.high:+.1f}) over the search's predictor",
+        markup=False,
+        soft_wrap=True,
+    )
+    return finalist, better, gain
