@@ -21,7 +21,7 @@ from search.budgets import Budgets
 from search.cluster_probe import probed_nodes
 from search.cluster_size import ClusterSize, cluster_size, concurrent_trials
 from search.connection import start_ray
-from search.costs import Meter, receipt
+from search.costs import Meter, final_training_seconds, receipt
 from search.events import EventWriter, TextEvents
 from search.fair_share import FairShare
 from search.first_failures import FirstFailures
@@ -43,6 +43,7 @@ from search.study_holder import Holder, held
 from search.study_lock import study_lock
 from search.study_root import Marker, check_root, claim, set_aside
 from search.terminal import Terminal
+from search.then_report import begin_report
 from search.trial_record import TrialRecord
 from search.tuner import SearchPlan, run_search
 from search.wording import duration
@@ -80,7 +81,12 @@ def run(options: argparse.Namespace, data: PreparedData) -> int:
             raise_if_asked()
         except ValueError as error:
             return refuse(error)
-        return 0 if prepared is None else _search(console, tell, options, prepared)
+        if prepared is None:
+            return 0
+        code = _search(console, tell, options, prepared)
+    if code == 0 and options.then_report:
+        begin_report(prepared.plan.folder, options)
+    return code
 
 
 def _prepare(
@@ -179,7 +185,7 @@ def _search(console: Console, tell: Tell, options: argparse.Namespace, prepared:
         run_search(plan, ledger, prepared.loop, [state, view, decorations, budgets, first], stopping, meter)
     records = ledger.records()
     if any(record.reports or record.has_ended for record in records) and not stopping.deleted:
-        _show_result(console, records, plan, state, options)
+        _show_result(console, records, plan, state, options, data)
     ended = sum(record.has_ended for record in records)
     if stopping.reason is not None and ended < plan.budget:
         tell(f"not finished, {stopping.reason}")
@@ -190,7 +196,12 @@ def _search(console: Console, tell: Tell, options: argparse.Namespace, prepared:
 
 
 def _show_result(
-    console: Console, records: list[TrialRecord], plan: SearchPlan, state: ProgressState, options: argparse.Namespace
+    console: Console,
+    records: list[TrialRecord],
+    plan: SearchPlan,
+    state: ProgressState,
+    options: argparse.Namespace,
+    data: PreparedData,
 ) -> None:
     console.print(leaderboard(records))
     console.print(receipt(records, plan.settings.max_epochs, options.price_per_hour))
@@ -200,4 +211,8 @@ def _show_result(
     console.print(f"{ended} of {plan.budget} trials in {plan.folder} after {duration(state.seconds)}", markup=False)
     console.print(f"compare trials:         tensorboard --logdir {plan.folder}", markup=False)
     if any(record.score is not None for record in records):
-        console.print(f"report and submission:  python reports/run.py {plan.folder}", markup=False)
+        takes = duration(final_training_seconds(records, data))
+        hint = "" if options.then_report else f" (final training: about {takes})"
+        console.print(
+            f"report and submission:  python reports/run.py {plan.folder}{hint}", markup=False, soft_wrap=True
+        )

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from search.leaderboard import ranked
 from search.trial_record import Segment, TrialRecord
 from search.wording import duration
+from trainables.data import PreparedData
 from trainables.epoch_report import EpochReport
 
 PARTS = ("start-up", "training", "validation", "checkpoints", "waiting")
@@ -124,3 +126,16 @@ def receipt(records: list[TrialRecord], max_epochs: int, price_per_hour: float |
     if price_per_hour is not None:
         table.add_row("price", "", f"{held[device] * price_per_hour:.2f}")
     return table
+
+
+def final_training_seconds(records: list[TrialRecord], data: PreparedData) -> float | None:
+    """About how long the best trial's epochs up to its best one take on all labelled images; None without a score.
+
+    As fast as in the search: a report trains one model at a time, with all the cores or the GPU that a trial shared.
+    """
+    if not (scored := ranked(records)):
+        return None
+    best = scored[0].best
+    assert best is not None
+    seconds = sum(report.train_seconds for report in scored[0].reports if report.epoch <= best.epoch)
+    return seconds * len(data.images) / max(1, len(data.split["train"]))

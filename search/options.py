@@ -99,6 +99,12 @@ def parser() -> argparse.ArgumentParser:
         help="stop after this long (90s, 30m, 2h); what runs then goes on with the study",
     )
     budget.add_argument(
+        "--then-report",
+        action="store_true",
+        help="make the report and the submission when the search ends, as python reports/run.py RUN does; a time "
+        "budget covers both, and trains the best configuration at full length in the larger part of it",
+    )
+    budget.add_argument(
         "--epochs-budget",
         type=whole(1),
         metavar="N",
@@ -288,6 +294,8 @@ def check_together(options: argparse.Namespace) -> None:
         )
     if options.view == "events" and submission_address(options) is not None:
         raise ValueError("--view events prints what a search in this process does: not with --address http://...")
+    if options.then_report and (options.view == "events" or submission_address(options) is not None):
+        raise ValueError("--then-report: the report is made where the study is, not with --address http://...")
     if options.max_epochs is not None and options.grace_epochs is not None:
         check_grace(options.grace_epochs, options.max_epochs)
     if options.systems is None:

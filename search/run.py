@@ -12,12 +12,14 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from search.cluster_options import prepare_to_join, submission_address
 from search.interrupts import interrupted, raise_on_signals
 from search.options import check_together, parser, refuse
+from search.then_report import share_time
 
 
 def main() -> int:
     options = parser().parse_args()  # ends here, at once, for --help and for options that make no sense
     try:
         check_together(options)
+        share_time(options)
         if options.systems == "list":
             from search.systems_list import show_systems
 
