@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from reports.confusions import Confusions
+from reports.confusions import Confusions, Interval
 from reports.predictor import Choice, Predictor, choose_predictor
 from reports.study_facts import StudyFacts
 from search.leaderboard import ranked
@@ -30,6 +30,20 @@ FEW_IMAGES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A configuration that was there before the search: what the search is to be better than."""
+
+    number: int
+    gain: Interval
+    """Of the predictor over this trial's weights alone, on the test part, paired."""
+
+    def sentence(self) -> str:
+        points = f"{100 * self.gain.value:+.1f} points ({100 * self.gain.low:+.1f} to {100 * self.gain.high:+.1f})"
+        compared = f"on the test part over trial {self.number:04d}, the best that the search began with: {points}"
+        return compared if self.gain.value > 0 else f"{compared}: the search brought nothing that could be measured"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scored:
     """What a report says of the search's predictor."""
 
@@ -40,6 +54,8 @@ class Scored:
     """Of the predictor, on images that neither trained nor chose anything."""
     seconds_per_image: float
     """That the predictor took for these."""
+    begun: Begun | None
+    """The best trial that the search began with; None where it is the predictor's only one, or its weights are gone."""
     single_test: Confusions
     """Of the best trial's weights alone, without flips, plainly decided."""
     example_indices: np.ndarray
@@ -100,6 +116,7 @@ def score_models(
     seconds = time.perf_counter() - started
     alone = Predictor(members=(next(iter(models)),), flips=1, decision=PLAIN, suppressed=suppressed)
     return Scored(
+        begun=_begun(facts, choice.predictor, Confusions.of(data, test, predicted, suppressed=suppressed), device),
         choice=choice,
         models=models,
         test=Confusions.of(data, test, predicted, suppressed=suppressed),
@@ -110,6 +127,30 @@ def score_models(
             [np.empty((0, *data.images.shape[1:]), np.uint8), *tested(choice.predictor, shown)]
         ),
     )
+
+
+def _begun(facts: StudyFacts, predictor: Predictor, test: Confusions, device: torch.device) -> Begun | None:
+    """The predictor beside the best trial that the search began with, if both are not the same."""
+    begun = ranked([facts.records[number] for number in facts.begun_with])
+    if not begun:
+        return None
+    number, data, suppressed = begun[0].number, facts.data, predictor.suppressed
+    alone = Predictor(members=(number,), flips=1, decision=PLAIN, suppressed=suppressed)
+    store = checkpoint_store(facts.settings.checkpoint_root(facts.folder), number)
+    try:
+        models = {number: load_best(store, data, device)}
+    except ValueError:
+        return None
+    indices = data.split["test"]
+    predicted = alone.predict(
+        models,
+        data.images[indices],
+        scale=data.scale,
+        device=device,
+        bf16=uses_bf16(facts.settings.precision, device),
+    )
+    other = Confusions.of(data, indices, predicted, suppressed=suppressed)
+    return Begun(number=number, gain=test.gain_over(other))
 
 
 def score_lines(facts: StudyFacts, scored: Scored) -> list[str]:
@@ -124,6 +165,7 @@ def score_lines(facts: StudyFacts, scored: Scored) -> list[str]:
         f"validation chose among {chosen} trials, their epochs and the predictor: expect the test score. "
         f"The two differ by {100 * (validation.value - test.value):+.1f} points"
     )
+    lines += [scored.begun.sentence()] if scored.begun is not None else []
     return lines + rare_lines(scored)
 
 

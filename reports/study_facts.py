@@ -25,6 +25,8 @@ class StudyFacts:
     records: list[TrialRecord]
     """Every trial, by number."""
     data: PreparedData
+    begun_with: tuple[int, ...] = ()
+    """Numbers of the trials that the search began with: a portfolio, another study's best, or systems."""
 
     @property
     def output(self) -> Path:
@@ -82,4 +84,5 @@ def read_study(folder: Path, data: str | None, checkpoints: str | None = None) -
             f"{prepared.source.uri}: is not the data of this study (fingerprint {prepared.fingerprint}, the study's is "
             f"{settings.fingerprint}); name the right file with --data"
         )
-    return StudyFacts(folder=folder, settings=settings, records=records, data=prepared)
+    begun_with = tuple(number for number in ledger.first if number < len(records))
+    return StudyFacts(folder=folder, settings=settings, records=records, data=prepared, begun_with=begun_with)

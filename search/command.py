@@ -177,7 +177,9 @@ def _search(console: Console, tell: Tell, options: argparse.Namespace, prepared:
         view = EventWriter(state, stopping, sys.stdout)
     scored = [data.description.class_names[label] for label in data.present_labels]
     board = Board(plan.folder, plan.space, scored, Painter(data, checkpoints, past))
-    keeper = Housekeeping(checkpoints, past, None if plan.settings.systems else KEPT, prepared.marker)
+    begun_with = set(ledger.first) or set(range(len(plan.first)))
+    kept = None if plan.settings.systems else KEPT
+    keeper = Housekeeping(checkpoints, past, kept, prepared.marker, begun_with)
     budgets = Budgets(stopping, meter, past, epochs=options.epochs_budget, gpu_hours=options.gpu_hours)
     first = FirstFailures(stopping, past)
     decorations = InBackground({"TensorBoard": board, "old checkpoints": keeper}, tell)

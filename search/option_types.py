@@ -76,7 +76,7 @@ def gpu_share(text: str) -> float | str:
 
 
 def decay(text: str) -> float:
-    value = number(text, low=0, high=1, open_low=True)
+    value = number(text, low=0, high=1, open_low=False)
     if value == 1:
         raise argparse.ArgumentTypeError("a decay of 1 would never change: it must be below 1")
     return value

@@ -185,6 +185,11 @@ def parser() -> argparse.ArgumentParser:
         help="begin with the best configurations of another study (name or folder), or with the systems of the "
         "two reports, as near as the space has them",
     )
+    choice.add_argument(
+        "--no-portfolio",
+        action="store_true",
+        help="begin with what the sampler proposes, and not with the configurations that were good on other data",
+    )
 
     systems = top.add_argument_group("systems of the two reports, instead of a search")
     systems.add_argument(
@@ -244,7 +249,7 @@ def parser() -> argparse.ArgumentParser:
         "--ema-decay",
         type=decay,
         metavar="X",
-        help="evaluate and keep an average of the weights with this decay, such as 0.99 (default: none)",
+        help="evaluate and keep an average of the weights with this decay; 0: none (default: 0.99, with --systems none)",
     )
 
     resources = top.add_argument_group("resources")

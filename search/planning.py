@@ -19,6 +19,7 @@ from search.options import check_grace
 from search.placement import Placement
 from search.placement_view import show_corners, show_probed
 from search.plan_view import show_plan, show_space
+from search.portfolio import portfolio_points
 from search.probing import probe
 from search.profiles import Profile, choose_profile
 from search.settings import CHECKPOINTS, StudySettings
@@ -35,6 +36,8 @@ from trainables.launchers import InlineLauncher, Launcher
 from trainables.worker_groups import WorkersLauncher
 
 LOCAL_STORAGE = "runs"
+EMA_DECAY = 0.99
+"""Of the weight average that trials keep: about the last hundred steps count."""
 BUDGET = 50
 """Trials of a search that names no budget."""
 
@@ -107,6 +110,8 @@ def make_plan(
         first = runs_of(options.systems, seeds=options.seeds or 1, first_seed=options.seed)
     elif options.start_from is not None and (existing is None or not existing.first):
         first = starting_points(options.start_from, space, folder)
+    elif existing is None and options.start_from is None and not options.no_portfolio:
+        first = portfolio_points(space)
     plan = SearchPlan(
         folder=folder,
         settings=settings,
@@ -190,6 +195,13 @@ def make_launcher(options: argparse.Namespace, cluster_gpus: float) -> Launcher:
     return WorkersLauncher(workers=workers.most, least=workers.elastic_from, cpus=options.cpus_per_trial, gpus=gpus)
 
 
+def _ema_decay(options: argparse.Namespace) -> float | None:
+    """The systems of the reports kept no average."""
+    if options.ema_decay is None:
+        return None if options.systems else EMA_DECAY
+    return options.ema_decay or None
+
+
 def make_settings(options: argparse.Namespace, data: PreparedData, profile: Profile, checkpoints: str) -> StudySettings:
     max_epochs = options.max_epochs or (MAX_EPOCHS if options.systems else profile.max_epochs)
     # Systems are compared at their own ends: ASHA stops none.
@@ -211,7 +223,7 @@ def make_settings(options: argparse.Namespace, data: PreparedData, profile: Prof
         judge=options.judge,
         patience=options.patience or (PATIENCE if options.systems else profile.patience),
         grad_clip=options.grad_clip,
-        ema_decay=options.ema_decay,
+        ema_decay=_ema_decay(options),
         precision=options.precision,
         checkpoints=checkpoints,
     )

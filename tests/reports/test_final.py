@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -126,3 +127,27 @@ def test_what_is_scored_is_what_was_chosen(facts, scored):
     assert scored.test.counts[:, range(5), range(5)].sum() == hits
     assert scored.test.counts.sum() == (data.masks[test] > 0).sum()
     assert len(scored.example_predictions) == len(scored.example_indices) > 0
+
+
+@pytest.mark.parametrize("begun", ["best", "other"])
+def test_the_predictor_is_compared_with_what_the_search_began_with(begun, facts):
+    facts.output.mkdir()
+    number = facts.best.number if begun == "best" else 1 - facts.best.number
+    facts = dataclasses.replace(facts, begun_with=(2, number, 3))  # trial 2 is worse, 3 has no score
+    scored = score_models(facts, searched_models(facts, 1, CPU), suppressed=0, device=CPU)
+    assert scored.begun.number == number
+    gain = scored.begun.gain
+    assert gain.low <= gain.value <= gain.high
+    sentence = next(line for line in score_lines(facts, scored) if "began with" in line)
+    assert f"over trial {number:04d}" in sentence
+    assert f"{100 * gain.value:+.1f} points" in sentence
+    assert ("brought nothing" in sentence) == (gain.value <= 0)
+    if begun == "best" and scored.choice.taken == ():
+        assert gain.value == 0
+
+
+def test_weights_that_are_gone_are_not_compared_with(facts):
+    facts.output.mkdir()
+    assert score_models(facts, searched_models(facts, 1, CPU), suppressed=0, device=CPU).begun is None
+    facts = dataclasses.replace(facts, begun_with=(2,))
+    assert score_models(facts, searched_models(facts, 1, CPU), suppressed=0, device=CPU).begun is None

@@ -124,3 +124,15 @@ def test_storage_that_does_not_answer_stops_no_search(stored, monkeypatch):
     keeper.trial_ended(record(2, 0.3))
     monkeypatch.setattr(CheckpointStore, "folders", gone)
     Housekeeping(place, past=[])
+
+
+def test_the_best_of_those_that_the_search_began_with_stays_as_well(stored, tmp_path):
+    keeper = Housekeeping(stored(0), past=[record(0, 0.3)], kept=1, begun_with={0, 1, 2})
+    for number, score, left in ((1, 0.2, "0"), (3, 0.8, "03"), (2, 0.4, "23"), (4, 0.9, "24")):
+        stored(number)
+        keeper.trial_ended(record(number, score))
+        assert kept(tmp_path) == {f"000{digit}/best.pt" for digit in left}
+    stored(0, 1, 3)
+    past = [record(0, 0.3), record(1, 0.2), record(2, 0.4), record(3, 0.8), record(4, 0.9)]
+    Housekeeping(stored(), past, kept=1, begun_with={0, 1, 2})
+    assert kept(tmp_path) == {"0002/best.pt", "0004/best.pt"}

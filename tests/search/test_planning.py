@@ -8,6 +8,7 @@ from rich.console import Console
 from search.cluster_size import ClusterSize
 from search.options import check_together, parser
 from search.planning import find_study, make_plan
+from search.portfolio import portfolio_points
 from search.systems import choose_systems
 from trainables.data import DataSource, prepare
 
@@ -76,3 +77,17 @@ def test_a_study_with_a_link_is_refused_and_nothing_is_written_behind_it(name, p
     with pytest.raises(ValueError, match=rf"^runs/sample/{name}: is a symbolic link, .*: remove it$"):
         plan()
     assert (tmp_path / "precious").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "decay"),
+    [([], 0.99), (["--ema-decay", "0"], None), (["--ema-decay", "0.9"], 0.9), (["--systems", "a-ce"], None)],
+)
+def test_weights_are_averaged_unless_told_otherwise(arguments, decay, plan):
+    assert plan(*arguments).settings.ema_decay == decay
+
+
+def test_a_new_search_begins_with_the_portfolio(plan):
+    assert list(plan().first) == portfolio_points(plan().space)
+    assert plan("--no-portfolio").first == ()
+    assert plan("--start-from", "systems").first != plan().first
