@@ -249,7 +249,7 @@ def parser() -> argparse.ArgumentParser:
         "--ema-decay",
         type=decay,
         metavar="X",
-        help="evaluate and keep an average of the weights with this decay; 0: none (default: 0.99, with --systems none)",
+        help="evaluate and keep an average of the weights with this decay (default: 0.99; 0, and with --systems: none)",
     )
 
     resources = top.add_argument_group("resources")
