@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 
 import torch
 from rich.console import Console
@@ -57,8 +58,10 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
         console.print(f"the study is not finished: {unfinished} trials are running", style="yellow")
     device, clock = default_device(), Clock(options.time_budget)
     suppressed = None if options.allow_ignored else facts.data.description.ignored_label
-    models = searched_models(facts, options.members, device)
-    scored = score_models(facts, models, suppressed=suppressed, device=device)
+    score = functools.partial(
+        score_models, facts, suppressed=suppressed, device=device, calibrate=not options.plain_labels
+    )
+    scored = score(searched_models(facts, options.members, device))
     written = write_leaderboard(facts)
     _say_scores(console, facts, scored)
     systems = _systems(console, facts, device) if facts.settings.systems else []
@@ -68,7 +71,7 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     if not options.no_submission:
         plan = None
         if not options.no_retrain:
-            spent = spend(console, facts, scored, clock, suppressed, device)
+            spent = spend(console, facts, scored, clock, score, device)
             plan = spent.plan
             if spent.scored is not scored:
                 scored = spent.scored

@@ -112,10 +112,15 @@ class ChosenDecision:
     """Cross-fitted: each image decided by what was fitted on others."""
 
 
+def plain_decision(found: ValidationPredictions) -> ChosenDecision:
+    """The most probable class."""
+    return ChosenDecision(decision=PLAIN, kind="plain", gain=None, validation=found.decided(PLAIN))
+
+
 def choose_decision(found: ValidationPredictions) -> ChosenDecision:
     """The kind of decision whose cross-fitted gain is highest at its lower end, fitted on all the images."""
-    plain = found.decided(PLAIN)
-    best = ChosenDecision(decision=PLAIN, kind="plain", gain=None, validation=plain)
+    best = plain_decision(found)
+    plain = best.validation
     if len(found.masks) < FEWEST or len(found.scored) < 2:
         return best
     least = 0.0

@@ -39,6 +39,11 @@ def parser() -> argparse.ArgumentParser:
         "more than its noise (default: 3, whose weights a search keeps; 1: the best trial alone)",
     )
     final.add_argument(
+        "--plain-labels",
+        action="store_true",
+        help="label each pixel with its most probable class, and fit no other decision on the validation part",
+    )
+    final.add_argument(
         "--time-budget",
         type=duration,
         metavar="TIME",

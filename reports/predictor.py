@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from reports.confusions import Confusions, Interval, scored_labels
-from reports.decision_choice import CERTAINTY, ValidationPredictions, choose_decision
+from reports.decision_choice import CERTAINTY, ValidationPredictions, choose_decision, plain_decision
 from trainables.data import PreparedData
 from trainables.decision import PLAIN, Decision
 from trainables.prediction import FLIPS, class_probabilities, predict
@@ -105,6 +105,7 @@ def choose_predictor(
     suppressed: int | None,
     device: torch.device,
     bf16: bool,
+    calibrate: bool = True,
 ) -> Choice:
     """Take, one after the other, what helps on the validation part by more than its noise.
 
@@ -117,6 +118,7 @@ def choose_predictor(
         flips: how many of FLIPS suit the images: 2, or 4 where upside-down images were trained on.
         suppressed: a label that is never predicted.
         device, bf16: where and how to compute.
+        calibrate: whether a decision may be fitted.
     """
     indices = _images(data)
     best, gains, taken = next(iter(models)), {}, []
@@ -156,7 +158,7 @@ def choose_predictor(
         if len(set(drawn)) > 1 and gains["members"].low > 0:
             taken.append("members")
             members, flipped, current = drawn, mixed, together
-    decided = choose_decision(flipped)
+    decided = choose_decision(flipped) if calibrate else plain_decision(flipped)
     if decided.gain is not None:
         gains["decision"] = decided.gain
         taken.append("decision")

@@ -86,7 +86,12 @@ def searched_models(facts: StudyFacts, count: int, device: torch.device) -> dict
 
 
 def score_models(
-    facts: StudyFacts, models: Mapping[int, nn.Module], *, suppressed: int | None, device: torch.device
+    facts: StudyFacts,
+    models: Mapping[int, nn.Module],
+    *,
+    suppressed: int | None,
+    device: torch.device,
+    calibrate: bool = True,
 ) -> Scored:
     """Choose the predictor among these weights, and score it on the test part.
 
@@ -95,6 +100,7 @@ def score_models(
         models: in evaluation mode, by the number of their trial, the best trial first.
         suppressed: a label that is never predicted.
         device: where to compute.
+        calibrate: whether labels may be decided otherwise than by the highest probability.
     """
     data, bf16 = facts.data, uses_bf16(facts.settings.precision, device)
     augmentations = TrialConfig.from_flat(facts.best.config).augmentation.name.split("+")
@@ -105,6 +111,7 @@ def score_models(
         suppressed=suppressed,
         device=device,
         bf16=bf16,
+        calibrate=calibrate,
     )
 
     def tested(predictor: Predictor, indices: np.ndarray) -> list[np.ndarray]:

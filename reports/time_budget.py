@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from rich.console import Console
+from torch import nn
 
 from reports.confusions import Interval
 from reports.finalist import (
@@ -21,7 +22,7 @@ from reports.finalist import (
     train_finalist,
 )
 from reports.retrain import RetrainPlan, retrain_plan
-from reports.scoring import Scored, score_models
+from reports.scoring import Scored
 from reports.study_facts import StudyFacts
 from search.wording import duration
 from trainables.config import TrialConfig
@@ -32,6 +33,10 @@ RESERVE = 20.0
 """Seconds for the page and all that is quick."""
 SLACK = 1.3
 """Times what predicting should take."""
+
+
+Score = Callable[[Mapping[int, nn.Module]], Scored]
+"""Of weights by trial, the first of all first: `score_models` of a study."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +64,14 @@ class Clock:
 
 
 def spend(
-    console: Console, facts: StudyFacts, scored: Scored, clock: Clock, suppressed: int | None, device: torch.device
+    console: Console, facts: StudyFacts, scored: Scored, clock: Clock, score: Score, device: torch.device
 ) -> Spent:
     """Without a budget: the final training of the trial that weighs most. With one: what fits into it."""
-    number = scored.choice.predictor.weightiest
-    plan = retrain_plan(facts, number)
+    plan = retrain_plan(facts, scored.choice.predictor.weightiest)
     if clock.left is None:
         return Spent(scored=scored, plan=plan, gain=None)
     images = 0 if facts.data.unlabelled is None else len(facts.data.unlabelled)
-    left = clock.left - RESERVE - SLACK * images * scored.seconds_per_image
+    reserved = RESERVE + SLACK * images * scored.seconds_per_image
     trial = facts.best
     config = TrialConfig.from_flat(trial.config)
 
@@ -75,23 +79,23 @@ def spend(
         return timed(facts, candidate, trial.micro_batches, device)
 
     planned = recorded(facts, trial)
-    if planned is None and (found := plan_time(config, left, cost)) is not None:
+    if planned is None and (found := plan_time(config, clock.left - reserved, cost)) is not None:
         planned = found.config
         record(facts, trial, planned)
-    if planned is None:
-        needed = plan.epochs * cost(plan.config).every
-        if needed <= left:
-            return Spent(scored=scored, plan=plan, gain=None)
-        console.print(
-            f"no time for the final training, which would take {duration(needed)}: the search's weights predict",
-            style="yellow",
-        )
-        return Spent(scored=scored, plan=None, gain=None)
-    finalist, better, gain = _finalist(console, facts, scored, planned, suppressed, device)
-    if gain.value <= 0:
+    gain = None
+    if planned is not None:
+        finalist, better, gain = _finalist(console, facts, scored, planned, score, device)
+        if gain.value > 0:
+            return Spent(scored=better, plan=finalist.plan(facts, trial), gain=gain)
         console.print("it is no better than the search's own predictor, which is kept", style="yellow")
+    needed = plan.epochs * cost(plan.config).every
+    if needed <= clock.left - reserved:
         return Spent(scored=scored, plan=plan, gain=gain)
-    return Spent(scored=better, plan=finalist.plan(facts, trial), gain=gain)
+    console.print(
+        f"no time for the final training, which would take {duration(needed)}: the search's weights predict",
+        style="yellow",
+    )
+    return Spent(scored=scored, plan=None, gain=gain)
 
 
 def _finalist(
@@ -99,7 +103,7 @@ def _finalist(
     facts: StudyFacts,
     scored: Scored,
     config: TrialConfig,
-    suppressed: int | None,
+    score: Score,
     device: torch.device,
 ) -> tuple[Finalist, Scored, Interval]:
     trial, length = facts.best, config.training.max_epochs
@@ -125,7 +129,7 @@ def _finalist(
     # Its weights take the place of its trial's, first of all.
     others = {number: model for number, model in scored.models.items() if number != trial.number}
     models = {trial.number: load_best(checkpoints, facts.data, device), **others}
-    better = score_models(facts, models, suppressed=suppressed, device=device)
+    better = score(models)
     gain = better.validation.gain_over(scored.validation)
     console.print(
         f"finalist on validation: mean IoU {better.validation.interval()}, {100 * gain.value:+.1f} points "

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 
 import pytest
@@ -126,7 +127,8 @@ def scored(facts):
 
 
 def spent(facts, scored, capsys, budget):
-    made = spend(Terminal(), facts, scored, Clock(budget), 0, CPU)
+    score = functools.partial(score_models, facts, suppressed=0, device=CPU)
+    made = spend(Terminal(), facts, scored, Clock(budget), score, CPU)
     return made, capsys.readouterr().out
 
 

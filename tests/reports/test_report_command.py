@@ -57,6 +57,21 @@ def test_the_submission_may_come_from_the_searchs_own_model(study):
     check_submission(study / "report" / "submission.csv", rows=70, pixels=16 * 24, classes=5, refused=None)
 
 
+def test_labels_may_be_plain_and_the_best_trial_alone(study, capsys, monkeypatch):
+    monkeypatch.setattr("reports.predictor.choose_decision", lambda found: pytest.fail("a decision was fitted"))
+    report(study, "--plain-labels", "--members", "1", "--no-submission")
+    assert re.search(r"weights of trial 000\d\n", capsys.readouterr().out)
+
+
+def test_a_time_budget_is_spent(study, capsys):
+    report(study, "--time-budget", "600s")
+    output = capsys.readouterr().out
+    assert "finalist: trial 000" in output
+    assert re.search(r"finalist on validation: mean IoU 0\.\d{3}", output)
+    assert "final training on all 24 labelled images" in output
+    check_submission(study / "report" / "submission.csv", rows=70, pixels=16 * 24, classes=5, refused=0)
+
+
 def test_a_report_without_a_submission(study):
     report(study, "--no-submission")
     assert {path.name for path in (study / "report").iterdir()} == {*WRITTEN}

@@ -1,0 +1,189 @@
+"""The whole job in a given time, beside what else could be done with the time: scores on labels that nobody saw.
+
+For each split seed a tenth of the labelled images, split off as a study splits its test part, becomes the test set of a
+file of its own, without labels; the rest is what is learned from. In as much time each:
+
+- default: `search/run.py --time-budget M --then-report`, whose submission is scored;
+- report-a: the best system of report A (`a-onecycle`: U-Net of 32 to 512 filters, cross-entropy ignoring class 0, AdamW,
+  OneCycle), as many epochs as fit, on all of what is learned from, horizontal flips averaged;
+- small: a plain U-Net of depth 3 and width 16, in the same way.
+
+With --without each named part of the default way is switched off once. All are scored alike: one confusion matrix over
+the test set, images as the unit of the paired bootstrap, pooled over splits. What is done lies in --folder; a stopped
+benchmark continues, and the arms may be run one by one. Nothing else should run beside it.
+
+    python -m tests.benchmarks.main_job --data mars.npz --folder main-job --minutes 60 --splits 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from pyarrow import csv
+
+from reports.confusions import Confusions, confusion
+from search import ROOT
+from search.systems import SYSTEMS
+from trainables.checkpoints import CheckpointStore
+from trainables.config import ModelConfig, TrialConfig
+from trainables.data import DataSource, PreparedData, prepare
+from trainables.device import default_device, uses_bf16
+from trainables.epochs import epochs, load_best
+from trainables.prediction import FLIPS, predict
+from trainables.training import Training
+
+DEFAULT = "default"
+RIVALS = ("report-a", "small")
+SEARCH_PARTS = {"portfolio": ["--no-portfolio"], "average": ["--ema-decay", "0"]}
+"""Parts of the search, and the options that switch each off."""
+REPORT_PARTS = {"members": ["--members", "1"], "decision": ["--plain-labels"], "retraining": ["--no-retrain"]}
+"""Parts of the report: the study of the default way is reported once more."""
+SEARCHED = 0.4
+"""Of the minutes, as `search/then_report.py` has it."""
+SECONDS = 60.0
+
+
+def held_out(options: argparse.Namespace, seed: int) -> tuple[Path, Path]:
+    """The file that is learned from, and the labels of its test set."""
+    folder = options.folder / f"split-{seed}"
+    learned, labels = folder / "learned.npz", folder / "labels.npy"
+    if not labels.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        data = prepare(DataSource(uri=options.data, seed=seed))
+        test, described = data.split["test"], data.description
+        rest = np.setdiff1d(np.arange(len(data.images)), test)
+        ignored = {} if described.ignored_label is None else {"ignored_label": described.ignored_label}
+        np.savez(
+            learned,
+            training_set=np.stack([data.images[rest], data.masks[rest]], axis=1),
+            test_set=data.images[test],
+            class_names=np.array(described.class_names),
+            **ignored,
+        )
+        np.save(labels, data.masks[test])
+    return learned, labels
+
+
+def rival(name: str, data: PreparedData, seconds: float, folder: Path) -> np.ndarray:
+    """Labels of the test set after as many epochs as fit: (N, H, W) uint8."""
+    config = TrialConfig.from_flat(SYSTEMS["a-onecycle"].config)
+    if name == "small":
+        config = dataclasses.replace(config, model=ModelConfig(depth=3, width=16))
+    device = default_device()
+    every = np.arange(len(data.images))
+    part = every[: 4 * config.training.batch_size]
+    timed = [Training(config, data, part, device).train_epoch(1).seconds / 4 for _ in range(2)][-1]
+    length = max(1, int(0.95 * seconds / (timed * (len(every) // config.training.batch_size))))
+    training = dataclasses.replace(config.training, max_epochs=length, patience=length)
+    store = CheckpointStore(str(folder / "checkpoints"))
+    config = dataclasses.replace(config, training=training)
+    for report in epochs(config, data, train=every, validation=None, checkpoints=store):
+        print(f"  {name} epoch {report.epoch}/{length}  loss {report.train_loss:.4f}", flush=True)
+    assert data.unlabelled is not None
+    batches = predict(
+        [load_best(store, data, device)],
+        data.unlabelled,
+        scale=data.scale,
+        device=device,
+        bf16=uses_bf16(config.training.precision, device),
+        suppressed=data.description.ignored_label,
+        flips=FLIPS[:2],
+    )
+    return np.concatenate(list(batches))
+
+
+def run(script: str, *arguments: str, folder: Path) -> None:
+    command = [sys.executable, str(ROOT / script), *arguments]
+    with (folder / "output.log").open("a") as log:
+        subprocess.run(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, check=True)
+
+
+def submitted(folder: Path, shape: tuple[int, ...]) -> np.ndarray:
+    table = csv.read_csv(folder / "submission.csv").drop(["id"])
+    return np.stack([column.to_numpy() for column in table.columns], axis=1).astype(np.uint8).reshape(shape)
+
+
+def labels_of(arm: str, learned: Path, folder: Path, options: argparse.Namespace, shape: tuple[int, ...]) -> np.ndarray:
+    """What an arm says of the test set."""
+    minutes = options.minutes
+    if arm in RIVALS:
+        return rival(arm, prepare(DataSource(uri=str(learned))), minutes * SECONDS, folder)
+    part = arm.removeprefix("without ")
+    study = folder / "runs" / "job"
+    if part in REPORT_PARTS:
+        shutil.copytree(folder.parent / DEFAULT / "runs", folder / "runs", dirs_exist_ok=True)
+        shutil.rmtree(study / "report", ignore_errors=True)
+        time_left = f"{(1 - SEARCHED) * minutes * SECONDS:.0f}s"
+        run("reports/run.py", str(study), "--time-budget", time_left, *REPORT_PARTS[part], folder=folder)
+    else:
+        data, budget = ["--data", str(learned), "--name", "job"], ["--time-budget", f"{minutes}m", "--then-report"]
+        run("search/run.py", *data, "--budget", "999", *budget, *SEARCH_PARTS.get(part, []), folder=folder)
+    return submitted(study / "report", shape)
+
+
+def scored(arm: str, seed: int, options: argparse.Namespace) -> Confusions:
+    """Of an arm on one split, which is run unless that is done."""
+    learned, path = held_out(options, seed)
+    truth, data = np.load(path), prepare(DataSource(uri=str(learned.resolve())))
+    folder = (options.folder / f"split-{seed}" / arm.replace(" ", "-")).resolve()
+    result = folder / "labels.npy"
+    if not result.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
+        labels = labels_of(arm, learned.resolve(), folder, options, truth.shape)
+        np.save(result, labels)
+        (folder / "seconds.json").write_text(json.dumps(time.monotonic() - started))
+    return confusions_of(data, truth, np.load(result))
+
+
+def confusions_of(data: PreparedData, truth: np.ndarray, labels: np.ndarray) -> Confusions:
+    """Of labels of the test set: (N, H, W) each."""
+    described = data.description
+    counts = np.stack([confusion(*pair, described.num_classes) for pair in zip(truth, labels, strict=True)])
+    if described.ignored_label is not None:
+        counts[:, described.ignored_label] = 0
+    return Confusions(counts=counts, names=described.class_names, scored=data.present_labels)
+
+
+def pooled(parts: list[Confusions]) -> Confusions:
+    return dataclasses.replace(parts[0], counts=np.concatenate([part.counts for part in parts]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help="npz file or URI")
+    parser.add_argument("--folder", type=Path, required=True, help="where everything is kept")
+    parser.add_argument("--minutes", type=int, default=60)
+    parser.add_argument("--splits", type=int, default=3)
+    parts = [*SEARCH_PARTS, *REPORT_PARTS]
+    parser.add_argument("--without", nargs="*", choices=parts, default=[], help="switch off once each")
+    parser.add_argument("--arms", nargs="+", choices=(DEFAULT, *RIVALS), default=[DEFAULT, *RIVALS])
+    options = parser.parse_args()
+    arms = [*options.arms, *(f"without {part}" for part in options.without)]
+    found: dict[str, list[Confusions]] = {arm: [] for arm in arms}
+    for seed in range(options.splits):
+        for arm in arms:
+            found[arm].append(scored(arm, seed, options))
+            print(f"split {seed}  {arm:<20} {found[arm][-1].interval()}", flush=True)
+    print(f"\n{options.minutes} minutes each, {options.splits} splits pooled, 95 % intervals over images")
+    together = {arm: pooled(each) for arm, each in found.items()}
+    for arm, confusions in together.items():
+        classes = "  ".join(f"{name} {interval}" for name, interval in confusions.class_intervals().items())
+        print(f"{arm:<20} {confusions.interval()}  {classes}")
+    if DEFAULT in together:
+        for arm in arms[1:]:
+            gain = together[DEFAULT].gain_over(together[arm])
+            interval = f"({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+            print(f"default over {arm:<20} {100 * gain.value:+.1f} points {interval}")
+
+
+if __name__ == "__main__":
+    main()
