@@ -4,8 +4,8 @@ For each split seed a tenth of the labelled images, split off as a study splits 
 file of its own, without labels; the rest is what is learned from. In as much time each:
 
 - default: `search/run.py --time-budget M --then-report`, whose submission is scored;
-- report-a: the best system of report A (`a-onecycle`: U-Net of 32 to 512 filters, cross-entropy ignoring class 0, AdamW,
-  OneCycle), as many epochs as fit, on all of what is learned from, horizontal flips averaged;
+- report-a: the best system of report A (`a-onecycle`: U-Net of 32 to 512 filters, cross-entropy ignoring class 0,
+  AdamW, OneCycle), as many epochs as fit, on all of what is learned from, horizontal flips averaged;
 - small: a plain U-Net of depth 3 and width 16, in the same way.
 
 With --without each named part of the default way is switched off once. All are scored alike: one confusion matrix over

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from search.leaderboard import ranked
 from search.ledger import FILE, Ledger
 from tests.integration.conftest import ONE
 from tests.scripts import ROOT, run_script
@@ -44,12 +45,18 @@ def test_a_search_continues_to_its_budget_under_the_same_settings(command, data_
     kept = {path.relative_to(folder / "checkpoints").as_posix() for path in folder.glob("checkpoints/*/*")}
     assert kept <= {f"000{number}/best.pt" for number in range(3)}
 
-    done = command("search/run.py", "--data", data_file, "--budget", 5, *SMALL)
+    done = command("search/run.py", "--data", data_file, "--budget", 5, "--then-report", *SMALL)
     assert done.returncode == 0, done.stderr
     records = Ledger.open(folder).records()
     assert records[:3] == first
     assert len(records) == 5
-    assert len(list(folder.glob("checkpoints/*/best.pt"))) == 3
+    ledger = Ledger.open(folder)
+    begun_with = [record for record in ranked(records) if record.number in ledger.first][:1]
+    kept = {f"{record.number:04d}" for record in (*ranked(records)[:3], *begun_with)}
+    assert {path.parent.name for path in folder.glob("checkpoints/*/best.pt")} == kept
+    assert f"report: {ROOT / 'reports' / 'run.py'} runs/study" in done.stdout
+    assert "final training on all" in done.stdout
+    assert (folder / "report" / "report.html").exists()
 
     done = command("search/run.py", "--data", data_file, "--budget", 5, "--seed", 1, *SMALL)
     assert done.returncode == 2
