@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
 from typing import NoReturn
 
 from search import ROOT
+from search.wording import clean
 
 SEARCH_PART = 0.4
 """Of the time budget: the longer part trains what the search found best at full length, twice."""
@@ -28,6 +30,6 @@ def begin_report(folder: Path, options: argparse.Namespace) -> NoReturn:
     command = [sys.executable, str(ROOT / "reports" / "run.py"), str(folder)]
     if options.report_until is not None:
         command += ["--time-budget", f"{max(1.0, options.report_until - time.time()):.0f}s"]
-    print(f"report: {' '.join(command[1:])}", flush=True)
+    print(clean(f"report: {shlex.join(command[1:])}"), flush=True)
     sys.stderr.flush()
     os.execv(command[0], command)

@@ -43,7 +43,7 @@ def test_the_process_becomes_the_reports(until, budget, monkeypatch, capsys):
     begin_report(Path("runs/a study"), SimpleNamespace(report_until=until))
     script = str(ROOT / "reports" / "run.py")
     assert started == [(sys.executable, [sys.executable, script, "runs/a study", *budget])]
-    assert capsys.readouterr().out.startswith(f"report: {script} runs/a study")
+    assert capsys.readouterr().out.startswith(f"report: {script} 'runs/a study'")
 
 
 @pytest.mark.parametrize("arguments", [["--view", "events"], ["--address", "http://127.0.0.1:8265"]])
