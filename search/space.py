@@ -120,7 +120,16 @@ MODERATE_LOSSES = (
     "focal+batch_dice",
     "cross_entropy+lovasz_softmax",
 )
-OTHER_LOSSES = ("focal+dice", "dice", "jaccard", "tversky", "lovasz_softmax", "boundary", "cross_entropy+boundary")
+OTHER_LOSSES = (
+    "focal+dice",
+    "cross_entropy+batch_tversky",
+    "dice",
+    "jaccard",
+    "tversky",
+    "lovasz_softmax",
+    "boundary",
+    "cross_entropy+boundary",
+)
 MODERATE_AUGMENTATIONS = ("none", "hflip", "flips", "flips+crop")
 OTHER_AUGMENTATIONS = (
     "crop",

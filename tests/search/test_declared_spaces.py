@@ -12,6 +12,7 @@ LOSSES = ["cross_entropy", "weighted_cross_entropy", "focal", "focal+batch_dice"
 WIDE_LOSSES = [
     *LOSSES,
     "focal+dice",
+    "cross_entropy+batch_tversky",
     *["dice", "jaccard", "tversky", "lovasz_softmax", "boundary", "cross_entropy+boundary"],
 ]
 AUGMENTATIONS = ["none", "hflip", "flips", "flips+crop"]
@@ -60,7 +61,7 @@ WIDE = CPU | {
     "loss.name": (WIDE_LOSSES, None),
     "loss.gamma": ((0.5, 4.0), ("loss.name", "focal", "focal+batch_dice", "focal+dice")),
     "augmentation.name": (WIDE_AUGMENTATIONS, None),
-    "loss.alpha": ((0.1, 0.9), ("loss.name", "tversky")),
+    "loss.alpha": ((0.1, 0.9), ("loss.name", "cross_entropy+batch_tversky", "tversky")),
     "augmentation.oversampling": ([1, 4, 12], None),
     "augmentation.cutmix": ([0.0, 0.5], None),
     "model.background": (["none", "joint"], None),

@@ -75,7 +75,9 @@ def test_promotion_ends_with_a_whole_trial_and_none_that_waits(slots, trials, si
         assert (len(record.reports) == MAX_EPOCHS) == (record.state == "complete")
         assert len(record.reports) in (1, 3, MAX_EPOCHS)  # the rungs, and the end
     if trials == 30:
-        assert max(records, key=lambda record: len(record.reports)).params["model.width"] == 16
+        whole = max(records, key=lambda record: len(record.reports))
+        better = sum(true_curve(record.params)[-1] > true_curve(whole.params)[-1] for record in records)
+        assert better < trials / 3
 
 
 def test_the_same_simulation_ends_the_same(simulation):
