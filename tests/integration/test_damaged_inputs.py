@@ -31,6 +31,8 @@ def check(done, seed):
 
 def test_whoever_shows_reports_or_begins_with_a_damaged_study(command, tmp_path, data_file):
     lines = whole_journal(tmp_path / "runs" / "study", unet_space(PROFILES["cpu"]))
+    whole = command("search/run.py", "--status", "study")
+    assert whole.returncode == 0, whole.stderr
     refused = 0
     for seed in SEEDS:
         (tmp_path / "runs" / "study" / FILE).write_bytes(damaged_journal(lines, random.Random(seed)))
@@ -39,7 +41,7 @@ def test_whoever_shows_reports_or_begins_with_a_damaged_study(command, tmp_path,
         for done in (shown, reported, command("search/run.py", "--status")):
             check(done, seed)
         refused += shown.returncode == 2
-    assert 0 < refused < COUNT
+    assert refused > 0
 
 
 def test_whoever_searches_in_a_damaged_data_file(command, tmp_path):
