@@ -188,7 +188,7 @@ def parser() -> argparse.ArgumentParser:
     choice.add_argument(
         "--no-portfolio",
         action="store_true",
-        help="begin with what the sampler proposes, and not with the configurations that were good on other data",
+        help="begin with what the sampler proposes, and not with the four configurations that need no luck",
     )
 
     systems = top.add_argument_group("systems of the two reports, instead of a search")

@@ -1,4 +1,4 @@
-"""Chooses the configurations that a search begins with (`search/portfolio.py`): good ones on several kinds of data.
+"""Chooses configurations that a search may begin with (`search/portfolio.py`): good ones on several kinds of data.
 
 Every candidate is trained on every data set, on the train part, and scored by its best epoch on the validation part.
 The data sets: the built-in sample, the file that is named with --data, and two that are made here: cells (bright discs
