@@ -2,9 +2,9 @@
 
 Each stands for something that mattered in the two reports and in public solutions of the competition: the ignored
 class out of the loss and flips in all of them; a share of rare images, moderate class weights, image-wide context, a
-loss that is close to the score. They were picked by hand. `tests/benchmarks/portfolio.py` measures such candidates on four data
-sets and chooses greedily; its choice has not taken their place yet. After them comes what the sampler proposes, which
-learns from them as from any other trial.
+loss that is close to the score. They were picked by hand. `tests/benchmarks/portfolio.py` measures such candidates on
+four data sets and chooses greedily; its choice has not taken their place yet. After them comes what the sampler
+proposes, which learns from them as from any other trial.
 """
 
 from __future__ import annotations
