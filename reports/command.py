@@ -61,6 +61,7 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     score = functools.partial(
         score_models, facts, suppressed=suppressed, device=device, calibrate=not options.plain_labels
     )
+    console.print(f"choosing what predicts on {len(facts.data.split['val'])} validation images")
     scored = score(searched_models(facts, options.members, device))
     written = write_leaderboard(facts)
     _say_scores(console, facts, scored)
@@ -82,7 +83,7 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
             written.append(facts.output / final.submission)
     written.append(write_page(facts, scored, final, systems))
     console.print(
-        f"trial {facts.best.number:04d}: mean IoU {scored.test.interval()} on the held-out test part, "
+        f"mean IoU {scored.test.interval()} on the held-out test part, "
         f"{scored.validation.interval()} on validation; {facts.origin}",
         markup=False,
         soft_wrap=True,

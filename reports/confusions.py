@@ -77,7 +77,7 @@ class Confusions:
         return _interval(self.mean_iou() - other.mean_iou(), drawn, level)
 
     def images_with(self) -> dict[str, int]:
-        """In how many of the images each scored class is."""
+        """In how many of the images each scored class is; the ignored one is in none."""
         held = (self.counts.sum(2) > 0).sum(0)
         return {self.names[label]: int(held[label]) for label in self.scored}
 

@@ -28,8 +28,9 @@ AREAS = (0, 1 / 1024, 1 / 512, 1 / 256, 1 / 128)
 """Parts of an image's area that the smallest region may have."""
 ROUNDS = 3
 """Of coordinate ascent over the classes' offsets."""
-MOST_PIXELS = 300_000
-"""That offsets and prior are fitted on: of larger validation parts every second, third, ... row and column."""
+MOST_VALUES = 1_500_000
+"""Pixels times classes that offsets and prior are fitted on: of larger validation parts every second, third, ... row
+and column."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,31 +68,29 @@ class ValidationPredictions:
         )
 
 
-Fit = Callable[[ValidationPredictions], Decision]
-
-
-def with_prior(found: ValidationPredictions) -> Decision:
+def with_prior(pixels: Pixels) -> Decision:
     """The prior alone."""
-    return Decision(prior=max(PRIORS, key=_Pixels(found).score))
+    return Decision(prior=max(PRIORS, key=pixels.score))
 
 
-def with_offsets(found: ValidationPredictions) -> Decision:
+def with_offsets(pixels: Pixels) -> Decision:
     """The classes' offsets alone."""
-    return _Pixels(found).fit((0.0,))
+    return pixels.fit((0.0,))
 
 
-def with_offsets_and_prior(found: ValidationPredictions) -> Decision:
-    return _Pixels(found).fit(PRIORS)
+def with_offsets_and_prior(pixels: Pixels) -> Decision:
+    return pixels.fit(PRIORS)
 
 
-def with_all(found: ValidationPredictions) -> Decision:
+def with_all(pixels: Pixels) -> Decision:
     """Offsets and prior, then the smallest region."""
-    fitted = with_offsets_and_prior(found)
+    fitted, found = pixels.fit(PRIORS), pixels.found
     area = found.masks[0].size
     tried = [dataclasses.replace(fitted, smallest=round(part * area)) for part in AREAS]
     return max(tried, key=lambda decision: found.decided(decision).mean_iou())
 
 
+Fit = Callable[["Pixels"], Decision]
 FITS: dict[str, Fit] = {
     "prior": with_prior,
     "offsets": with_offsets,
@@ -124,23 +123,24 @@ def choose_decision(found: ValidationPredictions) -> ChosenDecision:
     if len(found.masks) < FEWEST or len(found.scored) < 2:
         return best
     least = 0.0
-    for kind, fit in FITS.items():
-        crossed = cross_fitted(found, fit)
+    for kind, crossed in cross_fitted(found).items():
         gain = crossed.gain_over(plain, CERTAINTY)
         if gain.low > least:
             least = gain.low
             best = ChosenDecision(decision=PLAIN, kind=kind, gain=gain, validation=crossed)
-    return best if best.kind == "plain" else dataclasses.replace(best, decision=FITS[best.kind](found))
+    return best if best.kind == "plain" else dataclasses.replace(best, decision=FITS[best.kind](Pixels(found)))
 
 
-def cross_fitted(found: ValidationPredictions, fit: Fit) -> Confusions:
-    """What decisions say of images that they were not fitted on."""
+def cross_fitted(found: ValidationPredictions) -> dict[str, Confusions]:
+    """By kind of decision, what it says of images that it was not fitted on."""
     folds = folds_of(found.rare)
-    counts = np.zeros((len(folds), *[found.probabilities.shape[1]] * 2), np.int64)
+    classes = found.probabilities.shape[1]
+    counts = {kind: np.zeros((len(folds), classes, classes), np.int64) for kind in FITS}
     for fold in range(FOLDS):
-        others, own = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        counts[own] = found.some(own).decided(fit(found.some(others))).counts
-    return Confusions(counts=counts, names=found.names, scored=found.scored)
+        pixels, own = Pixels(found.some(np.flatnonzero(folds != fold))), np.flatnonzero(folds == fold)
+        for kind, fit in FITS.items():
+            counts[kind][own] = found.some(own).decided(fit(pixels)).counts
+    return {kind: Confusions(counts=each, names=found.names, scored=found.scored) for kind, each in counts.items()}
 
 
 def folds_of(rare: np.ndarray) -> np.ndarray:
@@ -152,13 +152,14 @@ def folds_of(rare: np.ndarray) -> np.ndarray:
     return folds
 
 
-class _Pixels:
+class Pixels:
     """Labelled pixels, and the offsets that score best on them."""
 
     def __init__(self, found: ValidationPredictions):
-        self.scored = found.scored
+        self.found, self.scored = found, found.scored
         count, classes, height, width = found.probabilities.shape
-        step = max(1, int(np.ceil(np.sqrt(count * height * width / MOST_PIXELS))))
+        step = max(1, int(np.ceil(np.sqrt(count * classes * height * width / MOST_VALUES))))
+        self._fitted: dict[tuple[float, ...], Decision] = {}
         probabilities = found.probabilities.float()
         self.classes = classes
         self.suppressed = (probabilities.amax((0, 2, 3)) == 0).numpy()
@@ -178,6 +179,12 @@ class _Pixels:
         return float(mean_iou(counts, self.scored))
 
     def fit(self, priors: tuple[float, ...]) -> Decision:
+        """Offsets with the best of these priors."""
+        if priors not in self._fitted:
+            self._fitted[priors] = self._fit(priors)
+        return self._fitted[priors]
+
+    def _fit(self, priors: tuple[float, ...]) -> Decision:
         fitted = [(self._ascend(self.logs + prior * self.shares), prior) for prior in priors]
         (_, offsets), prior = max(fitted, key=lambda result: result[0][0])
         return Decision(offsets=tuple(float(offset) for offset in offsets), prior=prior)

@@ -27,6 +27,8 @@ GREY = "#999999"
 STATE_COLOURS = {"complete": BLUE, "pruned": ORANGE, "failed": VERMILION, "running": GREY}
 CURVE_COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE)
 """Of the best trials, best first."""
+MOST_NAMED = 20
+"""Classes that are named, and whose numbers are written, in a figure: more would be neither read nor soon drawn."""
 INK = "#010203"
 """Stands for the colour of the page's text; no other thing has it."""
 
@@ -36,6 +38,7 @@ mpl.rcParams.update(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "svg.fonttype": "none",
+        "text.parse_math": False,  # class names are anybody's, and a dollar in them is a dollar
         **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
         "axes.facecolor": "none",
         "figure.facecolor": "none",
@@ -111,8 +114,10 @@ def class_bars(facts: StudyFacts, by_part: dict[str, dict[str, float]]) -> str:
         heights = [values.get(name, 0.0) for name in names]
         places = np.arange(len(names)) + (position - (len(by_part) - 1) / 2) * width
         bars = axes.bar(places, heights, width * 0.95, label=part, color=(SKY, BLUE)[position % 2])
-        axes.bar_label(bars, [f"{values[name]:.2f}" if name in values else "none" for name in names], fontsize=8)
-    axes.set_xticks(range(len(names)), names)
+        if len(names) <= MOST_NAMED:
+            axes.bar_label(bars, [f"{values[name]:.2f}" if name in values else "none" for name in names], fontsize=8)
+    if len(names) <= MOST_NAMED:
+        axes.set_xticks(range(len(names)), names)
     axes.set(ylabel="IoU", ylim=(0, 1.05))
     axes.legend(frameon=False, ncols=2, loc="upper right", bbox_to_anchor=(1, 1.15))
     return _svg(figure, "IoU of each class on each part")
@@ -130,11 +135,12 @@ def confusion_matrix(facts: StudyFacts, confusion: np.ndarray) -> str:
     shares = chosen / np.maximum(confusion[labels].sum(axis=1, keepdims=True), 1)
     figure, axes = _axes()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for row, column in np.ndindex(shares.shape):
+    for row, column in np.ndindex(shares.shape if len(names) <= MOST_NAMED else (0, 0)):
         shade = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, f"{shares[row, column]:.1%}", ha="center", va="center", color=shade, fontsize=8)
-    axes.set_xticks(range(len(names)), names)
-    axes.set_yticks(range(len(names)), names)
+    if len(names) <= MOST_NAMED:
+        axes.set_xticks(range(len(names)), names)
+        axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="predicted", ylabel="truth")
     axes.spines[:].set_visible(False)
     return _svg(figure, "What the pixels of each class were taken for")

@@ -60,7 +60,7 @@ def finish(
     if (plan := options.plan) is not None:
         check = _check(console, facts, scored, plan, device) if options.check else None
         final = dataclasses.replace(final, check=check)
-        if check is None or check.value >= 0:
+        if check is None or round(check.value, 3) >= 0:  # as it is printed
             models[plan.number] = _trained(
                 console, facts, plan, retrain_store(facts, plan), None, device, "final training on all"
             )
@@ -143,7 +143,7 @@ def _trained(
 ) -> nn.Module:
     count = len(facts.data.images) if indices is None else len(indices)
     console.print(
-        f"{what} {count} labelled images: {plan.epochs} epochs, with the search's learning rates", soft_wrap=True
+        f"{what} {count} labelled images: {plan.epochs} epochs, with the learning rates of their model", soft_wrap=True
     )
     for report in retrain(plan, facts.data, checkpoints, indices):
         left = duration((plan.epochs - report.epoch) * report.train_seconds)

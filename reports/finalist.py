@@ -21,16 +21,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from reports.retrain import RetrainPlan, repeating
+from reports.retrain import RetrainPlan, in_parts, repeating
 from reports.study_facts import StudyFacts
 from search.trial_record import TrialRecord
 from trainables.batches import steps_of
-from trainables.checkpoints import CheckpointStore
+from trainables.checkpoints import CheckpointStore, DamagedCheckpoint
 from trainables.config import TrialConfig
 from trainables.device import uses_bf16
 from trainables.epoch_report import EpochReport
-from trainables.epochs import epochs
 from trainables.evaluation import evaluate
+from trainables.out_of_memory import is_out_of_memory
 from trainables.training import Training
 
 LONGEST = 4.0
@@ -54,6 +54,9 @@ class EpochSeconds:
     """On all labelled images."""
 
 
+Cost = Callable[[TrialConfig], EpochSeconds | None]
+
+
 @dataclass(frozen=True, kw_only=True)
 class TimePlan:
     """A finalist that fits, with the final training that repeats it, into some time."""
@@ -63,8 +66,11 @@ class TimePlan:
     """That both take, as far as can be told."""
 
 
-def timed(facts: StudyFacts, config: TrialConfig, micro_batches: int, device: torch.device) -> EpochSeconds:
-    """Train a few steps and validate on a few images, and reckon from that."""
+def timed(facts: StudyFacts, config: TrialConfig, micro_batches: int, device: torch.device) -> EpochSeconds | None:
+    """Train a few steps and validate on a few images, and reckon from that.
+
+    In more micro-batches where memory does not suffice; None if it does not for single images.
+    """
     data = facts.data
     train = data.train_part(facts.settings.train_fraction)
     batch = min(config.training.batch_size, len(train))
@@ -74,8 +80,17 @@ def timed(facts: StudyFacts, config: TrialConfig, micro_batches: int, device: to
         training = Training(config, data, part, device, micro_batches=micro_batches)
         return training.train_epoch(1).seconds / steps
 
-    trained(1)
-    a_step = trained(TIMED_STEPS)
+    a_step = None
+    while a_step is None:
+        try:
+            trained(1)
+            a_step = trained(TIMED_STEPS)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if micro_batches >= batch:
+                return None
+            micro_batches *= 2
     validation = data.split["val"]
     few = validation[: max(1, min(len(validation), batch * TIMED_STEPS))]
     training = Training(config, data, train[:batch], device)
@@ -89,18 +104,19 @@ def timed(facts: StudyFacts, config: TrialConfig, micro_batches: int, device: to
     )
 
 
-def plan_time(config: TrialConfig, seconds: float, cost: Callable[[TrialConfig], EpochSeconds]) -> TimePlan | None:
+def plan_time(config: TrialConfig, seconds: float, cost: Cost) -> TimePlan | None:
     """The finalist for so much time; None where it would not be longer than a trial.
 
     Args:
         config: of the best trial.
         seconds: for the finalist and the final training together.
-        cost: of an epoch of a configuration.
+        cost: of an epoch of a configuration; None for one that does not fit into memory.
     """
     seconds *= MARGIN
     wide = dataclasses.replace(config, model=dataclasses.replace(config.model, width=round(WIDER * config.model.width)))
     for candidate in (wide, config):
-        each = cost(candidate)
+        if (each := cost(candidate)) is None:
+            continue
         an_epoch = each.train + each.validation + each.every
         affordable = int(seconds / an_epoch)
         longest = int(LONGEST * config.training.max_epochs)
@@ -121,6 +137,10 @@ class Finalist:
     config: TrialConfig
     reports: tuple[EpochReport, ...]
 
+    @property
+    def diverged(self) -> bool:
+        return self.reports[-1].diverged
+
     def plan(self, facts: StudyFacts, trial: TrialRecord) -> RetrainPlan:
         """The final training that repeats it on all labelled images."""
         images = len(facts.data.train_part(facts.settings.train_fraction))
@@ -136,12 +156,14 @@ def recorded(facts: StudyFacts, trial: TrialRecord) -> TrialConfig | None:
         planned = json.loads(path.read_text())
         if planned["of"] == trial.config:
             return TrialConfig.from_flat(planned["config"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path}: no plan of a finalist ({error!r}); delete the folder") from error
     return None
 
 
 def record(facts: StudyFacts, trial: TrialRecord, config: TrialConfig) -> None:
+    """Write the plan down; checkpoints that belong to another one go."""
+    finalist_store(facts, trial).keep()
     folder = _folder(facts, trial)
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{PLAN}.tmp"
@@ -153,6 +175,15 @@ def finalist_store(facts: StudyFacts, trial: TrialRecord) -> CheckpointStore:
     return CheckpointStore(str(_folder(facts, trial)))
 
 
+def finished_epochs(facts: StudyFacts, trial: TrialRecord) -> int:
+    """Epochs of the finalist that an earlier report came to."""
+    try:
+        saved = finalist_store(facts, trial).load("last")
+        return 0 if saved is None else len(saved["history"])
+    except (DamagedCheckpoint, KeyError, TypeError):
+        return 0
+
+
 def _folder(facts: StudyFacts, trial: TrialRecord) -> Path:
     return facts.output / "finalist" / f"{trial.number:04d}"
 
@@ -162,19 +193,17 @@ def train_finalist(
     trial: TrialRecord,
     config: TrialConfig,
     checkpoints: CheckpointStore,
-    device: torch.device,
     told: Callable[[EpochReport], None],
 ) -> Finalist:
     """Train it, from where a stopped run came to; `told` hears of each epoch."""
     reports = []
-    for report in epochs(
+    for report in in_parts(
         config,
         facts.data,
         train=facts.data.train_part(facts.settings.train_fraction),
         validation=facts.data.split["val"],
         checkpoints=checkpoints,
         micro_batches=trial.micro_batches,
-        device=device,
     ):
         reports.append(report)
         told(report)

@@ -13,6 +13,18 @@ model. A retraining that was stopped goes on from its last finished epoch when t
 """
 
 
+def check_together(options: argparse.Namespace) -> None:
+    """Options that mean nothing beside others.
+
+    Raises:
+        ValueError: naming both.
+    """
+    for switch, off in (("--no-submission", options.no_submission), ("--no-retrain", options.no_retrain)):
+        for name, given in (("--check-retrain", options.check_retrain), ("--time-budget", options.time_budget)):
+            if off and given:
+                raise ValueError(f"{name} is about the final training, which {switch} leaves out")
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python reports/run.py",

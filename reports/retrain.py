@@ -146,31 +146,51 @@ def retrain(
 ) -> Iterator[EpochReport]:
     """Train, one report an epoch; what a stopped run finished is reported again, not redone.
 
-    Where the memory does not suffice, the batches go on in twice as many parts, from the last finished epoch.
-
     Args:
         plan: what is repeated.
         data: the study's.
         checkpoints: where to save to and resume from.
         indices: (K,) of the images to train on; default: every labelled one.
     """
-    told, micro_batches = 0, plan.micro_batches
+    return in_parts(
+        plan.config,
+        data,
+        train=np.arange(len(data.images)) if indices is None else indices,
+        validation=None,
+        checkpoints=checkpoints,
+        micro_batches=plan.micro_batches,
+        stages=plan.stages,
+    )
+
+
+def in_parts(
+    config: TrialConfig,
+    data: PreparedData,
+    *,
+    train: np.ndarray,
+    validation: np.ndarray | None,
+    checkpoints: CheckpointStore,
+    micro_batches: int,
+    stages: tuple[Stage, ...] | None = None,
+) -> Iterator[EpochReport]:
+    """`epochs`, which where the memory does not suffice go on in twice as many parts, from the last finished one."""
+    told = 0
     while True:
         try:
             for report in epochs(
-                plan.config,
+                config,
                 data,
-                train=np.arange(len(data.images)) if indices is None else indices,
-                validation=None,
+                train=train,
+                validation=validation,
                 checkpoints=checkpoints,
                 told_epochs=told,
                 micro_batches=micro_batches,
-                stages=plan.stages,
+                stages=stages,
             ):
                 told = report.epoch
                 yield report
             return
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or micro_batches >= plan.config.training.batch_size:
+            if not is_out_of_memory(error) or micro_batches >= config.training.batch_size:
                 raise
         micro_batches *= 2

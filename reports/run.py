@@ -9,7 +9,7 @@ from pathlib import Path
 # Started as a script, Python looks for modules in this file's folder first: look in the project's instead.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from reports.options import parser
+from reports.options import check_together, parser
 from search.interrupts import interrupted, raise_on_signals
 from search.options import refuse
 
@@ -18,6 +18,7 @@ def main() -> int:
     options = parser().parse_args()
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     try:
+        check_together(options)
         from reports.command import run
 
         run(options)

@@ -27,6 +27,8 @@ VERTICAL_FLIPS = "flips"
 """The augmentation that shows images upside down as well."""
 FEW_IMAGES = 10
 """Below, the score of a class says little."""
+MOST_LISTED = 6
+"""Classes in a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,8 @@ class Scored:
     """The weights that it may use, by trial."""
     test: Confusions
     """Of the predictor, on images that neither trained nor chose anything."""
+    seconds_to_choose: float
+    """That choosing it took."""
     seconds_per_image: float
     """That the predictor took for these."""
     begun: Begun | None
@@ -104,6 +108,7 @@ def score_models(
     """
     data, bf16 = facts.data, uses_bf16(facts.settings.precision, device)
     augmentations = TrialConfig.from_flat(facts.best.config).augmentation.name.split("+")
+    started = time.perf_counter()
     choice = choose_predictor(
         data,
         models,
@@ -114,19 +119,22 @@ def score_models(
         calibrate=calibrate,
     )
 
+    chosen = time.perf_counter()
+
     def tested(predictor: Predictor, indices: np.ndarray) -> list[np.ndarray]:
         return list(predictor.predict(models, data.images[indices], scale=data.scale, device=device, bf16=bf16))
 
     test, shown = data.split["test"], telling_images(data, "test", EXAMPLES)
-    started = time.perf_counter()
+    before = time.perf_counter()
     predicted = tested(choice.predictor, test)
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - before
     alone = Predictor(members=(next(iter(models)),), flips=1, decision=PLAIN, suppressed=suppressed)
     return Scored(
         begun=_begun(facts, choice.predictor, Confusions.of(data, test, predicted, suppressed=suppressed), device),
         choice=choice,
         models=models,
         test=Confusions.of(data, test, predicted, suppressed=suppressed),
+        seconds_to_choose=chosen - started,
         seconds_per_image=seconds / max(1, len(test)),
         single_test=Confusions.of(data, test, tested(alone, test), suppressed=suppressed),
         example_indices=shown,
@@ -180,7 +188,10 @@ def rare_lines(scored: Scored) -> list[str]:
     """A warning for each class whose score rests on few images."""
     lines = []
     for part, confusions in (("validation", scored.validation), ("test", scored.test)):
-        few = [f"{name} on {count}" for name, count in confusions.images_with().items() if count < FEW_IMAGES]
+        held = confusions.images_with().items()
+        few = [f"{name} on {count}" for name, count in held if 0 < count < FEW_IMAGES]
         if few:
-            lines.append(f"few images of the {part} part hold {', '.join(few)}: such a score may be far off")
+            more = f" and {len(few) - MOST_LISTED} more" if len(few) > MOST_LISTED else ""
+            named = f"{', '.join(few[:MOST_LISTED])}{more}"
+            lines.append(f"few images of the {part} part hold {named}: such a score may be far off")
     return lines

@@ -12,9 +12,11 @@ from torch import nn
 
 from reports.confusions import Interval
 from reports.finalist import (
+    Cost,
     EpochSeconds,
     Finalist,
     finalist_store,
+    finished_epochs,
     plan_time,
     record,
     recorded,
@@ -72,30 +74,53 @@ def spend(
         return Spent(scored=scored, plan=plan, gain=None)
     images = 0 if facts.data.unlabelled is None else len(facts.data.unlabelled)
     reserved = RESERVE + SLACK * images * scored.seconds_per_image
-    trial = facts.best
-    config = TrialConfig.from_flat(trial.config)
+    trial, gain = facts.best, None
 
-    def cost(candidate: TrialConfig) -> EpochSeconds:
+    def cost(candidate: TrialConfig) -> EpochSeconds | None:
         return timed(facts, candidate, trial.micro_batches, device)
 
-    planned = recorded(facts, trial)
-    if planned is None and (found := plan_time(config, clock.left - reserved, cost)) is not None:
-        planned = found.config
-        record(facts, trial, planned)
-    gain = None
+    # A finalist is chosen with once more.
+    planned = _planned(console, facts, clock.left - reserved - scored.seconds_to_choose, cost)
     if planned is not None:
-        finalist, better, gain = _finalist(console, facts, scored, planned, score, device)
-        if gain.value > 0:
-            return Spent(scored=better, plan=finalist.plan(facts, trial), gain=gain)
-        console.print("it is no better than the search's own predictor, which is kept", style="yellow")
-    needed = plan.epochs * cost(plan.config).every
-    if needed <= clock.left - reserved:
+        found = _finalist(console, facts, scored, planned, score, device)
+        if found is not None:
+            finalist, better, gain = found
+            members = better.choice.predictor
+            if gain.value > 0 and trial.number in members.members:
+                scored, plan = better, finalist.plan(facts, trial)
+                if members.weightiest != trial.number:
+                    plan = retrain_plan(facts, members.weightiest)
+            else:
+                console.print("it brings nothing beside the search's own weights, which are kept", style="yellow")
+    each = cost(plan.config)
+    needed = None if each is None else plan.epochs * each.every
+    if needed is not None and needed <= clock.left - reserved:
         return Spent(scored=scored, plan=plan, gain=gain)
-    console.print(
-        f"no time for the final training, which would take {duration(needed)}: the search's weights predict",
-        style="yellow",
-    )
+    why = "no memory" if needed is None else f"no time, as it would take {duration(needed)},"
+    console.print(f"{why} for the final training: the present weights predict", style="yellow", markup=False)
     return Spent(scored=scored, plan=None, gain=gain)
+
+
+def _planned(console: Console, facts: StudyFacts, seconds: float, cost: Cost) -> TrialConfig | None:
+    """The finalist that fits into so many seconds, an earlier report's before any other; None where none does."""
+    trial = facts.best
+    if (planned := recorded(facts, trial)) is None:
+        found = plan_time(TrialConfig.from_flat(trial.config), seconds, cost)
+        if found is None:
+            return None
+        record(facts, trial, found.config)
+        return found.config
+    left, each = planned.training.max_epochs - finished_epochs(facts, trial), cost(planned)
+    if each is None or (left and left * (each.train + each.validation) > seconds):
+        takes = "more memory than there is" if each is None else duration(left * (each.train + each.validation))
+        console.print(
+            f"the finalist of an earlier report is not finished, and would take {takes}: it is left as it is",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
+        return None
+    return planned
 
 
 def _finalist(
@@ -105,7 +130,8 @@ def _finalist(
     config: TrialConfig,
     score: Score,
     device: torch.device,
-) -> tuple[Finalist, Scored, Interval]:
+) -> tuple[Finalist, Scored, Interval] | None:
+    """What became of it; None where it diverged."""
     trial, length = facts.best, config.training.max_epochs
     searched = TrialConfig.from_flat(trial.config)
     wider = "" if config.model.width == searched.model.width else f", width {config.model.width}"
@@ -125,7 +151,10 @@ def _finalist(
         )
 
     checkpoints = finalist_store(facts, trial)
-    finalist = train_finalist(facts, trial, config, checkpoints, device, told)
+    finalist = train_finalist(facts, trial, config, checkpoints, told)
+    if finalist.diverged:
+        console.print(f"the finalist diverged in epoch {finalist.reports[-1].epoch}", style="yellow", markup=False)
+        return None
     # Its weights take the place of its trial's, first of all.
     others = {number: model for number, model in scored.models.items() if number != trial.number}
     models = {trial.number: load_best(checkpoints, facts.data, device), **others}

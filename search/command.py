@@ -84,7 +84,11 @@ def run(options: argparse.Namespace, data: PreparedData) -> int:
         if prepared is None:
             return 0
         code = _search(console, tell, options, prepared)
+        scored = any(record.score is not None for record in prepared.ledger.records())
     if code == 0 and options.then_report:
+        if not scored:
+            tell("no report: no trial has a score yet; the same command with more time continues the study")
+            return BROKEN
         begin_report(prepared.plan.folder, options)
     return code
 

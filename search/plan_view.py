@@ -43,6 +43,8 @@ def show_plan(
             soft_wrap=True,
         )
     limits = [duration(options.time_budget)] if options.time_budget else []
+    if limits and options.then_report:
+        limits = [f"{limits[0]} (two fifths of the time; the report has the rest)"]
     limits += [f"{options.epochs_budget} epochs"] if options.epochs_budget else []
     limits += [f"{options.gpu_hours:g} GPU-hours"] if options.gpu_hours else []
     limit = f", at most {' and '.join(limits)}" if limits else ""

@@ -11,8 +11,8 @@ from reports.confusions import mean_iou
 from reports.decision_choice import (
     FITS,
     OFFSETS,
+    Pixels,
     ValidationPredictions,
-    _Pixels,
     choose_decision,
     cross_fitted,
     folds_of,
@@ -50,7 +50,7 @@ def test_void_pixels_count_nowhere():
 @pytest.mark.parametrize("label", [1, 2, 3])
 def test_one_histogram_holds_the_scores_of_all_offsets_of_a_class(label):
     found = predictions((0.3, -0.2, -0.5))
-    pixels = _Pixels(found)
+    pixels = Pixels(found)
     present = np.array([0.0, 0.2, -0.1, 0.4])
     scores = pixels.logs.copy()
     scores[:, 0] = -np.inf
@@ -65,10 +65,10 @@ def test_one_histogram_holds_the_scores_of_all_offsets_of_a_class(label):
 
 def test_offsets_take_a_bias_out_again():
     biased = predictions((0.0, 0.0, -1.5))
-    fitted = FITS["offsets"](biased)
+    fitted = FITS["offsets"](Pixels(biased))
     assert fitted.prior == fitted.smallest == 0
     _, a, b, c = fitted.offsets
-    free = FITS["offsets"](predictions())
+    free = FITS["offsets"](Pixels(predictions()))
     without = free.offsets[3] - (free.offsets[1] + free.offsets[2]) / 2
     assert c - (a + b) / 2 - without == pytest.approx(1.5, abs=0.4)
     assert biased.decided(fitted).mean_iou() > biased.decided(PLAIN).mean_iou() + 0.05
@@ -86,7 +86,7 @@ def single_class_images(seed=0):
 
 def test_the_prior_helps_where_images_show_one_class():
     found = single_class_images()
-    fitted = FITS["prior"](found)
+    fitted = FITS["prior"](Pixels(found))
     assert fitted.prior >= 1.0
     assert found.decided(fitted).mean_iou() > found.decided(PLAIN).mean_iou() + 0.2
     chosen = choose_decision(found)
@@ -103,7 +103,7 @@ def test_small_regions_go_where_they_are_noise():
     probabilities[:, 2, :, :12] = probabilities[:, 1, :, 12:] = 0.1
     probabilities[:, :, 4, 4] = torch.tensor([0.0, 0.4, 0.0, 0.6])  # a speck of class 3
     speckled = dataclasses.replace(found, masks=masks, probabilities=probabilities)
-    fitted = FITS["offsets, prior and smallest region"](speckled)
+    fitted = FITS["offsets, prior and smallest region"](Pixels(speckled))
     assert speckled.decided(fitted).mean_iou() == 1.0
 
 
@@ -112,7 +112,7 @@ def test_what_does_not_help_is_not_taken():
     taken = 0
     for seed in range(6):
         found = predictions(images=25, seed=seed, shares=(1 / 3, 1 / 3, 1 / 3))
-        fitted = FITS["offsets"](found)
+        fitted = FITS["offsets"](Pixels(found))
         assert found.decided(fitted).mean_iou() >= found.decided(PLAIN).mean_iou()
         taken += choose_decision(found).kind != "plain"
     assert taken <= 2
@@ -122,13 +122,13 @@ def test_the_choice_is_fitted_on_all_images_and_its_score_is_cross_fitted():
     found = predictions((0.0, 0.0, -1.5))
     chosen = choose_decision(found)
     assert chosen.kind in FITS
-    assert chosen.decision == FITS[chosen.kind](found)
-    crossed = cross_fitted(found, FITS[chosen.kind])
+    assert chosen.decision == FITS[chosen.kind](Pixels(found))
+    crossed = cross_fitted(found)[chosen.kind]
     np.testing.assert_array_equal(chosen.validation.counts, crossed.counts)
     assert chosen.gain.value == pytest.approx(crossed.mean_iou() - found.decided(PLAIN).mean_iou())
 
 
-def test_no_image_is_decided_by_what_was_fitted_on_it():
+def test_no_image_is_decided_by_what_was_fitted_on_it(monkeypatch):
     found = predictions(images=23)
     numbers = torch.arange(23).view(-1, 1, 1, 1)
     found = dataclasses.replace(found, probabilities=found.probabilities * 0 + numbers)
@@ -140,12 +140,13 @@ def test_no_image_is_decided_by_what_was_fitted_on_it():
             seen.append((self.others, own))
             return torch.ones(len(probabilities), *SHAPE[1:], dtype=torch.int64)
 
-    def fit(some):
+    def fit(pixels):
         noted = Noted()
-        object.__setattr__(noted, "others", set(some.probabilities[:, 0, 0, 0].int().tolist()))
+        object.__setattr__(noted, "others", set(pixels.found.probabilities[:, 0, 0, 0].int().tolist()))
         return noted
 
-    cross_fitted(found, fit)
+    monkeypatch.setattr(decision_choice, "FITS", {"noted": fit})
+    cross_fitted(found)
     assert len(seen) == 5
     assert all(not others & own and len(others | own) == 23 for others, own in seen)
     assert set.union(*(own for _, own in seen)) == set(range(23))
@@ -165,7 +166,7 @@ def test_folds_share_rare_images_evenly():
 )
 def test_with_few_images_or_one_class_nothing_is_fitted(images, scored, plain, monkeypatch):
     tried = []
-    monkeypatch.setattr(decision_choice, "cross_fitted", lambda found, fit: tried.append(fit) or found.decided(PLAIN))
+    monkeypatch.setattr(decision_choice, "cross_fitted", lambda found: tried.append(found) or {})
     found = dataclasses.replace(predictions(images=images), scored=scored)
     assert choose_decision(found).kind == "plain"
     assert (tried == []) == plain
@@ -173,7 +174,7 @@ def test_with_few_images_or_one_class_nothing_is_fitted(images, scored, plain, m
 
 def test_large_parts_are_fitted_on_every_second_row_and_column(monkeypatch):
     found = predictions()
-    monkeypatch.setattr(decision_choice, "MOST_PIXELS", 60 * 16 * 24 // 4)
-    assert len(_Pixels(found).truth) == 60 * 7 * 12  # of 8 rows the first is void
-    monkeypatch.setattr(decision_choice, "MOST_PIXELS", 60 * 16 * 24)
-    assert len(_Pixels(found).truth) == 60 * 14 * 24
+    monkeypatch.setattr(decision_choice, "MOST_VALUES", 4 * 60 * 16 * 24 // 4)
+    assert len(Pixels(found).truth) == 60 * 7 * 12  # of 8 rows the first is void
+    monkeypatch.setattr(decision_choice, "MOST_VALUES", 4 * 60 * 16 * 24)
+    assert len(Pixels(found).truth) == 60 * 14 * 24

@@ -7,10 +7,11 @@ import json
 import pytest
 import torch
 
-from reports import finalist
+from reports import finalist, scoring
 from reports.finalist import (
     EpochSeconds,
     finalist_store,
+    finished_epochs,
     plan_time,
     record,
     recorded,
@@ -22,6 +23,7 @@ from reports.scoring import score_models, searched_models
 from reports.time_budget import Clock, spend
 from search.terminal import Terminal
 from trainables.config import ModelConfig, TrainingConfig, TrialConfig
+from trainables.training import Training
 
 CPU = torch.device("cpu")
 CONFIG = TrialConfig(model=ModelConfig(width=16), training=TrainingConfig(max_epochs=12, patience=3))
@@ -93,9 +95,10 @@ def test_a_plan_is_kept_for_a_report_that_continues(facts):
     assert recorded(facts, trial) == CONFIG
     assert recorded(facts, dataclasses.replace(trial, config=trial.config | {"training.seed": 9})) is None
     path = facts.output / "finalist" / f"{trial.number:04d}" / "plan.json"
-    path.write_text(json.dumps({"of": trial.config, "config": 3}))
-    with pytest.raises(ValueError, match=r"plan\.json: no plan of a finalist"):
-        recorded(facts, trial)
+    for damaged in (json.dumps({"of": trial.config, "config": 3}), "{", "[" * 100_000, "null"):
+        path.write_text(damaged)
+        with pytest.raises(ValueError, match=r"plan\.json: no plan of a finalist .* delete the folder"):
+            recorded(facts, trial)
 
 
 def longer(facts, epochs=6):
@@ -108,7 +111,7 @@ def longer(facts, epochs=6):
 def test_it_trains_on_the_train_part_and_is_repeated_up_to_its_best_epoch(facts):
     told = []
     facts.output.mkdir()
-    made = train_finalist(facts, facts.best, longer(facts), finalist_store(facts, facts.best), CPU, told.append)
+    made = train_finalist(facts, facts.best, longer(facts), finalist_store(facts, facts.best), told.append)
     assert [report.epoch for report in told] == [1, 2, 3, 4, 5, 6]
     assert made.reports == tuple(told)
     best = max(told, key=lambda report: report.mean_iou)
@@ -116,8 +119,12 @@ def test_it_trains_on_the_train_part_and_is_repeated_up_to_its_best_epoch(facts)
     assert (plan.number, plan.epochs) == (facts.best.number, best.epoch)
     assert plan.config.model == longer(facts).model
     # a stopped one goes on
-    again = train_finalist(facts, facts.best, longer(facts), finalist_store(facts, facts.best), CPU, told.append)
+    assert finished_epochs(facts, facts.best) == 6
+    again = train_finalist(facts, facts.best, longer(facts), finalist_store(facts, facts.best), told.append)
     assert again.reports == made.reports
+    # and what belongs to another plan goes with it
+    record(facts, facts.best, longer(facts, 9))
+    assert finished_epochs(facts, facts.best) == 0
 
 
 @pytest.fixture
@@ -146,7 +153,7 @@ def test_a_short_budget_has_the_final_training_or_nothing(seconds, trains, facts
     monkeypatch.setattr("reports.time_budget.timed", lambda *_: every)
     made, output = spent(facts, scored, capsys, 60.0)
     assert (made.plan is not None) == trains
-    assert ("no time for the final training" in output) == (not trains)
+    assert ("no time, as it would take" in output) == (not trains)
 
 
 @pytest.mark.parametrize("better", [True, False])
@@ -165,7 +172,7 @@ def test_a_finalist_replaces_its_trial_where_validation_says_so(better, facts, s
     assert "epoch 7/7" in output  # one and a half times 5
     assert made.gain.value == (0.1 if better else -0.1)
     assert (made.scored is scored) == (not better)
-    assert ("is kept" in output) == (not better)
+    assert ("are kept" in output) == (not better)
     if better:
         searched = TrialConfig.from_flat(facts.best.config).model
         assert made.plan.config.model == dataclasses.replace(searched, width=round(1.5 * searched.width))
@@ -181,3 +188,77 @@ def test_a_clock_runs_down():
     now = iter([5.0, 7.0])
     assert Clock(None).left is None
     assert Clock(10.0, lambda: next(now)).left == 8.0
+
+
+def quick(monkeypatch, **changes):
+    each = EpochSeconds(**{"train": 1.0, "validation": 1.0, "every": 1.0} | changes)
+    monkeypatch.setattr("reports.time_budget.timed", lambda *_: each)
+
+
+def test_a_finalist_that_is_no_member_changes_nothing(facts, scored, capsys, monkeypatch):
+    """Another choice among the search's weights is not its doing."""
+    quick(monkeypatch)
+    monkeypatch.setattr(finalist, "LONGEST", 1.5)
+    choose = scoring.choose_predictor
+
+    def without(data, models, **arguments):
+        choice = choose(data, models, **arguments)
+        others = dataclasses.replace(choice.predictor, members=(1 - facts.best.number,))
+        return dataclasses.replace(choice, predictor=others)
+
+    monkeypatch.setattr(scoring, "choose_predictor", without)
+    gain_over = type(scored.validation).gain_over
+    monkeypatch.setattr(
+        type(scored.validation),
+        "gain_over",
+        lambda self, other, *level: dataclasses.replace(gain_over(self, other, *level), value=0.1),
+    )
+    made, output = spent(facts, scored, capsys, 600.0)
+    assert made.scored is scored
+    assert made.plan == retrain_plan(facts, scored.choice.predictor.weightiest)
+    assert "are kept" in output
+
+
+def test_a_finalist_that_diverges_is_said_to(facts, scored, capsys, monkeypatch):
+    quick(monkeypatch)
+    wild = dataclasses.replace(longer(facts), optimizer=dataclasses.replace(longer(facts).optimizer, lr=1e37))
+    record(facts, facts.best, wild)
+    made, output = spent(facts, scored, capsys, 600.0)
+    assert "the finalist diverged in epoch" in output
+    assert made.scored is scored
+    assert made.plan == retrain_plan(facts, scored.choice.predictor.weightiest)
+
+
+def test_an_unfinished_one_waits_for_a_report_with_more_time(facts, scored, capsys, monkeypatch):
+    quick(monkeypatch, train=100.0)
+    record(facts, facts.best, longer(facts, 6))
+    made, output = spent(facts, scored, capsys, 60.0)
+    assert "is not finished, and would take 10 min 06 s: it is left as it is" in output
+    assert made.scored is scored
+    assert recorded(facts, facts.best) == longer(facts, 6)
+
+
+def test_what_does_not_fit_into_memory_is_narrower_and_comes_in_parts(facts, monkeypatch):
+    real, seen = Training.train_epoch, []
+    width = TrialConfig.from_flat(facts.best.config).model.width
+
+    def limited(training, epoch):
+        seen.append((training.config.model.width, training.micro_batches))
+        if training.config.model.width > width or training.micro_batches < 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(training, epoch)
+
+    monkeypatch.setattr(Training, "train_epoch", limited)
+    plan = plan_time(TrialConfig.from_flat(facts.best.config), 1e6, lambda config: timed(facts, config, 1, CPU))
+    assert plan.config.model.width == width
+    assert {parts for wide, parts in seen if wide == width} == {1, 2}
+    monkeypatch.setattr(Training, "train_epoch", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        timed(facts, CONFIG, 1, CPU)
+
+
+def test_a_final_training_that_never_fits_is_left_out(facts, scored, capsys, monkeypatch):
+    monkeypatch.setattr("reports.time_budget.timed", lambda *_: None)
+    made, output = spent(facts, scored, capsys, 600.0)
+    assert made.plan is None
+    assert "no memory for the final training" in output

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reports.command import run
-from reports.options import parser
+from reports.options import check_together, parser
 from reports.study_facts import read_study
 from reports.submission import check_submission
 from tests.scripts import HANGS_AFTER, run_script
@@ -35,7 +35,7 @@ def test_the_whole_report(study, capsys, monkeypatch):
     assert "data set tiny, split 80/10/10 with seed 0" in output
     assert "the study is not finished: 1 trials are running" in output
     assert re.search(
-        INTERVAL.format(r"trial 000\d: mean IoU")
+        INTERVAL.format("\nmean IoU")
         + INTERVAL.format(" on the held-out test part,")
         + " on validation; data set tiny",
         output,
@@ -116,6 +116,21 @@ def test_a_missing_checkpoint_is_named(study):
     shutil.rmtree(study / "checkpoints")
     with pytest.raises(ValueError, match=r"checkpoints/000\d: holds no best\.pt"):
         report(study)
+
+
+@pytest.mark.parametrize("off", ["--no-retrain", "--no-submission"])
+@pytest.mark.parametrize("given", [["--check-retrain"], ["--time-budget", "5m"]])
+def test_options_about_a_training_that_is_left_out_are_refused(off, given):
+    with pytest.raises(ValueError, match=f"{given[0]} is about the final training, which {off} leaves out"):
+        check_together(parser().parse_args(["runs/x", off, *given]))
+
+
+def test_what_the_ignored_class_may_be_is_said_as_it_is(study, capsys):
+    report(study, "--no-retrain", "--allow-ignored")
+    assert "is never predicted" not in (study / "report" / "report.html").read_text()
+    assert "hold background" not in capsys.readouterr().out
+    report(study, "--no-retrain")
+    assert "and the ignored class is never predicted" in (study / "report" / "report.html").read_text()
 
 
 @pytest.mark.slow
