@@ -63,7 +63,7 @@ class TimePlan:
 
     config: TrialConfig
     seconds: float
-    """That both take, as far as can be told."""
+    """Estimate for both."""
 
 
 def timed(facts: StudyFacts, config: TrialConfig, micro_batches: int, device: torch.device) -> EpochSeconds | None:
@@ -193,9 +193,9 @@ def train_finalist(
     trial: TrialRecord,
     config: TrialConfig,
     checkpoints: CheckpointStore,
-    told: Callable[[EpochReport], None],
+    on_epoch: Callable[[EpochReport], None],
 ) -> Finalist:
-    """Train it, from where a stopped run came to; `told` hears of each epoch."""
+    """Train it, or resume it after its last finished epoch; `on_epoch` is called after each, repeated ones too."""
     reports = []
     for report in in_parts(
         config,
@@ -206,5 +206,5 @@ def train_finalist(
         micro_batches=trial.micro_batches,
     ):
         reports.append(report)
-        told(report)
+        on_epoch(report)
     return Finalist(config=config, reports=tuple(reports))

@@ -173,8 +173,8 @@ def in_parts(
     micro_batches: int,
     stages: tuple[Stage, ...] | None = None,
 ) -> Iterator[EpochReport]:
-    """`epochs`, which where the memory does not suffice go on in twice as many parts, from the last finished one."""
-    told = 0
+    """As `epochs`; out of memory, it resumes after the last finished epoch with twice as many micro-batches."""
+    reported = 0
     while True:
         try:
             for report in epochs(
@@ -183,11 +183,11 @@ def in_parts(
                 train=train,
                 validation=validation,
                 checkpoints=checkpoints,
-                told_epochs=told,
+                told_epochs=reported,
                 micro_batches=micro_batches,
                 stages=stages,
             ):
-                told = report.epoch
+                reported = report.epoch
                 yield report
             return
         except (RuntimeError, MemoryError) as error:

@@ -60,8 +60,6 @@ class Scored:
     """That the predictor took for these."""
     begun: Begun | None
     """The best trial that the search began with; None where it is the predictor's only one, or its weights are gone."""
-    single_test: Confusions
-    """Of the best trial's weights alone, without flips, plainly decided."""
     example_indices: np.ndarray
     """(N,) of test images."""
     example_predictions: np.ndarray
@@ -128,15 +126,14 @@ def score_models(
     before = time.perf_counter()
     predicted = tested(choice.predictor, test)
     seconds = time.perf_counter() - before
-    alone = Predictor(members=(next(iter(models)),), flips=1, decision=PLAIN, suppressed=suppressed)
+    confusions = Confusions.of(data, test, predicted, suppressed=suppressed)
     return Scored(
-        begun=_begun(facts, choice.predictor, Confusions.of(data, test, predicted, suppressed=suppressed), device),
+        begun=_begun(facts, choice.predictor, confusions, device),
         choice=choice,
         models=models,
-        test=Confusions.of(data, test, predicted, suppressed=suppressed),
+        test=confusions,
         seconds_to_choose=chosen - started,
         seconds_per_image=seconds / max(1, len(test)),
-        single_test=Confusions.of(data, test, tested(alone, test), suppressed=suppressed),
         example_indices=shown,
         example_predictions=np.concatenate(
             [np.empty((0, *data.images.shape[1:]), np.uint8), *tested(choice.predictor, shown)]

@@ -43,7 +43,7 @@ Score = Callable[[Mapping[int, nn.Module]], Scored]
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """What the time was spent on, to be told."""
+    """What the time was spent on."""
 
     scored: Scored
     """With the finalist's weights in place of its trial's, if they are better on the validation part."""
@@ -142,7 +142,7 @@ def _finalist(
         soft_wrap=True,
     )
 
-    def told(report: EpochReport) -> None:
+    def show_epoch(report: EpochReport) -> None:
         left = duration((length - report.epoch) * (report.train_seconds + report.val_seconds))
         score = f"{report.mean_iou:.4f}" if report.mean_iou is not None else "-"
         console.print(
@@ -151,7 +151,7 @@ def _finalist(
         )
 
     checkpoints = finalist_store(facts, trial)
-    finalist = train_finalist(facts, trial, config, checkpoints, told)
+    finalist = train_finalist(facts, trial, config, checkpoints, show_epoch)
     if finalist.diverged:
         console.print(f"the finalist diverged in epoch {finalist.reports[-1].epoch}", style="yellow", markup=False)
         return None
