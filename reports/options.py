@@ -8,9 +8,9 @@ from pathlib import Path
 from search.option_types import duration, location, whole
 
 EPILOG = """\
-Everything lands in RUN/report: report.html, leaderboard.csv, leaderboard.parquet, predictor.json, submission.csv, and the
-weights of the finalist and of the final training. A training that was stopped resumes after its last finished epoch when
-the same command runs again.
+Everything lands in RUN/report: report.html, leaderboard.csv, leaderboard.parquet, predictor.json, submission.csv, and
+the weights of the finalist and of the final training. A training that was stopped resumes after its last finished epoch
+when the same command runs again.
 """
 
 
