@@ -99,6 +99,15 @@ def hanging(request: TrialRequest) -> Iterator[EpochReport]:
         yield epoch_report(epoch, 0.5, ended=last(epoch))
 
 
+def hanging_peer(folder: Path, request: TrialRequest) -> Iterator[EpochReport]:
+    """The second worker of its group stops in the first run, after two epochs, and leaves its process id."""
+    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
+        if epoch == 3 and request.told_epochs == 0 and ranks.rank() == 1:
+            (folder / "stopped").write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGSTOP)
+        yield epoch_report(epoch, 0.5, ended=last(epoch))
+
+
 def hungry(request: TrialRequest) -> Iterator[EpochReport]:
     yield from ()
     raise OutOfMemory("never enough")

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from search.connection import start_ray
@@ -19,7 +20,8 @@ from search.stopping import Stopping
 from search.systems import runs_of
 from search.tuner import SearchPlan, run_search
 from tests.groups import without_batch_statistics
-from tests.loops import falling
+from tests.loops import EPOCHS as LOOP_EPOCHS
+from tests.loops import falling, hanging_peer
 from tests.studies import study_settings
 from trainables.data import DataSource, prepare
 from trainables.launchers import InlineLauncher
@@ -129,3 +131,31 @@ def test_stopped_worker_groups_give_their_resources_back(asha, least, trials, lo
     while ray.available_resources().get("CPU") != cpus:
         time.sleep(0.2)
     assert {group["state"] for group in ray.util.placement_group_table().values()} == {"REMOVED"}
+
+
+def test_a_worker_that_hangs_ends_its_group_and_the_trial_resumes(local_ray, tmp_path):
+    """The group takes the whole machine: it can only resume once the stopped process is gone, too."""
+    import ray
+
+    cpus = int(ray.cluster_resources()["CPU"])
+    plan = SearchPlan(
+        folder=tmp_path / "study",
+        settings=study_settings(max_epochs=LOOP_EPOCHS),
+        space=unet_space(PROFILES["cpu"]),
+        sampler="random",
+        budget=1,
+        launcher=WorkersLauncher(workers=2, cpus=cpus / 2),
+        concurrent=1,
+        max_failures=1,
+        hang_timeout=10.0,
+    )
+    loop = functools.partial(hanging_peer, tmp_path)
+    run_search(plan, Ledger.create(plan.folder), loop, [], Stopping(), Meter({}))
+    (record,) = Ledger.open(plan.folder).records()
+    assert record.state == "complete", record.error
+    assert [report.epoch for report in record.reports] == [1, 2, 3, 4]
+    (failure,) = record.failures
+    # The group's controller fetches an epoch from all workers: the stopped one may not have handed out its second.
+    assert failure.kind == "hung"
+    assert failure.epoch in (1, 2)
+    assert not psutil.pid_exists(int((tmp_path / "stopped").read_text()))
