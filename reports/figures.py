@@ -14,8 +14,8 @@ import matplotlib as mpl
 import numpy as np
 
 from reports.study_facts import StudyFacts
-from search.leaderboard import ranked
 from search.panels import class_colours, prediction_panel
+from search.ranking import ranked
 from search.trial_record import TrialRecord
 
 mpl.use("Agg")

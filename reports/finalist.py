@@ -28,8 +28,8 @@ from trainables.batches import steps_of
 from trainables.checkpoints import CheckpointStore, DamagedCheckpoint
 from trainables.config import TrialConfig
 from trainables.device import uses_bf16
-from trainables.epoch_report import EpochReport
 from trainables.evaluation import evaluate
+from trainables.messages import EpochReport
 from trainables.out_of_memory import is_out_of_memory
 from trainables.training import Training
 

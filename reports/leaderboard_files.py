@@ -10,7 +10,7 @@ from pyarrow import csv, parquet
 
 from reports.study_facts import StudyFacts
 from search.costs import PARTS, seconds_of
-from search.leaderboard import ranked
+from search.ranking import ranked
 from search.space import Parameter
 from search.trial_record import TrialRecord
 

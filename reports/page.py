@@ -16,7 +16,7 @@ from reports.scoring import Scored, rare_lines
 from reports.study_facts import StudyFacts
 from reports.systems_table import SystemRow, boost_sentence, differences, second_stage_sentence
 from search.audit import audit
-from search.leaderboard import ranked
+from search.ranking import ranked
 from search.systems import REPORTS
 from search.wording import config_line, duration
 

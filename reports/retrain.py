@@ -16,8 +16,8 @@ from trainables.batches import steps_of
 from trainables.checkpoints import CheckpointStore
 from trainables.config import SecondStageConfig, TrialConfig
 from trainables.data import PreparedData
-from trainables.epoch_report import EpochReport
 from trainables.epochs import epochs
+from trainables.messages import EpochReport
 from trainables.out_of_memory import is_out_of_memory
 from trainables.searched_rates import searched_rates
 from trainables.stages import Stage, stages

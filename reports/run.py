@@ -10,8 +10,8 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from reports.options import check_together, parser
+from search.exit_codes import refuse
 from search.interrupts import interrupted, raise_on_signals
-from search.options import refuse
 
 
 def main() -> int:

@@ -13,13 +13,13 @@ from torch import nn
 from reports.confusions import Confusions, Interval
 from reports.predictor import Choice, Predictor, choose_predictor
 from reports.study_facts import StudyFacts
-from search.leaderboard import ranked
 from search.panels import telling_images
+from search.ranking import ranked
+from trainables.checkpoints import checkpoint_store
 from trainables.config import TrialConfig
 from trainables.decision import PLAIN
 from trainables.device import uses_bf16
 from trainables.epochs import load_best
-from trainables.trial import checkpoint_store
 
 EXAMPLES = 8
 """Test images shown with their predictions."""

@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.leaderboard import ranked
 from search.ledger import Ledger
 from search.named_places import followed, name_store
+from search.ranking import ranked
 from search.settings import StudySettings
 from search.space import Space
 from search.trial_record import TrialRecord

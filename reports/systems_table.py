@@ -18,10 +18,10 @@ from reports.study_facts import StudyFacts
 from search.systems import REPORTS, SYSTEMS, System
 from search.trial_record import TrialRecord
 from search.wording import clean
+from trainables.checkpoints import checkpoint_store
 from trainables.device import uses_bf16
 from trainables.epochs import load_best
 from trainables.evaluation import Scores, evaluate
-from trainables.trial import checkpoint_store
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,8 +28,8 @@ from reports.scoring import Scored
 from reports.study_facts import StudyFacts
 from search.wording import duration
 from trainables.config import TrialConfig
-from trainables.epoch_report import EpochReport
 from trainables.epochs import load_best
+from trainables.messages import EpochReport
 
 RESERVE = 20.0
 """Seconds for the page and all that is quick."""

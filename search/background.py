@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
 
-from search.recorder import Watcher
+from search.callbacks import Watcher
 from search.trial_record import TrialRecord
-from trainables.epoch_report import EpochReport
+from trainables.messages import EpochReport
 
 CLOSES_WITHIN = 20.0
 """Seconds that a run waits at its end for what is still to be written."""

@@ -14,10 +14,10 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from torch.utils.tensorboard import SummaryWriter
 
-from search.recorder import Watcher
+from search.callbacks import Watcher
 from search.space import Parameter, Space
 from search.trial_record import TrialRecord
-from trainables.epoch_report import EpochReport
+from trainables.messages import EpochReport
 
 FOLDER = "trials"
 ABSENT = "n/a"

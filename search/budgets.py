@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from search.costs import Meter, device_seconds
-from search.recorder import Watcher
+from search.callbacks import Watcher
+from search.costs import device_seconds
+from search.meter import Meter
 from search.stopping import CONTINUES, Stopping
 from search.trial_record import TrialRecord
-from trainables.epoch_report import EpochReport
+from trainables.messages import EpochReport
 
 
 class Budgets(Watcher):

@@ -21,8 +21,10 @@ from search.budgets import Budgets
 from search.cluster_probe import probed_nodes
 from search.cluster_size import ClusterSize, cluster_size, concurrent_trials
 from search.connection import start_ray
-from search.costs import Meter, final_training_seconds, receipt
+from search.cost_table import receipt
+from search.costs import final_training_seconds
 from search.events import EventWriter, TextEvents
+from search.exit_codes import BROKEN, refuse
 from search.fair_share import FairShare
 from search.first_failures import FirstFailures
 from search.housekeeping import KEPT, Housekeeping
@@ -30,14 +32,14 @@ from search.interrupts import first_signal, raise_if_asked, raise_on_signals
 from search.leaderboard import leaderboard
 from search.ledger import Ledger
 from search.live_view import LiveView
+from search.meter import Meter
 from search.node_check import NodeCheck, versions
 from search.option_types import AUTO
-from search.options import refuse
 from search.painter import Painter
 from search.planning import find_study, make_plan, placed, probed_placement
 from search.progress_state import ProgressState
 from search.ray_processes import CLUSTER_PATIENCE, LOCAL_PATIENCE, control_server_watched
-from search.stopping import BROKEN, CONTINUES, Stopping
+from search.stopping import CONTINUES, Stopping
 from search.study_checks import check_same_study
 from search.study_holder import Holder, held
 from search.study_lock import study_lock
@@ -48,7 +50,7 @@ from search.trial_record import TrialRecord
 from search.tuner import SearchPlan, run_search
 from search.wording import duration
 from trainables.data import PreparedData
-from trainables.launchers import Loop
+from trainables.messages import Loop
 from trainables.trial import run_trial
 
 Tell = Callable[[str], None]

@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
+from search.ledger import Ledger
+from search.settings import StudySettings
 from search.space import Space
 from search.trial_record import TrialRecord
 
@@ -74,3 +76,27 @@ def read_curves(path: Path) -> list[Curve]:
             )
         )
     return curves
+
+
+def recorded(studies: list[Path]) -> tuple[StudySettings, list[Curve]]:
+    """The settings of the first of these studies, and the learning curves of all.
+
+    Raises:
+        ValueError: if there is no such study, or they do not belong together.
+    """
+    curves: list[Curve] = []
+    first: StudySettings | None = None
+    for folder in studies:
+        ledger = Ledger.open(folder)
+        settings = StudySettings.recorded(ledger.settings, folder)
+        if settings.systems:
+            raise ValueError(f"{folder}: is a study of systems; only searches can be replayed")
+        first = first or settings
+        if (settings.space, settings.profile) != (first.space, first.profile):
+            raise ValueError(
+                f"{folder}: searched space {settings.space} in profile {settings.profile}, {studies[0]} space "
+                f"{first.space} in profile {first.profile}: they cannot be replayed together"
+            )
+        curves += curves_of(ledger.records())
+    assert first is not None
+    return first, curves

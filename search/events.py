@@ -13,13 +13,13 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from search.callbacks import Watcher
 from search.live_view import LiveView
 from search.progress_state import ProgressState
-from search.recorder import Watcher
 from search.stopping import Stopping
 from search.trial_record import Failure, TrialRecord
 from search.wording import clean
-from trainables.epoch_report import EpochReport
+from trainables.messages import EpochReport
 
 
 class EventWriter(Watcher):

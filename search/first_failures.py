@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from search.recorder import Watcher
-from search.stopping import BROKEN, CONTINUES, Stopping
+from search.callbacks import Watcher
+from search.exit_codes import BROKEN
+from search.stopping import CONTINUES, Stopping
 from search.trial_record import TrialRecord
 
 ALIKE = 5

@@ -14,7 +14,7 @@ from ray import tune
 from search.ledger import Ledger
 from search.trial_record import Failure
 from search.wording import duration
-from trainables.epoch_report import EpochReport
+from trainables.messages import EpochReport
 
 FIRST_SECONDS = 900.0
 """A trial's process may take so long to its first report: it starts, maps the data and trains an epoch."""

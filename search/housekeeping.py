@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from contextlib import suppress
 
-from search.leaderboard import ranked
-from search.recorder import Watcher
+from search.callbacks import Watcher
+from search.ranking import ranked
 from search.study_root import Marker
 from search.trial_record import TrialRecord
-from trainables.trial import checkpoint_store, stored_trials
+from trainables.checkpoints import checkpoint_store, stored_trials
 
 KEPT = 3
 """The best trials of a search whose weights stay; running trials keep all they need to resume."""

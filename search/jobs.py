@@ -14,7 +14,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from search.connection import TOKEN_HELP
-from search.options import INTERRUPTED
+from search.exit_codes import INTERRUPTED
 from search.ray_token import pass_by_proxies
 
 STUDY, OPTIONS = "study", "options"

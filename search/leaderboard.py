@@ -6,14 +6,9 @@ from collections import Counter
 
 from rich.table import Table
 
+from search.ranking import ranked
 from search.trial_record import TrialRecord
 from search.wording import config_line
-
-
-def ranked(records: list[TrialRecord]) -> list[TrialRecord]:
-    """The trials that have a score, best first; equal ones by number."""
-    scored = [record for record in records if record.score is not None]
-    return sorted(scored, key=lambda record: (-(record.score or 0.0), record.number))
 
 
 def leaderboard(records: list[TrialRecord], top: int = 10) -> Table:

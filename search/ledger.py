@@ -24,7 +24,7 @@ from search.named_places import reachable_place
 from search.placement import Placement
 from search.trial_record import DECISIONS, Failure, Proposal, Segment, TrialRecord, is_ours
 from search.wording import clean
-from trainables.epoch_report import EpochReport
+from trainables.messages import EpochReport
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # each study that is made or copied would be a line
 _logger = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from search.callbacks import Watcher
 from search.progress_state import ProgressState
-from search.recorder import Watcher
 from search.stopping import Stopping
 from search.trial_record import TrialRecord
 from search.wording import clean, config_line, duration

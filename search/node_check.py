@@ -15,9 +15,8 @@ from search import ROOT
 from trainables.checkpoints import CheckpointStore
 from trainables.data import DataSource
 from trainables.data.source import SAMPLE, find
-from trainables.epoch_report import EpochReport
 from trainables.failures import UnfitNode
-from trainables.launchers import Loop, TrialRequest
+from trainables.messages import EpochReport, Loop, TrialRequest
 
 CODE = "the project's code"
 

@@ -10,7 +10,8 @@ import ray
 from ray import tune
 
 from search.cluster_size import able_nodes
-from search.stopping import BROKEN, CONTINUES, Stopping
+from search.exit_codes import BROKEN
+from search.stopping import CONTINUES, Stopping
 from search.wording import duration
 
 LOOKS_EVERY = 5.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from search.cluster_options import add_cluster_options, submission_address
 from search.option_types import (
@@ -23,22 +22,12 @@ from search.option_types import (
     workers,
 )
 from search.profiles import PROFILES
-from search.space import unet_space
-from search.wording import clean
+from search.unet_space import unet_space
 
 EPILOG = """\
 The same command again continues the study up to its budget; what is stopped or killed goes on from its checkpoints.
 Compare trials while it runs: tensorboard --logdir runs/NAME. Report and submission: python reports/run.py runs/NAME.
 """
-
-
-USER_ERROR, INTERRUPTED = 2, 130
-
-
-def refuse(error: ValueError) -> int:
-    """Say what the user can put right; returns the exit code for it."""
-    print(f"error: {clean(str(error))}", file=sys.stderr)
-    return USER_ERROR
 
 
 def _space_text() -> str:

@@ -7,11 +7,11 @@ import numpy as np
 from search.housekeeping import KEPT
 from search.panels import prediction_panel, telling_images
 from search.trial_record import TrialRecord
+from trainables.checkpoints import checkpoint_store
 from trainables.data import PreparedData
 from trainables.device import default_device, uses_bf16
 from trainables.epochs import load_best
 from trainables.prediction import predict
-from trainables.trial import checkpoint_store
 
 
 class Painter:

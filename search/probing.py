@@ -12,8 +12,9 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from search.choice import best_count, counts, most_trials
 from search.corners import Corner, Corners
-from search.placement import Placement, best_count, counts, most_trials, share
+from search.placement import Placement, share
 from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData
 from trainables.footprint import footprint

@@ -6,9 +6,9 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from search.recorder import Watcher
+from search.callbacks import Watcher
 from search.trial_record import TrialRecord
-from trainables.epoch_report import EpochReport
+from trainables.messages import EpochReport
 
 
 @dataclass

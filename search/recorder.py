@@ -14,35 +14,21 @@ from typing import Any
 
 from ray import tune
 
-from search.costs import Meter
+from search.callbacks import Watcher
+from search.exit_codes import BROKEN
 from search.failures import MOST_PRESSED, NOT_COUNTED, failure, said
 from search.hang_watch import HangWatch
 from search.ledger import Ledger
+from search.meter import Meter
 from search.schedulers import Scheduler
 from search.searcher import LedgerSearcher
-from search.stopping import BROKEN, CONTINUES, Stopping
+from search.stopping import CONTINUES, Stopping
 from search.trial_record import Failure, TrialRecord
-from trainables.epoch_report import EpochReport
+from trainables.messages import EpochReport
 
 MOST_IN_A_ROW = 3
 """Trials that Ray does not start before its cluster counts as lost, or ends for want of memory before that counts as
 full, without an epoch of any trial between."""
-
-
-class Watcher:
-    """Follows a study while it runs. Each method is called in the driver, after the ledger has the entry of it."""
-
-    def trial_started(self, record: TrialRecord) -> None: ...
-
-    def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None: ...
-
-    def trial_broke(self, record: TrialRecord) -> None:
-        """It goes on from its last checkpoint; the failure is its record's last."""
-
-    def trial_paused(self, record: TrialRecord) -> None:
-        """It waits for its promotion; it may start again, or end."""
-
-    def trial_ended(self, record: TrialRecord) -> None: ...
 
 
 def _writes(hook: Callable[..., None]) -> Callable[..., None]:

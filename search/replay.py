@@ -8,8 +8,8 @@ from pathlib import Path
 # Started as a script, Python looks for modules in this file's folder first: look in the project's instead.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from search.exit_codes import refuse
 from search.interrupts import interrupted, raise_on_signals
-from search.options import refuse
 from search.replay_options import parser
 
 

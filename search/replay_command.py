@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from search.curves import Curve, curves_of, write_curves
+from search.curves import recorded, write_curves
 from search.ledger import Ledger
 from search.ledger_place import refuse_links
 from search.replay_outcomes import Choice, Outcome
@@ -65,30 +65,6 @@ def run(options: argparse.Namespace) -> None:
         markup=False,
         soft_wrap=True,
     )
-
-
-def recorded(studies: list[Path]) -> tuple[StudySettings, list[Curve]]:
-    """The settings of the first of these studies, and the learning curves of all.
-
-    Raises:
-        ValueError: if there is no such study, or they do not belong together.
-    """
-    curves: list[Curve] = []
-    first: StudySettings | None = None
-    for folder in studies:
-        ledger = Ledger.open(folder)
-        settings = StudySettings.recorded(ledger.settings, folder)
-        if settings.systems:
-            raise ValueError(f"{folder}: is a study of systems; only searches can be replayed")
-        first = first or settings
-        if (settings.space, settings.profile) != (first.space, first.profile):
-            raise ValueError(
-                f"{folder}: searched space {settings.space} in profile {settings.profile}, {studies[0]} space "
-                f"{first.space} in profile {first.profile}: they cannot be replayed together"
-            )
-        curves += curves_of(ledger.records())
-    assert first is not None
-    return first, curves
 
 
 def _choices(options: argparse.Namespace, settings: StudySettings) -> list[Choice]:

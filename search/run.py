@@ -10,8 +10,9 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from search.cluster_options import prepare_to_join, submission_address
+from search.exit_codes import refuse
 from search.interrupts import interrupted, raise_on_signals
-from search.options import check_together, parser, refuse
+from search.options import check_together, parser
 from search.then_report import share_time
 
 

@@ -12,7 +12,7 @@ from search.ledger import Ledger
 from search.proposals import Proposer
 from search.schedulers import Scheduler
 from search.stopping import Stopping
-from trainables.launchers import TrialRequest
+from trainables.messages import TrialRequest
 
 
 class LedgerSearcher(Searcher):

@@ -10,8 +10,9 @@ from typing import Any
 from search.json_records import from_json
 from search.judge import JUDGES
 from search.profiles import PROFILES
-from search.space import Space, unet_space
+from search.space import Space
 from search.systems import systems_space
+from search.unet_space import unet_space
 from trainables.config import TrialConfig
 from trainables.uris import without_keys
 

@@ -11,17 +11,18 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from search.budgets import Budgets
-from search.costs import Meter
+from search.callbacks import Watcher
 from search.ledger import Ledger
+from search.meter import Meter
 from search.proposals import Proposer
-from search.recorder import Recorder, Watcher
+from search.recorder import Recorder
 from search.schedulers import SCHEDULERS, Scheduler
 from search.searcher import LedgerSearcher
 from search.settings import StudySettings
 from search.space import Space
 from search.stopping import Stopping
 from search.trial_record import TrialRecord
-from trainables.epoch_report import EpochReport
+from trainables.messages import EpochReport
 
 World = Callable[[TrialRecord], Iterable[EpochReport]]
 """What a new trial reports to its own end; an epoch takes its `train_seconds` and `val_seconds`."""

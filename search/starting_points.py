@@ -11,8 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from search.leaderboard import ranked
 from search.ledger import Ledger
+from search.ranking import ranked
 from search.space import Space
 from search.systems import system_points
 

@@ -11,12 +11,11 @@ from typing import Any
 
 from ray import tune
 
+from search.exit_codes import BROKEN
 from search.interrupts import Interrupted, heard_signals
 from search.journal import JournalDeleted
 
 CONTINUES = ": the same command continues the study"
-BROKEN = 1
-"""Exit code of a run that ended because something outside it has to be put right."""
 
 
 class Stopping(tune.Stopper, tune.Callback):

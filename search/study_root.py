@@ -11,7 +11,7 @@ from pathlib import Path
 from search.ledger import Ledger
 from search.small_files import SmallFiles
 from search.study_lock import this_driver
-from trainables.trial import stored_trials
+from trainables.checkpoints import stored_trials
 
 FILE = "study.json"
 

@@ -19,8 +19,8 @@ from rich.table import Table
 from search import ROOT
 from search.cluster_options import without_address
 from search.events import EventReader
+from search.exit_codes import INTERRUPTED
 from search.jobs import OPTIONS, STUDY, Jobs
-from search.options import INTERRUPTED
 from search.study_names import derived_name
 from search.terminal import Terminal
 from search.wording import clean, duration

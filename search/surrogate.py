@@ -14,7 +14,7 @@ from sklearn.model_selection import GroupKFold
 
 from search.curves import Curve
 from search.space import Parameter, Scalar, Space
-from trainables.epoch_report import EpochReport
+from trainables.messages import EpochReport
 
 TREES, FOLDS = 100, 5
 FEWEST = 10

@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from search.json_records import MOST, from_json
-from trainables.epoch_report import EpochReport
+from trainables.messages import EpochReport
 
 STATES = {
     TrialState.RUNNING: "running",

@@ -10,20 +10,23 @@ from typing import Any
 
 from ray import tune
 
+from search.callbacks import Watcher
 from search.cluster_size import process_demand
-from search.costs import Meter
+from search.exit_codes import BROKEN
 from search.hang_watch import HangWatch
 from search.ledger import Ledger
+from search.meter import Meter
 from search.node_watch import CLUSTER_TIMEOUT, LOCAL_TIMEOUT, NodeWatch
 from search.proposals import Fits, Proposer
-from search.recorder import Recorder, Watcher
+from search.recorder import Recorder
 from search.schedulers import SCHEDULERS, Scheduler
 from search.searcher import LedgerSearcher
 from search.settings import StudySettings
 from search.space import Space
 from search.space_record import described
-from search.stopping import BROKEN, Stopping
-from trainables.launchers import Launcher, Loop
+from search.stopping import Stopping
+from trainables.launchers import Launcher
+from trainables.messages import Loop
 
 
 @dataclass(frozen=True, kw_only=True)

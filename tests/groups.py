@@ -13,9 +13,8 @@ from torch import distributed, nn
 
 from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
-from trainables.epoch_report import EpochReport
 from trainables.epochs import epochs
-from trainables.launchers import TrialRequest
+from trainables.messages import EpochReport, TrialRequest
 from trainables.trial import run_trial
 
 

@@ -21,9 +21,9 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from search import promotion
-from search.costs import Meter
 from search.journal import Journal
 from search.ledger import Ledger
+from search.meter import Meter
 from search.recorder import Recorder
 from search.schedulers import SCHEDULERS
 from search.searcher import LedgerSearcher
@@ -31,7 +31,7 @@ from search.settings import StudySettings
 from search.stopping import Stopping
 from search.trial_record import Proposal
 from tests.studies import epoch_report, study_settings
-from trainables.epoch_report import EpochReport
+from trainables.messages import EpochReport
 
 BREAKS = {
     "error": "RuntimeError: a bug",

@@ -19,9 +19,8 @@ import torch
 
 from trainables import ranks
 from trainables.checkpoints import CheckpointStore, below
-from trainables.epoch_report import EpochReport
 from trainables.failures import OutOfMemory, StorageError, UnfitNode
-from trainables.launchers import TrialRequest
+from trainables.messages import EpochReport, TrialRequest
 
 EPOCHS = 4
 """Of each trial, but for two loops:"""

@@ -6,9 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from search.costs import Meter
+from search.callbacks import Watcher
 from search.ledger import Ledger
-from search.recorder import Recorder, Watcher
+from search.meter import Meter
+from search.recorder import Recorder
 from search.stopping import Stopping
 from search.trial_record import Proposal, TrialRecord
 from tests.studies import epoch_report

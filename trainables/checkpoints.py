@@ -141,3 +141,13 @@ class CheckpointStore:
 
     def _exists(self, path: str) -> bool:
         return self._fs.get_file_info(path).type != fs.FileType.NotFound
+
+
+def checkpoint_store(root: str, number: int) -> CheckpointStore:
+    """Where the trial of that number keeps its checkpoints, below the study's root path or URI."""
+    return CheckpointStore(below(root, f"{number:04d}"))
+
+
+def stored_trials(root: str) -> set[int]:
+    """Numbers of the trials that have a folder there."""
+    return {int(name) for name in CheckpointStore(root).folders() if name.isdigit()}

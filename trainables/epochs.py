@@ -16,8 +16,8 @@ from trainables.checkpoints import CheckpointStore, DamagedCheckpoint
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
 from trainables.device import default_device, place
-from trainables.epoch_report import EpochReport
 from trainables.evaluation import evaluate
+from trainables.messages import EpochReport
 from trainables.models import build_model
 from trainables.stages import Stage
 from trainables.training import Training

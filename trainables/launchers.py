@@ -6,29 +6,11 @@ launcher runs it, Tune receives the same reports, one an epoch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from trainables.epoch_report import EpochReport
+from trainables.messages import Loop, TrialRequest
 from trainables.preemption import leave_in_time, this_node
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialRequest:
-    """What the search asks of a trial."""
-
-    number: int
-    """The trial's number in its study."""
-    config: dict[str, Any]
-    """Its configuration in the flat form of `TrialConfig`."""
-    told_epochs: int = 0
-    """Epochs that the ledger already knows: a resumed trial reports those behind them."""
-    micro_batches: int = 1
-    """Parts of a batch that are computed one after the other, to spare memory."""
-
-
-Loop = Callable[[TrialRequest], Iterator[EpochReport]]
 
 
 class Launcher(Protocol):

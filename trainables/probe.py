@@ -14,9 +14,9 @@ from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
 from trainables.device import default_device
 from trainables.device_memory import device_memory
-from trainables.epoch_report import EpochReport
 from trainables.epochs import epochs
 from trainables.evaluation import EVALUATION_BATCH
+from trainables.messages import EpochReport
 from trainables.out_of_memory import is_out_of_memory
 
 STEPS = 16

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from trainables.config import TrialConfig
-from trainables.epoch_report import EpochReport
+from trainables.messages import EpochReport
 from trainables.schedules import build_schedule
 from trainables.stages import Stage
 

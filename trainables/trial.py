@@ -8,27 +8,16 @@ from collections.abc import Iterator
 
 import torch
 
-from trainables.checkpoints import CheckpointStore, below
+from trainables.checkpoints import checkpoint_store
 from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData, prepare
-from trainables.epoch_report import EpochReport
 from trainables.epochs import epochs
 from trainables.failures import OutOfMemory, UnfitNode
-from trainables.launchers import TrialRequest
+from trainables.messages import EpochReport, TrialRequest
 from trainables.out_of_memory import is_out_of_memory
 
 # A trial process runs one trial after another: it maps the data once.
 _prepared = functools.lru_cache(maxsize=1)(prepare)
-
-
-def checkpoint_store(root: str, number: int) -> CheckpointStore:
-    """Where the trial of that number keeps its checkpoints, below the study's root path or URI."""
-    return CheckpointStore(below(root, f"{number:04d}"))
-
-
-def stored_trials(root: str) -> set[int]:
-    """Numbers of the trials that have a folder there."""
-    return {int(name) for name in CheckpointStore(root).folders() if name.isdigit()}
 
 
 def run_trial(

@@ -17,7 +17,8 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.trainable import wrap_function
 
 from trainables.failures import Preempted
-from trainables.launchers import Loop, TrialRequest, use_threads
+from trainables.launchers import use_threads
+from trainables.messages import Loop, TrialRequest
 from trainables.preemption import leaving_nodes, this_node
 
 WAITING_MEMORY = 200 * 2**20

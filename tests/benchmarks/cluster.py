@@ -21,17 +21,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from search.costs import Meter
+from search.callbacks import Watcher
 from search.ledger import Ledger
+from search.meter import Meter
 from search.profiles import PROFILES
-from search.recorder import Watcher
-from search.space import unet_space
 from search.stopping import Stopping
 from search.trial_record import TrialRecord
 from search.tuner import SearchPlan, run_search
+from search.unet_space import unet_space
 from tests.studies import epoch_report, study_settings
-from trainables.epoch_report import EpochReport
-from trainables.launchers import InlineLauncher, TrialRequest
+from trainables.launchers import InlineLauncher
+from trainables.messages import EpochReport, TrialRequest
 
 EPOCHS, EPOCH_SECONDS, SLOTS, ROUNDS = 4, 3.0, 2, 8
 """Of a trial; trials side by side on a node; trials that each slot runs."""

@@ -25,7 +25,7 @@ EPOCHS = 4
 
 def no_op_loop(request: Any) -> Iterator[Any]:
     """4 reports at once, better for deeper networks."""
-    from trainables.epoch_report import EpochReport
+    from trainables.messages import EpochReport
 
     for epoch in range(request.told_epochs + 1, EPOCHS + 1):
         score = 0.1 * request.config["model.depth"] + 0.01 * epoch
@@ -50,12 +50,12 @@ def no_op_loop(request: Any) -> Iterator[Any]:
 def ours(trials: int, folder: Path, launcher: Launcher) -> float:
     """Seconds a trial of a study of this many."""
     from search.board import Board
-    from search.costs import Meter
     from search.ledger import Ledger
+    from search.meter import Meter
     from search.profiles import PROFILES
-    from search.space import unet_space
     from search.stopping import Stopping
     from search.tuner import SearchPlan, run_search
+    from search.unet_space import unet_space
     from tests.studies import study_settings
 
     settings = study_settings(max_epochs=EPOCHS, patience=EPOCHS, asha="promotion")

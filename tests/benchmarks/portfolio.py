@@ -26,7 +26,7 @@ import optuna
 import torch
 
 from search.profiles import PROFILES
-from search.space import unet_space
+from search.unet_space import unet_space
 from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData, prepare
 from trainables.epochs import epochs

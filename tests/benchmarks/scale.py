@@ -21,19 +21,19 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from search.callbacks import Watcher
 from search.database_connection import with_driver
 from search.ledger import FILE, Ledger
 from search.profiles import PROFILES
 from search.promotion import LedgerPromotion
 from search.proposals import Proposer
-from search.recorder import Watcher
 from search.simulator import Simulation, simulate
-from search.space import unet_space
 from search.surrogate import simulated_reports
 from search.trial_record import Proposal, TrialRecord
+from search.unet_space import unet_space
 from tests.postgres import PASSWORD, PostgresServer, binaries
 from tests.studies import study_settings
-from trainables.epoch_report import EpochReport
+from trainables.messages import EpochReport
 
 EPOCHS = 12
 RECORDED = 500

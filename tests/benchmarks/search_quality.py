@@ -40,9 +40,9 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from search.leaderboard import ranked
+from search.curves import recorded
 from search.ledger import Ledger
-from search.replay_command import recorded
+from search.ranking import ranked
 from search.settings import StudySettings
 from search.simulator import Simulation, Trace, simulate
 from search.space import Scalar, Space

@@ -12,12 +12,12 @@ import pytest
 
 import search
 from search import local_studies
-from search.costs import receipt
+from search.cost_table import receipt
 from search.events import EventReader, TextEvents, write_event
+from search.exit_codes import refuse
 from search.leaderboard import leaderboard
 from search.ledger import Ledger
 from search.live_view import LiveView
-from search.options import refuse
 from search.progress_state import ProgressState
 from search.stopping import Stopping
 from search.terminal import Terminal

@@ -16,8 +16,9 @@ from typing import Any
 
 import psutil
 
+from search.exit_codes import BROKEN
 from search.ledger import Ledger
-from search.stopping import BROKEN, Stopping
+from search.stopping import Stopping
 from tests.loops import QUICK_EPOCHS, quick_trial
 from tests.scripts import ROOT, Fork
 
@@ -47,13 +48,13 @@ def drive(folder: Path, trials: int, slots: int) -> None:
 
     from search import hang_watch
     from search.connection import start_ray
-    from search.costs import Meter
     from search.housekeeping import Housekeeping
+    from search.meter import Meter
     from search.profiles import PROFILES
     from search.ray_processes import control_server_watched
-    from search.space import unet_space
     from search.study_lock import study_lock
     from search.tuner import SearchPlan, run_search
+    from search.unet_space import unet_space
     from tests.studies import study_settings
     from trainables.launchers import InlineLauncher
 

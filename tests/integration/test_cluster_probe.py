@@ -19,7 +19,8 @@ from tests.studies import epoch_report
 from trainables.checkpoints import CheckpointStore
 from trainables.data import DataSource
 from trainables.failures import UnfitNode
-from trainables.launchers import InlineLauncher, TrialRequest
+from trainables.launchers import InlineLauncher
+from trainables.messages import TrialRequest
 
 pytestmark = pytest.mark.slow
 

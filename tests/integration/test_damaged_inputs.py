@@ -12,7 +12,7 @@ import pytest
 
 from search.ledger_place import FILE
 from search.profiles import PROFILES
-from search.space import unet_space
+from search.unet_space import unet_space
 from tests.damage import damaged_journal
 from tests.damaged_journals import whole_journal
 from tests.damaged_npz import damaged_npz

@@ -12,13 +12,13 @@ import psutil
 import pytest
 
 from search.connection import start_ray
-from search.costs import Meter
 from search.ledger import Ledger
+from search.meter import Meter
 from search.profiles import PROFILES
-from search.space import unet_space
 from search.stopping import Stopping
 from search.systems import runs_of
 from search.tuner import SearchPlan, run_search
+from search.unet_space import unet_space
 from tests.groups import without_batch_statistics
 from tests.loops import EPOCHS as LOOP_EPOCHS
 from tests.loops import falling, hanging_peer

@@ -13,20 +13,20 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
+from search.callbacks import Watcher
 from search.connection import start_ray
-from search.costs import Meter
 from search.ledger import Ledger
+from search.meter import Meter
 from search.profiles import PROFILES
-from search.recorder import Watcher
-from search.space import unet_space
 from search.stopping import Stopping
 from search.trial_record import TrialRecord
 from search.tuner import SearchPlan, run_search
+from search.unet_space import unet_space
 from tests.loops import sized
 from tests.ports import free_port
 from tests.studies import study_settings
-from trainables.epoch_report import EpochReport
 from trainables.launchers import InlineLauncher, Launcher
+from trainables.messages import EpochReport
 from trainables.worker_groups import WorkersLauncher
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]

@@ -10,7 +10,7 @@ import pytest
 
 from search.ledger import Ledger
 from tests.scripts import HANGS_AFTER, Script
-from trainables.trial import checkpoint_store
+from trainables.checkpoints import checkpoint_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

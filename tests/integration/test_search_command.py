@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from search.leaderboard import ranked
 from search.ledger import FILE, Ledger
+from search.ranking import ranked
 from tests.integration.conftest import ONE
 from tests.scripts import ROOT, run_script
 
@@ -83,7 +83,7 @@ def test_a_budget_of_epochs_ends_the_run_and_a_larger_one_goes_on(command, data_
 
 def test_checkpoints_may_go_to_an_object_store(command, object_store, data_file, tmp_path):
     """The report finds them there; the ledger stays on this machine."""
-    from trainables.trial import checkpoint_store
+    from trainables.checkpoints import checkpoint_store
 
     storage = object_store("studies")
     done = command("search/run.py", "--data", data_file, "--budget", 1, "--storage", storage, *SMALL, *ONE)

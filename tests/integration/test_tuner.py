@@ -10,18 +10,19 @@ from pathlib import Path
 import pytest
 from ray import cloudpickle
 
-from search.costs import Meter
+from search.callbacks import Watcher
 from search.ledger import FILE, Ledger
+from search.meter import Meter
 from search.profiles import PROFILES
-from search.recorder import Watcher
 from search.schedulers import SCHEDULERS
 from search.simulator import Simulation, simulate
-from search.space import unet_space
 from search.stopping import Stopping
 from search.tuner import SearchPlan, run_search
+from search.unet_space import unet_space
 from tests.loops import EPOCHS, falling, hanging, hungry, misplaced, ranked, shaken, steady, troubled, without_storage
 from tests.studies import study_settings
-from trainables.launchers import InlineLauncher, TrialRequest
+from trainables.launchers import InlineLauncher
+from trainables.messages import TrialRequest
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_cluster")]
 

@@ -10,12 +10,12 @@ import pytest
 from reports.study_facts import StudyFacts, read_study
 from search.ledger import Ledger
 from search.profiles import PROFILES
-from search.space import unet_space
+from search.unet_space import unet_space
 from tests.studies import begin, study_settings
+from trainables.checkpoints import checkpoint_store
 from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
 from trainables.epochs import epochs
-from trainables.trial import checkpoint_store
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from reports.final import FinalOptions, finish
 from reports.retrain import check_store, retrain_plan, retrain_store
 from reports.scoring import rare_lines, score_lines, score_models, searched_models
 from search.terminal import Terminal
-from trainables.trial import checkpoint_store
+from trainables.checkpoints import checkpoint_store
 
 CPU = torch.device("cpu")
 

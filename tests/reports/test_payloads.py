@@ -21,15 +21,15 @@ from search.local_studies import look_after
 from search.options import parser
 from search.planning import find_study
 from search.profiles import PROFILES
-from search.space import unet_space
 from search.starting_points import starting_points
 from search.study_lock import study_lock
 from search.terminal import Terminal
+from search.unet_space import unet_space
+from trainables.checkpoints import checkpoint_store
 from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
 from trainables.epochs import epochs
 from trainables.failures import StorageError
-from trainables.trial import checkpoint_store
 
 
 class Payload:

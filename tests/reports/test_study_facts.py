@@ -11,7 +11,7 @@ import pytest
 from reports.study_facts import read_study
 from search.ledger import Ledger
 from search.profiles import PROFILES
-from search.space import unet_space
+from search.unet_space import unet_space
 from tests.records import check_fixed, trial_record
 from tests.reports.made_runs import made_facts
 from tests.studies import begin, epoch_report, study_settings

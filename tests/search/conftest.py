@@ -10,9 +10,10 @@ import pytest
 from search.ledger import Ledger
 from search.profiles import PROFILES
 from search.settings import StudySettings
-from search.space import Space, unet_space
+from search.space import Space
+from search.unet_space import unet_space
 from tests.studies import epoch_report, study_settings
-from trainables.epoch_report import EpochReport
+from trainables.messages import EpochReport
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from search.background import InBackground
-from search.recorder import Watcher
+from search.callbacks import Watcher
 from tests.loops import epoch_report
 from tests.scripts import HANGS_AFTER
 from tests.studies import begin

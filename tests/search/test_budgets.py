@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from search.budgets import Budgets
-from search.costs import Meter
 from search.ledger import Ledger
+from search.meter import Meter
 from search.stopping import Stopping
 from search.trial_record import Proposal, Segment
 from tests.studies import epoch_report

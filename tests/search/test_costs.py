@@ -7,8 +7,10 @@ import pytest
 from rich.console import Console
 
 from search.budgets import Budgets
-from search.costs import Meter, device_seconds, receipt, saved_epochs, seconds_of
+from search.cost_table import receipt
+from search.costs import device_seconds, saved_epochs, seconds_of
 from search.ledger import Ledger
+from search.meter import Meter
 from search.stopping import Stopping
 from search.trial_record import Segment
 from tests.studies import begin

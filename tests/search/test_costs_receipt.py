@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from search.costs import receipt
+from search.cost_table import receipt
 from search.trial_record import Segment
 from tests.studies import begin
 

@@ -15,12 +15,14 @@ from reports.retrain import retrain_plan
 from reports.study_facts import StudyFacts
 from search import local_studies
 from search.audit import audit
-from search.costs import Meter, receipt
-from search.leaderboard import leaderboard, ranked
+from search.cost_table import receipt
+from search.curves import recorded
+from search.leaderboard import leaderboard
 from search.ledger import FILE, Ledger
+from search.meter import Meter
 from search.progress_state import ProgressState
 from search.proposals import Proposer
-from search.replay_command import recorded
+from search.ranking import ranked
 from search.schedulers import SCHEDULERS
 from search.searcher import LedgerSearcher
 from search.settings import StudySettings

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from search.profiles import PROFILES
-from search.space import unet_space
 from search.systems import systems_space
+from search.unet_space import unet_space
 
 LOSSES = ["cross_entropy", "weighted_cross_entropy", "focal", "focal+batch_dice", "cross_entropy+lovasz_softmax"]
 WIDE_LOSSES = [

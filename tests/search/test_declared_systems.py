@@ -6,7 +6,6 @@ import optuna
 import pytest
 
 from search.profiles import PROFILES
-from search.space import unet_space
 from search.systems import (
     MAX_EPOCHS,
     MOST_SEEDS,
@@ -17,6 +16,7 @@ from search.systems import (
     system_points,
     systems_space,
 )
+from search.unet_space import unet_space
 from tests.records import check_fixed
 
 BASE_A = {

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from search.encoding import ABSENT, Encoding
 from search.profiles import PROFILES
-from search.space import Parameter, Space, unet_space
+from search.space import Parameter, Space
+from search.unet_space import unet_space
 
 SPACE = unet_space(PROFILES["gpu"], wide=True)
 

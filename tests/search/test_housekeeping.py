@@ -5,8 +5,7 @@ import pytest
 from search.housekeeping import KEPT, Housekeeping
 from tests.records import trial_record
 from tests.studies import begin
-from trainables.checkpoints import CheckpointStore
-from trainables.trial import checkpoint_store
+from trainables.checkpoints import CheckpointStore, checkpoint_store
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from search.leaderboard import leaderboard, ranked
+from search.leaderboard import leaderboard
+from search.ranking import ranked
 from tests.records import trial_record
 
 

@@ -10,8 +10,8 @@ from search.ledger import FILE, Ledger
 from search.local_studies import look_after
 from search.options import parser
 from search.profiles import PROFILES
-from search.space import unet_space
 from search.study_lock import OWNER, this_driver
+from search.unet_space import unet_space
 from tests.studies import begin, epoch_report
 
 

@@ -13,7 +13,7 @@ from tests.loops import epoch_report
 from trainables.checkpoints import CheckpointStore
 from trainables.data import DataSource
 from trainables.failures import UnfitNode
-from trainables.launchers import TrialRequest
+from trainables.messages import TrialRequest
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.placement import MEMORY_SHARE, UNITS, WORTHWHILE, Placement, best_count, counts, most_trials, share
+from search.choice import MEMORY_SHARE, WORTHWHILE, best_count, counts, most_trials
+from search.placement import UNITS, Placement, share
 from tests.records import check_fixed
 
 BYTES = st.integers(1, 10**12)

@@ -7,7 +7,7 @@ from search import portfolio
 from search.portfolio import PORTFOLIO, portfolio_points
 from search.profiles import PROFILES
 from search.settings import StudySettings
-from search.space import unet_space
+from search.unet_space import unet_space
 from tests.studies import study_settings
 from trainables.config import TrialConfig
 

@@ -7,8 +7,9 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from search import proposals
+from search.history import SamplerHistory
 from search.ledger import Ledger
-from search.proposals import Proposer, Visible
+from search.proposals import Proposer
 from search.samplers import SAMPLERS
 from search.space import Parameter, Space
 from tests.studies import begin
@@ -114,7 +115,7 @@ def test_of_many_trials_the_best_the_newest_and_the_running_ones_are_seen(monkey
     monkeypatch.setattr(proposals, "MOST_SEEN", 4)
     monkeypatch.setattr(proposals, "BEST_SEEN", 2)
     curves = {0: [0.2], 1: [0.9], 2: [0.95], 3: None, 4: [0.3, 0.1], 5: [0.5], 6: [0.2], 7: [0.3]}
-    seen = Visible(ledger)
+    seen = SamplerHistory(ledger)
     for number, curve in curves.items():
         begin(ledger, space)
         for epoch, score in enumerate(curve or [], start=1):
@@ -129,7 +130,7 @@ def test_of_many_trials_the_best_the_newest_and_the_running_ones_are_seen(monkey
             assert [trial.number for trial in seen.at(5)] == [0, 1, 2, 3, 4]
     # 1 and 0 are complete, and so the best; 6 and 7 the newest.
     assert [trial.number for trial in seen.at(8)] == [0, 1, 3, 6, 7]
-    assert [trial.number for trial in Visible(ledger).at(8)] == [0, 1, 3, 6, 7]
+    assert [trial.number for trial in SamplerHistory(ledger).at(8)] == [0, 1, 3, 6, 7]
     ledger.add_epoch(3, make_report(1, 0.99))
     ledger.complete(3)
     begin(ledger, space)
@@ -140,7 +141,7 @@ def test_paused_trials_look_pruned_and_stay_in_sight(ledger, space, make_report)
     for number in range(3):
         begin(ledger, space)
         ledger.add_epoch(number, make_report(1, 0.1 * number))
-    seen = Visible(ledger).at(3, waiting=[1])
+    seen = SamplerHistory(ledger).at(3, waiting=[1])
     assert [trial.state for trial in seen] == [TrialState.RUNNING, TrialState.PRUNED, TrialState.RUNNING]
     assert seen[1].value == pytest.approx(0.1)
     assert ledger.records()[1].state == "running"

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from search.recorder import Watcher
+from search.callbacks import Watcher
 from search.trial_record import Segment
 from tests.recording import Driver
 

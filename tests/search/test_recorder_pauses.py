@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from search.costs import Meter
 from search.ledger import Ledger
+from search.meter import Meter
 from search.promotion import LedgerPromotion
 from search.recorder import Recorder
 from search.searcher import LedgerSearcher

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from search.recorder import Watcher
+from search.callbacks import Watcher
 from tests.recording import Driver
 
 FULL = OSError(errno.ENOSPC, "No space left on device")

@@ -8,8 +8,8 @@ import pytest
 
 from search.profiles import PROFILES
 from search.settings import StudySettings
-from search.space import unet_space
 from search.systems import systems_space
+from search.unet_space import unet_space
 from tests.records import check_fixed
 from tests.studies import study_settings
 from trainables.config import TrialConfig

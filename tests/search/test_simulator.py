@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
+from search.callbacks import Watcher
 from search.curves import Curve, curves_of, read_curves, write_curves
 from search.ledger import Ledger
-from search.recorder import Watcher
 from search.simulator import Simulation, simulate
 from search.surrogate import FEWEST, Surrogate, simulated_reports
 from tests.studies import begin, study_settings

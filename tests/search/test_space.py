@@ -4,7 +4,7 @@ import optuna
 import pytest
 
 from search.profiles import PROFILES
-from search.space import unet_space
+from search.unet_space import unet_space
 from trainables.augmentations import AUGMENTATIONS
 from trainables.config import TrialConfig
 from trainables.losses import LOSSES

@@ -7,8 +7,9 @@ import pytest
 from optuna.distributions import CategoricalDistribution
 
 from search.profiles import PROFILES
-from search.space import Parameter, Space, unet_space
+from search.space import Parameter, Space
 from search.space_record import check_same_space, described
+from search.unet_space import unet_space
 
 PARAMETERS = (
     Parameter(name="loss", choices=("ce", "focal"), help=""),

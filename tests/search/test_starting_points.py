@@ -4,9 +4,10 @@ import pytest
 
 from search.ledger import Ledger
 from search.profiles import PROFILES
-from search.space import Parameter, Space, unet_space
+from search.space import Parameter, Space
 from search.starting_points import TAKEN_OVER, starting_points
 from search.systems import system_points
+from search.unet_space import unet_space
 from tests.studies import begin
 
 

@@ -12,7 +12,7 @@ from search.housekeeping import Housekeeping
 from search.ledger import Ledger
 from search.study_root import FILE, Marker, check_root, claim, set_aside
 from tests.studies import begin, epoch_report, study_settings
-from trainables.trial import checkpoint_store, stored_trials
+from trainables.checkpoints import checkpoint_store, stored_trials
 
 
 def driven(folder, space, *scores, root=None):

@@ -5,8 +5,8 @@ import pytest
 
 from search.profiles import PROFILES
 from search.proposals import Proposer
-from search.space import unet_space
 from search.systems import REPORTS, SYSTEMS, choose_systems, runs_of, system_points
+from search.unet_space import unet_space
 from tests.studies import study_settings
 from trainables.config import TrialConfig
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from ray import tune
 
-from search.costs import Meter
 from search.ledger import Ledger
+from search.meter import Meter
 from search.stopping import Stopping
 from search.tuner import SearchPlan, run_search
 from tests.loops import falling

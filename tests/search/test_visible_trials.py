@@ -6,7 +6,7 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from search import proposals
-from search.proposals import BEST_SEEN, MOST_SEEN, Visible
+from search.history import BEST_SEEN, MOST_SEEN, SamplerHistory
 
 RUNNING, COMPLETE, PRUNED, FAIL = TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 
@@ -54,7 +54,7 @@ def few(monkeypatch):
 def test_of_six_hundred_trials_two_hundred_are_the_best():
     assert (MOST_SEEN, BEST_SEEN) == (600, 200)
     ledger = Trials(*([COMPLETE, 1.0 - number / 1000] for number in range(599)))
-    visible = Visible(ledger)
+    visible = SamplerHistory(ledger)
     assert numbers(visible, 599) == list(range(599))
     for _ in range(599, 800):
         ledger.add(COMPLETE, 0.1)
@@ -73,19 +73,19 @@ def test_of_six_hundred_trials_two_hundred_are_the_best():
 )
 def test_where_many_have_ended_the_best_and_the_newest_are_seen(count, seen, few):
     ledger = Trials(*([COMPLETE, 0.9 - 0.1 * number] for number in range(count)))
-    assert numbers(Visible(ledger), count) == seen
-    step_by_step = Visible(ledger)
+    assert numbers(SamplerHistory(ledger), count) == seen
+    step_by_step = SamplerHistory(ledger)
     assert [numbers(step_by_step, number) for number in range(count + 1)][-1] == seen
 
 
 def test_the_best_that_are_among_the_newest_are_seen_once(few):
     ledger = Trials(*([PRUNED, 0.1 * number] for number in range(8)))
-    assert numbers(Visible(ledger), 8) == [4, 5, 6, 7]
+    assert numbers(SamplerHistory(ledger), 8) == [4, 5, 6, 7]
 
 
 def test_the_newest_are_those_born_last_not_those_that_ended_last(few):
     ledger = Trials([RUNNING, 0.1], *([COMPLETE, 0.5 + 0.01 * number] for number in range(1, 9)))
-    visible = Visible(ledger)
+    visible = SamplerHistory(ledger)
     assert numbers(visible, 9) == [0, 5, 6, 7, 8]
     ledger.end(0, COMPLETE, 0.1)
     ledger.add(COMPLETE, 0.2)
@@ -94,24 +94,24 @@ def test_the_newest_are_those_born_last_not_those_that_ended_last(few):
 
 def test_running_trials_are_always_seen_and_failed_ones_never(few):
     ledger = Trials([RUNNING], [FAIL, 0.9], *([COMPLETE, 0.5] for _ in range(8)), [RUNNING, 0.1], [FAIL])
-    visible = Visible(ledger)
+    visible = SamplerHistory(ledger)
     for _ in range(2):  # asked again, it has not forgotten
         assert numbers(visible, 12) == [0, 2, 3, 6, 7, 8, 9, 10]
     ledger.end(0, FAIL)
     ledger.end(10, PRUNED, 0.1)
     assert numbers(visible, 12) == [2, 3, 7, 8, 9, 10]
-    assert numbers(Visible(ledger), 12) == [2, 3, 7, 8, 9, 10]
+    assert numbers(SamplerHistory(ledger), 12) == [2, 3, 7, 8, 9, 10]
 
 
 def test_trials_are_seen_from_their_number_on():
     ledger = Trials([COMPLETE, 0.5], [RUNNING], [COMPLETE, 0.4])
-    visible = Visible(ledger)
+    visible = SamplerHistory(ledger)
     assert [numbers(visible, number) for number in range(4)] == [[], [0], [0, 1], [0, 1, 2]]
 
 
 def test_a_trial_that_ended_between_two_proposals_is_seen_as_it_ended():
     ledger = Trials([RUNNING, 0.3])
-    visible = Visible(ledger)
+    visible = SamplerHistory(ledger)
     assert [trial.state for trial in visible.at(1)] == [RUNNING]
     ledger.end(0, PRUNED, 0.3, 0.4)
     assert [(trial.state, trial.value) for trial in visible.at(1)] == [(PRUNED, 0.4)]
@@ -119,7 +119,7 @@ def test_a_trial_that_ended_between_two_proposals_is_seen_as_it_ended():
 
 def test_a_paused_trial_is_a_pruned_one_with_the_score_of_its_last_epoch():
     ledger = Trials([RUNNING, 0.2, 0.9, 0.4], [RUNNING, 0.3], [COMPLETE, 0.1])
-    visible = Visible(ledger)
+    visible = SamplerHistory(ledger)
     paused, running, complete = visible.at(3, waiting=[0])
     assert (paused.number, paused.state, paused.value) == (0, PRUNED, 0.4)
     assert paused.intermediate_values == {1: 0.2, 2: 0.9, 3: 0.4}
@@ -150,22 +150,22 @@ def test_complete_trials_come_by_value_then_pruned_ones_by_their_last_epoch_and_
 
 def test_of_equal_trials_the_first_ones_count_as_the_best(few):
     ledger = Trials(*([COMPLETE, 0.5] for _ in range(9)))
-    assert numbers(Visible(ledger), 9) == [0, 1, 5, 6, 7, 8]
+    assert numbers(SamplerHistory(ledger), 9) == [0, 1, 5, 6, 7, 8]
 
 
 def test_the_sampler_is_told_of_each_trial_under_another_number_than_the_draft_s():
     """The draft is number 0, and samplers leave out what has the draft's number."""
     ledger = Trials([COMPLETE, 0.5], [RUNNING], [PRUNED, 0.4])
-    seen = proposals._Seen(ledger.trials, None)
+    seen = proposals.HistoryStudy(ledger.trials, None)
     assert [trial.number for trial in seen.get_trials(deepcopy=False)] == [3, 1, 2]
     assert [trial.number for trial in ledger.trials] == [0, 1, 2]
     assert [trial.state for trial in seen.get_trials(deepcopy=False)] == [COMPLETE, RUNNING, PRUNED]
     assert [trial.number for trial in seen.get_trials(states=(COMPLETE, PRUNED))] == [3, 2]
-    later = proposals._Seen(ledger.trials[1:], None)
+    later = proposals.HistoryStudy(ledger.trials[1:], None)
     assert [trial.number for trial in later.get_trials(deepcopy=False)] == [1, 2]
     assert later.get_trials(deepcopy=False)[0] is ledger.trials[1]
     assert later.get_trials()[0] is not ledger.trials[1]
-    assert proposals._Seen([], None).get_trials() == []
+    assert proposals.HistoryStudy([], None).get_trials() == []
     assert seen.direction.name == "MAXIMIZE"
 
 

@@ -11,9 +11,8 @@ import torch
 from pyarrow import fs
 
 from trainables import checkpoints
-from trainables.checkpoints import PAUSES, CheckpointStore, below
+from trainables.checkpoints import PAUSES, CheckpointStore, below, checkpoint_store, stored_trials
 from trainables.failures import StorageError
-from trainables.trial import checkpoint_store, stored_trials
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import torch
 
 from trainables.checkpoints import CheckpointStore
 from trainables.config import LossConfig, ScheduleConfig, TrialConfig
-from trainables.epoch_report import EpochReport
 from trainables.epochs import epochs, load_best
 from trainables.evaluation import evaluate
+from trainables.messages import EpochReport
 from trainables.schedules import SCHEDULES
 from trainables.training import Training
 

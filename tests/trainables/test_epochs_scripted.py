@@ -12,8 +12,8 @@ import torch
 from tests.scripted_training import TRAIN_SECONDS, VAL_SECONDS, Script
 from trainables import epochs as loop
 from trainables.config import TrialConfig
-from trainables.epoch_report import EpochReport
 from trainables.epochs import epochs
+from trainables.messages import EpochReport
 from trainables.stages import Stage
 
 DATA = SimpleNamespace(fingerprint="content-0", name="scripted")

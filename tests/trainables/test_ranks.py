@@ -10,7 +10,7 @@ from tests.groups import normalise_each_image, train_together, trained
 from tests.scripts import START
 from trainables import ranks
 from trainables.config import ModelConfig
-from trainables.epoch_report import EpochReport
+from trainables.messages import EpochReport
 from trainables.models import build_model
 
 CHANGES = (

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from trainables import trial
+from trainables.checkpoints import stored_trials
 from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
 from trainables.failures import OutOfMemory, UnfitNode
-from trainables.launchers import TrialRequest
-from trainables.trial import run_trial, stored_trials
+from trainables.messages import TrialRequest
+from trainables.trial import run_trial
 
 
 @pytest.fixture

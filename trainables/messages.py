@@ -1,10 +1,10 @@
-"""What every epoch of every trial reports, whichever launcher ran it."""
+"""What a trial is asked for, and what it reports."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,3 +56,20 @@ class EpochReport:
     def from_dict(cls, values: Mapping[str, Any]) -> EpochReport:
         """The inverse of `to_dict`; other keys, such as those that Tune adds, are passed over."""
         return cls(**{field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRequest:
+    """What the search asks of a trial."""
+
+    number: int
+    """The trial's number in its study."""
+    config: dict[str, Any]
+    """Its configuration in the flat form of `TrialConfig`."""
+    told_epochs: int = 0
+    """Epochs that the ledger already knows: a resumed trial reports those behind them."""
+    micro_batches: int = 1
+    """Parts of a batch that are computed one after the other, to spare memory."""
+
+
+Loop = Callable[[TrialRequest], Iterator[EpochReport]]
