@@ -8,12 +8,10 @@ import functools
 import torch
 from rich.console import Console
 
-from reports.final import FinalOptions, finish
-from reports.leaderboard_files import write_leaderboard
-from reports.page import write_page
-from reports.scoring import Scored, score_lines, score_models, searched_models
-from reports.study_facts import StudyFacts, read_study
-from reports.systems_table import (
+from reports.final_model.final_training import FinalOptions, finish
+from reports.final_model.time_budget import Clock, spend
+from reports.inputs import StudyFacts, read_study
+from reports.output.baseline_tables import (
     SystemRow,
     boost_sentence,
     differences,
@@ -23,13 +21,15 @@ from reports.systems_table import (
     terminal_tables,
     write_systems,
 )
-from reports.time_budget import Clock, spend
-from reports.tracking import tracked
-from search.leaderboard import leaderboard
-from search.ledger_place import refuse_links
-from search.terminal import Terminal
+from reports.output.html_page import write_page
+from reports.output.leaderboard_files import write_leaderboard
+from reports.prediction.scoring import Scored, score_lines, score_models, searched_models
+from reports.progress import tracked
+from search.storage.location import refuse_links
+from search.views.leaderboard import leaderboard
+from search.views.terminal import Terminal
 from trainables.device import default_device
-from trainables.failures import StorageError
+from trainables.errors import StorageError
 
 
 def run(options: argparse.Namespace) -> None:

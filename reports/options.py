@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from search.option_types import duration, location, whole
+from search.cli.option_types import duration, location, whole
 
 EPILOG = """\
 Everything lands in RUN/report: report.html, leaderboard.csv, leaderboard.parquet, predictor.json, submission.csv, and

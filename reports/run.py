@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from reports.options import check_together, parser
-from search.exit_codes import refuse
+from search.exit_status import refuse
 from search.interrupts import interrupted, raise_on_signals
 
 

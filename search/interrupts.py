@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from types import FrameType
 
-from search.wording import clean
+from search.formatting import clean
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

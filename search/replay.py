@@ -8,15 +8,15 @@ from pathlib import Path
 # Started as a script, Python looks for modules in this file's folder first: look in the project's instead.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from search.exit_codes import refuse
+from search.cli.replay_options import parser
+from search.exit_status import refuse
 from search.interrupts import interrupted, raise_on_signals
-from search.replay_options import parser
 
 
 def main() -> int:
     options = parser().parse_args()
     try:
-        from search.replay_command import run
+        from search.cli.replay_command import run
 
         run(options)
     except ValueError as error:

@@ -9,11 +9,11 @@ from pathlib import Path
 # Started as a script, Python looks for modules in this file's folder first: look in the project's instead.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from search.cluster_options import prepare_to_join, submission_address
-from search.exit_codes import refuse
+from search.cli.cluster_options import prepare_to_join, submission_address
+from search.cli.options import check_together, parser
+from search.cli.then_report import share_time
+from search.exit_status import refuse
 from search.interrupts import interrupted, raise_on_signals
-from search.options import check_together, parser
-from search.then_report import share_time
 
 
 def main() -> int:
@@ -22,12 +22,12 @@ def main() -> int:
         check_together(options)
         share_time(options)
         if options.systems == "list":
-            from search.systems_list import show_systems
+            from search.views.baselines_table import show_systems
 
             show_systems()
             return 0
         if options.systems is not None:
-            from search.systems import choose_systems
+            from search.study.baselines import choose_systems
 
             options.systems = choose_systems(options.systems)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -36,13 +36,13 @@ def main() -> int:
             prepare_to_join()
         address, asked = submission_address(options), options.status or options.stop or options.logs
         if address is not None:
-            from search import submission
+            from search.cli import remote_studies
 
             if asked:
-                return submission.look_after(options, address)
-            return submission.submit(options, address, sys.argv[1:])
+                return remote_studies.look_after(options, address)
+            return remote_studies.submit(options, address, sys.argv[1:])
         if asked:
-            from search.local_studies import look_after
+            from search.cli.local_studies import look_after
 
             return look_after(options)
     except ValueError as error:
@@ -55,7 +55,7 @@ def main() -> int:
     except ValueError as error:
         return refuse(error)
 
-    from search.command import run
+    from search.cli.search_command import run
 
     return run(options, data)
 

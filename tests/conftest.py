@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.postgres import PASSWORD, PostgresServer, SharedDatabase, binaries
+from tests.processes.postgres import PASSWORD, PostgresServer, SharedDatabase, binaries
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -61,7 +61,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def _own_notes(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test names on a command line is noted in a folder of its own."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
-    monkeypatch.setattr("search.named_places._named_here", [])
+    monkeypatch.setattr("search.ledger.named_places._named_here", [])
 
 
 @pytest.fixture(scope="session")

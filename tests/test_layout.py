@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import itertools
 import sys
@@ -31,3 +32,27 @@ def test_the_constraints_pin_every_dependency():
     lines = (ROOT / "constraints.txt").read_text().split()
     pinned = {canonicalize_name(line.split("==")[0]) for line in lines}
     assert names <= pinned, names - pinned
+
+
+FOLDERS = sorted(
+    {path.parent for top in ("search", "trainables", "reports", "tests") for path in (ROOT / top).rglob("*.py")}
+)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=[str(folder.relative_to(ROOT)) for folder in FOLDERS])
+def test_a_folder_is_small_enough_to_be_looked_through(folder):
+    assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= 12
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "search").rglob("__init__.py")), ids=lambda path: path.parent.name)
+def test_a_package_of_the_search_loads_nothing_by_itself(path):
+    """`--help` answers at once: it must not load a library because of the folder that an option's module is in."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    imported = {ast.unparse(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)}
+    assert imported <= {"from pathlib import Path"}
+
+
+def test_every_folder_of_modules_is_a_package_that_is_installed():
+    for package in ("search", "trainables", "reports"):
+        for folder in {path.parent for path in (ROOT / package).rglob("*.py")}:
+            assert (folder / "__init__.py").is_file(), folder

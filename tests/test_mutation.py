@@ -6,7 +6,7 @@ import pytest
 
 from tests.mutation.__main__ import equivalents
 from tests.mutation.modules import MODULES
-from tests.scripts import ROOT
+from tests.processes.scripts import ROOT
 
 LISTED = equivalents()
 

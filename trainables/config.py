@@ -1,37 +1,72 @@
-"""What a trial is: one frozen dataclass per concern (`trainables.config_parts`), made from and to a flat dict.
+"""What a trial is: the settings of its parts, each validated when it is made, in a nested and in a flat form.
 
 The flat form (`{"model.depth": 3, "loss.name": "focal", ...}`) is what the search space suggests, the ledger stores
-and TensorBoard shows. A field that means nothing for a choice is None and absent from the flat form.
+and TensorBoard shows. A field that means nothing for a choice is None and absent from the flat form; one that means
+something and was left out is filled with its default.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_type_hints
 
-from trainables.config_parts import (
-    AugmentationConfig,
-    LossConfig,
-    ModelConfig,
-    OptimizerConfig,
-    ScheduleConfig,
-    SecondStageConfig,
-    TrainingConfig,
-)
+from trainables.augmentation.transforms import AugmentationConfig
+from trainables.losses.config import LossConfig
+from trainables.models.config import ModelConfig
+from trainables.optim.optimizers import OptimizerConfig
+from trainables.optim.schedules import ScheduleConfig
+from trainables.registry import parameter_owners
+from trainables.validation import check, check_name, check_positive, resolve
 
-__all__ = [
-    "CONCERNS",
-    "AugmentationConfig",
-    "LossConfig",
-    "ModelConfig",
-    "OptimizerConfig",
-    "ScheduleConfig",
-    "SecondStageConfig",
-    "TrainingConfig",
-    "TrialConfig",
-]
+
+@dataclass(frozen=True, kw_only=True)
+class SecondStageConfig:
+    """What follows when the first stage of training is over: fine-tuning from its best epoch."""
+
+    name: str = "none"
+    """none, or "frozen_encoder": bottleneck and decoder are trained on, the encoder and its batch statistics stay."""
+    fraction: float | None = None
+    """The second stage's part of `training.max_epochs`, in (0, 1) (default 0.3). Only with a second stage."""
+    lr: float | None = None
+    """Its peak learning rate (default 3e-4). Only with a second stage."""
+
+    def __post_init__(self) -> None:
+        check_name(self, "name", ("none", "frozen_encoder"))
+        resolve(self, {"fraction": ("name", ("frozen_encoder",), 0.3), "lr": ("name", ("frozen_encoder",), 3e-4)})
+        if self.fraction is not None:
+            check(self, "fraction", 0 < self.fraction < 1, "must be above 0 and below 1")
+        if self.lr is not None:
+            check_positive(self, "lr")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How the epoch loop runs."""
+
+    batch_size: int = 32
+    """Images per optimizer step, over all ranks together."""
+    max_epochs: int = 30
+    """Length of the learning-rate schedule, and the epoch at which training ends at the latest."""
+    patience: int = 30
+    """Early stopping: epochs without a better mean IoU on the validation part before training ends."""
+    grad_clip: float = 1.0
+    """Upper bound of the gradient's L2 norm."""
+    ema_decay: float | None = None
+    """Decay, in (0, 1), of the weights' exponential moving average that is evaluated and kept. None: no average."""
+    seed: int = 0
+    precision: str = "auto"
+    """bf16 (autocast), fp32, or auto: bf16 where the device computes in it natively."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "max_epochs", "patience"):
+            check(self, name, isinstance(getattr(self, name), int) and getattr(self, name) >= 1, "must be at least 1")
+        check_positive(self, "grad_clip")
+        if self.ema_decay is not None:
+            check(self, "ema_decay", 0 < self.ema_decay < 1, "must be above 0 and below 1")
+        check(self, "seed", isinstance(self.seed, int) and self.seed >= 0, "must be a whole number of at least 0")
+        check_name(self, "precision", ("auto", "bf16", "fp32"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +90,16 @@ class TrialConfig:
 
     def to_flat(self) -> dict[str, Any]:
         """`{"model.depth": 3, ...}` with plain scalars; None fields are absent, several rates read "1-2-4"."""
-        flat = {}
-        for concern in dataclasses.fields(self):
-            for name, value in dataclasses.asdict(getattr(self, concern.name)).items():
-                if value is not None:
-                    flat[f"{concern.name}.{name}"] = TUPLES[name][1].join(map(str, value)) if name in TUPLES else value
+        flat: dict[str, Any] = {}
+        for section in SECTIONS:
+            values = getattr(self, section)
+            for field_ in dataclasses.fields(values):
+                value = getattr(values, field_.name)
+                if field_.name == "parameters":
+                    flat |= {f"{section}.{name}": given for name, given in value.items() if given is not None}
+                elif value is not None:
+                    separator, _ = field_.metadata.get("flat", ("", str))
+                    flat[f"{section}.{field_.name}"] = separator.join(map(str, value)) if separator else value
         return flat
 
     @classmethod
@@ -69,28 +109,21 @@ class TrialConfig:
         Raises:
             ValueError: for an unknown key or a value that breaks its field's rule.
         """
-        nested: dict[str, dict[str, Any]] = {concern: {} for concern in CONCERNS}
+        nested: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         for key, value in flat.items():
-            concern, _, name = key.partition(".")
-            if concern not in CONCERNS or name not in {field.name for field in dataclasses.fields(CONCERNS[concern])}:
+            section, _, name = key.partition(".")
+            if section in SECTIONS and name in parameter_owners(getattr(SECTIONS[section], "REGISTRY", {})):
+                nested[section].setdefault("parameters", {})[name] = value
+                continue
+            fields = {field_.name: field_ for field_ in dataclasses.fields(SECTIONS.get(section, cls))}
+            if section not in SECTIONS or name not in fields or name == "parameters":
                 raise ValueError(f"unknown configuration key {key!r}: known are {', '.join(cls().to_flat())}, ...")
-            if name in TUPLES and isinstance(value, str):
-                kind, separator = TUPLES[name]
+            separator, kind = fields[name].metadata.get("flat", ("", str))
+            if separator and isinstance(value, str):
                 value = tuple(kind(part) for part in value.split(separator))
-            nested[concern][name] = value
-        return cls(**{concern: config(**nested[concern]) for concern, config in CONCERNS.items()})
+            nested[section][name] = value
+        return cls(**{section: kind(**nested[section]) for section, kind in SECTIONS.items()})
 
 
-TUPLES: dict[str, tuple[Callable[[str], float], str]] = {"aspp_rates": (int, "-"), "term_weights": (float, ":")}
-"""Fields that hold several values: the type of one, and what stands between two in the flat form."""
-
-CONCERNS: dict[str, type[Any]] = {
-    "model": ModelConfig,
-    "loss": LossConfig,
-    "optimizer": OptimizerConfig,
-    "schedule": ScheduleConfig,
-    "augmentation": AugmentationConfig,
-    "second_stage": SecondStageConfig,
-    "training": TrainingConfig,
-}
+SECTIONS: dict[str, type[Any]] = get_type_hints(TrialConfig)
 """The fields of `TrialConfig` and their types."""

@@ -20,13 +20,14 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as A
 import torch
 
-from trainables.augmentations import AUGMENTATIONS, build_augmentation
-from trainables.config import AugmentationConfig, ModelConfig, TrainingConfig, TrialConfig
-from trainables.config_rules import PLUS
+from trainables.augmentation.mixing import build_mixing
+from trainables.augmentation.transforms import AUGMENTATIONS, AugmentationConfig, build_augmentation
+from trainables.config import TrainingConfig, TrialConfig
 from trainables.data import DataSource, PreparedData, prepare
 from trainables.device import default_device
-from trainables.mixing import build_mixing
-from trainables.training import Training
+from trainables.models.config import ModelConfig
+from trainables.training.trainer import Training
+from trainables.validation import PLUS
 
 BATCH = 32
 SETS = {name: AugmentationConfig(name=name) for name in AUGMENTATIONS} | {

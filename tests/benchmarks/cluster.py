@@ -21,16 +21,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from search.callbacks import Watcher
-from search.ledger import Ledger
-from search.meter import Meter
-from search.profiles import PROFILES
-from search.stopping import Stopping
-from search.trial_record import TrialRecord
-from search.tuner import SearchPlan, run_search
-from search.unet_space import unet_space
-from tests.studies import epoch_report, study_settings
-from trainables.launchers import InlineLauncher
+from search.ledger.ledger import Ledger
+from search.ledger.records import TrialRecord
+from search.study.profiles import PROFILES
+from search.study.unet_space import unet_space
+from search.tuning.callbacks import Watcher
+from search.tuning.meter import Meter
+from search.tuning.run_end import Stopping
+from search.tuning.tuner import SearchPlan, run_search
+from tests.made.studies import epoch_report, study_settings
+from trainables.launching.launchers import InlineLauncher
 from trainables.messages import EpochReport, TrialRequest
 
 EPOCHS, EPOCH_SECONDS, SLOTS, ROUNDS = 4, 3.0, 2, 8
@@ -92,7 +92,7 @@ def cluster_of(nodes: int, slots: int) -> Iterator[tuple[Any, list[Any]]]:
     import ray
     from ray.cluster_utils import Cluster
 
-    from search.connection import start_ray
+    from search.ray_cluster.session import start_ray
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trainables.launchers import Launcher
+    from trainables.launching.launchers import Launcher
 
 EPOCHS = 4
 
@@ -49,14 +49,14 @@ def no_op_loop(request: Any) -> Iterator[Any]:
 
 def ours(trials: int, folder: Path, launcher: Launcher) -> float:
     """Seconds a trial of a study of this many."""
-    from search.board import Board
-    from search.ledger import Ledger
-    from search.meter import Meter
-    from search.profiles import PROFILES
-    from search.stopping import Stopping
-    from search.tuner import SearchPlan, run_search
-    from search.unet_space import unet_space
-    from tests.studies import study_settings
+    from search.ledger.ledger import Ledger
+    from search.study.profiles import PROFILES
+    from search.study.unet_space import unet_space
+    from search.tuning.meter import Meter
+    from search.tuning.run_end import Stopping
+    from search.tuning.tuner import SearchPlan, run_search
+    from search.views.tensorboard_log import Board
+    from tests.made.studies import study_settings
 
     settings = study_settings(max_epochs=EPOCHS, patience=EPOCHS, asha="promotion")
     space = unet_space(PROFILES["cpu"])
@@ -118,9 +118,9 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
-    from search.connection import start_ray
-    from trainables.launchers import InlineLauncher
-    from trainables.worker_groups import WorkersLauncher
+    from search.ray_cluster.session import start_ray
+    from trainables.launching.launchers import InlineLauncher
+    from trainables.launching.worker_groups import WorkersLauncher
 
     with tempfile.TemporaryDirectory() as folder:
         start_ray(dashboard=True)

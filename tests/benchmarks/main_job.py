@@ -29,16 +29,17 @@ from pathlib import Path
 import numpy as np
 from pyarrow import csv
 
-from reports.confusions import Confusions, confusion
+from reports.prediction.confusions import Confusions, confusion
 from search import ROOT
-from search.systems import SYSTEMS
-from trainables.checkpoints import CheckpointStore
-from trainables.config import ModelConfig, TrialConfig
+from search.study.baselines import SYSTEMS
+from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData, prepare
 from trainables.device import default_device, uses_bf16
-from trainables.epochs import epochs, load_best
-from trainables.prediction import FLIPS, predict
-from trainables.training import Training
+from trainables.models.config import ModelConfig
+from trainables.training.checkpoints import CheckpointStore
+from trainables.training.epoch_loop import epochs, load_best
+from trainables.training.prediction import FLIPS, predict
+from trainables.training.trainer import Training
 
 DEFAULT = "default"
 RIVALS = ("report-a", "small")
@@ -47,7 +48,7 @@ SEARCH_PARTS = {"portfolio": ["--no-portfolio"], "average": ["--ema-decay", "0"]
 REPORT_PARTS = {"members": ["--members", "1"], "decision": ["--plain-labels"], "retraining": ["--no-retrain"]}
 """Parts of the report: the study of the default way is reported once more."""
 SEARCHED = 0.4
-"""Of the minutes, as `search/then_report.py` has it."""
+"""Of the minutes, as `search/cli/then_report.py` has it."""
 SECONDS = 60.0
 
 

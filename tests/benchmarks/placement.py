@@ -20,7 +20,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 
 ROOT = Path(__file__).resolve().parents[2]
 QUERY = ("nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits")

@@ -1,4 +1,4 @@
-"""Chooses configurations that a search may begin with (`search/portfolio.py`): good ones on several kinds of data.
+"""Chooses what a search begins with (`search/sampling/portfolio.py`): what is good on several data sets.
 
 Every candidate is trained on every data set, on the train part, and scored by its best epoch on the validation part.
 The data sets: the built-in sample, the file that is named with --data, and two that are made here: cells (bright discs
@@ -25,11 +25,11 @@ import numpy as np
 import optuna
 import torch
 
-from search.profiles import PROFILES
-from search.unet_space import unet_space
+from search.study.profiles import PROFILES
+from search.study.unet_space import unet_space
 from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData, prepare
-from trainables.epochs import epochs
+from trainables.training.epoch_loop import epochs
 
 USUAL: list[dict[str, object]] = [
     {},

@@ -10,12 +10,16 @@ import argparse
 import dataclasses
 import statistics
 
-from trainables.checkpoints import CheckpointStore
-from trainables.config import AugmentationConfig, LossConfig, ModelConfig, OptimizerConfig, TrainingConfig, TrialConfig
+from trainables.augmentation.transforms import AugmentationConfig
+from trainables.config import TrainingConfig, TrialConfig
 from trainables.data import DataSource, prepare
 from trainables.device import default_device, uses_bf16
-from trainables.epochs import epochs, load_best
-from trainables.evaluation import evaluate
+from trainables.losses.config import LossConfig
+from trainables.models.config import ModelConfig
+from trainables.optim.optimizers import OptimizerConfig
+from trainables.training.checkpoints import CheckpointStore
+from trainables.training.epoch_loop import epochs, load_best
+from trainables.training.evaluation import evaluate
 
 VARIANTS = {
     "neither": {},

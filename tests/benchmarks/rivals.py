@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from search.space import Scalar, Space
+from search.study.space import Scalar, Space
 
 Train = Callable[[Mapping[str, Scalar], int], Iterator[tuple[float, float]]]
 """(parameters, trial number) to the (score, virtual seconds) of its epochs."""

@@ -21,18 +21,18 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from search.callbacks import Watcher
-from search.database_connection import with_driver
-from search.ledger import FILE, Ledger
-from search.profiles import PROFILES
-from search.promotion import LedgerPromotion
-from search.proposals import Proposer
-from search.simulator import Simulation, simulate
-from search.surrogate import simulated_reports
-from search.trial_record import Proposal, TrialRecord
-from search.unet_space import unet_space
-from tests.postgres import PASSWORD, PostgresServer, binaries
-from tests.studies import study_settings
+from search.ledger.ledger import FILE, Ledger
+from search.ledger.records import Proposal, TrialRecord
+from search.sampling.proposer import Proposer
+from search.scheduling.asha_promotion import LedgerPromotion
+from search.simulation.simulator import Simulation, simulate
+from search.simulation.surrogate import simulated_reports
+from search.storage.postgres_connection import with_driver
+from search.study.profiles import PROFILES
+from search.study.unet_space import unet_space
+from search.tuning.callbacks import Watcher
+from tests.made.studies import study_settings
+from tests.processes.postgres import PASSWORD, PostgresServer, binaries
 from trainables.messages import EpochReport
 
 EPOCHS = 12

@@ -10,7 +10,8 @@ Three tasks of 20 to 23 parameters with conditions between them, and any study o
 
   All three are really trained, epoch by epoch: no model of curves stands between a method and the truth, nor favours
   one whose own model is of the same kind.
-- `--studies RUN`: the space of a study whose trials had 27 epochs, with `search.surrogate` for what was not recorded:
+- `--studies RUN`: the space of a study whose trials had 27 epochs, with `search.simulation.surrogate` for what was not
+  recorded:
 
     python search/run.py --sampler random --max-epochs 27 --grace-epochs 27 --patience 27 ...
 
@@ -40,16 +41,16 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from search.curves import recorded
-from search.ledger import Ledger
-from search.ranking import ranked
-from search.settings import StudySettings
-from search.simulator import Simulation, Trace, simulate
-from search.space import Scalar, Space
-from search.starting_points import TAKEN_OVER
-from search.surrogate import Surrogate, simulated_reports
+from search.ledger.ledger import Ledger
+from search.ledger.ranking import ranked
+from search.sampling.warm_start import TAKEN_OVER
+from search.simulation.curves import recorded
+from search.simulation.simulator import Simulation, Trace, simulate
+from search.simulation.surrogate import Surrogate, simulated_reports
+from search.study.settings import StudySettings
+from search.study.space import Scalar, Space
 from tests.benchmarks.rivals import Ray, Rival, SyneTune, Train, best_so_far
-from tests.studies import study_settings
+from tests.made.studies import study_settings
 
 MAX_EPOCHS, EPOCHS, SLOTS = 27, 27 * 40, 4
 TASKS = ("digits", "photo", "segments")

@@ -30,13 +30,13 @@ def batches(images: int) -> Iterator[np.ndarray]:
 
 
 def ours(path: Path, images: int) -> None:
-    from reports.submission import write_submission
+    from reports.submission_csv import write_submission
 
     write_submission(path, batches(images), PIXELS)
 
 
 def ours_checked(path: Path, images: int) -> None:
-    from reports.submission import check_submission
+    from reports.submission_csv import check_submission
 
     ours(path, images)
     check_submission(path, rows=images, pixels=PIXELS, classes=CLASSES, refused=0)
@@ -53,7 +53,7 @@ def nothing(path: Path, images: int) -> None:
     """Makes the predictions only: what all ways spend before they write."""
     import pandas as pd  # noqa: F401
 
-    import reports.submission  # noqa: F401
+    import reports.submission_csv  # noqa: F401
 
     for _ in batches(images):
         pass

@@ -23,11 +23,13 @@ import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from trainables.config import AugmentationConfig, ModelConfig, TrainingConfig, TrialConfig
+from trainables.augmentation.transforms import AugmentationConfig
+from trainables.config import TrainingConfig, TrialConfig
 from trainables.data import DataSource, PreparedData, prepare
 from trainables.device import autocast, default_device
 from trainables.models import build_model
-from trainables.training import Training
+from trainables.models.config import ModelConfig
+from trainables.training.trainer import Training
 
 BATCH = 32
 AUGMENTED = ("none", "hflip", "flips", "flips+crop")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.hosts import Hosts, missing
+from tests.cluster.machines.hosts import Hosts, missing
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from ray.autoscaler._private.commands import get_or_create_head_node
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.autoscaler.tags import NODE_KIND_WORKER, TAG_RAY_NODE_KIND, TAG_RAY_USER_NODE_TYPE
 
-from tests.cluster.files import CLUSTER, ROOT, launcher_file
+from tests.cluster.machines.files import CLUSTER, ROOT, launcher_file
 
 pytest.importorskip("moto.server", reason="moto, the AWS of the tests, is not installed (make test-all)")
 OWN_ADDRESS = "203.0.113.7/32"

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.cluster.files import launcher_file
+from tests.cluster.machines.files import launcher_file
 
 pytest.importorskip("googleapiclient", reason="the Google API client is not installed (make test-all)")
 MEANT = {"type", "properties", "items", "$ref", "enum", "additionalProperties"}

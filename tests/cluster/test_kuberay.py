@@ -10,9 +10,9 @@ import pytest
 import yaml
 from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 
-from search.options import parser
-from tests.cluster.files import CLUSTER, ROOT, launcher_file, pins
-from tests.cluster.kuberay import SCHEMAS
+from search.cli.options import parser
+from tests.cluster.machines.files import CLUSTER, ROOT, launcher_file, pins
+from tests.cluster.machines.kuberay import SCHEMAS
 
 kubernetes_validate = pytest.importorskip(
     "kubernetes_validate", reason="kubernetes-validate, with Kubernetes's schemas, is not installed (make test-all)"

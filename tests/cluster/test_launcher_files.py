@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from tests.cluster.files import ROOT, launcher_file
+from tests.cluster.machines.files import ROOT, launcher_file
 
 
 @pytest.fixture(params=["gpu", "gcp"])

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.ledger import FILE, Ledger
-from search.trial_record import TrialRecord
-from tests.cluster.hosts import ROOT, SHARED, Hosts, wait_for
-from tests.cluster.on_premise import OnPremise
+from search.ledger.ledger import FILE, Ledger
+from search.ledger.records import TrialRecord
+from tests.cluster.machines.hosts import ROOT, SHARED, Hosts, wait_for
+from tests.cluster.machines.on_premise import OnPremise
 from tests.integration.conftest import tiny_pairs
-from tests.scripts import HANGS_AFTER
+from tests.processes.scripts import HANGS_AFTER
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.hosts]
 

@@ -7,8 +7,8 @@ import tomllib
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from tests.cluster.hosts import ROOT
-from tests.cluster.on_premise import WORKER, YAML
+from tests.cluster.machines.hosts import ROOT
+from tests.cluster.machines.on_premise import WORKER, YAML
 
 CONFIG = yaml.safe_load(YAML.read_text())
 

@@ -9,7 +9,7 @@ from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingReque
 from ray.autoscaler.v2.utils import ResourceRequestUtil
 from ray.core.generated.autoscaler_pb2 import GangResourceRequest
 
-from tests.cluster.files import launcher_file
+from tests.cluster.machines.files import launcher_file
 
 
 @pytest.fixture(params=["gpu", "gcp"])

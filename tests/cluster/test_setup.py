@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.files import CLUSTER
+from tests.cluster.machines.files import CLUSTER
 
 SCRIPT = CLUSTER / "setup.sh"
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")

@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from search.ledger import Ledger
-from tests.cluster.files import CLUSTER, ROOT
-from tests.ports import free_port
+from search.ledger.ledger import Ledger
+from tests.cluster.machines.files import CLUSTER, ROOT
+from tests.processes.ports import free_port
 
 COMMANDS = {
     # The second node is this machine too.

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainables.augmentations import AUGMENTATIONS, build_augmentation
-from trainables.config import AugmentationConfig
+from trainables.augmentation.transforms import AUGMENTATIONS, AugmentationConfig, build_augmentation
 
 SIZE = (24, 40)
 SUM = "flips+crop"

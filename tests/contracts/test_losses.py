@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from trainables.config import LossConfig
 from trainables.data import DataDescription
 from trainables.losses import LOSSES, build_loss
+from trainables.losses.config import LossConfig
 
 CLASSES = ("unlabelled", "a", "b", "c", "rare")
 IGNORING = DataDescription(class_names=CLASSES, ignored_label=0)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from trainables.config import ModelConfig
 from trainables.models import BLOCKS, BOTTLENECKS, SKIPS, UNet, build_model
+from trainables.models.config import ModelConfig
 
 PARTS = (
     [{"block": name} for name in BLOCKS]

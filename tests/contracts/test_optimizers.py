@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.config import OptimizerConfig
-from trainables.optimizers import OPTIMIZERS, build_optimizer
+from trainables.optim.optimizers import OPTIMIZERS, OptimizerConfig, build_optimizer
 
 every_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
 

@@ -9,8 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.config import ScheduleConfig
-from trainables.schedules import SCHEDULES, Schedule, build_schedule
+from trainables.optim.schedules import SCHEDULES, Schedule, ScheduleConfig, build_schedule
 
 PEAK = 0.1
 STEPS_PER_EPOCH, EPOCHS = 7, 6

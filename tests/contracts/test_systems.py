@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 import torch
 
-from search.systems import SYSTEMS
+from search.study.baselines import SYSTEMS
 from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
-from trainables.training import Training
+from trainables.training.trainer import Training
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 
 import search
-from search import local_studies
-from search.cost_table import receipt
-from search.events import EventReader, TextEvents, write_event
-from search.exit_codes import refuse
-from search.leaderboard import leaderboard
-from search.ledger import Ledger
-from search.live_view import LiveView
-from search.progress_state import ProgressState
-from search.stopping import Stopping
-from search.terminal import Terminal
-from search.trial_record import Failure
-from search.wording import clean
-from tests.records import trial_record
+from search.cli import local_studies
+from search.exit_status import refuse
+from search.formatting import clean
+from search.ledger.ledger import Ledger
+from search.ledger.records import Failure
+from search.tuning.run_end import Stopping
+from search.views.cost_table import receipt
+from search.views.events import EventReader, TextEvents, write_event
+from search.views.leaderboard import leaderboard
+from search.views.live_view import LiveView
+from search.views.progress import ProgressState
+from search.views.terminal import Terminal
+from tests.made.records import trial_record
 from trainables.data.description import DataDescription
 from trainables.data.npz import read_npz
 from trainables.data.report import DataReport, warnings_of

@@ -21,10 +21,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from search.ledger import Ledger
-from search.trial_record import TrialRecord
+from search.ledger.ledger import Ledger
+from search.ledger.records import TrialRecord
 from tests.integration.faults import Machine, small_disk
-from tests.loops import QUICK_EPOCHS
+from tests.processes.loops import QUICK_EPOCHS
 
 PATIENCE_SECONDS = 900
 """A run that takes longer than this after the last fault hangs."""

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.ledger import Ledger
-from tests.ports import free_port
-from tests.scripts import HANGS_AFTER, Script, run_script
-from tests.tokens import use_token
+from search.ledger.ledger import Ledger
+from tests.processes.ports import free_port
+from tests.processes.scripts import HANGS_AFTER, Script, run_script
+from tests.processes.tokens import use_token
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 Driver = Callable[..., Script]
@@ -98,7 +98,7 @@ def ray_cluster(ray_head: str) -> Iterator[None]:
     """This process's connection to it."""
     import ray
 
-    from search.connection import start_ray
+    from search.ray_cluster.session import start_ray
 
     start_ray(dashboard=True, address=ray_head)
     yield

@@ -16,11 +16,11 @@ from typing import Any
 
 import psutil
 
-from search.exit_codes import BROKEN
-from search.ledger import Ledger
-from search.stopping import Stopping
-from tests.loops import QUICK_EPOCHS, quick_trial
-from tests.scripts import ROOT, Fork
+from search.exit_status import BROKEN
+from search.ledger.ledger import Ledger
+from search.tuning.run_end import Stopping
+from tests.processes.loops import QUICK_EPOCHS, quick_trial
+from tests.processes.scripts import ROOT, Fork
 
 ENDS_WITHIN = 180.0
 """Seconds in which a driver that cannot continue ends by itself, however busy the machine is."""
@@ -46,17 +46,17 @@ def drive(folder: Path, trials: int, slots: int) -> None:
     """One driver, as `search/run.py` is one."""
     import ray
 
-    from search import hang_watch
-    from search.connection import start_ray
-    from search.housekeeping import Housekeeping
-    from search.meter import Meter
-    from search.profiles import PROFILES
-    from search.ray_processes import control_server_watched
-    from search.study_lock import study_lock
-    from search.tuner import SearchPlan, run_search
-    from search.unet_space import unet_space
-    from tests.studies import study_settings
-    from trainables.launchers import InlineLauncher
+    from search.checkpoints.retention import Housekeeping
+    from search.locking.lock import study_lock
+    from search.ray_cluster.processes import control_server_watched
+    from search.ray_cluster.session import start_ray
+    from search.study.profiles import PROFILES
+    from search.study.unet_space import unet_space
+    from search.tuning import hang_watch
+    from search.tuning.meter import Meter
+    from search.tuning.tuner import SearchPlan, run_search
+    from tests.made.studies import study_settings
+    from trainables.launching.launchers import InlineLauncher
 
     start_ray(dashboard=False)
     hang_watch.FIRST_SECONDS = 3 * HUNG_AFTER  # these trials need no time to their first report

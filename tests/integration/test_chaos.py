@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from search.ledger import Ledger
+from search.ledger.ledger import Ledger
 from tests.integration.chaos import check_equal, check_invariants, disturbed
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]

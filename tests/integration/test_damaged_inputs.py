@@ -10,12 +10,12 @@ import random
 
 import pytest
 
-from search.ledger_place import FILE
-from search.profiles import PROFILES
-from search.unet_space import unet_space
-from tests.damage import damaged_journal
-from tests.damaged_journals import whole_journal
-from tests.damaged_npz import damaged_npz
+from search.storage.location import FILE
+from search.study.profiles import PROFILES
+from search.study.unet_space import unet_space
+from tests.made.damage import damaged_journal
+from tests.made.damaged_journals import whole_journal
+from tests.made.damaged_npz import damaged_npz
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(3600)]
 COUNT = int(os.environ.get("DAMAGED_FILES", "5"))

@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from search.ledger import FILE, Ledger
-from search.trial_record import TrialRecord
+from search.ledger.ledger import FILE, Ledger
+from search.ledger.records import TrialRecord
 from tests.integration.conftest import ONE, epochs_in
-from tests.scripts import HANGS_AFTER, Script
+from tests.processes.scripts import HANGS_AFTER, Script
 
 pytestmark = pytest.mark.slow
 

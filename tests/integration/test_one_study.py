@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from search.ledger import Ledger
-from search.ledger_place import FILE
+from search.ledger.ledger import Ledger
+from search.storage.location import FILE
 from tests.integration.conftest import ONE
-from tests.scripts import HANGS_AFTER
+from tests.processes.scripts import HANGS_AFTER
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import psutil
 import pytest
 import ray
 
-from tests.scripts import ROOT
+from tests.processes.scripts import ROOT
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 STARTS = """
 import os, pathlib, stat, psutil, ray
-from search.connection import start_ray
+from search.ray_cluster.session import start_ray
 start_ray(dashboard=False)
 session = pathlib.Path(ray._private.worker._global_node.get_session_dir_path())
 print("modes", *(oct(stat.S_IMODE(path.stat().st_mode)) for path in (session, pathlib.Path.home() / ".ray/auth_token")))

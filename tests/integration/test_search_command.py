@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from search.ledger import FILE, Ledger
-from search.ranking import ranked
+from search.ledger.ledger import FILE, Ledger
+from search.ledger.ranking import ranked
 from tests.integration.conftest import ONE
-from tests.scripts import ROOT, run_script
+from tests.processes.scripts import ROOT, run_script
 
 pytestmark = pytest.mark.slow
 
@@ -83,7 +83,7 @@ def test_a_budget_of_epochs_ends_the_run_and_a_larger_one_goes_on(command, data_
 
 def test_checkpoints_may_go_to_an_object_store(command, object_store, data_file, tmp_path):
     """The report finds them there; the ledger stays on this machine."""
-    from trainables.checkpoints import checkpoint_store
+    from trainables.training.checkpoints import checkpoint_store
 
     storage = object_store("studies")
     done = command("search/run.py", "--data", data_file, "--budget", 1, "--storage", storage, *SMALL, *ONE)
@@ -100,7 +100,7 @@ def test_trials_run_the_code_of_the_driver_from_every_folder(data_file, logs, tm
     checkout, elsewhere = tmp_path / "checkout", tmp_path / "elsewhere"
     for package in ("search", "trainables"):
         shutil.copytree(ROOT / package, checkout / package, ignore=shutil.ignore_patterns("__pycache__"))
-    trial = checkout / "trainables" / "trial.py"
+    trial = checkout / "trainables" / "training" / "trial.py"
     trial.write_text(
         trial.read_text().replace("    data: PreparedData =", "    raise RuntimeError('that checkout')\n    data =")
     )

@@ -1,7 +1,7 @@
 """Mutates the modules that matter, and says how many mutants their quick tests notice.
 
     python -m tests.mutation                                     # 400 of all modules, what was run before is not again
-    python -m tests.mutation --modules search/recorder.py --count 40 --show
+    python -m tests.mutation --modules search/tuning/recorder.py --count 40 --show
 
 Results are kept in .mutants, so that an interrupted run resumes. A killed mutant stays killed; one that survived is
 tested again when a test of its module has changed. Mutants that change nothing a test could see are listed in

@@ -59,7 +59,7 @@ def spots(code: str) -> list[Spot]:
         occurrence = 0
         for node in nodes:
             for start, _ in operator().mutation_positions(node):
-                if not _is_declared(node):
+                if not _is_declared(node) and not _is_marker(node):
                     found.append(Spot(operator=name, occurrence=occurrence, position=start))
                 occurrence += 1
     return found
@@ -72,6 +72,11 @@ def _is_declared(node: Any) -> bool:
             return True
         node = node.parent
     return False
+
+
+def _is_marker(node: Any) -> bool:
+    """Whether it is the star of a signature, which an operator of arithmetic takes for a product."""
+    return node.parent is not None and node.parent.type == "parameters"
 
 
 def mutants(module: str, root: Path, seed: int) -> Iterator[Mutant]:

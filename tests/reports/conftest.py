@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.study_facts import StudyFacts, read_study
-from search.ledger import Ledger
-from search.profiles import PROFILES
-from search.unet_space import unet_space
-from tests.studies import begin, study_settings
-from trainables.checkpoints import checkpoint_store
+from reports.inputs import StudyFacts, read_study
+from search.ledger.ledger import Ledger
+from search.study.profiles import PROFILES
+from search.study.unet_space import unet_space
+from tests.made.studies import begin, study_settings
 from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
-from trainables.epochs import epochs
+from trainables.training.checkpoints import checkpoint_store
+from trainables.training.epoch_loop import epochs
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from reports.study_facts import StudyFacts
-from reports.systems_table import SystemRun
-from search.trial_record import TrialRecord
-from tests.records import trial_record
-from tests.studies import study_settings
+from reports.inputs import StudyFacts
+from reports.output.baseline_tables import SystemRun
+from search.ledger.records import TrialRecord
+from tests.made.records import trial_record
+from tests.made.studies import study_settings
 from trainables.data import PreparedData
-from trainables.evaluation import Scores
+from trainables.training.evaluation import Scores
 
 CLASSES = ("void", "soil", "bedrock", "sand", "big rock")
 

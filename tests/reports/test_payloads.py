@@ -15,21 +15,21 @@ from ray import cloudpickle
 
 from reports.command import run as report
 from reports.options import parser as report_parser
-from search.events import EventReader
-from search.ledger import FILE, Ledger
-from search.local_studies import look_after
-from search.options import parser
-from search.planning import find_study
-from search.profiles import PROFILES
-from search.starting_points import starting_points
-from search.study_lock import study_lock
-from search.terminal import Terminal
-from search.unet_space import unet_space
-from trainables.checkpoints import checkpoint_store
+from search.cli.local_studies import look_after
+from search.cli.options import parser
+from search.cli.planning import find_study
+from search.ledger.ledger import FILE, Ledger
+from search.locking.lock import study_lock
+from search.sampling.warm_start import starting_points
+from search.study.profiles import PROFILES
+from search.study.unet_space import unet_space
+from search.views.events import EventReader
+from search.views.terminal import Terminal
 from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
-from trainables.epochs import epochs
-from trainables.failures import StorageError
+from trainables.errors import StorageError
+from trainables.training.checkpoints import checkpoint_store
+from trainables.training.epoch_loop import epochs
 
 
 class Payload:

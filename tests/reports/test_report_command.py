@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from reports.command import run
+from reports.inputs import read_study
 from reports.options import check_together, parser
-from reports.study_facts import read_study
-from reports.submission import check_submission
-from tests.scripts import HANGS_AFTER, run_script
+from reports.submission_csv import check_submission
+from tests.processes.scripts import HANGS_AFTER, run_script
 from trainables.data import PreparedData
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,7 +58,9 @@ def test_the_submission_may_come_from_the_searchs_own_model(study):
 
 
 def test_labels_may_be_plain_and_the_best_trial_alone(study, capsys, monkeypatch):
-    monkeypatch.setattr("reports.predictor.choose_decision", lambda found: pytest.fail("a decision was fitted"))
+    monkeypatch.setattr(
+        "reports.prediction.predictor.choose_decision", lambda found: pytest.fail("a decision was fitted")
+    )
     report(study, "--plain-labels", "--members", "1", "--no-submission")
     assert re.search(r"weights of trial 000\d\n", capsys.readouterr().out)
 
@@ -90,7 +92,7 @@ def test_a_wrong_submission_is_not_left_behind(study, monkeypatch):
     def refuse(*_, **__):
         raise ValueError("submission.csv: wrong")
 
-    monkeypatch.setattr("reports.final.check_submission", refuse)
+    monkeypatch.setattr("reports.final_model.final_training.check_submission", refuse)
     with pytest.raises(ValueError, match="wrong"):
         report(study, "--no-retrain")
     assert not (study / "report" / "submission.csv").exists()

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from search.ledger import Ledger
-from search.profiles import PROFILES
-from search.settings import StudySettings
-from search.space import Space
-from search.unet_space import unet_space
-from tests.studies import epoch_report, study_settings
+from search.ledger.ledger import Ledger
+from search.study.profiles import PROFILES
+from search.study.settings import StudySettings
+from search.study.space import Space
+from search.study.unet_space import unet_space
+from tests.made.studies import epoch_report, study_settings
 from trainables.messages import EpochReport
 
 
@@ -38,7 +38,7 @@ def make_report() -> Callable[..., EpochReport]:
 
 HOLDER = """
 import pathlib, sys
-from search.study_lock import study_lock
+from search.locking.lock import study_lock
 with study_lock(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -5,15 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainables.config import (
-    AugmentationConfig,
-    ModelConfig,
-    OptimizerConfig,
-    ScheduleConfig,
-    TrainingConfig,
-    TrialConfig,
-)
+from trainables.augmentation.transforms import AugmentationConfig
+from trainables.config import TrainingConfig, TrialConfig
 from trainables.data import DataSource, PreparedData, prepare
+from trainables.models.config import ModelConfig
+from trainables.optim.optimizers import OptimizerConfig
+from trainables.optim.schedules import ScheduleConfig
 
 
 @pytest.fixture(scope="session")

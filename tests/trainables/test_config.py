@@ -2,21 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from trainables.config import (
-    AugmentationConfig,
-    LossConfig,
-    ModelConfig,
-    OptimizerConfig,
-    ScheduleConfig,
-    TrainingConfig,
-    TrialConfig,
-)
+from trainables.augmentation.transforms import AugmentationConfig
+from trainables.config import TrainingConfig, TrialConfig
+from trainables.losses.config import LossConfig
+from trainables.models.config import ModelConfig
+from trainables.optim.optimizers import OptimizerConfig
+from trainables.optim.schedules import ScheduleConfig
 
 
 def test_the_flat_form_and_back():
     config = TrialConfig(
         model=ModelConfig(depth=4, bottleneck="aspp", aspp_rates=(2, 4)),
-        loss=LossConfig(name="focal", gamma=1.5),
+        loss=LossConfig(name="focal", parameters={"gamma": 1.5}),
         optimizer=OptimizerConfig(name="sgd", lr=0.1),
         schedule=ScheduleConfig(name="plateau"),
         augmentation=AugmentationConfig(name="flips"),

@@ -6,14 +6,10 @@ import dataclasses
 
 import pytest
 
-from trainables.config import (
-    CONCERNS,
-    AugmentationConfig,
-    LossConfig,
-    ModelConfig,
-    SecondStageConfig,
-    TrialConfig,
-)
+from trainables.augmentation.transforms import AugmentationConfig
+from trainables.config import SECTIONS, SecondStageConfig, TrialConfig
+from trainables.losses.config import LossConfig
+from trainables.models.config import ModelConfig
 
 
 def test_several_values_are_joined_in_the_flat_form():
@@ -58,8 +54,8 @@ def test_every_concern_goes_into_the_flat_form_and_back():
     expected = TrialConfig().to_flat() | flat | {"second_stage.fraction": 0.3, "second_stage.lr": 3e-4}
     del expected["schedule.warmup_fraction"]  # means nothing with cosine
     assert config.to_flat() == expected
-    assert set(CONCERNS) == {key.partition(".")[0] for key in flat}
-    for concern, part in CONCERNS.items():
+    assert set(SECTIONS) == {key.partition(".")[0] for key in flat}
+    for concern, part in SECTIONS.items():
         assert type(getattr(config, concern)) is part
         assert getattr(config, concern) != part()
 
@@ -85,8 +81,9 @@ def test_losses_are_joined_in_any_order_and_each_weighs_1(name):
     config = LossConfig(name=name)
     terms = name.split("+")
     assert config.term_weights == ((1.0,) * len(terms) if len(terms) > 1 else None)
-    assert config.gamma == (2.0 if "focal" in terms else None)
-    assert config.alpha == (0.3 if "tversky" in terms else None)
+    assert config.parameters == ({"gamma": 2.0} if "focal" in terms else {}) | (
+        {"alpha": 0.3} if "tversky" in terms else {}
+    )
 
 
 @pytest.mark.parametrize("name", ["", "+", "focal+", "focal+focal", "focal+dice+focal", "focal + dice", "focal+magic"])

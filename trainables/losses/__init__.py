@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
 import torch
 
-from trainables.config import LossConfig
-from trainables.config_rules import PLUS
 from trainables.data import DataDescription
-from trainables.losses.boundary import boundary
-from trainables.losses.cross_entropy import cross_entropy, weighted_cross_entropy
-from trainables.losses.focal import focal
-from trainables.losses.lovasz import lovasz_softmax
-from trainables.losses.regions import batch_dice, batch_tversky, dice, jaccard, tversky
-from trainables.losses.task import LossTask
+from trainables.losses.config import LossConfig
+from trainables.losses.registry import LOSSES
+from trainables.losses.task import Loss, LossTask
 from trainables.registry import lookup
+from trainables.validation import PLUS
 
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-
-LOSSES: dict[str, Callable[[LossConfig, LossTask], Loss]] = {
-    "cross_entropy": cross_entropy,
-    "weighted_cross_entropy": weighted_cross_entropy,
-    "focal": focal,
-    "dice": dice,
-    "jaccard": jaccard,
-    "tversky": tversky,
-    "batch_dice": batch_dice,
-    "batch_tversky": batch_tversky,
-    "lovasz_softmax": lovasz_softmax,
-    "boundary": boundary,
-}
-"""Name to builder(config, task)."""
-
-__all__ = ["LOSSES", "Loss", "LossTask", "build_loss"]
+__all__ = ["LOSSES", "Loss", "LossConfig", "LossTask", "build_loss"]
 
 
 def build_loss(config: LossConfig, *, described: DataDescription, pixel_counts: np.ndarray) -> Loss:
@@ -54,7 +33,8 @@ def build_loss(config: LossConfig, *, described: DataDescription, pixel_counts: 
     if config.learn_ignored:
         described = dataclasses.replace(described, ignored_label=None)
     task = LossTask(described=described, pixel_counts=pixel_counts)
-    terms = [lookup(LOSSES, name, "loss")(config, task) for name in config.name.split(PLUS)]
+    components = [lookup(LOSSES, name, "loss") for name in config.name.split(PLUS)]
+    terms = [component.build(task, given=config.parameters) for component in components]
     weights = config.term_weights or (1.0,)
 
     def in_fp32(logits_nchw: torch.Tensor, target_nhw: torch.Tensor) -> torch.Tensor:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import cv2
 import numpy as np
 import torch
 
-from trainables.losses.task import LossTask
-
-if TYPE_CHECKING:
-    from trainables.config import LossConfig
-    from trainables.losses import Loss
+from trainables.losses.task import Loss, LossTask
 
 
-def boundary(config: LossConfig, task: LossTask) -> Loss:
+def boundary(task: LossTask) -> Loss:
     """Mean over labelled pixels of sum_c p_c (phi_c - phi_label), phi the signed distances to the classes' boundaries.
 
     Kervadec et al. 2019, "Boundary loss for highly unbalanced segmentation", eq. 5, for several classes. Unlabelled

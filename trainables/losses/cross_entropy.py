@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch.nn import functional
 
-from trainables.losses.task import LossTask
-
-if TYPE_CHECKING:
-    from trainables.config import LossConfig
-    from trainables.losses import Loss
+from trainables.losses.task import Loss, LossTask
 
 
-def cross_entropy(config: LossConfig, task: LossTask) -> Loss:
+def cross_entropy(task: LossTask) -> Loss:
     """Mean over labelled pixels of -log p(label)."""
     return _cross_entropy(task, None)
 
 
-def weighted_cross_entropy(config: LossConfig, task: LossTask) -> Loss:
+def weighted_cross_entropy(task: LossTask, *, class_weight_exponent: float, class_weight_cap: float | None) -> Loss:
     """Mean over labelled pixels of -w(label) log p(label), w the label's frequency to a negative power, capped.
 
     Weights are scaled so that their mean over the training pixels is 1: the loss, and with it a fitting learning rate,
     keeps the size it has without weights.
     """
-    assert config.class_weight_exponent is not None
-    return _cross_entropy(task, class_weights(task, config.class_weight_exponent, config.class_weight_cap))
+    return _cross_entropy(task, class_weights(task, class_weight_exponent, class_weight_cap))
 
 
 def class_weights(task: LossTask, exponent: float, cap: float | None = None) -> torch.Tensor:

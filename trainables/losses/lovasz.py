@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
-from trainables.losses.task import LossTask
-
-if TYPE_CHECKING:
-    from trainables.config import LossConfig
-    from trainables.losses import Loss
+from trainables.losses.task import Loss, LossTask
 
 
-def lovasz_softmax(config: LossConfig, task: LossTask) -> Loss:
+def lovasz_softmax(task: LossTask) -> Loss:
     """Lovasz extension of 1 - IoU, mean over the classes that the batch's labelled pixels hold.
 
     Berman et al. 2018, "The Lovasz-Softmax loss", section 3.2. All images of the batch are one set of pixels, as they

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 
-from trainables.losses.task import LossTask
-
-if TYPE_CHECKING:
-    from trainables.config import LossConfig
-    from trainables.losses import Loss
+from trainables.losses.task import Loss, LossTask
 
 
-def dice(config: LossConfig, task: LossTask) -> Loss:
+def dice(task: LossTask) -> Loss:
     """1 - Dice, mean over the classes that an image's labelled pixels hold, then over images that have any.
 
     Dice is 2 sum(p y) / (sum(p) + sum(y)) over the image's labelled pixels, p the softmax, y one-hot labels
@@ -28,7 +22,7 @@ def dice(config: LossConfig, task: LossTask) -> Loss:
     return loss
 
 
-def jaccard(config: LossConfig, task: LossTask) -> Loss:
+def jaccard(task: LossTask) -> Loss:
     """1 - Jaccard (intersection over union), averaged as `dice` is.
 
     Jaccard is sum(p y) / (sum(p) + sum(y) - sum(p y)) over the image's labelled pixels (Rahman and Wang 2016,
@@ -37,30 +31,28 @@ def jaccard(config: LossConfig, task: LossTask) -> Loss:
     return _tversky(task, false_positive=1.0, false_negative=1.0)
 
 
-def tversky(config: LossConfig, task: LossTask) -> Loss:
+def tversky(task: LossTask, *, alpha: float) -> Loss:
     """1 - Tversky index, averaged as `dice` is (Salehi et al. 2017, "Tversky loss function for image segmentation").
 
     The index is TP / (TP + alpha FP + (1 - alpha) FN) over the image's labelled pixels, with TP = sum(p y),
     FP = sum(p (1 - y)), FN = sum((1 - p) y). At alpha = 1/2 it is Dice.
     """
-    assert config.alpha is not None
-    return _tversky(task, false_positive=config.alpha, false_negative=1 - config.alpha)
+    return _tversky(task, false_positive=alpha, false_negative=1 - alpha)
 
 
-def batch_dice(config: LossConfig, task: LossTask) -> Loss:
+def batch_dice(task: LossTask) -> Loss:
     """1 - Dice, as `batch_tversky` at alpha = 1/2."""
     return _batch_tversky(task, alpha=0.5)
 
 
-def batch_tversky(config: LossConfig, task: LossTask) -> Loss:
+def batch_tversky(task: LossTask, *, alpha: float) -> Loss:
     """1 - Tversky index with all labelled pixels of the batch as one set, mean over the classes that training draws.
 
     Where `tversky` leaves out what an image does not hold, a class that is predicted in a batch without it costs here.
     The index has one pixel more in numerator and denominator, so that it is 1 for a class that is neither there nor
     predicted (Sudre et al. 2017, "Generalised Dice overlap", section 2.2, for why to pool a rare class over images).
     """
-    assert config.alpha is not None
-    return _batch_tversky(task, alpha=config.alpha)
+    return _batch_tversky(task, alpha=alpha)
 
 
 def _batch_tversky(task: LossTask, *, alpha: float) -> Loss:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from trainables.data import DataDescription
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Of logits (N, C, H, W) and labels (N, H, W) int64 to a scalar."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from trainables.config import ModelConfig
-from trainables.models.background import BackgroundPair
 from trainables.models.blocks import BLOCKS
 from trainables.models.bottlenecks import BOTTLENECKS
+from trainables.models.config import ModelConfig
 from trainables.models.outputs import Outputs
 from trainables.models.skips import SKIPS
+from trainables.models.two_networks import BackgroundPair
 from trainables.models.unet import UNet
 
 Model = UNet | BackgroundPair
 
-__all__ = ["BLOCKS", "BOTTLENECKS", "SKIPS", "BackgroundPair", "Model", "Outputs", "UNet", "build_model"]
+__all__ = ["BLOCKS", "BOTTLENECKS", "SKIPS", "BackgroundPair", "Model", "ModelConfig", "Outputs", "UNet", "build_model"]
 
 
 def build_model(config: ModelConfig, *, in_channels: int, num_classes: int, ignored_label: int | None = None) -> Model:

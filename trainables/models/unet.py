@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainables.config import ModelConfig
 from trainables.models.blocks import BLOCKS
 from trainables.models.bottlenecks import BOTTLENECKS
+from trainables.models.config import ModelConfig
 from trainables.models.outputs import Outputs
 from trainables.models.skips import SKIPS
 from trainables.registry import lookup

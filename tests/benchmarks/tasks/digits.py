@@ -13,7 +13,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from search.space import Parameter, Scalar, Space
+from search.study.space import Parameter, Scalar, Space
 from tests.benchmarks.tasks.parts import OPTIMIZER, descend, mean_iou, optimizer_of
 
 TRAIN, VAL, NOISE = 400, 700, 0.2

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from search.space import Parameter, Scalar
+from search.study.space import Parameter, Scalar
 
 _SGD, _ADAM = ("optimizer", ("sgd",)), ("optimizer", ("adamw",))
 OPTIMIZER = (

@@ -18,7 +18,7 @@ import torch
 from sklearn.datasets import load_sample_image
 from torch import Tensor, nn
 
-from search.space import Parameter, Scalar, Space
+from search.study.space import Parameter, Scalar, Space
 
 STEP = 16
 """Every so many pixels of the photograph, in both directions."""

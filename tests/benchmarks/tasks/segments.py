@@ -15,11 +15,11 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_sample_image
 from torch import Tensor, nn
 
-from search.space import Parameter, Scalar, Space
+from search.study.space import Parameter, Scalar, Space
 from tests.benchmarks.tasks.parts import OPTIMIZER, descend, mean_iou, optimizer_of
-from trainables.config import LossConfig
 from trainables.data import DataDescription
 from trainables.losses import Loss, build_loss
+from trainables.losses.config import LossConfig
 
 TRAIN, VAL, SIDE, CLASSES = 40, 64, 16, 5
 STEP = 2
@@ -126,7 +126,7 @@ def _loss(params: Mapping[str, Scalar], y_train: Tensor) -> Loss:
     own = {name: params[name] for name in ("class_weight_exponent", "gamma") if name in params}
     counts = torch.bincount(y_train.flatten(), minlength=CLASSES).numpy()
     described = DataDescription(class_names=tuple(map(str, range(CLASSES))), ignored_label=None)
-    return build_loss(LossConfig(name=str(params["loss"]), **own), described=described, pixel_counts=counts)
+    return build_loss(LossConfig(name=str(params["loss"]), parameters=own), described=described, pixel_counts=counts)
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.scripts import HANGS_AFTER
+from tests.processes.scripts import HANGS_AFTER
 from trainables.data import SAMPLE, DataSource, prepare
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.config import LossConfig
 from trainables.data import DataDescription
 from trainables.losses import build_loss
+from trainables.losses.config import LossConfig
 
 DESCRIBED = DataDescription(class_names=("void", "a", "b", "rare"), ignored_label=0)
 
 
-def make(name="batch_tversky", counts=(0, 5, 5, 1), **fields):
-    return build_loss(LossConfig(name=name, **fields), described=DESCRIBED, pixel_counts=np.array(counts))
+def make(name="batch_tversky", counts=(0, 5, 5, 1), **parameters):
+    return build_loss(LossConfig(name=name, parameters=parameters), described=DESCRIBED, pixel_counts=np.array(counts))
 
 
 def logits_of(*pixels):

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.config import LossConfig
 from trainables.data import DataDescription
 from trainables.losses import LOSSES, LossTask, build_loss
+from trainables.losses.config import LossConfig
 from trainables.losses.cross_entropy import class_weights
+from trainables.registry import Component
 
 DESCRIBED = DataDescription(class_names=("unlabelled", "a", "b"), ignored_label=0)
 COUNTS = np.array([900, 400, 100])
@@ -30,8 +31,9 @@ OF_LABEL = (0.5, 0.7, 0.8, 0.6, 0.4)
 """The probabilities of the five labels, row by row: two of class a, then b, and so on."""
 
 
-def value(name: str, logits: torch.Tensor = LOGITS, labels: torch.Tensor = LABELS, **parameters: object) -> float:
-    config = LossConfig(name=name, **parameters)
+def value(name: str, logits: torch.Tensor = LOGITS, labels: torch.Tensor = LABELS, **fields: object) -> float:
+    own = {key: fields.pop(key) for key in list(fields) if key not in ("term_weights", "learn_ignored")}
+    config = LossConfig(name=name, parameters=own, **fields)
     loss = build_loss(config=config, described=DESCRIBED, pixel_counts=COUNTS)(logits, labels)
     assert loss.shape == ()
     return loss.item()
@@ -177,7 +179,7 @@ def test_a_term_sees_single_precision_and_no_autocast(monkeypatch):
         seen.append((logits.dtype, torch.is_autocast_enabled("cpu")))
         return logits.sum()
 
-    monkeypatch.setitem(LOSSES, "dice", lambda config, task: spy)
+    monkeypatch.setitem(LOSSES, "dice", Component(lambda task: spy))
     with torch.autocast("cpu", torch.bfloat16):
         value("dice", LOGITS.bfloat16())
     assert seen == [(torch.float32, False)]

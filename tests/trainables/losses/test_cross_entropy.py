@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from trainables.config import LossConfig
 from trainables.data import DataDescription
 from trainables.losses import LossTask, build_loss
+from trainables.losses.config import LossConfig
 from trainables.losses.cross_entropy import class_weights
 
 DESCRIBED = DataDescription(class_names=("unlabelled", "a", "b", "c"), ignored_label=0)
@@ -21,7 +21,7 @@ def batch():
 
 
 def weighted(exponent: float):
-    config = LossConfig(name="weighted_cross_entropy", class_weight_exponent=exponent)
+    config = LossConfig(name="weighted_cross_entropy", parameters={"class_weight_exponent": exponent})
     return build_loss(config, described=DESCRIBED, pixel_counts=COUNTS)
 
 

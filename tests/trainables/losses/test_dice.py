@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.config import LossConfig
 from trainables.data import MARS
 from trainables.losses import build_loss
+from trainables.losses.config import LossConfig
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from trainables.config import LossConfig
 from trainables.data import MARS
 from trainables.losses import build_loss
+from trainables.losses.config import LossConfig
 
 
 def focal(gamma: float):
-    return build_loss(LossConfig(name="focal", gamma=gamma), described=MARS, pixel_counts=np.ones(5))
+    return build_loss(LossConfig(name="focal", parameters={"gamma": gamma}), described=MARS, pixel_counts=np.ones(5))
 
 
 @pytest.fixture

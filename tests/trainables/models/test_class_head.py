@@ -3,8 +3,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from trainables.config import ModelConfig
 from trainables.models import build_model
+from trainables.models.config import ModelConfig
 
 
 def model(class_head):

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.config import ModelConfig
 from trainables.models import build_model
+from trainables.models.config import ModelConfig
 from trainables.models.unet import UNet
 
 

@@ -1,0 +1,1 @@
+"""The final training, within the time that the report has."""

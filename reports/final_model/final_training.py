@@ -1,0 +1,156 @@
+"""The final model and the submission."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import nn
+
+from reports.final_model.retrain import RetrainPlan, check_store, retrain, retrain_store
+from reports.inputs import StudyFacts
+from reports.prediction.confusions import Confusions, Interval
+from reports.prediction.scoring import Scored
+from reports.progress import tracked
+from reports.submission_csv import check_submission, write_submission
+from search.formatting import duration
+from trainables.device import uses_bf16
+from trainables.training.checkpoints import CheckpointStore
+from trainables.training.epoch_loop import load_best
+from trainables.training.evaluation import EVALUATION_BATCH
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalModel:
+    """What predicted the submission."""
+
+    retrained: int | None
+    """Number of the trial that was trained again on all labelled images; None: all weights are the search's."""
+    retrained_epochs: int | None
+    check: Interval | None
+    """What training again gained on the test part, trained on the other two, paired; None: not tried."""
+    submission: str | None
+    """File name; None without a test set."""
+    rows: int
+    label_shares: dict[str, float]
+    """Part of the predicted pixels, by class name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalOptions:
+    """What the command line says of the final model."""
+
+    plan: RetrainPlan | None
+    """What is trained again on all labelled images; None: nothing."""
+    check: bool
+    """Whether to try first, on train and validation part, whether training again helps on the test part."""
+
+
+def finish(
+    console: Console, facts: StudyFacts, scored: Scored, options: FinalOptions, device: torch.device
+) -> FinalModel:
+    """Train again, if asked for, and predict the test set."""
+    models, predictor = dict(scored.models), scored.choice.predictor
+    final = FinalModel(retrained=None, retrained_epochs=None, check=None, submission=None, rows=0, label_shares={})
+    if (plan := options.plan) is not None:
+        check = _check(console, facts, scored, plan, device) if options.check else None
+        final = dataclasses.replace(final, check=check)
+        if check is None or round(check.value, 3) >= 0:  # as it is printed
+            models[plan.number] = _trained(
+                console, facts, plan, retrain_store(facts, plan), None, device, "final training on all"
+            )
+            final = dataclasses.replace(final, retrained=plan.number, retrained_epochs=plan.epochs)
+        else:
+            console.print(
+                f"training again lost {-100 * check.value:.1f} points on the test part: the search's weights predict",
+                style="yellow",
+            )
+    predictor.write(facts.output / "predictor.json")
+    if facts.data.unlabelled is None:
+        console.print("the data has no test set: nothing to submit", style="yellow")
+        return final
+    console.print(f"predicting {len(facts.data.unlabelled)} images")
+    batches = predictor.predict(
+        models,
+        facts.data.unlabelled,
+        scale=facts.data.scale,
+        device=device,
+        bf16=uses_bf16(facts.settings.precision, device),
+    )
+    path = facts.output / "submission.csv"
+    shares = _submit(console, facts, path, batches, predictor.suppressed)
+    return dataclasses.replace(final, submission=path.name, rows=len(facts.data.unlabelled), label_shares=shares)
+
+
+def _submit(
+    console: Console, facts: StudyFacts, path: Path, batches: Iterable[np.ndarray], suppressed: int | None
+) -> dict[str, float]:
+    """Write the submission and check it. Returns the part of each class in its pixels, without those it lacks."""
+    images = facts.data.unlabelled
+    assert images is not None
+    names, pixels = facts.data.description.class_names, images[0].size
+    total = -(-len(images) // EVALUATION_BATCH)
+    write_submission(path, tracked(console, batches, total, "predicting"), pixels)
+    try:
+        counts = check_submission(path, rows=len(images), pixels=pixels, classes=len(names), refused=suppressed)
+    except ValueError:
+        path.unlink()  # nobody should hand it in
+        raise
+    console.print(f"submission: {len(images)} rows of {pixels} pixels, checked", markup=False)
+    never = [names[label] for label in facts.data.present_labels if not counts[label]]
+    if never:
+        console.print(f"the submission never predicts {', '.join(never)}", style="yellow", markup=False)
+    return {name: float(share) for name, share in zip(names, counts / counts.sum(), strict=True) if share}
+
+
+def _check(console: Console, facts: StudyFacts, scored: Scored, plan: RetrainPlan, device: torch.device) -> Interval:
+    """Shadow retraining: the same training on train and validation part, scored on the test part, paired."""
+    data = facts.data
+    both = np.sort(np.concatenate([data.split["train"], data.split["val"]]))
+    model = _trained(console, facts, plan, check_store(facts, plan), both, device, "trying it on")
+    predictor, test = scored.choice.predictor, data.split["test"]
+    predicted = predictor.predict(
+        {**scored.models, plan.number: model},
+        data.images[test],
+        scale=data.scale,
+        device=device,
+        bf16=uses_bf16(facts.settings.precision, device),
+    )
+    shadow = Confusions.of(data, test, predicted, suppressed=predictor.suppressed)
+    gain = shadow.gain_over(scored.test)
+    console.print(
+        f"trained again on train and validation part: mean IoU {shadow.interval()} on the test part, "
+        f"{100 * gain.value:+.1f} points ({100 * gain.low:+.1f} to {100 * gain.high:+.1f}) over the search's weights",
+        markup=False,
+        soft_wrap=True,
+    )
+    return gain
+
+
+def _trained(
+    console: Console,
+    facts: StudyFacts,
+    plan: RetrainPlan,
+    checkpoints: CheckpointStore,
+    indices: np.ndarray | None,
+    device: torch.device,
+    what: str,
+) -> nn.Module:
+    count = len(facts.data.images) if indices is None else len(indices)
+    console.print(
+        f"{what} {count} labelled images: {plan.epochs} epochs, with the learning rates of their model", soft_wrap=True
+    )
+    for report in retrain(plan, facts.data, checkpoints, indices):
+        left = duration((plan.epochs - report.epoch) * report.train_seconds)
+        console.print(f"  epoch {report.epoch}/{plan.epochs}  loss {report.train_loss:.4f}  {left} left", markup=False)
+        if report.diverged:
+            raise ValueError(
+                f"{facts.folder}: the final training diverged in epoch {report.epoch}; --no-retrain predicts with "
+                "the search's model"
+            )
+    return load_best(checkpoints, facts.data, device)

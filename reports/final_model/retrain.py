@@ -1,0 +1,196 @@
+"""The final training: the best configuration on all labelled data."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.inputs import StudyFacts
+from search.ledger.records import TrialRecord, best_report
+from trainables.config import SecondStageConfig, TrialConfig
+from trainables.data import PreparedData
+from trainables.data.batches import steps_of
+from trainables.messages import EpochReport
+from trainables.out_of_memory import is_out_of_memory
+from trainables.training.checkpoints import CheckpointStore
+from trainables.training.epoch_loop import epochs
+from trainables.training.searched_rates import searched_rates
+from trainables.training.stages import Stage, stages
+
+DECAY = 0.99
+"""Of the weight average that is kept where the search kept none and the learning rate does not come to its end."""
+STILL_HIGH = 0.1
+"""Part of the highest learning rate above which the last one has not come to its end: the last epoch is one of many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainPlan:
+    """What the final training repeats, on more images than the search trained on."""
+
+    number: int
+    """Of the trial."""
+    config: TrialConfig
+    """The trial's, but for the lengths of the training and of its second stage, and for a weight average that it
+    may lack."""
+    stages: tuple[Stage, ...]
+    """As long as they were up to the best epoch, with the learning rates that they used."""
+    micro_batches: int
+    """Parts of a batch that the search came to."""
+
+    @property
+    def epochs(self) -> int:
+        return self.config.training.max_epochs
+
+    @property
+    def name(self) -> str:
+        """Of its folder: with a digest of all that decides what is trained."""
+        what = {"config": self.config.to_flat(), "stages": [dataclasses.asdict(stage) for stage in self.stages]}
+        digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
+        return f"{self.number:04d}-{self.epochs}-epochs-{digest}"
+
+
+def retrain_plan(facts: StudyFacts, number: int | None = None) -> RetrainPlan:
+    """The epochs of a trial (default: the best one) that made its best weights, with their learning rates.
+
+    More images are more steps in as many epochs: the rates are stretched over them. A trial has no validation part here
+    that could choose among its epochs. Where its learning rate ends high (a constant one, a schedule that early
+    stopping cut off), the last epoch is no better than those before it, and an average of the weights is kept.
+
+    Raises:
+        ValueError: if an epoch is of a stage that its configuration has not.
+    """
+    trial = facts.best if number is None else facts.records[number]
+    images = len(facts.data.train_part(facts.settings.train_fraction))
+    return repeating(trial, TrialConfig.from_flat(trial.config), trial.reports, images=images)
+
+
+def repeating(trial: TrialRecord, config: TrialConfig, reports: Sequence[EpochReport], *, images: int) -> RetrainPlan:
+    """The plan that repeats a training up to its best epoch.
+
+    Args:
+        trial: whose configuration was trained.
+        config: as it was trained.
+        reports: of the training, one an epoch.
+        images: that it was trained on.
+    """
+    steps = steps_of(images, config.training.batch_size)
+    repeated = []
+    for stage, own in _up_to_the_best(trial.number, reports, stages(config)):
+        rates = searched_rates(config, stage, own, steps_per_epoch=steps)
+        repeated.append(dataclasses.replace(stage, epochs=len(own), rates=rates))
+    training = dataclasses.replace(config.training, max_epochs=sum(stage.epochs for stage in repeated))
+    last = repeated[-1]
+    second_stage = SecondStageConfig()
+    if last.name == config.second_stage.name:
+        second_stage = dataclasses.replace(config.second_stage, fraction=last.epochs / training.max_epochs)
+    rates = last.rates or ()
+    if training.ema_decay is None and rates[-1] > STILL_HIGH * max(rates):
+        training = dataclasses.replace(training, ema_decay=DECAY)
+    return RetrainPlan(
+        number=trial.number,
+        config=dataclasses.replace(config, training=training, second_stage=second_stage),
+        stages=tuple(repeated),
+        micro_batches=trial.micro_batches,
+    )
+
+
+def _up_to_the_best(
+    number: int, reports: Sequence[EpochReport], known: Sequence[Stage]
+) -> list[tuple[Stage, list[EpochReport]]]:
+    """The stages whose epochs made the best weights, each with these epochs, in order.
+
+    A stage that began from the best epoch before it makes all between the two worthless; one that began from the last
+    one needs all of them.
+    """
+    best = best_report(reports)
+    assert best is not None
+    for report in reports:
+        if not 1 <= report.stage <= len(known):
+            raise ValueError(
+                f"trial {number}: epoch {report.epoch} is of stage {report.stage}, "
+                f"but its configuration has {len(known)} stage(s)"
+            )
+    found: list[tuple[Stage, list[EpochReport]]] = []
+    last: EpochReport | None = best
+    while last is not None:
+        stage = known[last.stage - 1]
+        own = [report for report in reports if report.stage == last.stage and report.epoch <= last.epoch]
+        found.insert(0, (stage, own))
+        before = [report for report in reports if report.epoch < own[0].epoch]
+        if not before:
+            last = None
+        elif stage.from_best:
+            last = max(before, key=lambda report: (report.mean_iou or 0.0, -report.epoch))
+        else:
+            last = before[-1]
+    return found
+
+
+def retrain_store(facts: StudyFacts, plan: RetrainPlan) -> CheckpointStore:
+    """Each plan has its own folder: a study that went on to a better trial or epoch starts afresh."""
+    return CheckpointStore(str(facts.output / "retrain" / plan.name))
+
+
+def check_store(facts: StudyFacts, plan: RetrainPlan) -> CheckpointStore:
+    """Where the same training on fewer images keeps its checkpoints."""
+    return CheckpointStore(str(facts.output / "retrain" / f"{plan.name}-check"))
+
+
+def retrain(
+    plan: RetrainPlan, data: PreparedData, checkpoints: CheckpointStore, indices: np.ndarray | None = None
+) -> Iterator[EpochReport]:
+    """Train, one report an epoch; what a stopped run finished is reported again, not redone.
+
+    Args:
+        plan: what is repeated.
+        data: the study's.
+        checkpoints: where to save to and resume from.
+        indices: (K,) of the images to train on; default: every labelled one.
+    """
+    return in_parts(
+        plan.config,
+        data,
+        train=np.arange(len(data.images)) if indices is None else indices,
+        validation=None,
+        checkpoints=checkpoints,
+        micro_batches=plan.micro_batches,
+        stages=plan.stages,
+    )
+
+
+def in_parts(
+    config: TrialConfig,
+    data: PreparedData,
+    *,
+    train: np.ndarray,
+    validation: np.ndarray | None,
+    checkpoints: CheckpointStore,
+    micro_batches: int,
+    stages: tuple[Stage, ...] | None = None,
+) -> Iterator[EpochReport]:
+    """As `epochs`; out of memory, it resumes after the last finished epoch with twice as many micro-batches."""
+    reported = 0
+    while True:
+        try:
+            for report in epochs(
+                config,
+                data,
+                train=train,
+                validation=validation,
+                checkpoints=checkpoints,
+                told_epochs=reported,
+                micro_batches=micro_batches,
+                stages=stages,
+            ):
+                reported = report.epoch
+                yield report
+            return
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or micro_batches >= config.training.batch_size:
+                raise
+        micro_batches *= 2

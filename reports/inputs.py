@@ -1,0 +1,88 @@
+"""What a report needs to know of a study, read and checked once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from search.ledger.ledger import Ledger
+from search.ledger.named_places import followed, name_store
+from search.ledger.ranking import ranked
+from search.ledger.records import TrialRecord
+from search.study.settings import StudySettings
+from search.study.space import Space
+from trainables.data import DataSource, PreparedData, prepare
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFacts:
+    """A study with at least one scored trial, and its data."""
+
+    folder: Path
+    settings: StudySettings
+    records: list[TrialRecord]
+    """Every trial, by number."""
+    data: PreparedData
+    begun_with: tuple[int, ...] = ()
+    """Numbers of the trials that the search began with: a portfolio, another study's best, or systems."""
+
+    @property
+    def output(self) -> Path:
+        """Where the report's files go."""
+        return self.folder / "report"
+
+    @property
+    def best(self) -> TrialRecord:
+        return ranked(self.records)[0]
+
+    @property
+    def states(self) -> Counter[str]:
+        """Number of trials in each state."""
+        return Counter(record.state for record in self.records)
+
+    @property
+    def space(self) -> Space:
+        return self.settings.search_space()
+
+    @property
+    def origin(self) -> str:
+        """What a score of this study must be stated with."""
+        kind = "synthetic " if self.data.report.synthetic else ""
+        return f"{kind}data set {self.data.name}, split 80/10/10 with seed {self.settings.seed}"
+
+
+def read_study(folder: Path, data: str | None, checkpoints: str | None = None) -> StudyFacts:
+    """Read a study and map its data.
+
+    Args:
+        folder: the study's.
+        data: where the data is now, if not where the study recorded it.
+        checkpoints: where the checkpoints are now, if not where the study recorded it.
+
+    Raises:
+        ValueError: if there is no study, nothing to report yet, or the data is not the study's.
+    """
+    ledger = Ledger.open(folder)
+    records = ledger.records()
+    if not ranked(records):
+        raise ValueError(f"{folder}: no trial of this study has a score yet")
+    settings = StudySettings.recorded(ledger.settings, folder)
+    if checkpoints is not None and "://" not in checkpoints:
+        checkpoints = str(Path(checkpoints).resolve())
+    for named in filter(None, (data, checkpoints)):
+        name_store(named)
+    settings = dataclasses.replace(
+        settings,
+        data=data or followed(settings.data, folder, "--data"),
+        checkpoints=checkpoints or followed(settings.checkpoints, folder, "--checkpoints"),
+    )
+    prepared = prepare(DataSource(uri=settings.data, seed=settings.seed))
+    if prepared.fingerprint != settings.fingerprint:
+        raise ValueError(
+            f"{prepared.source.uri}: is not the data of this study (fingerprint {prepared.fingerprint}, the study's is "
+            f"{settings.fingerprint}); name the right file with --data"
+        )
+    begun_with = tuple(number for number in ledger.first if number < len(records))
+    return StudyFacts(folder=folder, settings=settings, records=records, data=prepared, begun_with=begun_with)

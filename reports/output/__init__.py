@@ -1,0 +1,1 @@
+"""What the report writes: the page, figures, tables."""

@@ -1,0 +1,240 @@
+"""The tables of the two reports, their numbers beside ours."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+from pyarrow import csv
+from rich.table import Table
+from rich.text import Text
+
+from reports.inputs import StudyFacts
+from search.formatting import clean
+from search.ledger.records import TrialRecord
+from search.study.baselines import REPORTS, SYSTEMS, System
+from trainables.device import uses_bf16
+from trainables.training.checkpoints import checkpoint_store
+from trainables.training.epoch_loop import load_best
+from trainables.training.evaluation import Scores, evaluate
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemRun:
+    """One trained system, scored on the held-out test part."""
+
+    record: TrialRecord
+    suppressed: Scores
+    """With the ignored class never predicted."""
+    as_predicted: Scores
+    """As the system itself predicts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Mean and sample standard deviation over seeds (None for a single one)."""
+
+    mean: float
+    deviation: float | None
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread:
+        return cls(mean=statistics.fmean(values), deviation=statistics.stdev(values) if len(values) > 1 else None)
+
+    def percent(self) -> str:
+        return f"{100 * self.mean:.2f}" + ("" if self.deviation is None else f" ± {100 * self.deviation:.2f}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemRow:
+    """A system over its seeds."""
+
+    system: System
+    runs: list[SystemRun]
+
+    @property
+    def suppressed(self) -> Spread:
+        return Spread.of([run.suppressed.mean_iou for run in self.runs])
+
+    @property
+    def as_predicted(self) -> Spread:
+        return Spread.of([run.as_predicted.mean_iou for run in self.runs])
+
+    def class_iou(self, name: str) -> float:
+        """Of the suppressed prediction, mean over seeds; 0 where no pixel of the class is there or found."""
+        return statistics.fmean(run.suppressed.class_iou.get(name, 0.0) for run in self.runs)
+
+    @property
+    def parameters(self) -> int:
+        return self.runs[0].record.reports[-1].parameters
+
+    @property
+    def epochs(self) -> float:
+        """Trained, mean over seeds."""
+        return statistics.fmean(len(run.record.reports) for run in self.runs)
+
+    @property
+    def seconds(self) -> float:
+        """Of training and validation, mean over seeds."""
+        return statistics.fmean(
+            sum(report.train_seconds + report.val_seconds for report in run.record.reports) for run in self.runs
+        )
+
+    @property
+    def published(self) -> str:
+        return ", ".join(f"{value:.2f} {kind}" for kind, value in self.system.published.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """A difference that the reports found, and ours between the same systems."""
+
+    claim: str
+    better: str
+    worse: str
+    as_predicted: bool
+    """Whether both are compared as they predict themselves, as the reports did."""
+
+
+EFFECTS = (
+    Effect(claim="ignoring class 0 beats not ignoring it", better="a-ce-ignoring", worse="a-ce", as_predicted=True),
+    Effect(claim="3 blocks beat 2", better="b-unet3", worse="b-unet2", as_predicted=False),
+    Effect(claim="ASPP + attention at least equal x", better="b-attention", worse="b-unet3", as_predicted=False),
+    Effect(
+        claim="the second stage is not worse than the first",
+        better="b-finetuned",
+        worse="b-attention",
+        as_predicted=False,
+    ),
+)
+
+
+def score_runs(facts: StudyFacts, device: torch.device) -> Iterator[SystemRun]:
+    """Score every trial that ran to its end on the held-out test part."""
+    data, bf16 = facts.data, uses_bf16(facts.settings.precision, device)
+    for record in facts.records:
+        if record.state == "complete":
+            model = load_best(
+                checkpoint_store(facts.settings.checkpoint_root(facts.folder), record.number), data, device
+            )
+            suppressed, as_predicted = (
+                evaluate(model, data, data.split["test"], device=device, bf16=bf16, suppressed=suppressed)
+                for suppressed in (True, False)
+            )
+            yield SystemRun(record=record, suppressed=suppressed, as_predicted=as_predicted)
+
+
+def rows_of(runs: list[SystemRun]) -> list[SystemRow]:
+    """One row a system that has runs, in the order of SYSTEMS."""
+    by_name: dict[str, list[SystemRun]] = {name: [] for name in SYSTEMS}
+    for run in runs:
+        by_name[run.record.params["system"]].append(run)
+    return [SystemRow(system=SYSTEMS[name], runs=found) for name, found in by_name.items() if found]
+
+
+def differences(rows: list[SystemRow]) -> list[tuple[Effect, float]]:
+    """Each effect whose two systems were run, and our difference: better minus worse, in points of IoU %."""
+    by_name = {row.system.name: row for row in rows}
+    found = []
+    for effect in EFFECTS:
+        if effect.better in by_name and effect.worse in by_name:
+            better, worse = (
+                by_name[name].as_predicted if effect.as_predicted else by_name[name].suppressed
+                for name in (effect.better, effect.worse)
+            )
+            found.append((effect, 100 * (better.mean - worse.mean)))
+    return found
+
+
+def boost(rows: list[SystemRow]) -> tuple[int, float] | None:
+    """Over the systems that learn the ignored class: how many there are, and what suppressing it alone adds to their
+    scores on average, in points of IoU %."""
+    learned = [row for row in rows if row.system.config.get("loss.learn_ignored")]
+    if not learned:
+        return None
+    return len(learned), 100 * statistics.fmean(row.suppressed.mean - row.as_predicted.mean for row in learned)
+
+
+def boost_sentence(rows: list[SystemRow]) -> str:
+    """What the reports' significant boost is made of."""
+    if (found := boost(rows)) is None:
+        return ""
+    count, points = found
+    return (
+        f"Never predicting the ignored class adds {points:.1f} points on average to the {count} systems that learn it, "
+        "without another step of training: that much of the reports' significant boost is the score, not the model."
+    )
+
+
+def second_stage_sentence(rows: list[SystemRow]) -> str:
+    """What fine-tuning adds to the very training that it goes on with; "" if nothing was fine-tuned."""
+    gains = []
+    for run in (run for row in rows for run in row.runs):
+        first, second = ([r.mean_iou or 0.0 for r in run.record.reports if r.stage == stage] for stage in (1, 2))
+        if run.record.config.get("second_stage.name", "none") != "none" and second:
+            gains.append(100 * (max(second) - max(first)))
+    if not gains:
+        return ""
+    return (
+        f"Over its own first stage the second adds {statistics.fmean(gains):+.2f} points on average, best epoch over "
+        f"best epoch (validation, {len(gains)} runs); the better one is kept."
+    )
+
+
+def terminal_tables(facts: StudyFacts, rows: list[SystemRow]) -> list[Table]:
+    rarest = facts.data.description.class_names[facts.data.rarest_label]
+    tables = []
+    for report, described in REPORTS.items():
+        table = Table(title=f"{report}: {described}", title_justify="left")
+        table.add_column("system")
+        named = Text(clean(rarest))  # anybody's text, and no markup on any console
+        for column in ("their IoU %", "ours", "as predicted", named, "parameters", "epochs", "seconds"):
+            table.add_column(column, justify="right")
+        for row in rows:
+            if row.system.report == report:
+                table.add_row(
+                    row.system.name,
+                    row.published or "-",
+                    row.suppressed.percent(),
+                    row.as_predicted.percent(),
+                    f"{100 * row.class_iou(rarest):.1f}",
+                    f"{row.parameters:,}",
+                    f"{row.epochs:.0f}",
+                    f"{row.seconds:.0f}",
+                )
+        if table.rows:
+            tables.append(table)
+    return tables
+
+
+def write_systems(facts: StudyFacts, rows: list[SystemRow]) -> Path:
+    """Write `systems.csv`, one line a system; returns its path. Scores are in [0, 1], the published ones in percent."""
+    path = facts.output / "systems.csv"
+    csv.write_csv(pa.Table.from_pylist([_line(facts, row) for row in rows]), path)
+    return path
+
+
+def _line(facts: StudyFacts, row: SystemRow) -> dict[str, Any]:
+    names = [facts.data.description.class_names[label] for label in facts.data.present_labels]
+    kinds = ("validation", "local test", "leaderboard")
+    return {
+        "report": row.system.report,
+        "system": row.system.name,
+        "title": row.system.title,
+        "variation of": row.system.varies,
+        **{f"published {kind} %": row.system.published.get(kind) for kind in kinds},
+        "seeds": len(row.runs),
+        "test mean_iou": row.suppressed.mean,
+        "test mean_iou sd": row.suppressed.deviation,
+        "test mean_iou as predicted": row.as_predicted.mean,
+        "test mean_iou as predicted sd": row.as_predicted.deviation,
+        **{f"test iou {name}": row.class_iou(name) for name in names},
+        "parameters": row.parameters,
+        "epochs": row.epochs,
+        "seconds": row.seconds,
+    }

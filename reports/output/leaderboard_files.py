@@ -1,0 +1,78 @@
+"""The leaderboard as CSV and Parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import csv, parquet
+
+from reports.inputs import StudyFacts
+from search.ledger.costs import PARTS, seconds_of
+from search.ledger.ranking import ranked
+from search.ledger.records import TrialRecord
+from search.study.space import Parameter
+
+
+def leaderboard_table(facts: StudyFacts) -> pa.Table:
+    """Every trial, best first, then those without a score; a parameter that does not exist for a trial is null."""
+    scored = ranked(facts.records)
+    order = scored + [record for record in facts.records if record.score is None]
+    rows = [_row(facts, record, rank if record.score is not None else None) for rank, record in enumerate(order, 1)]
+    return pa.Table.from_pylist(rows, schema=_schema(facts))
+
+
+def _schema(facts: StudyFacts) -> pa.Schema:
+    """Types that depend on the space alone, not on which of its parameters the trials happen to have."""
+    metrics = {
+        "rank": pa.int64(),
+        "trial": pa.int64(),
+        "state": pa.string(),
+        "mean_iou": pa.float64(),
+        "best_epoch": pa.int64(),
+        "epochs": pa.int64(),
+        **{f"iou {name}": pa.float64() for name in _class_names(facts)},
+        "val_loss": pa.float64(),
+        "parameters": pa.int64(),
+        **{f"{part} seconds": pa.float64() for part in PARTS},
+    }
+    parameters = {parameter.name: _type(parameter) for parameter in facts.space.parameters}
+    return pa.schema([*metrics.items(), *parameters.items(), ("error", pa.string())])
+
+
+def _type(parameter: Parameter) -> pa.DataType:
+    if parameter.choices is not None:
+        return pa.array(parameter.choices).type
+    return pa.int64() if parameter.whole else pa.float64()
+
+
+def _class_names(facts: StudyFacts) -> list[str]:
+    return [facts.data.description.class_names[label] for label in facts.data.present_labels]
+
+
+def _row(facts: StudyFacts, record: TrialRecord, rank: int | None) -> dict[str, Any]:
+    best = record.best
+    return {
+        "rank": rank,
+        "trial": record.number,
+        "state": record.state,
+        "mean_iou": record.score,
+        **{f"iou {name}": best.class_iou.get(name) if best else None for name in _class_names(facts)},
+        "val_loss": best.val_loss if best else None,
+        "best_epoch": best.epoch if best else None,
+        "epochs": len(record.reports),
+        "parameters": best.parameters if best else None,
+        **{f"{part} seconds": seconds for part, seconds in seconds_of(record).items()},
+        **record.params,
+        "error": record.error.splitlines()[-1] if record.error else None,
+    }
+
+
+def write_leaderboard(facts: StudyFacts) -> list[Path]:
+    """Write `leaderboard.csv` and `leaderboard.parquet`; returns their paths."""
+    table = leaderboard_table(facts)
+    paths = [facts.output / "leaderboard.csv", facts.output / "leaderboard.parquet"]
+    csv.write_csv(table, paths[0])
+    parquet.write_table(table, paths[1])
+    return paths

@@ -1,0 +1,1 @@
+"""What predicts, how it decides, and what it scores."""

@@ -1,0 +1,225 @@
+"""How labels are decided from probabilities: fitted on validation predictions, kept if it helps by more than noise.
+
+Every number of a `Decision` that is fitted on some images flatters them. So each kind of decision is fitted on four
+fifths of the validation images and tried on the last one, five times over, and is taken if the paired gain over the
+plain decision is positive at the lower end of its interval. Then it is fitted once more, on all of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from reports.prediction.confusions import Confusions, Interval, confusion, mean_iou
+from trainables.training.decision import LEAST, PLAIN, Decision
+
+FOLDS = 5
+FEWEST = 20
+"""Validation images below which nothing is fitted."""
+CERTAINTY = 0.8
+"""Level of the interval whose lower end must be above 0: of ten decisions that bring nothing one is taken."""
+OFFSETS = np.round(np.arange(-2.0, 2.05, 0.1), 1)
+PRIORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
+AREAS = (0, 1 / 1024, 1 / 512, 1 / 256, 1 / 128)
+"""Parts of an image's area that the smallest region may have."""
+ROUNDS = 3
+"""Of coordinate ascent over the classes' offsets."""
+MOST_VALUES = 1_500_000
+"""Pixels times classes that offsets and prior are fitted on: of larger validation parts every second, third, ... row
+and column."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationPredictions:
+    """Class probabilities of labelled images."""
+
+    probabilities: torch.Tensor
+    """(V, C, H, W) fp16 or fp32 on the CPU; 0 for a suppressed class."""
+    masks: np.ndarray
+    """(V, H, W) uint8."""
+    rare: np.ndarray
+    """(V,) bool: which images hold the rarest class."""
+    names: tuple[str, ...]
+    scored: tuple[int, ...]
+    ignored: int | None
+
+    def decided(self, decision: Decision) -> Confusions:
+        return self.confusions([decision.labels(block.float()).numpy() for block in self.probabilities.split(64)])
+
+    def confusions(self, labels: list[np.ndarray]) -> Confusions:
+        """Of labels (V, H, W), in blocks."""
+        classes = self.probabilities.shape[1]
+        pairs = zip(self.masks, np.concatenate(labels), strict=True)
+        counts = np.stack([confusion(mask, found, classes) for mask, found in pairs])
+        if self.ignored is not None:
+            counts[:, self.ignored] = 0
+        return Confusions(counts=counts, names=self.names, scored=self.scored)
+
+    def some(self, chosen: np.ndarray) -> ValidationPredictions:
+        return dataclasses.replace(
+            self,
+            probabilities=self.probabilities[torch.from_numpy(chosen)],
+            masks=self.masks[chosen],
+            rare=self.rare[chosen],
+        )
+
+
+def with_prior(pixels: Pixels) -> Decision:
+    """The prior alone."""
+    return Decision(prior=max(PRIORS, key=pixels.score))
+
+
+def with_offsets(pixels: Pixels) -> Decision:
+    """The classes' offsets alone."""
+    return pixels.fit((0.0,))
+
+
+def with_offsets_and_prior(pixels: Pixels) -> Decision:
+    return pixels.fit(PRIORS)
+
+
+def with_all(pixels: Pixels) -> Decision:
+    """Offsets and prior, then the smallest region."""
+    fitted, found = pixels.fit(PRIORS), pixels.found
+    area = found.masks[0].size
+    tried = [dataclasses.replace(fitted, smallest=round(part * area)) for part in AREAS]
+    return max(tried, key=lambda decision: found.decided(decision).mean_iou())
+
+
+Fit = Callable[["Pixels"], Decision]
+FITS: dict[str, Fit] = {
+    "prior": with_prior,
+    "offsets": with_offsets,
+    "offsets and prior": with_offsets_and_prior,
+    "offsets, prior and smallest region": with_all,
+}
+"""Kinds of decisions; the simpler ones first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenDecision:
+    decision: Decision
+    kind: str
+    """A key of FITS, or "plain"."""
+    gain: Interval | None
+    """Over the plain decision, cross-fitted; None for that itself."""
+    validation: Confusions
+    """Cross-fitted: each image decided by what was fitted on others."""
+
+
+def plain_decision(found: ValidationPredictions) -> ChosenDecision:
+    """The most probable class."""
+    return ChosenDecision(decision=PLAIN, kind="plain", gain=None, validation=found.decided(PLAIN))
+
+
+def choose_decision(found: ValidationPredictions) -> ChosenDecision:
+    """The kind of decision whose cross-fitted gain is highest at its lower end, fitted on all the images."""
+    best = plain_decision(found)
+    plain = best.validation
+    if len(found.masks) < FEWEST or len(found.scored) < 2:
+        return best
+    least = 0.0
+    for kind, crossed in cross_fitted(found).items():
+        gain = crossed.gain_over(plain, CERTAINTY)
+        if gain.low > least:
+            least = gain.low
+            best = ChosenDecision(decision=PLAIN, kind=kind, gain=gain, validation=crossed)
+    return best if best.kind == "plain" else dataclasses.replace(best, decision=FITS[best.kind](Pixels(found)))
+
+
+def cross_fitted(found: ValidationPredictions) -> dict[str, Confusions]:
+    """By kind of decision, what it says of images that it was not fitted on."""
+    folds = folds_of(found.rare)
+    classes = found.probabilities.shape[1]
+    counts = {kind: np.zeros((len(folds), classes, classes), np.int64) for kind in FITS}
+    for fold in range(FOLDS):
+        pixels, own = Pixels(found.some(np.flatnonzero(folds != fold))), np.flatnonzero(folds == fold)
+        for kind, fit in FITS.items():
+            counts[kind][own] = found.some(own).decided(fit(pixels)).counts
+    return {kind: Confusions(counts=each, names=found.names, scored=found.scored) for kind, each in counts.items()}
+
+
+def folds_of(rare: np.ndarray) -> np.ndarray:
+    """(V,) the fold of each image: equally many in each, also of those that hold the rarest class."""
+    rng = np.random.default_rng(0)
+    order = np.concatenate([rng.permutation(np.flatnonzero(rare)), rng.permutation(np.flatnonzero(~rare))])
+    folds = np.empty(len(rare), np.int64)
+    folds[order] = np.arange(len(rare)) % FOLDS
+    return folds
+
+
+class Pixels:
+    """Labelled pixels, and the offsets that score best on them."""
+
+    def __init__(self, found: ValidationPredictions):
+        self.found, self.scored = found, found.scored
+        count, classes, height, width = found.probabilities.shape
+        step = max(1, int(np.ceil(np.sqrt(count * classes * height * width / MOST_VALUES))))
+        self._fitted: dict[tuple[float, ...], Decision] = {}
+        probabilities = found.probabilities.float()
+        self.classes = classes
+        self.suppressed = (probabilities.amax((0, 2, 3)) == 0).numpy()
+        masks = found.masks[:, ::step, ::step]
+        labelled = np.ones_like(masks, bool) if found.ignored is None else masks != found.ignored
+        logs = probabilities[:, :, ::step, ::step].clamp(min=LEAST).log().movedim(1, -1).numpy()
+        shares = probabilities.mean((2, 3)).clamp(min=LEAST).log().numpy()
+        image = np.broadcast_to(np.arange(count)[:, None, None], masks.shape)[labelled]
+        self.truth, self.logs, self.shares = masks[labelled].astype(np.int64), logs[labelled], shares[image]
+
+    def score(self, prior: float) -> float:
+        """The mean IoU with that prior and without offsets."""
+        scores = self.logs + prior * self.shares
+        scores[:, self.suppressed] = -np.inf
+        cells = self.truth * self.classes + scores.argmax(1)
+        counts = np.bincount(cells, minlength=self.classes**2).reshape(self.classes, self.classes)
+        return float(mean_iou(counts, self.scored))
+
+    def fit(self, priors: tuple[float, ...]) -> Decision:
+        """Offsets with the best of these priors."""
+        if priors not in self._fitted:
+            self._fitted[priors] = self._fit(priors)
+        return self._fitted[priors]
+
+    def _fit(self, priors: tuple[float, ...]) -> Decision:
+        fitted = [(self._ascend(self.logs + prior * self.shares), prior) for prior in priors]
+        (_, offsets), prior = max(fitted, key=lambda result: result[0][0])
+        return Decision(offsets=tuple(float(offset) for offset in offsets), prior=prior)
+
+    def _ascend(self, scores: np.ndarray) -> tuple[float, np.ndarray]:
+        """The mean IoU and the offsets (C,) that coordinate ascent comes to from none."""
+        scores = scores.copy()
+        scores[:, self.suppressed] = -np.inf
+        offsets, best = np.zeros(self.classes), -1.0
+        for _ in range(ROUNDS):
+            before = best
+            for label in self.scored:
+                values = self._along(scores + offsets, label, offsets[label])
+                at = max(range(len(OFFSETS)), key=lambda index: (values[index], -abs(OFFSETS[index])))
+                best, offsets[label] = values[at], OFFSETS[at]
+            if best <= before:
+                break
+        return best, offsets
+
+    def _along(self, scores: np.ndarray, label: int, present: float) -> np.ndarray:
+        """The mean IoU for each of OFFSETS of one class, the others' staying.
+
+        A pixel is of the class where the offset is above the lead that the best of the others has over it, so that one
+        histogram of the leads holds the confusion matrices of all offsets.
+        """
+        own = scores[:, label] - present
+        others = scores.copy()
+        others[:, label] = -np.inf
+        rival = others.argmax(1)
+        lead = np.take_along_axis(others, rival[:, None], 1)[:, 0] - own
+        bins = np.searchsorted(OFFSETS, lead, side="right")  # the first offset that is above the lead
+        size = self.classes * self.classes
+        cells = (bins * self.classes + self.truth) * self.classes + rival
+        counts = np.bincount(cells, minlength=(len(OFFSETS) + 1) * size).reshape(-1, self.classes, self.classes)
+        won = counts.cumsum(0)  # up to each offset: they are of the class
+        matrices = counts.sum(0) - won
+        matrices[:, :, label] += won.sum(2)
+        return mean_iou(matrices[: len(OFFSETS)], self.scored)

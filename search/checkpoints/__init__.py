@@ -1,0 +1,1 @@
+"""The checkpoints of a study: whose they are, and which are kept."""

@@ -1,0 +1,86 @@
+"""What a study's options must agree with, checked before anything starts: its storage, the data, the systems."""
+
+from __future__ import annotations
+
+import fcntl
+import tempfile
+import uuid
+from pathlib import Path
+
+from search.cli.option_types import Workers
+from search.ledger.ledger import Ledger
+from search.study.baselines import SYSTEMS
+from search.study.profiles import PROFILES
+from search.study.settings import StudySettings
+from search.study.space import Space
+from search.study.space_record import check_same_space
+from trainables.config import TrialConfig
+from trainables.data import PreparedData
+from trainables.training.checkpoints import CheckpointStore, below
+
+
+def check_storage(folder: Path, uri: str | None) -> None:
+    """Raises ValueError if the study could not be written; leaves nothing behind."""
+    ancestor = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=ancestor) as file:
+            _check_locks(file.fileno(), ancestor)
+    except OSError as error:
+        raise ValueError(f"--storage: cannot write to {ancestor} ({error.strerror or error})") from error
+    if uri is not None:
+        try:
+            # A place of its own: what lies beside it may be another study's, and is not this one's to touch.
+            store = CheckpointStore(below(uri, f"probe-{uuid.uuid4().hex[:8]}"), pauses=())
+            store.save("probe", {})
+            store.delete()
+        except Exception as error:
+            raise ValueError(f"--storage: cannot write to {uri} ({error})") from error
+
+
+def _check_locks(file: int, folder: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise ValueError(
+            f"--storage: the file system of {folder} has no locks ({error.strerror or error}), which keep two drivers "
+            "apart: give a folder on another one, such as a local disk (Lustre: mount it with -o flock)"
+        ) from error
+
+
+def check_same_study(ledger: Ledger, settings: StudySettings, space: Space, name: str) -> None:
+    """Refuse to go on with a study as another one than it is. One that has just begun is nothing yet.
+
+    Raises:
+        ValueError: naming each setting and parameter that differs.
+    """
+    if ledger.settings:
+        settings.check_same(ledger.settings, name)
+        check_same_space(space, ledger.space, name)
+
+
+def check_workers(workers: Workers, settings: StudySettings, data: PreparedData) -> None:
+    """Raises ValueError if a batch could have fewer images than a trial has workers."""
+    if settings.systems:
+        batches = [{**SYSTEMS[name].config, **settings.overrides}["training.batch_size"] for name in settings.systems]
+    else:
+        batches = list(PROFILES[settings.profile].batch_sizes)
+    smallest = min(*batches, len(data.train_part(settings.train_fraction)))
+    if smallest < workers.most:
+        raise ValueError(
+            f"--workers-per-trial: the smallest batch has {smallest} images, which {workers.most} workers cannot "
+            f"share: give at most {smallest}"
+        )
+
+
+def check_systems(settings: StudySettings, data: PreparedData) -> None:
+    """Raises ValueError if an override makes a system impossible, or the data lacks what one needs."""
+    for key in settings.overrides.keys() & settings.fixed_config().keys():
+        raise ValueError(f"--set {key}: has an option of its own, --{key.partition('.')[2].replace('_', '-')}")
+    for name in settings.systems:
+        try:
+            config = TrialConfig.from_flat({**SYSTEMS[name].config, **settings.fixed_config(), **settings.overrides})
+        except (TypeError, ValueError) as error:
+            given = ", ".join(f"{key}={value}" for key, value in settings.overrides.items())
+            raise ValueError(f"--set {given}: system {name} cannot be made with it ({error})") from error
+        if config.model.background != "none" and data.description.ignored_label is None:
+            raise ValueError(f"system {name} has a network for the ignored label, but {data.name} has no such label")

@@ -1,0 +1,94 @@
+"""What a run is going to do, on the terminal."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.console import Console
+from rich.table import Table
+
+from search.cli.option_types import AUTO
+from search.formatting import duration
+from search.ledger.ledger import Ledger
+from search.ray_cluster.capacity import ClusterSize
+from search.study.profiles import Profile
+from search.study.space import Space
+from search.tuning.tuner import SearchPlan
+from trainables.launching.launchers import Launcher
+
+
+def show_plan(
+    console: Console,
+    plan: SearchPlan,
+    options: argparse.Namespace,
+    profile: Profile,
+    size: ClusterSize,
+    existing: Ledger | None,
+) -> None:
+    settings, demand = plan.settings, plan.launcher.demand()
+    if profile.name == "cpu" and not settings.systems:
+        console.print(
+            f"no GPU: the cpu profile narrows the search to widths {'/'.join(map(str, profile.widths))}, depths "
+            f"{'/'.join(map(str, profile.depths))} and {profile.max_epochs} epochs a trial (--max-epochs changes that)"
+            if size.total("GPU") == 0
+            else "profile cpu: narrow networks and short trials",
+            style="yellow",
+            soft_wrap=True,
+        )
+    if settings.systems and size.total("GPU") == 0 and not settings.overrides and settings.train_fraction == 1:
+        console.print(
+            "no GPU: systems of full size take many hours; --set model.width=8, --train-fraction 0.5 and --max-epochs "
+            "14 make a quick look of it",
+            style="yellow",
+            soft_wrap=True,
+        )
+    limits = [duration(options.time_budget)] if options.time_budget else []
+    if limits and options.then_report:
+        limits = [f"{limits[0]} (two fifths of the time; the report has the rest)"]
+    limits += [f"{options.epochs_budget} epochs"] if options.epochs_budget else []
+    limits += [f"{options.gpu_hours:g} GPU-hours"] if options.gpu_hours else []
+    limit = f", at most {' and '.join(limits)}" if limits else ""
+    done = f" ({len(existing.records())} are in the ledger already)" if existing else ""
+    table = Table.grid(padding=(0, 2))
+    table.add_row("study", str(plan.folder))
+    table.add_row("budget", f"{plan.budget} trials{done}{limit}")
+    table.add_row(
+        "a trial", f"at most {settings.max_epochs} epochs, patience {settings.patience}, seed {settings.seed}"
+    )
+    if settings.systems:
+        seeds = len(plan.first) // len(settings.systems)
+        changed = "".join(f", {key}={value}" for key, value in settings.overrides.items())
+        table.add_row("systems", f"{len(settings.systems)} of the two reports with {seeds} seeds{changed}")
+    else:
+        verb = "promotes" if settings.asha == "promotion" else "keeps"
+        rule = f"ASHA {verb} 1 in {settings.reduction_factor} from epoch {settings.grace_epochs} on"
+        begin = f"{len(plan.first)} starting points first, then " if plan.first else ""
+        table.add_row("choice", f"{begin}{plan.sampler} proposes, {rule}")
+    if settings.train_fraction < 1:
+        table.add_row("training data", f"{settings.train_fraction:.0%} of the train part")
+    at_most = "at most " if size.startable else ""
+    has = f"{at_most}{size.total('CPU'):g} CPUs and {size.total('GPU'):g} GPUs"
+    cpus, gpus = (_amount(demand[name], plan.launcher) for name in ("CPU", "GPU"))
+    placement = existing.placement if existing else None
+    if options.gpus_per_trial == AUTO and placement is None:
+        table.add_row("resources", f"{has}; a trial takes {cpus} and the part of a GPU that a probe finds")
+    else:
+        table.add_row("resources", f"{has}; a trial takes {cpus} and {gpus}; {plan.concurrent} side by side")
+    if options.gpus_per_trial == AUTO and placement is not None:
+        table.add_row("as probed", placement.sentence())
+    console.print(table)
+
+
+def _amount(most: float, launcher: Launcher) -> str:
+    least = most * launcher.least_processes / launcher.processes
+    return f"{most:g}" if least == most else f"{least:g} to {most:g}"
+
+
+def show_space(console: Console, space: Space) -> None:
+    table = Table(title="search space", title_justify="left")
+    table.add_column("parameter", no_wrap=True)
+    for column in ("range", "exists with", "meaning"):
+        table.add_column(column, overflow="fold")
+    for parameter in space.parameters:
+        table.add_row(parameter.name, parameter.describe_range(), parameter.describe_condition(), parameter.help)
+    console.print(table)

@@ -1,0 +1,229 @@
+"""From options to a plan: everything that can be known of a study beforehand, checked and shown."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from search.cli.checks import check_same_study, check_storage, check_systems, check_workers
+from search.cli.option_types import AUTO
+from search.cli.options import check_grace
+from search.cli.plan_table import show_plan, show_space
+from search.gpu_sharing.probe_plan import corners
+from search.gpu_sharing.probing import probe
+from search.gpu_sharing.tables import show_corners, show_probed
+from search.ledger.ledger import Ledger
+from search.ledger.named_places import name_store
+from search.ledger.study_names import derived_name
+from search.ray_cluster.capacity import ClusterSize, check_fits, concurrent_trials
+from search.sampling.portfolio import portfolio_points
+from search.sampling.warm_start import starting_points
+from search.storage.location import refuse_links
+from search.study.baselines import MAX_EPOCHS, PATIENCE, runs_of
+from search.study.placement import Placement
+from search.study.profiles import Profile, choose_profile
+from search.study.settings import CHECKPOINTS, StudySettings
+from search.tuning.tuner import SearchPlan
+from trainables.config import TrialConfig
+from trainables.data import PreparedData
+from trainables.launching.launchers import InlineLauncher, Launcher
+from trainables.launching.worker_groups import WorkersLauncher
+from trainables.profiling.footprint import footprint
+from trainables.training.checkpoints import below
+
+LOCAL_STORAGE = "runs"
+EMA_DECAY = 0.99
+"""Of the weight average that trials keep: about the last hundred steps count."""
+BUDGET = 50
+"""Trials of a search that names no budget."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyPlace:
+    """Where a study is kept."""
+
+    folder: Path
+    checkpoints: str
+    """As `StudySettings` has it."""
+    ledger: Ledger | None
+    """Of a study that exists; to read."""
+    remark: str | None
+    """What is to be said of its name."""
+
+
+def find_study(options: argparse.Namespace, data: PreparedData) -> StudyPlace:
+    """Where the study is, or will be.
+
+    Raises:
+        ValueError: if that cannot be written, or read, or no name can be made of the data's.
+    """
+    remote = "://" in options.storage
+    root = Path(LOCAL_STORAGE if remote else options.storage)
+    name, remark = options.name, None
+    if name is None:
+        name, remark = derived_name(data.name, "-systems" if options.systems else "", root)
+    folder = root / name
+    if options.view == "events":  # seen from elsewhere
+        folder = folder.absolute()
+    ledger = Ledger.find(folder, options.ledger)
+    checkpoints = _remote_root(options.storage, name, ledger) if remote else CHECKPOINTS
+    check_storage(folder, checkpoints if remote else None)
+    refuse_links(folder)
+    name_store(options.data)
+    name_store(checkpoints)
+    return StudyPlace(folder=folder, checkpoints=checkpoints, ledger=ledger, remark=remark)
+
+
+def _remote_root(storage: str, name: str, ledger: Ledger | None) -> str:
+    """Where the checkpoints of a study below a URI are: in the folder of the name that the study was begun with."""
+    recorded = ledger.settings.get("checkpoints", "") if ledger is not None else ""
+    before, after = below(storage, "\0", CHECKPOINTS).split("\0")
+    first = recorded[len(before) : len(recorded) - len(after)]
+    if first and "/" not in first and recorded == f"{before}{first}{after}":
+        return recorded
+    return below(storage, name, CHECKPOINTS)
+
+
+def make_plan(
+    console: Console, options: argparse.Namespace, data: PreparedData, size: ClusterSize, study: StudyPlace
+) -> SearchPlan:
+    """Check and show what is to be done on a cluster of that size.
+
+    Raises:
+        ValueError: for whatever the user can put right; nothing has been written by then.
+    """
+    folder, existing = study.folder, study.ledger
+    profile = choose_profile(options.profile, size.total("GPU"))
+    launcher = make_launcher(options, size.total("GPU"))
+    if options.gpu_hours is not None and launcher.demand()["GPU"] == 0:
+        raise ValueError("--gpu-hours: trials use no GPU here; --time-budget or --epochs-budget limit them")
+    settings = make_settings(options, data, profile, study.checkpoints)
+    space = settings.search_space()
+    check_workers(options.workers_per_trial, settings, data)
+    first: list[dict[str, Any]] = []
+    if options.systems:
+        check_systems(settings, data)
+        first = runs_of(options.systems, seeds=options.seeds or 1, first_seed=options.seed)
+    elif options.start_from is not None and (existing is None or not existing.first):
+        first = starting_points(options.start_from, space, folder)
+    elif existing is None and options.start_from is None and not options.no_portfolio:
+        first = portfolio_points(space)
+    plan = SearchPlan(
+        folder=folder,
+        settings=settings,
+        space=space,
+        sampler=options.sampler,
+        first=tuple(first),
+        budget=len(first) if options.systems else options.budget or BUDGET,
+        max_failures=options.max_failures,
+        hang_timeout=options.hang_timeout,
+        node_timeout=options.node_timeout,
+        joined=size.joined,
+        audit=options.audit,
+        launcher=launcher,
+        concurrent=side_by_side(launcher, size, options),
+    )
+    if existing is not None:
+        check_same_study(existing, settings, space, folder.name)
+    placement = existing.placement if existing else None
+    if placement is not None:
+        plan = placed(plan, options, data, size, placement)
+    show_plan(console, plan, options, profile, size, existing)
+    if options.dry_run:
+        show_space(console, plan.space)
+        if options.gpus_per_trial == AUTO and placement is None:
+            show_corners(console, corners(settings, data), data)
+    return plan
+
+
+def probed_placement(console: Console, plan: SearchPlan, options: argparse.Namespace, data: PreparedData) -> Placement:
+    """Find out how the study's trials are to share GPUs, and show it.
+
+    Raises:
+        ValueError: if none fits.
+    """
+    chosen = corners(plan.settings, data)
+    console.print(f"probing one GPU with {len(chosen.each())} configurations, from the smallest to the largest")
+    with console.status("waiting for a GPU") as status:
+        probed = probe(chosen, data, cpus=options.cpus_per_trial, tell=lambda what: status.update(f"probing {what}"))
+    show_probed(console, probed, data)
+    return probed.placement
+
+
+def placed(
+    plan: SearchPlan, options: argparse.Namespace, data: PreparedData, size: ClusterSize, placement: Placement
+) -> SearchPlan:
+    """The plan with what a probe found; a number of GPUs on the command line counts more."""
+
+    def fits(config: dict[str, Any]) -> bool:
+        too_large = placement.too_large
+        return too_large is None or footprint(TrialConfig.from_flat(config), data).bytes() < too_large
+
+    launcher = plan.launcher
+    if options.gpus_per_trial == AUTO:
+        launcher = InlineLauncher(cpus=options.cpus_per_trial, gpus=placement.gpus)
+    concurrent = side_by_side(launcher, size, options)
+    return dataclasses.replace(plan, launcher=launcher, concurrent=concurrent, fits=fits)
+
+
+def side_by_side(launcher: Launcher, size: ClusterSize, options: argparse.Namespace) -> int:
+    """Trials at a time at most.
+
+    Raises:
+        ValueError: if not even one fits.
+    """
+    if size.joined and options.max_concurrent is not None:
+        return options.max_concurrent  # a cluster may grow in ways that are not seen from here
+    check_fits(launcher, size)
+    fit = concurrent_trials(launcher, size)
+    return min(fit, options.max_concurrent or fit)
+
+
+def make_launcher(options: argparse.Namespace, cluster_gpus: float) -> Launcher:
+    """The launcher that the options name; with `auto` a trial has a whole GPU until one was probed."""
+    if options.gpus_per_trial == AUTO and cluster_gpus == 0:
+        raise ValueError("--gpus-per-trial auto: the cluster has no GPU that trials could share")
+    given = None if options.gpus_per_trial == AUTO else options.gpus_per_trial
+    gpus = given if given is not None else float(cluster_gpus > 0)
+    workers = options.workers_per_trial
+    if workers.most == 1:
+        return InlineLauncher(cpus=options.cpus_per_trial, gpus=gpus)
+    return WorkersLauncher(workers=workers.most, least=workers.elastic_from, cpus=options.cpus_per_trial, gpus=gpus)
+
+
+def _ema_decay(options: argparse.Namespace) -> float | None:
+    """The systems of the reports kept no average."""
+    if options.ema_decay is None:
+        return None if options.systems else EMA_DECAY
+    return options.ema_decay or None
+
+
+def make_settings(options: argparse.Namespace, data: PreparedData, profile: Profile, checkpoints: str) -> StudySettings:
+    max_epochs = options.max_epochs or (MAX_EPOCHS if options.systems else profile.max_epochs)
+    # Systems are compared at their own ends: ASHA stops none.
+    grace_epochs = max_epochs if options.systems else options.grace_epochs or min(profile.grace_epochs, max_epochs)
+    check_grace(grace_epochs, max_epochs)
+    return StudySettings(
+        data=data.source.anywhere.uri,
+        fingerprint=data.fingerprint,
+        seed=options.seed,
+        profile=profile.name,
+        space="systems" if options.systems else options.space,
+        overrides=dict(options.overrides or ()),
+        systems=list(options.systems or ()),
+        train_fraction=options.train_fraction,
+        max_epochs=max_epochs,
+        grace_epochs=grace_epochs,
+        reduction_factor=options.reduction_factor,
+        asha=options.asha,
+        judge=options.judge,
+        patience=options.patience or (PATIENCE if options.systems else profile.patience),
+        grad_clip=options.grad_clip,
+        ema_decay=_ema_decay(options),
+        precision=options.precision,
+        checkpoints=checkpoints,
+    )

@@ -1,0 +1,187 @@
+"""The replay command: recorded curves, a model of them, many simulated searches, a table and a recommendation."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import statistics
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from matplotlib.figure import Figure
+from pyarrow import csv
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from search.ledger.ledger import Ledger
+from search.simulation.curves import recorded, write_curves
+from search.simulation.outcomes import Choice, Outcome
+from search.simulation.simulator import Simulation, Trace, simulate
+from search.simulation.surrogate import Surrogate
+from search.storage.location import refuse_links
+from search.study.settings import StudySettings
+from search.views.terminal import Terminal
+
+
+def run(options: argparse.Namespace) -> None:
+    """Replay and show.
+
+    Raises:
+        ValueError: if there is no such study, they do not belong together, or too little was recorded.
+    """
+    console = Terminal()
+    settings, curves = recorded(options.studies)
+    space, folder = settings.search_space(), options.studies[0] / "replay"
+    surrogate = Surrogate(space, curves, max_epochs=settings.max_epochs, patience=settings.patience)
+    refuse_links(folder.parent)
+    folder.mkdir(exist_ok=True)
+    refuse_links(folder)
+    write_curves(curves, space, folder / "curves.parquet")
+    spent = sum(len(curve.scores) for curve in curves)
+    budget = options.epochs or spent
+    console.print(
+        f"{len(curves)} recorded learning curves, {spent} epochs; the model of them, cross-validated over trials: "
+        f"error {surrogate.quality.error:.4f} of mean IoU, rank correlation of last epochs "
+        f"{surrogate.quality.rank_correlation:.2f}",
+        soft_wrap=True,
+    )
+    choices = _choices(options, settings)
+    outcomes = _outcomes(console, options, settings, surrogate, choices, budget)
+    target = statistics.median(outcome.final for outcome in outcomes)
+    table = _table(outcomes, settings, target, budget, options)
+    console.print(table)
+    _write(outcomes, target, folder)
+    _draw(outcomes, target, settings.max_epochs, folder)
+    reaching = [(epochs, -outcome.final, outcome) for outcome in outcomes if (epochs := outcome.epochs_to(target))]
+    epochs, _, best = min(reaching, key=lambda found: found[:2])
+    console.print(
+        f"recommended: {best.choice.options()}: half of its searches reach {target:.4f} in "
+        f"{epochs:.0f} epochs\nwrote {folder}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _choices(options: argparse.Namespace, settings: StudySettings) -> list[Choice]:
+    grace = options.grace_epochs
+    if grace is None:
+        grace = [2**power for power in range(settings.max_epochs.bit_length()) if 2**power < settings.max_epochs / 2]
+        grace.append(settings.max_epochs)
+    found = {
+        # Without stopping, how it would be done makes no difference.
+        Choice(sampler, slots, epochs, factor, asha, judge)
+        if epochs < settings.max_epochs
+        else Choice(sampler, slots, epochs, 2, "stopping", "last")
+        for sampler, slots, factor, asha, judge in itertools.product(
+            options.sampler, options.slots, options.reduction_factor, options.asha, options.judge
+        )
+        for epochs in {min(epochs, settings.max_epochs) for epochs in grace}
+    }
+    return sorted(found)
+
+
+_surrogate: Surrogate | None = None
+
+
+def _start(surrogate: Surrogate) -> None:
+    global _surrogate
+    _surrogate = surrogate
+
+
+def _search(settings: StudySettings, choice: Choice, budget: int) -> list[float]:
+    """Best so far behind each epoch of one simulated search."""
+    surrogate, trace = _surrogate, Trace()
+    assert surrogate is not None
+    simulation = Simulation(
+        settings=settings,
+        space=surrogate.space,
+        sampler=choice.sampler,
+        trials=budget,
+        slots=choice.slots,
+        epochs=budget,
+    )
+    simulate(simulation, lambda record: surrogate.reports(record.params, settings.seed), Ledger.in_memory(), [trace])
+    missing = budget - len(trace.best)  # where the space was exhausted
+    return [*trace.best, *trace.best[-1:] * missing][:budget]
+
+
+def _outcomes(
+    console: Console,
+    options: argparse.Namespace,
+    settings: StudySettings,
+    surrogate: Surrogate,
+    choices: list[Choice],
+    budget: int,
+) -> list[Outcome]:
+    # Spawned: a fork of a process with threads (numpy's, rich's) may hang.
+    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_start, initargs=(surrogate,)) as pool:
+        pending = {
+            choice: [
+                pool.submit(_search, choice.applied_to(settings, seed), choice, budget) for seed in range(options.seeds)
+            ]
+            for choice in choices
+        }
+        return [
+            Outcome(choice=choice, best=np.array([future.result() for future in futures]))
+            for choice, futures in track(pending.items(), "simulating", console=console, transient=True)
+        ]
+
+
+def _table(
+    outcomes: list[Outcome], settings: StudySettings, target: float, budget: int, options: argparse.Namespace
+) -> Table:
+    table = Table(
+        title=f"{options.seeds} simulated searches each, {budget} epochs; stopping as in the study in bold",
+        title_justify="left",
+    )
+    table.add_column("settings")
+    for column in ("best at the end", f"epochs to {target:.4f}"):
+        table.add_column(column, justify="right")
+    for outcome in sorted(outcomes, key=lambda outcome: (outcome.epochs_to(target) or np.inf, -outcome.final)):
+        epochs, choice = outcome.epochs_to(target), outcome.choice
+        own = choice.applied_to(settings, settings.seed) == settings
+        table.add_row(
+            choice.describe(settings.max_epochs),
+            f"{outcome.final:.4f}",
+            "-" if epochs is None else f"{epochs:.0f}",
+            style="bold" if own else None,
+        )
+    return table
+
+
+def _write(outcomes: list[Outcome], target: float, folder: Path) -> None:
+    rows = [
+        {
+            **dataclasses.asdict(outcome.choice),
+            "median best": outcome.final,
+            "lower quartile": float(np.quantile(outcome.best[:, -1], 0.25)),
+            "upper quartile": float(np.quantile(outcome.best[:, -1], 0.75)),
+            f"median epochs to {target:.4f}": outcome.epochs_to(target),
+        }
+        for outcome in outcomes
+    ]
+    csv.write_csv(pa.Table.from_pylist(rows), folder / "replay.csv")
+
+
+DRAWN = 6
+"""Settings in the picture: the quickest ones."""
+
+
+def _draw(outcomes: list[Outcome], target: float, max_epochs: int, folder: Path) -> None:
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    quickest = sorted(outcomes, key=lambda outcome: (outcome.epochs_to(target) or np.inf, -outcome.final))[:DRAWN]
+    for outcome in quickest:
+        epochs = np.arange(1, outcome.best.shape[1] + 1)
+        low, median, high = np.quantile(outcome.best, (0.25, 0.5, 0.75), axis=0)
+        (line,) = axes.plot(epochs, median, label=outcome.choice.describe(max_epochs))
+        axes.fill_between(epochs, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+    axes.axhline(target, color="grey", linewidth=0.8, linestyle=":")
+    axes.set(xlabel="epochs spent", ylabel="best mean IoU so far, median and quartiles", xscale="log")
+    axes.legend(frameon=False)
+    figure.savefig(folder / "replay.png", dpi=120)

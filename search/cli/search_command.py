@@ -1,0 +1,226 @@
+"""The search command: checks everything, then runs or continues the study. Heavy imports live behind `--help`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import os
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import ray
+from rich.console import Console
+
+from search.checkpoints.retention import KEPT, Housekeeping
+from search.checkpoints.root import Marker, check_root, claim, set_aside
+from search.cli.checks import check_same_study
+from search.cli.option_types import AUTO
+from search.cli.planning import find_study, make_plan, placed, probed_placement
+from search.cli.then_report import begin_report
+from search.exit_status import BROKEN, refuse
+from search.formatting import duration
+from search.interrupts import first_signal, raise_if_asked, raise_on_signals
+from search.ledger.costs import final_training_seconds
+from search.ledger.ledger import Ledger
+from search.ledger.records import TrialRecord
+from search.locking.holder import Holder, held
+from search.locking.lock import study_lock
+from search.ray_cluster.capacity import ClusterSize, cluster_size, concurrent_trials
+from search.ray_cluster.fair_share import FairShare
+from search.ray_cluster.node_check import NodeCheck, versions
+from search.ray_cluster.node_probe import probed_nodes
+from search.ray_cluster.processes import CLUSTER_PATIENCE, LOCAL_PATIENCE, control_server_watched
+from search.ray_cluster.session import start_ray
+from search.scheduling.false_stops import audit
+from search.tuning.budgets import Budgets
+from search.tuning.first_failures import FirstFailures
+from search.tuning.meter import Meter
+from search.tuning.run_end import CONTINUES, Stopping
+from search.tuning.tuner import SearchPlan, run_search
+from search.views.cost_table import receipt
+from search.views.events import EventWriter, TextEvents
+from search.views.in_background import InBackground
+from search.views.leaderboard import leaderboard
+from search.views.live_view import LiveView
+from search.views.prediction_images import Painter
+from search.views.progress import ProgressState
+from search.views.tensorboard_log import Board
+from search.views.terminal import Terminal
+from trainables.data import PreparedData
+from trainables.messages import Loop
+from trainables.training.trial import run_trial
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """What was prepared for one run of a study, which this process holds."""
+
+    plan: SearchPlan
+    data: PreparedData
+    ledger: Ledger
+    loop: Loop
+    holder: Holder
+    marker: Marker
+    checkpoints: str
+
+
+def run(options: argparse.Namespace, data: PreparedData) -> int:
+    """Run, continue, or with `--dry-run` only describe the study. Returns the exit code."""
+    console = Terminal()
+    if options.view == "events":  # with colours, and without what would move on a terminal
+        console = Terminal(file=TextEvents(sys.stdout), color_system="standard")
+    tell = functools.partial(console.print, style="yellow", markup=False, soft_wrap=True)
+    console.print(data.report.summary(), markup=False, soft_wrap=True)
+    with ExitStack() as stack:
+        stack.callback(ray.shutdown)
+        try:
+            prepared = _prepare(stack, console, tell, options, data)
+            raise_if_asked()
+        except ValueError as error:
+            return refuse(error)
+        if prepared is None:
+            return 0
+        code = _search(console, tell, options, prepared)
+        scored = any(record.score is not None for record in prepared.ledger.records())
+    if code == 0 and options.then_report:
+        if not scored:
+            tell("no report: no trial has a score yet; the same command with more time continues the study")
+            return BROKEN
+        begin_report(prepared.plan.folder, options)
+    return code
+
+
+def _prepare(
+    stack: ExitStack, console: Console, tell: Tell, options: argparse.Namespace, data: PreparedData
+) -> _Run | None:
+    """Check everything, and hold the study until the stack is closed; None for a dry run.
+
+    Raises:
+        ValueError: for whatever the user can put right.
+    """
+    study = find_study(options, data)
+    if study.remark is not None:
+        tell(study.remark)
+    joined = start_ray(dashboard=options.workers_per_trial.most > 1, address=options.address)
+    raise_on_signals()  # until trials run
+    raise_if_asked()
+    server, patience = ray.get_runtime_context().gcs_address, CLUSTER_PATIENCE if joined else LOCAL_PATIENCE
+    stack.enter_context(control_server_watched(server, patience, functools.partial(_end_without_ray, console, tell)))
+    size = cluster_size(joined=joined)
+    plan = make_plan(console, options, data, size, study)
+    checkpoints, source = plan.settings.checkpoint_root(study.folder), data.source.anywhere
+    if options.dry_run:
+        check_root(checkpoints, study.ledger)
+        return None
+    # What drivers of the study share comes first: one that is refused there leaves nothing here.
+    shared = checkpoints if "://" in checkpoints else str(study.folder)
+    holder = stack.enter_context(held(shared, study.folder.name, tell))
+    others = check_root(checkpoints, study.ledger)
+    stack.enter_context(study_lock(study.folder))
+    if others:
+        set_aside(checkpoints, Ledger.find(study.folder, options.ledger), tell)
+    check = NodeCheck(versions())
+    if joined:
+        check = stack.enter_context(probed_nodes(console, plan.launcher, checkpoints, source))
+    ledger = Ledger.create(study.folder, options.ledger, tell)
+    stack.callback(ledger.close)
+    # Another driver may have run the study since it was looked at: what it is holds from here on.
+    check_same_study(ledger, plan.settings, plan.space, study.folder.name)
+    marker = claim(checkpoints, ledger, study.folder)
+    if options.gpus_per_trial == AUTO and ledger.placement is None:
+        ledger.placement = probed_placement(console, plan, options, data)
+    if ledger.placement is not None:
+        plan = placed(plan, options, data, size, ledger.placement)
+    loop: Loop = functools.partial(
+        run_trial,
+        source=source,
+        fingerprint=data.fingerprint,
+        checkpoints=checkpoints,
+        train_fraction=plan.settings.train_fraction,
+    )
+    return _Run(
+        plan=_shared(plan, size) if joined else plan,
+        data=data,
+        ledger=ledger,
+        loop=check.guard(loop),
+        holder=holder,
+        marker=marker,
+        checkpoints=checkpoints,
+    )
+
+
+def _end_without_ray(console: Console, tell: Tell) -> None:
+    """End this process at once: what waits for Ray would wait for ever, and the ledger has all that is to tell."""
+    number = first_signal()
+    why = "Ray has ended (its control server, GCS, is gone)" if number is None else "interrupted"
+    try:
+        tell(f"not finished, {why}{CONTINUES}")
+        console.show_cursor()
+        console.file.flush()
+    finally:  # also where the terminal is gone
+        os._exit(BROKEN if number is None else 128 + number)
+
+
+def _shared(plan: SearchPlan, size: ClusterSize) -> SearchPlan:
+    """The plan on a cluster that other studies may use too."""
+    places = max(plan.concurrent, concurrent_trials(plan.launcher, size))
+    return dataclasses.replace(plan, slots=FairShare(plan.folder.name, wanted=plan.concurrent, places=places))
+
+
+def _search(console: Console, tell: Tell, options: argparse.Namespace, prepared: _Run) -> int:
+    plan, data, ledger, checkpoints = prepared.plan, prepared.data, prepared.ledger, prepared.checkpoints
+    past = ledger.records()
+    stopping, meter = Stopping(options.time_budget), Meter(plan.launcher.demand())
+    prepared.holder.when_lost(stopping.cannot_write)
+    state = ProgressState(budget=plan.budget, time_budget=options.time_budget, past=past)
+    view: LiveView | EventWriter = LiveView(state, console, stopping)
+    if options.view == "events":
+        view = EventWriter(state, stopping, sys.stdout)
+    scored = [data.description.class_names[label] for label in data.present_labels]
+    board = Board(plan.folder, plan.space, scored, Painter(data, checkpoints, past))
+    begun_with = set(ledger.first) or set(range(len(plan.first)))
+    kept = None if plan.settings.systems else KEPT
+    keeper = Housekeeping(checkpoints, past, kept, prepared.marker, begun_with)
+    budgets = Budgets(stopping, meter, past, epochs=options.epochs_budget, gpu_hours=options.gpu_hours)
+    first = FirstFailures(stopping, past)
+    decorations = InBackground({"TensorBoard": board, "old checkpoints": keeper}, tell)
+    with view.shown(), decorations:
+        run_search(plan, ledger, prepared.loop, [state, view, decorations, budgets, first], stopping, meter)
+    records = ledger.records()
+    if any(record.reports or record.has_ended for record in records) and not stopping.lost:
+        _show_result(console, records, plan, state, options, data)
+    ended = sum(record.has_ended for record in records)
+    if stopping.reason is not None and ended < plan.budget:
+        tell(f"not finished, {stopping.reason}")
+    if stopping.exit_code == 0 and ended and all(record.state in ("failed", "running") for record in records):
+        tell("no trial has completed: see their errors above")
+        return BROKEN
+    return stopping.exit_code
+
+
+def _show_result(
+    console: Console,
+    records: list[TrialRecord],
+    plan: SearchPlan,
+    state: ProgressState,
+    options: argparse.Namespace,
+    data: PreparedData,
+) -> None:
+    console.print(leaderboard(records))
+    console.print(receipt(records, plan.settings.max_epochs, options.price_per_hour))
+    if (audited := audit(records, plan.settings)) is not None:
+        console.print(audited.sentence(), markup=False)
+    ended = sum(record.has_ended for record in records)
+    console.print(f"{ended} of {plan.budget} trials in {plan.folder} after {duration(state.seconds)}", markup=False)
+    console.print(f"compare trials:         tensorboard --logdir {plan.folder}", markup=False)
+    if any(record.score is not None for record in records):
+        takes = duration(final_training_seconds(records, data))
+        hint = "" if options.then_report else f" (final training: about {takes})"
+        console.print(
+            f"report and submission:  python reports/run.py {plan.folder}{hint}", markup=False, soft_wrap=True
+        )

@@ -1,0 +1,35 @@
+"""A search that goes over into its report, both within one time budget."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from search import ROOT
+from search.formatting import clean
+
+SEARCH_PART = 0.4
+"""Of the time budget: the longer part trains what the search found best at full length, twice."""
+
+
+def share_time(options: argparse.Namespace) -> None:
+    """Leave the search its part of the time budget, and remember when both are to end."""
+    options.report_until = None
+    if options.then_report and options.time_budget is not None:
+        options.report_until = time.time() + options.time_budget
+        options.time_budget *= SEARCH_PART
+
+
+def begin_report(folder: Path, options: argparse.Namespace) -> NoReturn:
+    """Make this process the report's; nothing of the search is left in it."""
+    command = [sys.executable, str(ROOT / "reports" / "run.py"), str(folder)]
+    if options.report_until is not None:
+        command += ["--time-budget", f"{max(1.0, options.report_until - time.time()):.0f}s"]
+    print(clean(f"report: {shlex.join(command[1:])}"), flush=True)
+    sys.stderr.flush()
+    os.execv(command[0], command)

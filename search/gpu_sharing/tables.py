@@ -1,0 +1,57 @@
+"""What a probe is to measure, and what it found, on the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from search.gpu_sharing.probe_plan import Corner, Corners
+from search.gpu_sharing.probing import Probed
+from trainables.config import TrialConfig
+from trainables.data import PreparedData
+from trainables.profiling.footprint import footprint
+
+GIB = 2**30
+
+
+def show_corners(console: Console, corners: Corners, data: PreparedData) -> None:
+    """For `--dry-run`."""
+    table = Table(title="a GPU is to be probed with", title_justify="left")
+    table.add_column("configuration")
+    table.add_column("parameters", justify="right")
+    for corner in corners.each():
+        table.add_row(corner.label, f"{_parameters(corner, data):,}")
+    console.print(table)
+
+
+def show_probed(console: Console, probed: Probed, data: PreparedData) -> None:
+    device = probed.device
+    alone = Table(title=f"alone on {device.name}, {device.memory / GIB:.1f} GiB", title_justify="left")
+    alone.add_column("configuration")
+    for column in ("parameters", "parts of a batch", "GiB", "images/s"):
+        alone.add_column(column, justify="right")
+    for corner, measured in probed.alone:
+        figures = ("-", "does not fit", "-")
+        if measured is not None:
+            figures = (
+                str(measured.micro_batches),
+                f"{measured.memory / GIB:.2f}",
+                f"{measured.images_per_second:,.0f}",
+            )
+        alone.add_row(corner.label, f"{_parameters(corner, data):,}", *figures)
+    console.print(alone)
+    first, best = min(probed.rates), probed.placement.trials_per_gpu
+    together = Table(title=f"side by side: {probed.shared.label.partition(':')[0]}", title_justify="left")
+    for column in ("trials a GPU", "images/s of all", "of one alone"):
+        together.add_column(column, justify="right")
+    for count, rate in probed.rates.items():
+        of_one = f"{rate / probed.rates[first]:.2f}"
+        together.add_row(str(count), f"{rate:,.0f}", of_one, style="bold" if count == best else None)
+    console.print(together)
+    console.print(probed.placement.sentence(), markup=False, soft_wrap=True)
+    if probed.placement.too_large is not None:
+        console.print("what is as large as a configuration that does not fit is not proposed", style="yellow")
+
+
+def _parameters(corner: Corner, data: PreparedData) -> int:
+    return footprint(TrialConfig.from_flat(corner.config), data).parameters

@@ -1,0 +1,62 @@
+"""What trials cost: where the seconds of each went, and what the whole study took of the machines."""
+
+from __future__ import annotations
+
+import statistics
+
+from search.ledger.ranking import ranked
+from search.ledger.records import TrialRecord
+from trainables.data import PreparedData
+from trainables.messages import EpochReport
+
+PARTS = ("start-up", "training", "validation", "checkpoints", "waiting")
+
+
+def worked_seconds(report: EpochReport) -> float:
+    return report.train_seconds + report.val_seconds + report.checkpoint_seconds
+
+
+def seconds_of(record: TrialRecord) -> dict[str, float]:
+    """Where a trial's seconds went, by PARTS.
+
+    Of a segment whose driver was killed only the epochs are known.
+    """
+    return {
+        "start-up": sum(segment.start_seconds for segment in record.segments),
+        "training": sum(report.train_seconds for report in record.reports),
+        "validation": sum(report.val_seconds for report in record.reports),
+        "checkpoints": sum(report.checkpoint_seconds for report in record.reports),
+        "waiting": sum(segment.wait_seconds for segment in record.segments),
+    }
+
+
+def device_seconds(record: TrialRecord) -> dict[str, float]:
+    """CPU and GPU seconds that the trial held, at the resources of its last segment."""
+    if not record.segments:
+        return {"CPU": 0.0, "GPU": 0.0}
+    seconds, last = sum(seconds_of(record).values()), record.segments[-1]
+    return {"CPU": seconds * last.cpus, "GPU": seconds * last.gpus}
+
+
+def saved_epochs(records: list[TrialRecord], max_epochs: int) -> tuple[int, float]:
+    """Epochs that stopped trials were spared, and about how many seconds those would have taken."""
+    epochs, seconds = 0, 0.0
+    for record in records:
+        if record.state == "pruned" and record.reports:
+            spared = max_epochs - record.told_epochs
+            epochs += spared
+            seconds += spared * statistics.fmean(map(worked_seconds, record.reports))
+    return epochs, seconds
+
+
+def final_training_seconds(records: list[TrialRecord], data: PreparedData) -> float | None:
+    """About how long the best trial's epochs up to its best one take on all labelled images; None without a score.
+
+    As fast as in the search: a report trains one model at a time, with all the cores or the GPU that a trial shared.
+    """
+    if not (scored := ranked(records)):
+        return None
+    best = scored[0].best
+    assert best is not None
+    seconds = sum(report.train_seconds for report in scored[0].reports if report.epoch <= best.epoch)
+    return seconds * len(data.images) / max(1, len(data.split["train"]))

@@ -1,0 +1,1 @@
+"""One driver a study, on this machine and on all others."""

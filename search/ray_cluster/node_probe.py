@@ -1,0 +1,110 @@
+"""Whether the nodes of a cluster can do what a trial will ask of them: before the first trial, and when one joins."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from rich.console import Console
+
+from search.ray_cluster.capacity import able_nodes, process_demand
+from search.ray_cluster.node_check import NodeCheck, versions
+from trainables.data import DataSource
+from trainables.errors import StorageError
+from trainables.launching.launchers import Launcher
+from trainables.training.checkpoints import CheckpointStore, below
+
+ANSWER_SECONDS = 180
+"""A node that is there must answer so soon."""
+START_SECONDS = 1800
+"""A cluster that starts its nodes on demand must have one so soon."""
+MOST_CLOCK_SECONDS = 60
+"""Clocks may differ by so much; object stores refuse what is signed with a clock that is minutes off."""
+
+
+@contextmanager
+def probed_nodes(console: Console, launcher: Launcher, checkpoints: str, data: DataSource) -> Iterator[NodeCheck]:
+    """Let a process on each node that could run a trial write a checkpoint, look for the data and tell its versions.
+
+    Args:
+        console: is told of what takes long.
+        launcher: of the trials; where no node has room for one, the autoscaler is given time to start one.
+        checkpoints: the study's, a path or URI.
+        data: of the study.
+
+    Yields:
+        What is to be asked of nodes that come later.
+
+    Raises:
+        ValueError: naming each node and what is wrong with it.
+    """
+    # A name of its own: a driver elsewhere, which the ledger is going to refuse, must not touch what the one that runs
+    # the study has written.
+    store = CheckpointStore(below(checkpoints, f"probe-{uuid.uuid4().hex[:8]}"), pauses=())
+    try:
+        store.save("driver", {})
+    except StorageError as error:
+        raise ValueError(f"--storage: cannot write there ({error})") from error
+    check = NodeCheck(versions(), data=data, folder=store.location)
+    try:
+        _probe(console, check, store, process_demand(launcher))
+        yield check
+    finally:
+        with suppress(OSError):
+            store.delete()
+
+
+def _probe(console: Console, check: NodeCheck, store: CheckpointStore, demand: dict[str, float]) -> None:
+    able = able_nodes(ray.nodes(), demand)
+    asked = ray.remote(num_cpus=0, max_retries=0)(_look)
+    began = time.time()
+    if able:
+        calls = {
+            asked.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
+                check, node["NodeID"]
+            ): f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+            for node in able
+        }
+    else:
+        what = " and ".join(f"{amount:g} {name}" for name, amount in demand.items())
+        console.print(f"waiting for a node with {what}", style="yellow", markup=False)
+        call = asked.options(num_cpus=demand.get("CPU", 0), num_gpus=demand.get("GPU", 0))
+        calls = {call.remote(check, "started"): "a node that was started"}
+    done, late = ray.wait(list(calls), num_returns=len(calls), timeout=ANSWER_SECONDS if able else START_SECONDS)
+    problems = [f"{calls[call]}: no answer; is its Ray in order, does it reach this machine?" for call in late]
+    for call in done:
+        problems += [f"{calls[call]}: {problem}" for problem in _problems(call, began, store)]
+    if problems:
+        raise ValueError("the cluster is not ready:\n  " + "\n  ".join(problems))
+
+
+def _problems(call: Any, began: float, store: CheckpointStore) -> list[str]:
+    try:
+        seen = ray.get(call)
+    except Exception as error:
+        return [f"cannot run a trial ({str(error).strip().splitlines()[-1]})"]
+    problems = list(seen["problems"])
+    if not problems and store.load(seen["mark"]) is None:
+        problems.append(f"what it writes to {store.location} is not seen here: the path is not shared")
+    # The node looked at its clock at some moment between: what lies outside is certain.
+    off = max(began - seen["time"], seen["time"] - time.time())
+    if off > MOST_CLOCK_SECONDS:
+        problems.append(f"its clock is {off:.0f} s off: set it (chrony, systemd-timesyncd)")
+    return problems
+
+
+def _look(check: NodeCheck, mark: str) -> dict[str, Any]:
+    """On the node."""
+    assert check.folder is not None
+    problems, store = check.lacking(), CheckpointStore(check.folder, pauses=())
+    try:
+        problems += check.unshared(store)
+        store.save(mark, {})
+    except (StorageError, ValueError) as error:
+        problems.append(f"--storage: cannot be used from there ({error})")
+    return {"problems": problems, "mark": mark, "time": time.time()}

@@ -1,0 +1,87 @@
+"""What a sampler reads of the trials that a study has."""
+
+from __future__ import annotations
+
+import bisect
+import copy
+from collections.abc import Collection, Container
+
+import optuna
+from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from search.ledger.ledger import Ledger
+
+MOST_SEEN = 600
+"""Ended trials that a sampler reads: a suggestion of TPE takes time in proportion to them."""
+
+BEST_SEEN = 200
+"""Of these the best ones; the others are the newest."""
+
+
+class SamplerHistory:
+    """What a sampler reads of a study's trials: all of them, or of many the best, the newest and those that run.
+
+    Keeps the order of those that have ended, so that the next proposal costs no more than what happened in between.
+    """
+
+    def __init__(self, ledger: Ledger):
+        self.ledger = ledger
+        self._running: list[int] = []
+        self._best: list[tuple[tuple[float, float], int]] = []
+        self._newest: list[int] = []
+        self._born = 0
+
+    def at(self, number: int, waiting: Collection[int] = ()) -> list[FrozenTrial]:
+        """By number, those before the given one. Paused ones look as pruned ones do: nobody works on them."""
+        running, trials = [], self.ledger.frozen_trials()
+        for candidate in (*self._running, *range(self._born, number)):
+            trial = trials[candidate]
+            if trial.state == TrialState.RUNNING:
+                running.append(candidate)
+            elif trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
+                bisect.insort(self._best, (_rank(trial), candidate))
+                bisect.insort(self._newest, candidate)
+        self._running, self._born = running, number
+        del self._best[MOST_SEEN:], self._newest[:-MOST_SEEN]
+        few = len(self._newest) < MOST_SEEN
+        ended = self._newest if few else (*(n for _, n in self._best[:BEST_SEEN]), *self._newest[BEST_SEEN:])
+        seen = sorted({*ended, *running})
+        return [_as_pruned(trials[number]) if number in waiting else trials[number] for number in seen]
+
+
+def _as_pruned(trial: FrozenTrial) -> FrozenTrial:
+    pruned = copy.copy(trial)
+    pruned.state, pruned.value = TrialState.PRUNED, trial.intermediate_values[max(trial.intermediate_values)]
+    return pruned
+
+
+def _rank(trial: FrozenTrial) -> tuple[float, float]:
+    """TPE's order: complete trials by value, then pruned ones by their last epoch and the value there."""
+    if trial.state == TrialState.COMPLETE:
+        return -float("inf"), -trial.values[0] if trial.values else 0.0
+    if not trial.intermediate_values:
+        return 0.0, 0.0
+    last = max(trial.intermediate_values)
+    return -float(last), -trial.intermediate_values[last]
+
+
+class HistoryStudy(optuna.Study):
+    """A study of given trials, in which one more is drawn; nothing is written anywhere."""
+
+    def __init__(self, trials: list[FrozenTrial], sampler: optuna.samplers.BaseSampler):
+        storage = InMemoryStorage()
+        storage.create_new_study([StudyDirection.MAXIMIZE], "drafts")
+        super().__init__("drafts", storage, sampler=sampler)
+        self._seen = trials
+        if trials and trials[0].number == 0:  # the number of the draft, which samplers leave out
+            first = copy.copy(trials[0])
+            first.number = trials[-1].number + 1
+            self._seen = [first, *trials[1:]]
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        trials = [trial for trial in self._seen if states is None or trial.state in states]
+        return copy.deepcopy(trials) if deepcopy else trials

@@ -1,0 +1,71 @@
+"""The samplers that propose configurations."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+
+from search.sampling.encoding import Encoding
+from search.sampling.forest import ForestSampler
+from search.sampling.point_sampler import Draw, SobolSampler
+
+
+def _tpe(draw: Draw) -> BaseSampler:
+    # Without multivariate and group, TPE samples a conditional space one parameter at a time. The constant liar keeps
+    # trials that run side by side apart.
+    return TPESampler(seed=draw.seed, multivariate=True, group=True, constant_liar=True)
+
+
+def _random(draw: Draw) -> BaseSampler:
+    return RandomSampler(seed=draw.seed)
+
+
+def _gp(draw: Draw) -> BaseSampler:
+    # Its model spans the parameters that every trial has; conditional ones are drawn independently.
+    return GPSampler(seed=draw.seed)
+
+
+DESIGN = 10
+"""Trials that fill the space before a model proposes."""
+
+
+def _forest(draw: Draw) -> BaseSampler:
+    return SobolSampler(draw) if draw.number < DESIGN else ForestSampler(draw)
+
+
+MIXTURE = (_forest, _forest, _tpe, _forest, _random)
+
+
+def _mixture(draw: Draw) -> BaseSampler:
+    # What one model overlooks another may find.
+    return _forest(draw) if draw.number < DESIGN else MIXTURE[draw.number % len(MIXTURE)](draw)
+
+
+SAMPLERS: dict[str, Callable[[Draw], BaseSampler]] = {
+    "forest": _forest,
+    "mixture": _mixture,
+    "tpe": _tpe,
+    "gp": _gp,
+    "random": _random,
+}
+
+
+def sampler_for(
+    name: str, seed: int, number: int, attempt: int = 0, *, encoding: Encoding, max_epochs: int
+) -> BaseSampler:
+    """The sampler for one trial, seeded by (study seed, trial number), and by the attempt behind the first.
+
+    A sampler a trial makes a suggestion a function of the ledger and the trial's number: a search that goes on after
+    an interruption never repeats the random draws of its beginning.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # multivariate, group and constant_liar: pinned and tested
+        entropy = (seed, number, attempt) if attempt else (seed, number)
+        own_seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+        return SAMPLERS[name](
+            Draw(seed=own_seed, study_seed=seed, number=number, encoding=encoding, max_epochs=max_epochs)
+        )

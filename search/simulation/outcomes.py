@@ -1,0 +1,65 @@
+"""Search settings that `replay.py` tries, and what came of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.study.settings import StudySettings
+
+
+@dataclass(frozen=True, order=True)
+class Choice:
+    """Search settings to try."""
+
+    sampler: str
+    slots: int
+    grace_epochs: int
+    reduction_factor: int
+    asha: str
+    judge: str
+
+    def describe(self, max_epochs: int) -> str:
+        text = f"{self.sampler}, {self.slots} side by side"
+        if self.grace_epochs >= max_epochs:
+            return f"{text}, no stopping"
+        judged = "" if self.judge == "best" else f" ({self.judge})"
+        return f"{text}, {self.asha}{judged} of 1 in {self.reduction_factor} from epoch {self.grace_epochs}"
+
+    def options(self) -> str:
+        """Of the search command."""
+        return (
+            f"--sampler {self.sampler} --max-concurrent {self.slots} --asha {self.asha} --judge {self.judge} "
+            f"--reduction-factor {self.reduction_factor} --grace-epochs {self.grace_epochs}"
+        )
+
+    def applied_to(self, settings: StudySettings, seed: int) -> StudySettings:
+        return dataclasses.replace(
+            settings,
+            seed=seed,
+            grace_epochs=self.grace_epochs,
+            reduction_factor=self.reduction_factor,
+            asha=self.asha,
+            judge=self.judge,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a choice came to, over its seeds."""
+
+    choice: Choice
+    best: np.ndarray
+    """(seeds, epochs): best score so far behind each epoch spent."""
+
+    @property
+    def final(self) -> float:
+        return float(np.median(self.best[:, -1]))
+
+    def epochs_to(self, target: float) -> float | None:
+        """Epochs spent when half of the seeds have reached the target; None if fewer than half ever do."""
+        reached = sorted(int(np.argmax(row >= target)) + 1 if row[-1] >= target else np.inf for row in self.best)
+        half = reached[(len(reached) - 1) // 2]  # not the mean of two: one of them may be infinite
+        return half if np.isfinite(half) else None

@@ -1,0 +1,130 @@
+"""Searches in virtual time: searcher, scheduler, ledger and recorder are the real ones, trials take no time."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from search.ledger.ledger import Ledger
+from search.ledger.records import TrialRecord
+from search.sampling.proposer import Proposer
+from search.scheduling.schedulers import SCHEDULERS, Scheduler
+from search.study.settings import StudySettings
+from search.study.space import Space
+from search.tuning.budgets import Budgets
+from search.tuning.callbacks import Watcher
+from search.tuning.meter import Meter
+from search.tuning.recorder import Recorder
+from search.tuning.run_end import Stopping
+from search.tuning.searcher import LedgerSearcher
+from trainables.messages import EpochReport
+
+World = Callable[[TrialRecord], Iterable[EpochReport]]
+"""What a new trial reports to its own end; an epoch takes its `train_seconds` and `val_seconds`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """One search to simulate."""
+
+    settings: StudySettings
+    space: Space
+    sampler: str
+    trials: int
+    slots: int
+    """Trials side by side."""
+    epochs: int | None = None
+    """Budget of all trials together, if limited."""
+
+
+@dataclass
+class _Trial:
+    """What searcher, scheduler and recorder see of one of Tune's trials."""
+
+    trial_id: str
+    config: dict[str, Any]
+    coming: EpochReport
+    last_result: dict[str, Any] = field(default_factory=dict)
+
+
+def simulate(simulation: Simulation, world: World, ledger: Ledger, watchers: list[Watcher]) -> None:
+    """Run a search to its end. Its times are virtual, all else in the ledger is as a real search leaves it."""
+    clock = Clock()
+    stopping, meter = Stopping(), Meter({"CPU": 1}, clock=clock)
+    proposer = Proposer(ledger, simulation.space, simulation.settings, sampler=simulation.sampler)
+    scheduler = SCHEDULERS[simulation.settings.asha](ledger, simulation.settings)
+    searcher = LedgerSearcher(ledger, proposer, scheduler, budget=simulation.trials, stopping=stopping)
+    budgets = Budgets(stopping, meter, [], epochs=simulation.epochs, gpu_hours=None)
+    recorder = Recorder(ledger, searcher, scheduler, stopping, meter, [*watchers, budgets], max_failures=0)
+    running: list[tuple[float, int, _Trial]] = []  # by the time of the next report; equal ones in order of birth
+    reports: dict[int, Iterator[EpochReport]] = {}
+    born = 0
+    while True:
+        while len(running) < simulation.slots:
+            request = searcher.suggest(f"{born}")
+            if request is None or request == Searcher.FINISHED:
+                break
+            assert isinstance(request, dict)
+            number = request["number"]
+            if number not in reports:
+                reports[number] = iter(world(ledger.record(number)))
+            trial = _Trial(f"{born}", request, next(reports[number]))
+            scheduler.on_trial_add(None, trial)
+            for callback in (stopping, recorder):
+                callback.on_trial_start(0, [], trial)
+            heapq.heappush(running, (clock.now + _seconds(trial), born, trial))
+            born += 1
+        if not running:
+            break
+        clock.now, order, trial = heapq.heappop(running)
+        number = trial.config["number"]
+        if _report(trial, scheduler, recorder, stopping):
+            scheduler.on_trial_complete(None, trial, trial.last_result)
+            for callback in (stopping, recorder):
+                callback.on_trial_complete(0, [], trial)
+            if ledger.record(number).has_ended:
+                del reports[number]
+        else:
+            trial.coming = next(reports[number])
+            heapq.heappush(running, (clock.now + _seconds(trial), order, trial))
+    recorder.end_waiting()
+
+
+class Trace(Watcher):
+    """Best score so far behind each epoch of a search."""
+
+    def __init__(self) -> None:
+        self.best: list[float] = []
+
+    def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
+        self.best.append(max(report.mean_iou or 0.0, self.best[-1] if self.best else 0.0))
+
+
+class Clock:
+    """Virtual seconds since the search began."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _seconds(trial: _Trial) -> float:
+    return trial.coming.train_seconds + trial.coming.val_seconds
+
+
+def _report(trial: _Trial, scheduler: Scheduler, recorder: Recorder, stopping: Stopping) -> bool:
+    """Take the trial's next report in, in Tune's order; returns whether the trial ends with it."""
+    result = trial.coming.to_dict()
+    if stopping(trial.trial_id, result):
+        decision = TrialScheduler.STOP
+    else:
+        decision = scheduler.on_trial_result(None, trial, result)
+    recorder.on_trial_result(0, [], trial, result)
+    trial.last_result = result
+    return decision == TrialScheduler.STOP or trial.coming.ended is not None

@@ -1,0 +1,128 @@
+"""A model of learning curves, so that configurations can be tried that nobody trained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.model_selection import GroupKFold
+
+from search.simulation.curves import Curve
+from search.study.space import Parameter, Scalar, Space
+from trainables.messages import EpochReport
+
+TREES, FOLDS = 100, 5
+FEWEST = 10
+"""Curves from which a model can be made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """Cross-validated over trials: no curve is predicted by a model that saw a part of it."""
+
+    error: float
+    """Root mean square, in mean IoU."""
+    rank_correlation: float
+    """Spearman's, between predicted and recorded score of each trial's last epoch."""
+
+
+class Surrogate:
+    """Random forests over (configuration, epoch): one for the score, one for the logarithm of the seconds.
+
+    A forest's curves are smoother than real ones, which would make early stopping too easy. So each simulated trial
+    gets what the cross-validated prediction of some recorded trial lacked, epoch by epoch: its error comes along.
+
+    Args:
+        space: of the recorded trials, and of those to come.
+        curves: the recorded ones.
+        max_epochs: length of the simulated ones.
+        patience: a simulated trial ends after so many epochs without a better score.
+
+    Raises:
+        ValueError: for too few curves, or none that is as long.
+    """
+
+    def __init__(self, space: Space, curves: list[Curve], *, max_epochs: int, patience: int):
+        if len(curves) < FEWEST:
+            raise ValueError(f"{len(curves)} learning curves are too few to model: at least {FEWEST} are needed")
+        if max(len(curve.scores) for curve in curves) < max_epochs:
+            raise ValueError(f"no recorded trial has {max_epochs} epochs: what comes behind the longest is unknown")
+        self.space, self.max_epochs, self.patience = space, max_epochs, patience
+        groups = np.repeat(np.arange(len(curves)), [len(curve.scores) for curve in curves])
+        features = np.concatenate([self._encoded(curve.params, len(curve.scores)) for curve in curves])
+        scores = np.concatenate([curve.scores for curve in curves])
+        seconds = np.log(np.maximum(np.concatenate([curve.seconds for curve in curves]), 1e-6))
+        predicted = np.empty_like(scores)
+        for seen, unseen in GroupKFold(min(FOLDS, len(curves))).split(features, scores, groups):
+            predicted[unseen] = _forest().fit(features[seen], scores[seen]).predict(features[unseen])
+        self._score, self._seconds = _forest().fit(features, scores), _forest().fit(features, seconds)
+        errors = scores - predicted
+        self._errors = [errors[groups == trial] for trial, curve in enumerate(curves) if len(curve.scores) > 1]
+        last = np.append(np.flatnonzero(np.diff(groups)), len(groups) - 1)
+        self.quality = Quality(
+            error=float(np.sqrt(np.mean(errors**2))),
+            rank_correlation=float(stats.spearmanr(predicted[last], scores[last]).statistic),
+        )
+
+    def reports(self, params: Mapping[str, Scalar], seed: int) -> list[EpochReport]:
+        """Of a trial with these parameters, to its own end; the same ones for the same seed."""
+        features = self._encoded(params, self.max_epochs)
+        digest = hashlib.sha256(json.dumps([seed, params], sort_keys=True).encode()).digest()
+        error = self._errors[int.from_bytes(digest[:4], "little") % len(self._errors)]
+        lacked = np.interp(np.arange(self.max_epochs), np.arange(len(error)), error)
+        scores = np.clip(self._score.predict(features) + lacked, 0.0, 1.0)
+        seconds = np.exp(self._seconds.predict(features))
+        epochs = zip(scores.tolist(), seconds.tolist(), strict=True)
+        return list(simulated_reports(epochs, max_epochs=self.max_epochs, patience=self.patience))
+
+    def _encoded(self, params: Mapping[str, Scalar], epochs: int) -> np.ndarray:
+        """(epochs, features): the epoch, then each parameter; what does not exist is NaN."""
+        columns = [value for parameter in self.space.parameters for value in _columns(parameter, params)]
+        return np.column_stack([np.arange(1, epochs + 1), np.tile(columns, (epochs, 1))])
+
+
+def simulated_reports(
+    epochs: Iterable[tuple[float, float]], *, max_epochs: int, patience: int
+) -> Iterator[EpochReport]:
+    """Epochs of which only score and seconds are known, to the end that the real epoch loop would come to."""
+    best, best_epoch = -1.0, 0
+    for epoch, (score, seconds) in enumerate(epochs, start=1):
+        if score > best:
+            best, best_epoch = score, epoch
+        ended = "max_epochs" if epoch == max_epochs else "early_stopping" if epoch - best_epoch >= patience else None
+        yield EpochReport(
+            epoch=epoch,
+            train_loss=0.0,
+            val_loss=None,
+            mean_iou=score,
+            class_iou={},
+            best_mean_iou=best,
+            best_epoch=best_epoch,
+            learning_rate=0.0,
+            gradient_norm=0.0,
+            images_per_second=0.0,
+            train_seconds=seconds,
+            val_seconds=0.0,
+            parameters=0,
+            ended=ended,
+        )
+        if ended is not None:
+            return
+
+
+def _columns(parameter: Parameter, params: Mapping[str, Scalar]) -> list[float]:
+    value = params.get(parameter.name)
+    if parameter.choices is not None:
+        return [float(value == choice) for choice in parameter.choices]
+    if value is None:
+        return [np.nan]
+    return [float(np.log(float(value)) if parameter.log else value)]
+
+
+def _forest() -> RandomForestRegressor:
+    return RandomForestRegressor(TREES, min_samples_leaf=2, random_state=0, n_jobs=1)

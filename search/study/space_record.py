@@ -1,0 +1,74 @@
+"""The space as a study records it: what its trials were chosen from must stay what it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from search.study.space import Parameter, Space
+
+
+def described(space: Space) -> dict[str, dict[str, Any]]:
+    """By the parameter's name what its values are and when it exists, in what JSON has."""
+    return {parameter.name: _described(parameter) for parameter in space.parameters}
+
+
+def check_same_space(space: Space, recorded: dict[str, dict[str, Any]], name: str) -> None:
+    """Refuse to go on with a study in another space: samplers read its trials as points of theirs.
+
+    Args:
+        space: to go on in.
+        recorded: what `described` gave when the study was begun; {} for one that was begun before that was recorded.
+        name: the study's.
+
+    Raises:
+        ValueError: naming each parameter that differs.
+    """
+    if not recorded:
+        return
+    now = described(space)
+    differing = [f"{key} is gone" for key in recorded if key not in now]
+    differing += [f"{key} is new" for key in now if key not in recorded]
+    differing += [
+        f"{key} was {_text(recorded[key])}, is now {_text(now[key])}"
+        for key in now
+        if key in recorded and recorded[key] != now[key]
+    ]
+    if differing:
+        raise ValueError(
+            f"study {name!r} exists with another space ({'; '.join(differing)}): continue it with the code that began "
+            "it, or give another --name"
+        )
+
+
+def _described(parameter: Parameter) -> dict[str, Any]:
+    if parameter.choices is not None:
+        found: dict[str, Any] = {"choices": list(parameter.choices)}
+    else:
+        found = {"low": parameter.low, "high": parameter.high, "log": parameter.log, "whole": parameter.whole}
+    if parameter.when is not None:
+        found["when"] = [parameter.when[0], list(parameter.when[1])]
+    if parameter.key is not None:
+        found["key"] = parameter.key
+    return found
+
+
+def _text(recorded: Any) -> str:
+    """In the words of `--dry-run`, or as it is where an older version recorded it otherwise."""
+    try:
+        when = recorded.get("when")
+        parameter = Parameter(
+            name="",
+            help="",
+            choices=tuple(recorded["choices"]) if "choices" in recorded else None,
+            low=recorded.get("low"),
+            high=recorded.get("high"),
+            log=recorded.get("log", False),
+            whole=recorded.get("whole", False),
+            when=(when[0], tuple(when[1])) if when else None,
+        )
+        kind = " (whole numbers)" if parameter.whole else ""
+        key = f" as {recorded['key']}" if "key" in recorded else ""
+        condition = f" [{parameter.describe_condition()}]" if when else ""
+        return f"{parameter.describe_range()}{kind}{key}{condition}"
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return repr(recorded)

@@ -1,0 +1,1 @@
+"""One run of a search under Ray Tune."""

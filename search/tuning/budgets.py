@@ -1,0 +1,48 @@
+"""What a study may spend: epochs, GPU-hours."""
+
+from __future__ import annotations
+
+from search.ledger.costs import device_seconds
+from search.ledger.records import TrialRecord
+from search.tuning.callbacks import Watcher
+from search.tuning.meter import Meter
+from search.tuning.run_end import CONTINUES, Stopping
+from trainables.messages import EpochReport
+
+
+class Budgets(Watcher):
+    """Ends the run when a budget is spent. What runs then stays running in the ledger, and a larger budget goes on.
+
+    Args:
+        stopping: of this run.
+        meter: of what runs.
+        past: trials of earlier runs: what they took counts.
+        epochs: of all trials together, if limited.
+        gpu_hours: of all trials together, if limited.
+    """
+
+    def __init__(
+        self, stopping: Stopping, meter: Meter, past: list[TrialRecord], *, epochs: int | None, gpu_hours: float | None
+    ):
+        self.stopping, self.meter, self.epochs, self.gpu_hours = stopping, meter, epochs, gpu_hours
+        self._epochs = sum(len(record.reports) for record in past)
+        self._gpu_seconds = {record.number: device_seconds(record)["GPU"] for record in past}
+        self._check()
+
+    def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
+        self._epochs += 1
+        self._check()
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        self._gpu_seconds[record.number] = device_seconds(record)["GPU"]
+
+    trial_broke = trial_paused = trial_ended
+
+    def _check(self) -> None:
+        if self.epochs is not None and self._epochs >= self.epochs:
+            self.stopping.stop(f"the budget of {self.epochs} epochs is spent{CONTINUES} with a larger one", 0)
+        if self.gpu_hours is not None and self._gpu_hours() >= self.gpu_hours:
+            self.stopping.stop(f"the budget of {self.gpu_hours:g} GPU-hours is spent{CONTINUES} with a larger one", 0)
+
+    def _gpu_hours(self) -> float:
+        return (sum(self._gpu_seconds.values()) + self.meter.gpu_seconds) / 3600

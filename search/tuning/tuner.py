@@ -1,0 +1,162 @@
+"""Runs a study: the ledger's searcher and scheduler, a launcher and the recorder, put together under Ray Tune."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from search.exit_status import BROKEN
+from search.ledger.ledger import Ledger
+from search.ray_cluster.capacity import process_demand
+from search.sampling.proposer import Fits, Proposer
+from search.scheduling.schedulers import SCHEDULERS, Scheduler
+from search.study.settings import StudySettings
+from search.study.space import Space
+from search.study.space_record import described
+from search.tuning.callbacks import Watcher
+from search.tuning.hang_watch import HangWatch
+from search.tuning.meter import Meter
+from search.tuning.node_watch import CLUSTER_TIMEOUT, LOCAL_TIMEOUT, NodeWatch
+from search.tuning.recorder import Recorder
+from search.tuning.run_end import Stopping
+from search.tuning.searcher import LedgerSearcher
+from trainables.launching.launchers import Launcher
+from trainables.messages import Loop
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchPlan:
+    """One run of a study."""
+
+    folder: Path
+    settings: StudySettings
+    space: Space
+    sampler: str
+    first: tuple[dict[str, Any], ...] = ()
+    """Points of the space that come before what the sampler proposes."""
+    budget: int
+    launcher: Launcher
+    concurrent: int
+    """Trials side by side at most."""
+    slots: Callable[[], int] | None = None
+    """Says how many of them are due now, where other studies share the cluster."""
+    max_failures: int = 2
+    """Times that a trial may break and go on."""
+    audit: float = 0.0
+    """Part of the trials that run on when ASHA is to stop them."""
+    fits: Fits = lambda config: True
+    """Whether a configuration can be trained on the cluster's devices."""
+    joined: bool = False
+    """Whether Ray ran before this process did; else it was started for this run."""
+    hang_timeout: float | None = None
+    """Seconds without a report after which a trial's process is killed; None: by the trial's own epochs."""
+    node_timeout: float | None = None
+    """Seconds without a machine that could run a trial after which the run ends; None: by whether it joined a Ray."""
+
+
+def run_search(
+    plan: SearchPlan,
+    ledger: Ledger,
+    loop: Loop,
+    watchers: list[Watcher],
+    stopping: Stopping,
+    meter: Meter,
+) -> None:
+    """Run trials until the study holds its budget, its space is exhausted, or the run is stopped. Ray must be running.
+
+    Args:
+        plan: what to run.
+        ledger: the study's; what it holds already counts.
+        loop: what each trial runs.
+        watchers: are told of every epoch and end.
+        stopping: of this run; afterwards it says why the run ended before the budget, if it did.
+        meter: of what trials cost.
+    """
+    try:
+        ledger.settings = asdict(plan.settings)
+        if not ledger.space and not plan.settings.systems:  # systems are named one by one
+            ledger.space = described(plan.space)
+        ledger.enqueue(plan.first)
+    except OSError as error:
+        stopping.cannot_write(error)
+        return
+    proposer = Proposer(ledger, plan.space, plan.settings, sampler=plan.sampler, fits=plan.fits)
+    scheduler = SCHEDULERS[plan.settings.asha](ledger, plan.settings, audit=plan.audit)
+    searcher = LedgerSearcher(ledger, proposer, scheduler, budget=plan.budget, stopping=stopping, slots=plan.slots)
+    hangs = HangWatch(ledger, plan.hang_timeout)
+    recorder = Recorder(
+        ledger, searcher, scheduler, stopping, meter, watchers, max_failures=plan.max_failures, hangs=hangs
+    )
+    recorder.settle()
+    if searcher.remaining > 0 or scheduler.promotable:
+        _run(plan, loop, searcher, scheduler, recorder, stopping)
+    recorder.end_waiting()
+    if searcher.exhausted:
+        stopping.stop("the space holds no other configuration", 0)
+
+
+def _run(
+    plan: SearchPlan,
+    loop: Loop,
+    searcher: LedgerSearcher,
+    scheduler: Scheduler,
+    recorder: Recorder,
+    stopping: Stopping,
+) -> None:
+    """Let Ray Tune run trials until the searcher has none left, or the run is to end."""
+    if stopping.over:
+        return
+    timeout = plan.node_timeout or (CLUSTER_TIMEOUT if plan.joined else LOCAL_TIMEOUT)
+    nodes = NodeWatch(stopping, process_demand(plan.launcher), timeout, local=not plan.joined)
+    callbacks: list[Any] = [stopping, nodes, recorder.hangs, recorder]
+    try:
+        # Tune saves snapshots and unpickles the newest one that it finds. A study's folder may be somebody else's, with
+        # a snapshot that runs their code, so Tune gets a new folder that only this user can enter.
+        scratch = tempfile.TemporaryDirectory(prefix="mars-search-", ignore_cleanup_errors=True)
+        with stopping.on_signals(), scratch as folder:
+            _tuner(plan, loop, searcher, scheduler, callbacks, stopping, folder).fit()
+    except Exception as error:
+        if isinstance(error, OSError):
+            stopping.cannot_write(error)  # Tune's own state
+        elif stopping.exit_code != BROKEN:  # else Tune has read back what it could not write
+            raise
+
+
+def _tuner(
+    plan: SearchPlan,
+    loop: Loop,
+    searcher: LedgerSearcher,
+    scheduler: Scheduler,
+    callbacks: list[Any],
+    stopping: Stopping,
+    folder: str,
+) -> tune.Tuner:
+    return tune.Tuner(
+        plan.launcher.trainable(loop, str(plan.folder.resolve())),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=scheduler,
+            num_samples=-1,  # the searcher says when it is finished
+            max_concurrent_trials=plan.concurrent,
+            reuse_actors=plan.launcher.reuse_actors,
+            trial_dirname_creator=_trial_folder,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=folder,
+            callbacks=callbacks,
+            stop=stopping,
+            # A trial that breaks goes on as one that was interrupted does: the searcher suggests it again.
+            failure_config=tune.FailureConfig(max_failures=0),
+            verbose=0,
+        ),
+    )
+
+
+def _trial_folder(trial: Any) -> str:
+    return f"{trial.config['number']:04d}-{trial.trial_id}"

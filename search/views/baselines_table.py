@@ -1,0 +1,25 @@
+"""The systems of the two reports on a terminal."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from search.study.baselines import REPORTS, SYSTEMS
+from search.views.terminal import Terminal
+
+
+def show_systems() -> None:
+    """One table a report: rows as in its own table, what else it tried below."""
+    console = Terminal()
+    for report, described in REPORTS.items():
+        table = Table(title=f"{report}: {described}", title_justify="left", expand=True)
+        table.add_column("name", no_wrap=True)
+        table.add_column("system", ratio=1)
+        table.add_column("published IoU %", ratio=1)
+        systems = [system for system in SYSTEMS.values() if system.report == report]
+        for system in sorted(systems, key=lambda system: system.varies is not None):
+            title = system.title if system.varies is None else f"{system.varies}, but {system.title}"
+            numbers = ", ".join(f"{value:.2f} {kind}" for kind, value in system.published.items())
+            table.add_row(system.name, title, "; ".join(filter(None, (numbers, system.remark))))
+        console.print(table)
+    console.print("run some of them: python search/run.py --systems report-a,b-unet3 --seeds 3 --data FILE")

@@ -1,0 +1,86 @@
+"""What only decorates a study runs in a thread of its own."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+
+from search.ledger.records import TrialRecord
+from search.tuning.callbacks import Watcher
+from trainables.messages import EpochReport
+
+CLOSES_WITHIN = 20.0
+"""Seconds that a run waits at its end for what is still to be written."""
+
+
+class InBackground(Watcher):
+    """Passes what happens on to watchers that only decorate the study: pictures, TensorBoard, retention.
+
+    They hear of everything in order, but later than it happens, and so can neither stop nor slow down what writes the
+    ledger: a checkpoint that cannot be read or storage that does not answer is warned of once for each watcher, and so
+    is what ends a thread that one of them has started, as TensorBoard's writers do. Use it as a context manager; its
+    end waits for what is left to do.
+
+    Args:
+        watchers: in the order in which they hear, by what the user knows them by.
+        warn: is called in the thread with a sentence about the first exception of each.
+        closes_within: seconds that the end waits.
+    """
+
+    def __init__(
+        self, watchers: Mapping[str, Watcher], warn: Callable[[str], None], *, closes_within: float = CLOSES_WITHIN
+    ):
+        self._watchers, self._warn, self._closes_within = watchers, warn, closes_within
+        self._calls: queue.SimpleQueue[Callable[[Watcher], None] | None] = queue.SimpleQueue()
+        self._warned: set[str] = set()
+        self._thread = threading.Thread(target=self._run, name="decorations", daemon=True)
+        self._excepthook = threading.excepthook
+
+    def __enter__(self) -> InBackground:
+        self._thread.start()
+        threading.excepthook = self._thread_failed
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        threading.excepthook = self._excepthook
+        self._calls.put(None)
+        self._thread.join(self._closes_within if kind is None else 0)
+        if kind is None and self._thread.is_alive():
+            names = " and ".join(self._watchers)
+            self._warn(f"{names}: not all is done after {self._closes_within:.0f} s, is the storage away?")
+
+    def trial_started(self, record: TrialRecord) -> None:
+        self._calls.put(lambda watcher: watcher.trial_started(record))
+
+    def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
+        self._calls.put(lambda watcher: watcher.epoch_ended(record, report))
+
+    def trial_broke(self, record: TrialRecord) -> None:
+        self._calls.put(lambda watcher: watcher.trial_broke(record))
+
+    def trial_paused(self, record: TrialRecord) -> None:
+        self._calls.put(lambda watcher: watcher.trial_paused(record))
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        self._calls.put(lambda watcher: watcher.trial_ended(record))
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            for name, watcher in self._watchers.items():
+                try:
+                    call(watcher)
+                except Exception as error:
+                    self._failed(name, error)
+
+    def _thread_failed(self, ended: threading.ExceptHookArgs) -> None:
+        if isinstance(ended.exc_value, Exception):
+            self._failed("a thread that decorates the study", ended.exc_value)
+
+    def _failed(self, name: str, error: Exception) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
+            self._warn(f"{name}: {error}; the search continues, and this is said once")

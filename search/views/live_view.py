@@ -1,0 +1,103 @@
+"""The study on a terminal: a live view, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from search.formatting import clean, config_line, duration
+from search.ledger.records import TrialRecord
+from search.tuning.callbacks import Watcher
+from search.tuning.run_end import Stopping
+from search.views.progress import ProgressState
+
+ERROR_LINES = 6
+
+
+class LiveView(Watcher):
+    """Shows a `ProgressState`, which must hear of each event first. Use `with view.shown():` around the search."""
+
+    def __init__(self, state: ProgressState, console: Console, stopping: Stopping):
+        self.state, self.console, self.stopping = state, console, stopping
+
+    def shown(self) -> AbstractContextManager[object]:
+        if not self.console.is_terminal:
+            return nullcontext()
+        return Live(get_renderable=self.render, console=self.console, refresh_per_second=2, transient=True)
+
+    def trial_broke(self, record: TrialRecord) -> None:
+        failure = record.failures[-1]
+        line = f"trial {record.number:04d} broke behind epoch {failure.epoch} ({failure.kind}), and goes on from there"
+        self._print_error(line, failure.message)
+
+    def trial_paused(self, record: TrialRecord) -> None:
+        if not self.console.is_terminal:
+            self.console.print(_line(record, "paused"), markup=False, highlight=False, soft_wrap=True)
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        line = _line(record, record.state)
+        best = self.state.best
+        if not self.console.is_terminal:
+            line = f"[{self.state.ended}/{self.state.budget}] {line}"
+            if best is not None:
+                line += f"  (best {self.state.best_score:.4f}, trial {best.number:04d})"
+            line += f"  {self.state.epochs_per_second:.2f} epochs/s, {duration(self.state.seconds_left)} left"
+        if best is not None and best.number == record.number:
+            line += f"\n    new best: {config_line(record.params)}"
+        if record.state == "failed":
+            self._print_error(line, record.error or "")
+        else:
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _print_error(self, line: str, error: str) -> None:
+        text = "\n    ".join([line, *error.splitlines()[-ERROR_LINES:]])
+        self.console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+
+    def render(self) -> Group:
+        state = self.state
+        paused = {"paused": len(state.paused)} if state.paused else {}
+        counts = ", ".join(f"{count} {name}" for name, count in ({**state.counts} | paused).items())
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            ProgressBar(total=state.budget, completed=state.ended, width=30),
+            f"{state.ended}/{state.budget} trials",
+            counts or "none ended",
+            f"{state.epochs_per_second:.2f} epochs/s",
+            f"{duration(state.seconds)} gone, {duration(state.seconds_left)} left",
+        )
+        running = Table(title="running", title_justify="left", box=None, padding=(0, 2))
+        for column in ("trial", "epoch", "mean IoU", "best", "configuration"):
+            running.add_column(column, no_wrap=column != "configuration")
+        for number, (record, report) in sorted(dict(state.running).items()):
+            total = record.config.get("training.max_epochs", "?")
+            now, best = (report.mean_iou, report.best_mean_iou) if report else (None, None)
+            running.add_row(
+                f"{number:04d}",
+                f"{report.epoch if report else 0}/{total}",
+                "-" if now is None else f"{now:.4f}",
+                "-" if best is None else f"{best:.4f}",
+                config_line(record.params),
+            )
+        parts: list[RenderableType] = [head, running]
+        if self.stopping.reason is not None:
+            waits = f"ending: waits for {len(self.stopping.running)} trials to end their epoch; Ctrl-C: at once"
+            parts.insert(1, Text(waits, style="yellow"))
+        if (best_trial := state.best) is not None:
+            parts.append(
+                Text.assemble(
+                    ("best ", "bold"),
+                    (f"{state.best_score:.4f}", "bold green"),
+                    clean(f" trial {best_trial.number:04d}: {config_line(best_trial.params)}"),
+                )
+            )
+        return Group(*parts)
+
+
+def _line(record: TrialRecord, what: str) -> str:
+    score = "" if record.score is None else f"  mean IoU {record.score:.4f}"
+    return f"trial {record.number:04d} {what}{score}  {record.told_epochs} epochs"

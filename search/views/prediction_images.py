@@ -1,0 +1,51 @@
+"""Pictures of what the best trials predict, for TensorBoard."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from search.checkpoints.retention import KEPT
+from search.ledger.records import TrialRecord
+from search.views.prediction_panels import prediction_panel, telling_images
+from trainables.data import PreparedData
+from trainables.device import default_device, uses_bf16
+from trainables.training.checkpoints import checkpoint_store
+from trainables.training.epoch_loop import load_best
+from trainables.training.prediction import predict
+
+
+class Painter:
+    """Paints a trial's predictions on a few validation images if it is among the best so far.
+
+    Args:
+        data: the study's.
+        checkpoints: the study's root path or URI.
+        past: trials of earlier runs.
+    """
+
+    def __init__(self, data: PreparedData, checkpoints: str, past: list[TrialRecord]):
+        self.data, self.checkpoints = data, checkpoints
+        self.indices = telling_images(data, "val")
+        self._scores = sorted(record.score for record in past if record.score is not None)[-KEPT:]
+
+    def __call__(self, record: TrialRecord) -> np.ndarray | None:
+        if record.score is None or (len(self._scores) == KEPT and record.score <= self._scores[0]):
+            return None
+        self._scores = sorted([*self._scores, record.score])[-KEPT:]
+        device = default_device()
+        model = load_best(checkpoint_store(self.checkpoints, record.number), self.data, device)
+        images = np.asarray(self.data.images[self.indices])
+        predicted = predict(
+            [model],
+            images,
+            scale=self.data.scale,
+            device=device,
+            bf16=uses_bf16(record.config["training.precision"], device),
+            suppressed=self.data.description.ignored_label,
+        )
+        return prediction_panel(
+            images * self.data.scale,
+            self.data.masks[self.indices],
+            np.concatenate(list(predicted)),
+            self.data.description,
+        )

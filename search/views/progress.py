@@ -1,0 +1,93 @@
+"""What there is to say about a running study: counts, speed, time left, the best trial."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from search.ledger.records import TrialRecord
+from search.tuning.callbacks import Watcher
+from trainables.messages import EpochReport
+
+
+@dataclass
+class ProgressState(Watcher):
+    """Follows a study; the views read it.
+
+    Args:
+        budget: trials of the study.
+        time_budget: seconds that this run may take, if limited.
+        past: trials of earlier runs.
+    """
+
+    budget: int
+    time_budget: float | None
+    past: list[TrialRecord]
+    counts: Counter[str] = field(default_factory=Counter)
+    running: dict[int, tuple[TrialRecord, EpochReport | None]] = field(default_factory=dict)
+    paused: set[int] = field(default_factory=set)
+    """Numbers of trials that wait for their promotion."""
+    best: TrialRecord | None = None
+    best_score: float | None = None
+    epochs: int = 0
+    ended_here: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        for record in self.past:
+            if record.has_ended:
+                self._count(record)
+
+    def trial_started(self, record: TrialRecord) -> None:
+        self.running[record.number] = (record, record.reports[-1] if record.reports else None)
+        self.paused.discard(record.number)
+
+    def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
+        self.running[record.number] = (record, report)
+        self.epochs += 1
+        if not report.diverged:
+            self._consider(record, report.mean_iou)
+
+    def trial_broke(self, record: TrialRecord) -> None:
+        self.running.pop(record.number, None)
+
+    def trial_paused(self, record: TrialRecord) -> None:
+        self.running.pop(record.number, None)
+        self.paused.add(record.number)
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        self.running.pop(record.number, None)
+        self.paused.discard(record.number)
+        self.ended_here += 1
+        self._count(record)
+
+    def _count(self, record: TrialRecord) -> None:
+        self.counts[record.state] += 1
+        self._consider(record, record.score)
+
+    def _consider(self, record: TrialRecord, score: float | None) -> None:
+        if score is not None and (self.best_score is None or score > self.best_score):
+            self.best, self.best_score = record, score
+
+    @property
+    def ended(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def epochs_per_second(self) -> float:
+        return self.epochs / max(self.seconds, 1e-9)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated from the trials that ended in this run; None before the first."""
+        limits = []
+        if self.ended_here:
+            limits.append((self.budget - self.ended) * self.seconds / self.ended_here)
+        if self.time_budget is not None:
+            limits.append(max(0.0, self.time_budget - self.seconds))
+        return min(limits, default=None)

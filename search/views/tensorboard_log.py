@@ -1,0 +1,132 @@
+"""The study in TensorBoard: scalars of every trial by epoch, the HParams table, pictures of the best trials."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from google.protobuf import struct_pb2
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import api_pb2, metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+from torch.utils.tensorboard import SummaryWriter
+
+from search.ledger.records import TrialRecord
+from search.study.space import Parameter, Space
+from search.tuning.callbacks import Watcher
+from trainables.messages import EpochReport
+
+FOLDER = "trials"
+ABSENT = "n/a"
+Painter = Callable[[TrialRecord], np.ndarray | None]
+
+
+def scalars(report: EpochReport) -> dict[str, float]:
+    """A report's numbers by TensorBoard tag."""
+    values = {
+        "mean_iou": report.mean_iou,
+        "best_mean_iou": report.best_mean_iou,
+        "loss/train": report.train_loss,
+        "loss/val": report.val_loss,
+        "learning_rate": report.learning_rate,
+        "gradient_norm": report.gradient_norm,
+        "images_per_second": report.images_per_second,
+    } | {f"iou/{name}": value for name, value in report.class_iou.items()}
+    return {tag: value for tag, value in values.items() if value is not None}
+
+
+class Board(Watcher):
+    """Writes events below the study's folder, one run a trial, named by its number.
+
+    Args:
+        folder: the study's.
+        space: whose parameters are the columns of the HParams table.
+        class_names: the scored classes, each a metric of the table.
+        painter: makes a picture (H, W, 3) uint8 for a trial that is among the best, or None.
+    """
+
+    def __init__(self, folder: Path, space: Space, class_names: Sequence[str], painter: Painter | None = None):
+        self.folder, self.space, self.painter = folder, space, painter
+        self._writers: dict[int, SummaryWriter] = {}
+        # Tables take the first experiment summary they meet: the study has exactly one, even when it goes on.
+        if not any(folder.glob("events.out.tfevents.*")):
+            with SummaryWriter(str(folder)) as writer:
+                _add(writer, metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=_experiment(space, class_names)))
+
+    def trial_started(self, record: TrialRecord) -> None:
+        writer = self._writers[record.number] = self._writer(record)
+        start = SessionStartInfo(start_time_secs=time.time())
+        for parameter in self.space.parameters:
+            _set(start.hparams[parameter.name], _value(parameter, record.params))
+        _add(writer, metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
+
+    def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
+        for tag, value in scalars(report).items():
+            self._writers[record.number].add_scalar(tag, value, report.epoch)
+        self._writers[record.number].flush()
+
+    def _writer(self, record: TrialRecord) -> SummaryWriter:
+        return SummaryWriter(str(self.folder / FOLDER / f"{record.number:04d}"))
+
+    def trial_broke(self, record: TrialRecord) -> None:
+        if (writer := self._writers.pop(record.number, None)) is not None:
+            writer.close()
+
+    def trial_paused(self, record: TrialRecord) -> None:
+        self.trial_broke(record)  # its next start opens another file of the same run
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        with self._writers.pop(record.number, None) or self._writer(record) as writer:
+            status = api_pb2.STATUS_FAILURE if record.state == "failed" else api_pb2.STATUS_SUCCESS
+            end = SessionEndInfo(status=status, end_time_secs=time.time())
+            _add(writer, metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+            # Last: what it is painted from may be away.
+            if self.painter is not None and record.best is not None and (picture := self.painter(record)) is not None:
+                writer.add_image("input, truth, prediction, errors", picture, record.best.epoch, dataformats="HWC")
+
+
+def _add(writer: SummaryWriter, tag: str, content: HParamsPluginData) -> None:
+    content.version = metadata.PLUGIN_DATA_VERSION
+    described = metadata.create_summary_metadata(content)
+    value = Summary.Value(tag=tag, metadata=described, tensor=metadata.NULL_TENSOR)
+    writer._get_file_writer().add_summary(Summary(value=[value]))
+
+
+def _set(target: struct_pb2.Value, value: bool | float | str) -> None:
+    if isinstance(value, bool):
+        target.bool_value = value
+    elif isinstance(value, str):
+        target.string_value = value
+    else:
+        target.number_value = value
+
+
+def _value(parameter: Parameter, params: dict[str, Any]) -> Any:
+    value = params.get(parameter.name, ABSENT)
+    # A column has one type: where a value may be absent it is written as text.
+    if parameter.when is None:
+        return value
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _experiment(space: Space, class_names: Sequence[str]) -> api_pb2.Experiment:
+    infos = []
+    for parameter in space.parameters:
+        info = api_pb2.HParamInfo(name=parameter.name, description=parameter.help)
+        sample = parameter.choices[0] if parameter.choices else parameter.low
+        if parameter.when or isinstance(sample, str):
+            info.type = api_pb2.DATA_TYPE_STRING
+        else:
+            info.type = api_pb2.DATA_TYPE_FLOAT64
+        infos.append(info)
+    tags = ["best_mean_iou", "mean_iou", "loss/val", "loss/train", *(f"iou/{name}" for name in class_names)]
+    metrics = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=tag) for tag in tags]
+    return api_pb2.Experiment(
+        description="hyperparameter search",
+        time_created_secs=time.time(),
+        hparam_infos=infos,
+        metric_infos=metrics,
+    )

@@ -1,0 +1,47 @@
+"""Pieces of studies for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from search.ledger.ledger import Ledger
+from search.ledger.records import TrialRecord
+from search.sampling.proposer import Proposer
+from search.study.settings import StudySettings
+from search.study.space import Space
+from tests.processes.loops import epoch_report
+
+__all__ = ["begin", "epoch_report", "study_settings"]
+
+
+def study_settings(**changes: Any) -> StudySettings:
+    """Of a small study on no particular data."""
+    values: dict[str, Any] = {
+        "data": "none",
+        "fingerprint": "none",
+        "seed": 0,
+        "profile": "cpu",
+        "space": "default",
+        "overrides": {},
+        "systems": [],
+        "train_fraction": 1.0,
+        "max_epochs": 9,
+        "grace_epochs": 1,
+        "reduction_factor": 3,
+        "asha": "stopping",
+        "judge": "last",
+        "patience": 9,
+        "grad_clip": 1.0,
+        "ema_decay": None,
+        "precision": "fp32",
+        "checkpoints": "checkpoints",
+    }
+    return StudySettings(**values | changes)
+
+
+def begin(ledger: Ledger, space: Space, **changes: Any) -> TrialRecord:
+    """A new running trial with a random configuration; `changes` are to the settings."""
+    proposer = Proposer(ledger, space, study_settings(**changes), sampler="random")
+    proposal = proposer.propose(len(ledger.records()))
+    assert proposal is not None
+    return ledger.begin(proposal)

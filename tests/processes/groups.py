@@ -1,0 +1,52 @@
+"""Processes that train together, as a worker group does, without Ray."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed, nn
+
+from trainables.config import TrialConfig
+from trainables.data import DataSource, prepare
+from trainables.messages import EpochReport, TrialRequest
+from trainables.training.epoch_loop import epochs
+from trainables.training.trial import run_trial
+
+
+def normalise_each_image() -> None:
+    """From here on this process builds models without batch statistics.
+
+    On CPUs each rank's are those of its own images: without them the ranks compute what one process does.
+    """
+    nn.BatchNorm2d = functools.partial(nn.GroupNorm, 1)  # type: ignore[misc,assignment]
+
+
+def trained(config: dict[str, Any], data: str) -> list[EpochReport]:
+    """The epochs of a configuration in its flat form, on this rank."""
+    prepared = prepare(DataSource(uri=data))
+    train, validation = prepared.split["train"], prepared.split["val"]
+    return list(epochs(TrialConfig.from_flat(config), prepared, train=train, validation=validation))
+
+
+def train_together(rank: int, world: int, configs: list[dict[str, Any]], data: str, folder: str) -> None:
+    """One of `world` processes; the first leaves the reports of each configuration in the folder as `reports.pt`."""
+    torch.set_num_threads(1)
+    normalise_each_image()
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    store = distributed.FileStore(f"{folder}/store", world)
+    distributed.init_process_group("gloo", store=store, rank=rank, world_size=world)
+    reports = [[report.to_dict() for report in trained(config, data)] for config in configs]
+    if rank == 0:
+        torch.save(reports, Path(folder) / "reports.pt")
+    distributed.destroy_process_group()
+
+
+def without_batch_statistics(request: TrialRequest, **arguments: Any) -> Iterator[EpochReport]:
+    """A trial of a search whose model has no batch statistics."""
+    normalise_each_image()
+    yield from run_trial(request, **arguments)

@@ -1,0 +1,182 @@
+"""The final model: which weights predict, and what trying it first decides."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from reports.final_model import final_training
+from reports.final_model.final_training import FinalOptions, finish
+from reports.final_model.retrain import check_store, retrain_plan, retrain_store
+from reports.prediction.scoring import rare_lines, score_lines, score_models, searched_models
+from search.views.terminal import Terminal
+from trainables.training.checkpoints import checkpoint_store
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def scored(facts):
+    facts.output.mkdir()
+    return score_models(facts, searched_models(facts, 3, CPU), suppressed=0, device=CPU)
+
+
+def finished(facts, scored, capsys, *, retrain=True, check=False):
+    plan = retrain_plan(facts, scored.choice.predictor.weightiest) if retrain else None
+    made = finish(Terminal(), facts, scored, FinalOptions(plan=plan, check=check), CPU)
+    return made, capsys.readouterr().out
+
+
+def test_the_trial_that_weighs_most_is_trained_again(facts, scored, capsys):
+    made, output = finished(facts, scored, capsys)
+    number = scored.choice.predictor.members[0]
+    plan = retrain_plan(facts, number)
+    assert (made.retrained, made.retrained_epochs, made.check) == (number, plan.epochs, None)
+    assert "final training on all 24 labelled images" in output
+    assert "predicting 70 images" in output
+    last = output[output.index(f"  epoch {plan.epochs}/{plan.epochs}") :].splitlines()[0]
+    assert last.endswith("  0 s left")
+    assert retrain_store(facts, plan).load("best")["epoch"] == plan.epochs
+    assert made.submission == "submission.csv"
+    assert made.rows == 70
+    assert sum(made.label_shares.values()) == pytest.approx(1)
+    written = json.loads((facts.output / "predictor.json").read_text())
+    assert written["members"] == list(scored.choice.predictor.members)
+
+
+def test_without_training_again_the_searchs_weights_predict(facts, scored, capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        type(scored.choice.predictor), "predict", lambda self, models, *_, **__: seen.append(models) or []
+    )
+    monkeypatch.setattr(final_training, "_submit", lambda *_: {})
+    made, _ = finished(facts, scored, capsys, retrain=False)
+    assert (made.retrained, made.retrained_epochs) == (None, None)
+    assert seen == [scored.models]
+    finished(facts, scored, capsys)
+    number = scored.choice.predictor.members[0]
+    assert seen[1][number] is not scored.models[number]
+
+
+@pytest.mark.parametrize("gain", [-0.1, 0.1])
+def test_what_trying_it_first_decides(gain, facts, scored, capsys, monkeypatch):
+    trained = []
+    real = final_training.retrain
+
+    def noted(plan, data, checkpoints, indices):
+        trained.append((checkpoints.location, None if indices is None else len(indices)))
+        return real(plan, data, checkpoints, indices)
+
+    monkeypatch.setattr(final_training, "retrain", noted)
+    mean_iou = final_training.Confusions.mean_iou
+    test_score = scored.test.mean_iou()
+    monkeypatch.setattr(
+        final_training.Confusions,
+        "mean_iou",
+        lambda self: test_score if self is scored.test else test_score + gain,
+    )
+    made, output = finished(facts, scored, capsys, check=True)
+    monkeypatch.setattr(final_training.Confusions, "mean_iou", mean_iou)
+    plan = retrain_plan(facts, scored.choice.predictor.members[0])
+    split = facts.data.split
+    tried = (check_store(facts, plan).location, len(split["train"]) + len(split["val"]))
+    whole = (retrain_store(facts, plan).location, None)
+    assert trained == ([tried, whole] if gain > 0 else [tried])
+    assert made.check.value == pytest.approx(gain)
+    assert (made.retrained is None) == (gain < 0)
+    (line,) = (line for line in output.splitlines() if line.startswith("trained again on train and validation part"))
+    assert f"{100 * gain:+.1f} points" in line
+    assert line.endswith("over the search's weights")
+    assert ("the search's weights predict" in output) == (gain < 0)
+
+
+def test_without_a_test_set_there_is_a_final_model_and_no_submission(facts, scored, capsys, monkeypatch):
+    monkeypatch.setattr(type(facts.data), "unlabelled", None)
+    made, output = finished(facts, scored, capsys, retrain=False)
+    assert (made.submission, made.rows, made.label_shares) == (None, 0, {})
+    assert "nothing to submit" in output
+
+
+def test_a_class_that_is_never_predicted_is_named(facts, scored, capsys, monkeypatch):
+    ones = [np.ones((70, 16, 24), np.uint8)]
+    monkeypatch.setattr(type(scored.choice.predictor), "predict", lambda *_, **__: ones)
+    made, output = finished(facts, scored, capsys, retrain=False)
+    names = facts.data.description.class_names
+    assert f"never predicts {', '.join(names[2:])}" in output
+    assert made.label_shares == {names[1]: 1.0}
+
+
+def test_the_best_trials_weights_are_members_if_they_are_there(facts, capsys):
+    assert list(searched_models(facts, 3, CPU)) == [facts.best.number, 1 - facts.best.number]  # the third has none
+    assert list(searched_models(facts, 1, CPU)) == [facts.best.number]
+    checkpoint_store(facts.settings.checkpoint_root(facts.folder), facts.best.number).keep()
+    with pytest.raises(ValueError, match=r"holds no best\.pt"):
+        searched_models(facts, 3, CPU)
+
+
+def test_scores_are_said_with_intervals_and_what_they_rest_on(facts, scored):
+    validation, test, advice, *few = score_lines(facts, scored)
+    assert validation.startswith(f"validation: mean IoU {scored.validation.interval()}: soil ")
+    assert test.startswith(f"held-out test: mean IoU {scored.test.interval()}: soil ")
+    assert "validation chose among 3 trials" in advice
+    difference = 100 * (scored.validation.mean_iou() - scored.test.mean_iou())
+    assert f"differ by {difference:+.1f} points" in advice
+    assert few == rare_lines(scored)
+    assert few[1].startswith("few images of the test part hold soil on 2")
+
+
+@pytest.mark.parametrize(
+    ("images", "named"),
+    [
+        ([10] * 8, ""),
+        ([0] * 8, ""),
+        ([9, 10, 1, 0, 10, 10, 10, 10], "a on 9, c on 1"),
+        ([1] * 6 + [10] * 2, "a on 1, b on 1, c on 1, d on 1, e on 1, f on 1"),
+        ([1] * 8, "a on 1, b on 1, c on 1, d on 1, e on 1, f on 1 and 2 more"),
+    ],
+)
+def test_classes_on_few_images_are_named_as_such(images, named, scored, monkeypatch):
+    held = dict(zip("abcdefgh", images, strict=True))
+    monkeypatch.setattr(type(scored.test), "images_with", lambda self: held if self is scored.test else {})
+    expected = [f"few images of the test part hold {named}: such a score may be far off"] if named else []
+    assert rare_lines(scored) == expected
+
+
+def test_what_is_scored_is_what_was_chosen(facts, scored):
+    predictor, data = scored.choice.predictor, facts.data
+    test = data.split["test"]
+    labels = np.concatenate(
+        list(predictor.predict(scored.models, data.images[test], scale=data.scale, device=CPU, bf16=False))
+    )
+    hits = sum(int(((labels == label) & (data.masks[test] == label)).sum()) for label in range(1, 5))
+    assert scored.test.counts[:, range(5), range(5)].sum() == hits
+    assert scored.test.counts.sum() == (data.masks[test] > 0).sum()
+    assert len(scored.example_predictions) == len(scored.example_indices) > 0
+
+
+@pytest.mark.parametrize("begun", ["best", "other"])
+def test_the_predictor_is_compared_with_what_the_search_began_with(begun, facts):
+    facts.output.mkdir()
+    number = facts.best.number if begun == "best" else 1 - facts.best.number
+    facts = dataclasses.replace(facts, begun_with=(2, number, 3))  # trial 2 is worse, 3 has no score
+    scored = score_models(facts, searched_models(facts, 1, CPU), suppressed=0, device=CPU)
+    assert scored.begun.number == number
+    gain = scored.begun.gain
+    assert gain.low <= gain.value <= gain.high
+    sentence = next(line for line in score_lines(facts, scored) if "began with" in line)
+    assert f"over trial {number:04d}" in sentence
+    assert f"{100 * gain.value:+.1f} points" in sentence
+    assert ("brought nothing" in sentence) == (gain.value <= 0)
+    if begun == "best" and scored.choice.taken == ():
+        assert gain.value == 0
+
+
+def test_weights_that_are_gone_are_not_compared_with(facts):
+    facts.output.mkdir()
+    assert score_models(facts, searched_models(facts, 1, CPU), suppressed=0, device=CPU).begun is None
+    facts = dataclasses.replace(facts, begun_with=(2,))
+    assert score_models(facts, searched_models(facts, 1, CPU), suppressed=0, device=CPU).begun is None

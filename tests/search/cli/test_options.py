@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from search.cli.options import parser
+from tests.processes.scripts import HANGS_AFTER
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--budget", "0"], "argument --budget: '0' is not a whole number of at least 1"),
+        (["--budget", "2.5"], "'2.5' is not a whole number"),
+        (["--sampler", "magic"], "invalid choice: 'magic' (choose from"),
+        (["--time-budget", "soon"], "'soon' is not a duration such as 90s, 30m or 2h"),
+        (["--time-budget", "0"], "is not a duration"),
+        (["--cpus-per-trial", "0"], "'0' is not a number above 0"),
+        (["--cpus-per-trial", "nan"], "'nan' is not a number above 0"),
+        (["--gpus-per-trial", "-1"], "'-1' is not a number of at least 0"),
+        (["--gpus-per-trial", "all"], "'all' is not a number of at least 0"),
+        (["--ema-decay", "1"], "must be below 1"),
+        (["--reduction-factor", "1"], "whole number of at least 2"),
+        (["--name", "../up"], "a name has letters"),
+        (["--name", ""], "a name has letters"),
+        (["--workers-per-trial", "0"], "'0' is neither a whole number N of at least 1 nor MIN:MAX"),
+        (["--workers-per-trial", "3:2"], "MAX of at least MIN"),
+        (["--workers-per-trial", "0:2"], "MIN of at least 1"),
+        (["--workers-per-trial", "2:"], "'2:' is neither"),
+        (["--bugdet", "3"], "unrecognized arguments: --bugdet"),
+    ],
+)
+def test_options_that_make_no_sense_end_with_their_rule(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parser().parse_args(arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200)])
+def test_durations(text, seconds):
+    assert parser().parse_args(["--time-budget", text]).time_budget == seconds
+
+
+@pytest.mark.parametrize(("text", "expected"), [("1", (1, 1)), ("3", (3, 3)), ("2:8", (2, 8)), ("2:2", (2, 2))])
+def test_workers_of_a_trial(text, expected):
+    found = parser().parse_args(["--workers-per-trial", text]).workers_per_trial
+    assert (found.least, found.most) == expected
+
+
+def test_fractions_of_a_gpu():
+    assert parser().parse_args(["--gpus-per-trial", "0.25"]).gpus_per_trial == 0.25
+    assert parser().parse_args(["--gpus-per-trial", "auto"]).gpus_per_trial == "auto"
+
+
+def test_help_needs_no_heavy_import():
+    code = (
+        "import sys; sys.argv = ['run.py', '--help']; sys.path.insert(0, 'search')\n"
+        "import runpy\n"
+        "try: runpy.run_path('search/run.py', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'ray', 'optuna', 'numpy', 'pyarrow', 'rich', 'albumentations'} & set(sys.modules)\n"
+        "print('heavy:', heavy, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=HANGS_AFTER)
+    assert "loss.class_weight_exponent" in done.stdout
+    assert "heavy: set()" in done.stderr

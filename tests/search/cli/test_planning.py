@@ -1,0 +1,93 @@
+"""What a plan refuses, before anything is written. `tests/integration/test_bad_input.py` asks the real command."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+
+from search.cli.options import check_together, parser
+from search.cli.planning import find_study, make_plan
+from search.ray_cluster.capacity import ClusterSize
+from search.sampling.portfolio import portfolio_points
+from search.study.baselines import choose_systems
+from trainables.data import DataSource, prepare
+
+HERE = ClusterSize(fixed=[{"CPU": 2.0}])
+
+
+@pytest.fixture
+def plan(tmp_path, monkeypatch):
+    """Plans a search on a cluster of that size."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*arguments, size=HERE):
+        options = parser().parse_args(list(arguments))
+        check_together(options)
+        if options.systems is not None:
+            options.systems = choose_systems(options.systems)
+        data = prepare(DataSource(uri=options.data, seed=options.seed))
+        return make_plan(Console(quiet=True), options, data, size, find_study(options, data))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--cpus-per-trial", "4096"], "a trial asks for 4096 CPU but the cluster has 2"),
+        (["--gpus-per-trial", "0.5", "--cpus-per-trial", "1"], "a trial asks for 0.5 GPU but the cluster has 0"),
+        (["--gpus-per-trial", "auto"], "--gpus-per-trial auto: the cluster has no GPU that trials could share"),
+        (["--gpu-hours", "1"], "--gpu-hours: trials use no GPU here; --time-budget or --epochs-budget limit them"),
+        (["--grace-epochs", "10000"], "--grace-epochs 10000 is above --max-epochs 12"),
+        (
+            ["--workers-per-trial", "1:9", "--profile", "cpu"],
+            "--workers-per-trial: the smallest batch has 8 images, which 9 workers cannot share: give at most 8",
+        ),
+        (
+            ["--systems", "a-ce", "--set", "model.width=0"],
+            r"--set model.width=0: system a-ce cannot be made with it \(ModelConfig.width = 0: must be a whole",
+        ),
+        (["--systems", "a-ce", "--set", "model.colour=1"], "unknown configuration key 'model.colour'"),
+        (["--systems", "a-ce", "--set", "training.max_epochs=2"], "has an option of its own, --max-epochs"),
+        (["--start-from", "gone"], "--start-from gone: no study there"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_run_is_refused(arguments, message, plan, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        plan(*arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_trials_take_what_a_node_has_room_for(plan):
+    nodes = ClusterSize(fixed=[{"CPU": 4.0, "GPU": 1.0}, {"CPU": 4.0}])
+    found = plan("--gpus-per-trial", "0.5", "--cpus-per-trial", "1", size=nodes)
+    assert (found.settings.profile, found.concurrent) == ("gpu", 2)
+    assert plan("--gpus-per-trial", "0", "--cpus-per-trial", "1", size=nodes).concurrent == 8
+    assert plan("--max-concurrent", "3", "--gpus-per-trial", "0", size=nodes).concurrent <= 3
+    assert plan("--workers-per-trial", "2", "--gpus-per-trial", "0", size=nodes).launcher.processes == 2
+
+
+@pytest.mark.parametrize("name", ["ledger.journal", "driver.json", "checkpoints", "trials"])
+def test_a_study_with_a_link_is_refused_and_nothing_is_written_behind_it(name, plan, tmp_path):
+    """A folder that came from somebody else may lead to files of whoever runs the search."""
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "runs" / "sample").mkdir(parents=True)
+    (tmp_path / "runs" / "sample" / name).symlink_to(tmp_path / "precious")
+    with pytest.raises(ValueError, match=rf"^runs/sample/{name}: is a symbolic link, .*: remove it$"):
+        plan()
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "decay"),
+    [([], 0.99), (["--ema-decay", "0"], None), (["--ema-decay", "0.9"], 0.9), (["--systems", "a-ce"], None)],
+)
+def test_weights_are_averaged_unless_told_otherwise(arguments, decay, plan):
+    assert plan(*arguments).settings.ema_decay == decay
+
+
+def test_a_new_search_begins_with_the_portfolio(plan):
+    assert list(plan().first) == portfolio_points(plan().space)
+    assert plan("--no-portfolio").first == ()
+    assert plan("--start-from", "systems").first != plan().first

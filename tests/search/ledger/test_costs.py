@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+from rich.console import Console
+
+from search.ledger.costs import device_seconds, saved_epochs, seconds_of
+from search.ledger.ledger import Ledger
+from search.ledger.records import Segment
+from search.tuning.budgets import Budgets
+from search.tuning.meter import Meter
+from search.tuning.run_end import Stopping
+from search.views.cost_table import receipt
+from tests.made.studies import begin
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that only the test moves."""
+
+    class Clock:
+        now = 1000.0
+
+    monkeypatch.setattr(time, "monotonic", lambda: Clock.now)
+    return Clock
+
+
+def test_a_segment_is_what_is_left_beside_the_epochs(clock, make_report):
+    meter = Meter({"CPU": 2, "GPU": 0.5})
+    meter.begin(7)
+    clock.now += 5 + 1.1  # the first epoch takes 1.1 s
+    meter.epoch(7, make_report(1))
+    clock.now += 2 + 1.4
+    meter.epoch(7, make_report(2, checkpoint_seconds=0.3))
+    assert meter.gpu_seconds == pytest.approx(0.5 * 9.5)
+    clock.now += 0.5
+    segment = meter.end(7)
+    assert (segment.start_seconds, segment.wait_seconds) == (pytest.approx(5), pytest.approx(2.5))
+    assert (segment.cpus, segment.gpus) == (2, 0.5)
+    assert meter.gpu_seconds == 0
+
+
+def test_a_segment_without_an_epoch_is_all_start_up(clock):
+    meter = Meter({"CPU": 1})
+    meter.begin(0)
+    clock.now += 4
+    assert meter.end(0) == Segment(start_seconds=4, wait_seconds=0, cpus=1, gpus=0)
+
+
+def test_a_meter_may_have_a_clock_of_its_own(clock, make_report):
+    own = [0.0]
+    meter = Meter({"CPU": 3, "GPU": 0.5}, clock=lambda: own[0])
+    meter.begin(0)
+    clock.now += 100
+    own[0] = 8.0
+    assert meter.gpu_seconds == 4.0
+    assert meter.end(0) == Segment(start_seconds=8, wait_seconds=0, cpus=3, gpus=0.5)
+
+
+def test_every_part_of_every_epoch_is_work(clock, make_report):
+    """Epochs of 4 + 2 + 1 = 7 s and of 8 + 0.5 + 0.25 = 8.75 s, in 3 + 7 + 2 + 8.75 + 1 = 21.75 s."""
+    meter = Meter({"CPU": 1})
+    meter.begin(0)
+    clock.now += 3 + 7
+    meter.epoch(0, make_report(1, train_seconds=4.0, val_seconds=2.0, checkpoint_seconds=1.0))
+    clock.now += 2 + 8.75
+    meter.epoch(0, make_report(2, train_seconds=8.0, val_seconds=0.5, checkpoint_seconds=0.25))
+    clock.now += 1
+    assert meter.end(0) == Segment(start_seconds=3, wait_seconds=3, cpus=1, gpus=0)
+
+
+def test_no_part_of_a_segment_is_negative(clock, make_report):
+    """A trial's own clock may say that it worked for longer than the driver saw it."""
+    meter = Meter({"GPU": 1})
+    meter.begin(0)
+    clock.now += 5
+    meter.epoch(0, make_report(1, train_seconds=6.0))
+    clock.now += 1
+    assert meter.end(0) == Segment(start_seconds=0, wait_seconds=0, cpus=0, gpus=1)
+
+
+def test_trials_side_by_side_are_measured_apart(clock, make_report):
+    """The first one has run for 6 s, the second one for 4 s, on half a GPU each."""
+    meter = Meter({"CPU": 1, "GPU": 0.5})
+    meter.begin(0)
+    clock.now += 2
+    meter.begin(1)
+    clock.now += 4
+    meter.epoch(1, make_report(1, train_seconds=1.0, val_seconds=0.0))
+    assert meter.gpu_seconds == 5.0
+    assert meter.end(0).start_seconds == 6.0
+    assert meter.gpu_seconds == 2.0
+    assert meter.end(1).start_seconds == 3.0
+
+
+def test_a_trial_that_starts_again_is_measured_anew(clock, make_report):
+    meter = Meter({"CPU": 1})
+    for start in (3.0, 5.0):
+        meter.begin(0)
+        clock.now += start + 1.1
+        meter.epoch(0, make_report(1))
+        segment = meter.end(0)
+        assert (segment.start_seconds, segment.wait_seconds) == (pytest.approx(start), pytest.approx(0))
+        clock.now += 100
+
+
+def test_trials_without_a_gpu_take_no_gpu_seconds(clock):
+    meter = Meter({"CPU": 4})
+    meter.begin(0)
+    clock.now += 10
+    assert meter.gpu_seconds == 0
+
+
+@pytest.fixture
+def study(ledger, space, make_report, tmp_path):
+    """A trial in two segments that ended, and one that was stopped after 2 of 9 epochs."""
+    for _ in range(2):
+        begin(ledger, space)
+    ledger.add_epoch(0, make_report(1, checkpoint_seconds=0.0))
+    ledger.add_segment(0, Segment(start_seconds=3, wait_seconds=1, cpus=1, gpus=0.5))
+    ledger.add_epoch(0, make_report(2, checkpoint_seconds=0.4))
+    ledger.add_segment(0, Segment(start_seconds=2, wait_seconds=0, cpus=1, gpus=0.5))
+    ledger.complete(0)
+    for epoch in (1, 2):
+        ledger.add_epoch(1, make_report(epoch))
+    ledger.prune(1)
+    return Ledger.open(tmp_path / "study").records()
+
+
+def test_where_the_seconds_of_a_trial_went(study):
+    expected = {"start-up": 5, "training": 2, "validation": 0.2, "checkpoints": 0.4, "waiting": 1}
+    assert seconds_of(study[0]) == pytest.approx(expected)
+    assert device_seconds(study[0]) == pytest.approx({"CPU": 8.6, "GPU": 4.3})
+    assert device_seconds(study[1]) == {"CPU": 0, "GPU": 0}  # its driver was killed: nobody knows what it held
+
+
+def test_what_stopping_spares(study):
+    epochs, seconds = saved_epochs(study, max_epochs=9)
+    assert epochs == 7
+    assert seconds == pytest.approx(7 * 1.1)
+
+
+def test_a_trial_held_what_its_last_segment_held(ledger, space, make_report):
+    """It took 10 + 1 + 0.1 s of its epoch and 4 s of waiting, on other devices in the end than at first."""
+    begin(ledger, space)
+    ledger.add_segment(0, Segment(start_seconds=7, wait_seconds=1, cpus=8, gpus=2))
+    ledger.add_epoch(0, make_report(1))
+    ledger.add_segment(0, Segment(start_seconds=3, wait_seconds=3, cpus=3, gpus=0.5))
+    assert device_seconds(ledger.record(0)) == pytest.approx({"CPU": 15.1 * 3, "GPU": 15.1 * 0.5})
+
+
+def test_only_stopped_trials_that_reported_spared_any_epoch(ledger, space, make_report):
+    """Of 10 epochs, the first one is spared 8 of (3 + 1 + 0.5 and 5 + 2 + 0.5) / 2 = 6 s, the last one 9 of 1.1 s."""
+    for _ in range(5):
+        begin(ledger, space)
+    ledger.add_epoch(0, make_report(1, train_seconds=3.0, val_seconds=1.0, checkpoint_seconds=0.5))
+    ledger.add_epoch(0, make_report(2, train_seconds=5.0, val_seconds=2.0, checkpoint_seconds=0.5))
+    ledger.prune(0)
+    ledger.prune(1)  # before its first epoch
+    for number in (2, 3, 4):
+        ledger.add_epoch(number, make_report(1))
+    ledger.complete(2)
+    ledger.prune(4)  # 3 still runs
+    epochs, seconds = saved_epochs(ledger.records(), max_epochs=10)
+    assert (epochs, seconds) == (8 + 9, pytest.approx(8 * 6 + 9 * 1.1))
+    assert saved_epochs([], max_epochs=10) == (0, 0.0)
+
+
+@pytest.mark.parametrize(("price", "money"), [(None, None), (3600.0, "4.30")])
+def test_the_receipt_adds_up(price, money, study):
+    console = Console(file=io.StringIO(), width=100)
+    console.print(receipt(study, 9, price))
+    text = console.file.getvalue()
+    assert "0.00 GPU-hours" in text
+    assert "spared by stopping 1 trials" in text
+    assert "7 epochs" in text
+    assert ("price" in text) == (price is not None)
+    if money is not None:
+        assert money in text
+
+
+def test_a_study_that_took_nothing_has_a_receipt(ledger):
+    Console(file=io.StringIO()).print(receipt([], 9, 1.0))
+
+
+@pytest.mark.parametrize(("epochs", "reason"), [(6, "the budget of 6 epochs is spent"), (7, None), (None, None)])
+def test_a_budget_of_epochs_counts_earlier_runs(epochs, reason, study, make_report):
+    stopping = Stopping()
+    budgets = Budgets(stopping, Meter({}), study, epochs=epochs, gpu_hours=None)
+    for epoch in (1, 2):
+        assert stopping.reason is None
+        budgets.epoch_ended(study[0], make_report(epoch))
+    assert (stopping.reason or "").startswith(reason or "")
+    assert (stopping.reason is None) == (reason is None)
+    assert stopping.exit_code == 0
+
+
+def test_a_budget_of_gpu_hours_counts_what_ended_and_what_runs(clock, study, make_report):
+    stopping, meter = Stopping(), Meter({"CPU": 1, "GPU": 2})
+    budgets = Budgets(stopping, meter, study, epochs=None, gpu_hours=0.01)  # 36 s, of which 4.3 are spent
+    meter.begin(5)
+    clock.now += 15
+    budgets.epoch_ended(study[1], make_report(1))
+    assert stopping.reason is None
+    clock.now += 1
+    budgets.epoch_ended(study[1], make_report(2))
+    assert stopping.reason.startswith("the budget of 0.01 GPU-hours is spent")
+    assert Budgets(Stopping(), meter, study, epochs=4, gpu_hours=None).stopping.reason is not None

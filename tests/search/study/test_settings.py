@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from search.study.baselines import systems_space
+from search.study.profiles import PROFILES
+from search.study.settings import StudySettings
+from search.study.unet_space import unet_space
+from tests.made.records import check_fixed
+from tests.made.studies import study_settings
+from trainables.config import TrialConfig
+
+
+def test_a_study_goes_on_under_the_settings_it_recorded(settings):
+    recorded = dataclasses.asdict(settings) | {"data": "the same data elsewhere"}
+    settings.check_same(recorded, "s")
+
+
+def test_other_settings_are_refused_by_name_and_value(settings):
+    recorded = dataclasses.asdict(settings) | {"seed": 4, "max_epochs": 5}
+    with pytest.raises(
+        ValueError, match=r"'s' exists with other settings \(seed was 4, is now 3; max_epochs was 5, is now 9\)"
+    ):
+        settings.check_same(recorded, "s")
+
+
+def test_checkpoints_move_with_their_study(settings, tmp_path):
+    assert settings.checkpoint_root(tmp_path / "s") == str(tmp_path / "s" / "checkpoints")
+    remote = dataclasses.replace(settings, checkpoints="s3://bucket/s/checkpoints")
+    assert remote.checkpoint_root(tmp_path) == "s3://bucket/s/checkpoints"
+
+
+def test_the_fixed_part_is_a_valid_configuration(settings):
+    config = TrialConfig.from_flat(dataclasses.replace(settings, ema_decay=0.9).fixed_config())
+    assert (config.training.max_epochs, config.training.seed, config.training.ema_decay) == (9, 3, 0.9)
+    assert "training.ema_decay" not in settings.fixed_config()
+
+
+def test_what_another_version_recorded(settings, tmp_path):
+    recorded = dataclasses.asdict(settings)
+    assert StudySettings.recorded(recorded | {"former": 1}, tmp_path) == settings
+    del recorded["judge"], recorded["asha"]
+    with pytest.raises(ValueError, match=r"made by another version, its settings lack asha, judge"):
+        StudySettings.recorded(recorded, tmp_path)
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(StudySettings)])
+def test_every_setting_but_the_place_of_the_data_must_be_the_same(field, settings):
+    recorded = dataclasses.asdict(settings)
+    recorded[field] = "another"
+    if field == "data":
+        settings.check_same(recorded, "s")
+        return
+    now = getattr(settings, field)
+    with pytest.raises(
+        ValueError, match=re.escape(f"({field} was 'another', is now {now!r}): repeat them to continue")
+    ):
+        settings.check_same(recorded, "s")
+    del recorded[field]
+    if now is not None:
+        with pytest.raises(ValueError, match=re.escape(f"({field} was None, is now {now!r})")):
+            settings.check_same(recorded, "s")
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(StudySettings)])
+def test_every_setting_must_be_recorded(field, settings, tmp_path):
+    recorded = dataclasses.asdict(settings)
+    del recorded[field]
+    with pytest.raises(
+        ValueError, match=f"^{tmp_path}: the study was made by another version, its settings lack {field}$"
+    ):
+        StudySettings.recorded(recorded, tmp_path)
+
+
+def test_checkpoints_are_below_the_folder_as_it_is_from_everywhere(settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert settings.checkpoint_root(Path("runs/s")) == str(tmp_path / "runs" / "s" / "checkpoints")
+    (tmp_path / "link").symlink_to(tmp_path / "runs")
+    assert settings.checkpoint_root(Path("link/s")) == str(tmp_path / "runs" / "s" / "checkpoints")
+    elsewhere = dataclasses.replace(settings, checkpoints="/scratch/s")
+    assert elsewhere.checkpoint_root(tmp_path) == "/scratch/s"
+
+
+@pytest.mark.parametrize("profile", ["cpu", "gpu"])
+@pytest.mark.parametrize(("space", "wide"), [("default", False), ("wide", True)])
+def test_a_search_chooses_from_the_space_of_its_profile(space, wide, profile):
+    settings = study_settings(space=space, profile=profile, overrides={"model.width": 4})
+    assert settings.search_space() == unet_space(PROFILES[profile], wide=wide)
+
+
+def test_systems_are_chosen_from_with_the_studys_overrides():
+    settings = study_settings(space="systems", overrides={"model.width": 4})
+    assert settings.search_space() == systems_space({"model.width": 4})
+
+
+def test_what_the_search_does_not_choose_is_six_settings_of_the_training():
+    settings = study_settings(
+        max_epochs=7, patience=5, grad_clip=2.5, ema_decay=0.99, precision="bf16", seed=13, profile="gpu"
+    )
+    assert settings.fixed_config() == {
+        "training.max_epochs": 7,
+        "training.patience": 5,
+        "training.grad_clip": 2.5,
+        "training.ema_decay": 0.99,
+        "training.precision": "bf16",
+        "training.seed": 13,
+    }
+
+
+def test_what_was_chosen_comes_before_what_is_fixed_and_before_the_defaults(settings):
+    whole = settings.whole_config({"model.depth": 2, "training.seed": 8})
+    assert (whole["model.depth"], whole["training.seed"], whole["training.max_epochs"]) == (2, 8, 9)
+    assert whole == TrialConfig.from_flat(whole).to_flat()
+    assert whole["optimizer.name"] == TrialConfig().optimizer.name
+
+
+def test_settings_are_fixed(settings):
+    check_fixed(settings)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("profile", "tpu", "profile 'tpu' is none of "),
+        ("judge", "mean", "judge 'mean' or asha "),
+        ("asha", "halving", " or asha 'halving' is unknown"),
+        ("seed", -1, "a number is below the least"),
+        ("max_epochs", 0, "a number is below the least"),
+        ("grace_epochs", 0, "a number is below the least"),
+        ("reduction_factor", 1, "a number is below the least"),
+        ("patience", 0, "a number is below the least"),
+        ("train_fraction", 0.0, "train_fraction is 0.0"),
+        ("train_fraction", 1.25, "train_fraction is 1.25"),
+        ("checkpoints", "elsewhere", "its checkpoints are in 'elsewhere', not in 'checkpoints' or a store"),
+    ],
+)
+def test_a_ledger_with_settings_that_no_search_has_is_refused_with_the_rule(field, value, rule, settings, tmp_path):
+    recorded = dataclasses.asdict(settings) | {field: value}
+    with pytest.raises(ValueError, match=re.escape(rule)):
+        StudySettings.recorded(recorded, tmp_path)
+
+
+def test_the_least_settings_that_a_search_has_are_read(settings, tmp_path):
+    least = {"seed": 0, "max_epochs": 1, "grace_epochs": 1, "reduction_factor": 2, "patience": 1, "train_fraction": 1.0}
+    assert StudySettings.recorded(dataclasses.asdict(settings) | least, tmp_path).max_epochs == 1

@@ -1,0 +1,72 @@
+"""Files of a study's folder that are none, and texts that are too deep."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from search.checkpoints.root import Marker
+from search.foreign_files import open_regular, parse_json, read_text
+from search.ledger.ledger import Ledger
+from search.locking.lock import LOCK, OWNER, driver_of, study_lock
+from search.locking.small_files import SmallFiles
+from search.storage.journal_start import has_begun
+from search.storage.location import FILE, POINTER, LedgerPlace
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_only_regular_files_are_opened(make, tmp_path):
+    make(tmp_path / "x")
+    for read in (open_regular, read_text):
+        with pytest.raises(OSError, match="x is no regular file"):
+            read(tmp_path / "x")
+    with pytest.raises(FileNotFoundError):
+        read_text(tmp_path / "none")
+    (tmp_path / "y").write_bytes(b"a\xff")
+    assert read_text(tmp_path / "y") == "a\N{REPLACEMENT CHARACTER}"
+
+
+def test_what_is_too_deep_is_no_json():
+    assert parse_json("[1]") == [1]
+    for text in (DEEP, "{", b"\xff"):
+        with pytest.raises(ValueError, match=r"levels|Expecting|decode"):
+            parse_json(text)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_no_reader_of_a_study_waits_for_a_pipe(make, tmp_path):
+    for name in (LOCK, OWNER, FILE, POINTER, "study.json"):
+        folder = tmp_path / name
+        folder.mkdir()
+        make(folder / name)
+    assert driver_of(tmp_path / LOCK) is None
+    with pytest.raises(ValueError, match=rf"{FILE}: cannot be read \(.* is no regular file\)"):
+        has_begun(tmp_path / FILE / FILE)
+    with pytest.raises(ValueError, match=FILE):
+        Ledger.create(tmp_path / FILE)
+    with pytest.raises(ValueError, match=POINTER):
+        LedgerPlace.of(tmp_path / POINTER)
+    with pytest.raises(OSError, match=r"study\.json"):
+        Marker.read(str(tmp_path / "study.json"))
+
+
+def test_an_owner_that_is_a_pipe_is_unknown(tmp_path):
+    with study_lock(tmp_path):
+        (tmp_path / OWNER).unlink()
+        os.mkfifo(tmp_path / OWNER)
+        assert driver_of(tmp_path) == {}
+
+
+def test_deep_texts_are_damaged_ones(tmp_path):
+    for name in (POINTER, "study.json"):
+        (tmp_path / name).write_text(DEEP)
+    with pytest.raises(ValueError, match=POINTER):
+        LedgerPlace.of(tmp_path)
+    with pytest.raises(ValueError, match="is damaged"):
+        Marker.read(str(tmp_path))
+    with study_lock(tmp_path):
+        SmallFiles(str(tmp_path)).write(OWNER, DEEP)
+        assert driver_of(tmp_path) == {}

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import copy
+import os
+import signal
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from search.interrupts import Interrupted
+from search.storage.journal import JournalLost
+from search.tuning.run_end import Stopping
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that only the test moves."""
+
+    class Clock:
+        now = 1000.0
+
+    monkeypatch.setattr(time, "monotonic", lambda: Clock.now)
+    return Clock
+
+
+def test_without_a_reason_nothing_stops():
+    stopping = Stopping()
+    assert not stopping("t0", {"ended": None})
+    assert not stopping.stop_all()
+    assert stopping.exit_code == 0
+
+
+def test_at_first_there_is_no_reason_and_nothing_runs():
+    stopping = Stopping()
+    assert (stopping.over, stopping.reason, stopping.unwritable, stopping.running) == (False, None, False, set())
+
+
+def test_each_trial_ends_at_its_next_report_and_then_the_run(monkeypatch):
+    stopping = Stopping(time_budget=60)
+    stopping.running = {3}
+    assert not stopping("t0", {"ended": None})
+    started = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: started + 61)
+    assert stopping("t0", {"ended": None})
+    assert not stopping("t1", {"ended": "max_epochs"})
+    assert not stopping.stop_all()
+    stopping.running.clear()
+    assert stopping.stop_all()
+    assert stopping.reason == "the time budget is spent: the same command continues the study"
+    assert stopping.exit_code == 0
+
+
+@pytest.mark.parametrize("budget", [0, 0.5, 60])
+def test_the_time_budget_is_spent_when_its_last_second_is_over(budget, clock):
+    stopping = Stopping(time_budget=budget)
+    if budget:
+        clock.now += budget - 0.25
+        assert not stopping.over
+        clock.now += 0.25
+    assert stopping.over
+
+
+def test_a_report_without_an_end_stops_its_trial_once_there_is_a_reason():
+    stopping = Stopping()
+    stopping.stop("enough", 0)
+    assert stopping("t0", {})
+    assert stopping("t0", {"ended": None})
+
+
+def trial(number):
+    return SimpleNamespace(trial_id=f"tune{number}", config={"number": number})
+
+
+@pytest.mark.parametrize("hook", ["on_trial_complete", "on_trial_error"])
+def test_the_run_ends_when_the_last_trial_that_started_has_ended_or_broken(hook):
+    stopping = Stopping()
+    for number in (3, 5):
+        stopping.on_trial_start(iteration=1, trials=[], trial=trial(number))
+    assert stopping.running == {3, 5}
+    stopping.stop("enough", 0)
+    for number in (5, 9):  # 9 broke before it began
+        getattr(stopping, hook)(iteration=1, trials=[], trial=trial(number))
+        assert not stopping.stop_all()
+    assert stopping.running == {3}
+    getattr(stopping, hook)(iteration=1, trials=[], trial=trial(3))
+    assert stopping.stop_all()
+
+
+def test_the_first_reason_stays():
+    stopping = Stopping()
+    stopping.stop("first", 1)
+    stopping.stop("second", 2)
+    assert (stopping.reason, stopping.exit_code) == ("first", 1)
+
+
+def test_a_spent_time_budget_is_no_reason_where_there_is_one(clock):
+    stopping = Stopping(time_budget=1)
+    stopping.stop("first", 130)
+    clock.now += 2
+    assert stopping.over
+    assert (stopping.reason, stopping.exit_code) == ("first", 130)
+
+
+def test_a_study_that_cannot_be_written_ends_the_run_with_what_the_system_said():
+    stopping = Stopping()
+    stopping.cannot_write(OSError("no space left"))
+    assert stopping.unwritable
+    assert stopping.over
+    assert stopping.exit_code == 1
+    assert stopping.reason == (
+        "the study cannot be written (no space left); once that is put right: the same command continues the study"
+    )
+
+
+def test_a_study_that_was_deleted_is_not_said_to_continue():
+    stopping = Stopping()
+    assert not stopping.lost
+    stopping.cannot_write(JournalLost("a/ledger.journal: cut off while the search ran"))
+    assert (stopping.lost, stopping.unwritable, stopping.exit_code) == (True, True, 1)
+    assert stopping.reason == (
+        "the study is lost (a/ledger.journal: cut off while the search ran): put it back as it was, or begin another"
+    )
+
+
+def test_nothing_is_written_either_when_the_run_was_ending_already():
+    stopping = Stopping()
+    stopping.stop("first", 130)
+    assert not stopping.unwritable
+    stopping.cannot_write(OSError("no space left"))
+    assert (stopping.unwritable, stopping.reason, stopping.exit_code) == (True, "first", 130)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_one_signal_ends_the_run_and_two_end_it_at_once(number, code):
+    stopping = Stopping()
+    before = signal.getsignal(number)
+    with stopping.on_signals():
+        os.kill(os.getpid(), number)
+        assert stopping.over
+        assert stopping.exit_code == code
+        with pytest.raises(Interrupted) as caught:
+            signal.raise_signal(number)
+    assert caught.value.exit_code == code
+    assert signal.getsignal(number) is before
+
+
+def test_a_run_under_nohup_outlives_its_terminal():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        stopping = Stopping()
+        with stopping.on_signals():
+            signal.raise_signal(signal.SIGHUP)
+        assert not stopping.over
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_a_script_runs_in_the_background_still_hears_ctrl_c_while_trials_run():
+    """Such a process is started with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        stopping = Stopping()
+        with stopping.on_signals():
+            signal.raise_signal(signal.SIGINT)
+        assert stopping.exit_code == 130
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)])
+def test_the_second_signal_may_be_the_other_one_and_does_not_change_the_reason(numbers):
+    stopping = Stopping()
+    with stopping.on_signals():
+        signal.raise_signal(numbers[0])
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(numbers[1])
+    assert stopping.reason == "interrupted: the same command continues the study"
+    assert stopping.exit_code == 128 + numbers[0]
+
+
+def test_the_first_signal_of_a_run_that_ends_already_lets_it_end():
+    stopping = Stopping()
+    with stopping.on_signals():
+        stopping.stop("the time budget is spent", 0)
+        signal.raise_signal(signal.SIGINT)
+        assert (stopping.reason, stopping.exit_code) == ("the time budget is spent", 0)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_signals_go_where_they_went_before_also_after_an_error():
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+
+    def run():
+        with Stopping().on_signals():
+            assert not {signal.getsignal(number) for number in numbers} & set(before)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run()
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_tunes_snapshots_of_it_are_empty():
+    assert vars(copy.copy(Stopping(time_budget=60))) == {}

@@ -1,0 +1,1 @@
+"""What a configuration takes of time and memory."""

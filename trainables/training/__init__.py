@@ -1,0 +1,1 @@
+"""The training of one model, from its stages to its checkpoints and predictions."""

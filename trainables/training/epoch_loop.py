@@ -1,0 +1,219 @@
+"""The epoch loop: the one that trials, the final training and the tests all run."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainables import distributed
+from trainables.config import TrialConfig
+from trainables.data import PreparedData
+from trainables.device import default_device, place
+from trainables.messages import EpochReport
+from trainables.models import build_model
+from trainables.training.checkpoints import CheckpointStore, DamagedCheckpoint
+from trainables.training.evaluation import evaluate
+from trainables.training.stages import Stage
+from trainables.training.trainer import Training
+
+
+def epochs(
+    config: TrialConfig,
+    data: PreparedData,
+    *,
+    train: np.ndarray,
+    validation: np.ndarray | None,
+    checkpoints: CheckpointStore | None = None,
+    told_epochs: int = 0,
+    micro_batches: int = 1,
+    stages: tuple[Stage, ...] | None = None,
+    device: torch.device | None = None,
+) -> Iterator[EpochReport]:
+    """Train, one report an epoch, until the last of them says why it `ended`.
+
+    A trial may have several stages (`trainables.training.stages`); its epochs are counted through them.
+
+    With `checkpoints`, every epoch is saved before it is reported, and a later call with the same arguments goes on
+    behind the last saved one to the same result as a run that was never interrupted. `best.pt` holds the weights of
+    the best epoch so far (of the newest one without validation) and what is needed to predict with them. Where one of
+    the two is damaged or missing, the trial begins again.
+
+    Args:
+        config: what to train and how.
+        data: the data set.
+        train: (K,) indices of the images to train on.
+        validation: (V,) indices of those that choose the best epoch; None trains without: no scores, no early
+            stopping, and the plateau schedule watches the training loss.
+        checkpoints: where to save to and resume from.
+        told_epochs: reports up to this epoch are already known to the caller and not given again.
+        micro_batches: parts of a batch that are computed one after the other, see `Training`.
+        stages: what is trained, and how long, in place of the configuration's own stages.
+        device: default: the GPU if there is one.
+
+    Raises:
+        ValueError: if the checkpoints belong to another configuration or data set.
+    """
+    device = device or default_device()
+    training = Training(config, data, train, device, micro_batches=micro_batches, stages=stages)
+    identity = {"config": config.to_flat(), "data": data.fingerprint}
+    history: list[EpochReport] = []
+    best: dict[str, Any] | None = None  # weights of the best epoch, while a later stage may want them
+
+    checkpoint_seconds = 0.0
+
+    def save_best() -> None:
+        if checkpoints is not None and distributed.rank() == 0:
+            weights = training.evaluated.state_dict()
+            checkpoints.save("best", {"identity": identity, "epoch": history[-1].epoch, "model": weights})
+
+    if checkpoints is not None and (found := _resumable(checkpoints, identity)) is not None:
+        history, state, kept = found
+        training.begin_stage(history[-1].stage)
+        training.load_state_dict(state)
+        if kept is not None and history[-1].best_epoch != history[-1].epoch:
+            best = kept["model"]
+        else:
+            best = _copied(training)
+            if kept is None or kept["epoch"] != history[-1].epoch:
+                save_best()  # the run was stopped between the two files
+        del found, state, kept  # they are as large as the model and its optimizer
+    yield from (report for report in history if report.epoch > told_epochs)
+
+    while not history or history[-1].ended is None:
+        if history and _over(history, training) is not None:
+            following = training.stages[history[-1].stage]
+            training.begin_stage(history[-1].stage + 1, best if following.from_best else None)
+        report = dataclasses.replace(
+            _run_epoch(training, data, validation, history), checkpoint_seconds=checkpoint_seconds
+        )
+        history.append(report)
+        started = time.perf_counter()
+        if report.best_epoch == report.epoch and any(stage.from_best for stage in training.stages[report.stage :]):
+            best = _copied(training)
+        if checkpoints is not None and distributed.rank() == 0:
+            reports = [report.to_dict() for report in history]
+            checkpoints.save("last", {"identity": identity, "training": training.state_dict(), "history": reports})
+        if report.best_epoch == report.epoch:
+            save_best()
+        checkpoint_seconds = time.perf_counter() - started
+        if report.epoch > told_epochs:
+            yield report
+
+
+def _resumable(
+    checkpoints: CheckpointStore, identity: dict[str, Any]
+) -> tuple[list[EpochReport], dict[str, Any], dict[str, Any] | None] | None:
+    """The epochs so far, the training's state and what `best.pt` holds; None if the trial is to begin.
+
+    It begins again where a file is damaged or missing: it takes its epochs once more, to the same result.
+    """
+    if (saved := _load(checkpoints, "last")) is None:
+        return None
+    if saved["identity"] != identity:
+        raise ValueError(f"{checkpoints.location}: holds checkpoints of another configuration or data set")
+    history = [EpochReport.from_dict(report) for report in saved["history"]]
+    kept = _load(checkpoints, "best")
+    if kept is None and history[-1].best_epoch != history[-1].epoch:
+        return None  # the weights of an epoch before the last can only be had by training
+    return history, saved["training"], kept
+
+
+def _load(checkpoints: CheckpointStore, name: str) -> dict[str, Any] | None:
+    """A checkpoint that can be read, if there is one, on every rank."""
+    content = None
+    if distributed.rank() == 0:  # one reads for all: a group that has just been stopped may still write
+        with suppress(DamagedCheckpoint):
+            content = checkpoints.load(name)
+    return distributed.from_first(content)
+
+
+def _copied(training: Training) -> dict[str, Any]:
+    return {name: tensor.clone() for name, tensor in training.evaluated.state_dict().items()}
+
+
+def _over(history: list[EpochReport], training: Training) -> str | None:
+    """Why the stage of the last epoch ends with it; None while it goes on."""
+    last, stage = history[-1], training.stage
+    before = sum(report.stage < last.stage for report in history)
+    if last.epoch - before >= stage.epochs:
+        return "max_epochs"
+    stalled = last.epoch - max(last.best_epoch, before)
+    if last.mean_iou is not None and stage.scored and stalled >= training.config.training.patience:
+        return "early_stopping"
+    return None
+
+
+def _run_epoch(
+    training: Training, data: PreparedData, validation: np.ndarray | None, history: list[EpochReport]
+) -> EpochReport:
+    epoch = len(history) + 1
+    previous = history[-1] if history else None
+    trained = training.train_epoch(epoch)
+    best_mean_iou = previous.best_mean_iou if previous else None
+    best_epoch = previous.best_epoch if previous else epoch
+    val_seconds, val_loss, mean_iou, class_iou = 0.0, None, None, {}
+    if validation is None:
+        best_epoch = epoch
+    else:
+        started = time.perf_counter()
+        scores = evaluate(
+            training.evaluated, data, validation, device=training.device, bf16=training.bf16, loss=training.loss
+        )
+        val_seconds = time.perf_counter() - started
+        val_loss, mean_iou, class_iou = scores.loss, scores.mean_iou, scores.class_iou
+        if best_mean_iou is None or mean_iou > best_mean_iou:
+            best_mean_iou, best_epoch = mean_iou, epoch
+    training.schedule.step_epoch(training.stage.watched(trained.loss, mean_iou))
+    report = EpochReport(
+        epoch=epoch,
+        train_loss=trained.loss,
+        val_loss=val_loss,
+        mean_iou=mean_iou,
+        class_iou=class_iou,
+        best_mean_iou=best_mean_iou,
+        best_epoch=best_epoch,
+        learning_rate=training.learning_rate,
+        gradient_norm=trained.gradient_norm,
+        images_per_second=trained.images_per_second,
+        train_seconds=trained.seconds,
+        val_seconds=val_seconds,
+        parameters=training.parameters,
+        stage=training.stages.index(training.stage) + 1,
+    )
+    if not report.is_finite():
+        return dataclasses.replace(report, ended="diverged")
+    ended = _over([*history, report], training) if report.stage == len(training.stages) else None
+    return dataclasses.replace(report, ended=ended)
+
+
+def load_best(checkpoints: CheckpointStore, data: PreparedData, device: torch.device) -> torch.nn.Module:
+    """The model of the best epoch, in evaluation mode.
+
+    Raises:
+        ValueError: if there is none, or it was trained on other data.
+    """
+    saved = checkpoints.load("best", device)
+    if saved is None:
+        raise ValueError(f"{checkpoints.location}: holds no best.pt")
+    try:
+        identity, weights = saved["identity"], saved["model"]
+        trained_on, config = identity["data"], TrialConfig.from_flat(identity["config"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{checkpoints.location}/best.pt: no checkpoint of a trial ({error!r})") from error
+    if trained_on != data.fingerprint:
+        raise ValueError(f"{checkpoints.location}/best.pt: was trained on other data than {data.name}")
+    described = data.description
+    model = build_model(
+        config.model, in_channels=1, num_classes=described.num_classes, ignored_label=described.ignored_label
+    )
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise ValueError(f"{checkpoints.location}/best.pt: holds the weights of another model ({error})") from error
+    return place(model, device).eval()
