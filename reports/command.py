@@ -1,4 +1,4 @@
-"""The report command: scores, final training, submission, page. Heavy imports live behind `--help`."""
+"""The report command: scores, final training, submission, page. It is imported after `--help`."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from search.cli.option_types import duration, location, whole
+from search.cli.option_types import duration, int_at_least, location
 
 EPILOG = """\
 Everything lands in RUN/report: report.html, leaderboard.csv, leaderboard.parquet, predictor.json, submission.csv, and
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     final = top.add_argument_group("final model and submission")
     final.add_argument(
         "--members",
-        type=whole(1),
+        type=int_at_least(1),
         default=3,
         metavar="N",
         help="average the probabilities of up to N of the best trials, where the validation part says that it helps by "

@@ -39,12 +39,12 @@ def main() -> int:
             from search.cli import remote_studies
 
             if asked:
-                return remote_studies.look_after(options, address)
+                return remote_studies.run_study_command(options, address)
             return remote_studies.submit(options, address, sys.argv[1:])
         if asked:
-            from search.cli.local_studies import look_after
+            from search.cli.local_studies import run_study_command
 
-            return look_after(options)
+            return run_study_command(options)
     except ValueError as error:
         return refuse(error)
     # The data is checked before what takes seconds to import.

@@ -8,12 +8,12 @@ class OutOfMemory(RuntimeError):
 
 
 class StorageError(RuntimeError):
-    """A checkpoint could not be written or read: no trial can go on until somebody has seen to it."""
+    """A checkpoint could not be written or read: no trial can continue until somebody has seen to it."""
 
 
-class UnfitNode(RuntimeError):
+class NodeMismatchError(RuntimeError):
     """The machine has not what the driver has: data, storage or versions. Its trials would break, or be others."""
 
 
 class Preempted(RuntimeError):
-    """A machine that the trial runs on is about to go away: the trial goes on elsewhere from its last epoch."""
+    """A machine that the trial runs on is about to go away: the trial resumes elsewhere from its last epoch."""

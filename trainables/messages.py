@@ -34,11 +34,11 @@ class EpochReport:
     parameters: int
     """Of the model."""
     checkpoint_seconds: float = 0.0
-    """Of the checkpoints behind the epoch before."""
+    """Of the checkpoints after the epoch before."""
     stage: int = 1
     """Stage of the training that the epoch belongs to, counted from 1."""
     ended: str | None = None
-    """Why the trial ends with this epoch: "max_epochs", "early_stopping", "diverged"; None while it goes on."""
+    """Why the trial ends with this epoch: "max_epochs", "early_stopping", "diverged"; None while it continues."""
 
     @property
     def diverged(self) -> bool:
@@ -66,8 +66,8 @@ class TrialRequest:
     """The trial's number in its study."""
     config: dict[str, Any]
     """Its configuration in the flat form of `TrialConfig`."""
-    told_epochs: int = 0
-    """Epochs that the ledger already knows: a resumed trial reports those behind them."""
+    reported_epochs: int = 0
+    """Epochs that the ledger already knows: a resumed trial reports those after them."""
     micro_batches: int = 1
     """Parts of a batch that are computed one after the other, to spare memory."""
 

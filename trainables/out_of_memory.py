@@ -1,4 +1,4 @@
-"""When a device has not enough memory: how that is told, and a forward pass that goes on in smaller parts."""
+"""When a device has not enough memory: how that is told, and a forward pass that continues in smaller parts."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ def in_parts(
                 train=train,
                 validation=validation,
                 checkpoints=checkpoints,
-                told_epochs=reported,
+                reported_epochs=reported,
                 micro_batches=micro_batches,
                 stages=stages,
             ):

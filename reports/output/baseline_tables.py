@@ -172,7 +172,7 @@ def boost_sentence(rows: list[SystemRow]) -> str:
 
 
 def second_stage_sentence(rows: list[SystemRow]) -> str:
-    """What fine-tuning adds to the very training that it goes on with; "" if nothing was fine-tuned."""
+    """What fine-tuning adds to the very training that it continues; "" if nothing was fine-tuned."""
     gains = []
     for run in (run for row in rows for run in row.runs):
         first, second = ([r.mean_iou or 0.0 for r in run.record.reports if r.stage == stage] for stage in (1, 2))

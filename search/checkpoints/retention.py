@@ -8,18 +8,18 @@ from contextlib import suppress
 from search.checkpoints.root import Marker
 from search.ledger.ranking import ranked
 from search.ledger.records import TrialRecord
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from trainables.training.checkpoints import checkpoint_store, stored_trials
 
 KEPT = 3
 """The best trials of a search whose weights stay; running trials keep all they need to resume."""
 
 
-class Housekeeping(Watcher):
+class CheckpointRetention(Callback):
     """Deletes an ended trial's resume state at once, and its weights when it is not among the best.
 
     Nothing is deleted from a place whose marker is not this run's: it is another's by then. Storage that does not
-    answer stops no search: what could not be deleted is when the study goes on.
+    answer stops no search: what could not be deleted is when the study continues.
 
     The weights of the best of the trials that the search began with stay as well: a report compares with them.
 

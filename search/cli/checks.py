@@ -16,7 +16,7 @@ from search.study.space import Space
 from search.study.space_record import check_same_space
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
-from trainables.training.checkpoints import CheckpointStore, below
+from trainables.training.checkpoints import CheckpointStore, join_uri
 
 
 def check_storage(folder: Path, uri: str | None) -> None:
@@ -30,7 +30,7 @@ def check_storage(folder: Path, uri: str | None) -> None:
     if uri is not None:
         try:
             # A place of its own: what lies beside it may be another study's, and is not this one's to touch.
-            store = CheckpointStore(below(uri, f"probe-{uuid.uuid4().hex[:8]}"), pauses=())
+            store = CheckpointStore(join_uri(uri, f"probe-{uuid.uuid4().hex[:8]}"), pauses=())
             store.save("probe", {})
             store.delete()
         except Exception as error:
@@ -48,7 +48,7 @@ def _check_locks(file: int, folder: Path) -> None:
 
 
 def check_same_study(ledger: Ledger, settings: StudySettings, space: Space, name: str) -> None:
-    """Refuse to go on with a study as another one than it is. One that has just begun is nothing yet.
+    """Refuse to continue a study as another one than it is. One that has just begun is nothing yet.
 
     Raises:
         ValueError: naming each setting and parameter that differs.

@@ -37,7 +37,7 @@ def add_cluster_options(top: argparse.ArgumentParser) -> None:
         "--stop",
         type=study_name,
         metavar="NAME",
-        help="end the run of the study: running trials end their epoch; the same command goes on with them later",
+        help="end the run of the study: running trials end their epoch; the same command resumes them later",
     )
     asked.add_argument(
         "--logs", type=study_name, metavar="NAME", help="show what the study there has said, and follow it"

@@ -20,7 +20,7 @@ from search.views.leaderboard import leaderboard
 from search.views.terminal import Terminal
 
 
-def look_after(options: argparse.Namespace) -> int:
+def run_study_command(options: argparse.Namespace) -> int:
     """Show or stop what `--status` or `--stop` names. Returns the exit code.
 
     Raises:
@@ -80,7 +80,7 @@ def _stop(console: Console, folder: Path) -> None:
         raise ValueError(f"study {folder.name!r}: nobody runs it any more") from None
     except PermissionError:
         raise ValueError(f"study {folder.name!r} is run by {describe(driver)}: only that user can stop it") from None
-    console.print(f"study {folder.name} ends its running epochs; the same command goes on with it", markup=False)
+    console.print(f"study {folder.name} ends its running epochs; the same command continues it", markup=False)
 
 
 def _run_by(folder: Path) -> str:

@@ -13,7 +13,7 @@ from search.storage.location import database_url
 from trainables.uris import check_keyless
 
 
-def whole(minimum: int) -> Callable[[str], int]:
+def int_at_least(minimum: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not re.fullmatch(r"[+-]?\d+", text) or int(text) < minimum:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {minimum}")

@@ -13,19 +13,23 @@ from search.cli.option_types import (
     duration,
     fraction,
     gpu_share,
+    int_at_least,
     location,
     override,
     positive,
     share,
     study_name,
-    whole,
     workers,
 )
+from search.sampling.samplers import SAMPLERS
+from search.scheduling.schedulers import SCHEDULERS
 from search.study.profiles import PROFILES
+from search.study.rung_metric import RUNG_METRICS
 from search.study.unet_space import unet_space
 
 EPILOG = """\
-The same command again continues the study up to its budget; what is stopped or killed goes on from its checkpoints.
+The same command again continues the study up to its budget; trials that were stopped or killed resume from
+their checkpoints.
 Compare trials while it runs: tensorboard --logdir runs/NAME. Report and submission: python reports/run.py runs/NAME.
 """
 
@@ -69,7 +73,9 @@ def parser() -> argparse.ArgumentParser:
         help="keep the study in a PostgreSQL database, postgresql://USER@HOST/DATABASE, not in a file in its folder "
         "(which remembers it); the password comes from PGPASSWORD or ~/.pgpass",
     )
-    study.add_argument("--seed", type=whole(0), default=0, help="of the split, the sampler and the trials (default: 0)")
+    study.add_argument(
+        "--seed", type=int_at_least(0), default=0, help="of the split, the sampler and the trials (default: 0)"
+    )
     study.add_argument(
         "--dry-run", action="store_true", help="check the data, print the plan, the space and the resources, and stop"
     )
@@ -77,15 +83,15 @@ def parser() -> argparse.ArgumentParser:
     budget = top.add_argument_group("budget")
     budget.add_argument(
         "--budget",
-        type=whole(1),
+        type=int_at_least(1),
         metavar="N",
-        help="trials of the study, earlier runs counted in (default: 50)",
+        help="total number of trials, including earlier runs (default: 50)",
     )
     budget.add_argument(
         "--time-budget",
         type=duration,
         metavar="TIME",
-        help="stop after this long (90s, 30m, 2h); what runs then goes on with the study",
+        help="stop after this long (90s, 30m, 2h); unfinished trials resume when the study continues",
     )
     budget.add_argument(
         "--then-report",
@@ -95,55 +101,59 @@ def parser() -> argparse.ArgumentParser:
     )
     budget.add_argument(
         "--epochs-budget",
-        type=whole(1),
+        type=int_at_least(1),
         metavar="N",
-        help="end when all trials together have trained so many epochs, earlier runs counted in",
+        help="stop when all trials together have trained this many epochs, including earlier runs",
     )
     budget.add_argument(
         "--gpu-hours",
         type=positive,
         metavar="X",
-        help="end when all trials together have held GPUs for so long, earlier runs counted in",
+        help="stop when all trials together have used this many GPU-hours, including earlier runs",
     )
     budget.add_argument(
         "--price-per-hour",
         type=positive,
         metavar="X",
-        help="of one GPU, or of one CPU where trials use no GPU: shows what the study cost",
+        help="price of one GPU-hour, or CPU-hour where trials use no GPU: shows what the study cost",
     )
     budget.add_argument(
-        "--max-epochs", type=whole(1), metavar="N", help="epochs of a trial at most (default: the profile's)"
+        "--max-epochs",
+        type=int_at_least(1),
+        metavar="N",
+        help="maximum number of epochs of a trial (default: the profile's)",
     )
 
     choice = top.add_argument_group("sampling and early stopping")
     choice.add_argument(
         "--sampler",
-        choices=("forest", "mixture", "tpe", "gp", "random"),
+        choices=tuple(SAMPLERS),
         default="forest",
-        help="what proposes configurations: a forest over configuration and epoch, behind a space-filling design; a "
+        help="what proposes configurations: a forest over configuration and epoch, after a space-filling design; a "
         "mixture of it with TPE and chance; TPE; a Gaussian process; or chance (default: forest)",
     )
     choice.add_argument(
-        "--asha",
-        choices=("promotion", "stopping"),
-        default="promotion",
-        help="pause every trial at a rung and promote the best, or stop only the weak ones (default: promotion)",
+        "--scheduler",
+        choices=tuple(SCHEDULERS),
+        default="asha-promotion",
+        help="ASHA that pauses every trial at a rung and promotes the best, or that stops only the weak ones (default: "
+        "asha-promotion)",
     )
     choice.add_argument(
-        "--judge",
-        choices=("last", "best", "ema"),
+        "--rung-metric",
+        choices=RUNG_METRICS,
         default="best",
         help="what ASHA compares at a rung: the score there, the best so far, or a moving average (default: best)",
     )
     choice.add_argument(
         "--grace-epochs",
-        type=whole(1),
+        type=int_at_least(1),
         metavar="N",
-        help="no trial is stopped or paused before (default: the profile's)",
+        help="epochs before which no trial is stopped or paused (default: the profile's)",
     )
     choice.add_argument(
         "--reduction-factor",
-        type=whole(2),
+        type=int_at_least(2),
         default=3,
         metavar="N",
         help="ASHA keeps the best 1/N at each rung (default: 3)",
@@ -153,13 +163,13 @@ def parser() -> argparse.ArgumentParser:
         type=share,
         default=0.0,
         metavar="X",
-        help="let this part of the trials that are to stop or pause run on, to see how often it is wrong (default: 0)",
+        help="probability that a trial ASHA would stop or pause runs on, to estimate the false-stop rate (default: 0)",
     )
     choice.add_argument(
         "--patience",
-        type=whole(1),
+        type=int_at_least(1),
         metavar="N",
-        help="a trial ends after N epochs without a better score (default: the profile's)",
+        help="early stopping: a trial ends after N epochs without a better score (default: the profile's)",
     )
 
     choice.add_argument(
@@ -189,7 +199,7 @@ def parser() -> argparse.ArgumentParser:
         help="run report-a, report-b, all, or names joined by commas, each to its own end; without names: list them",
     )
     systems.add_argument(
-        "--seeds", type=whole(1), metavar="N", help="runs of each system, with seeds from --seed on (default: 1)"
+        "--seeds", type=int_at_least(1), metavar="N", help="runs of each system, with seeds from --seed on (default: 1)"
     )
     systems.add_argument(
         "--set",
@@ -212,14 +222,14 @@ def parser() -> argparse.ArgumentParser:
         type=fraction,
         default=1.0,
         metavar="X",
-        help="train on this part of the train part only, for a quick look (default: 1)",
+        help="train on this fraction of the train part only, for a quick look (default: 1)",
     )
     trial.add_argument(
         "--max-failures",
-        type=whole(0),
+        type=int_at_least(0),
         default=2,
         metavar="N",
-        help="so many times a trial may break and go on from its checkpoint; lost nodes do not count (default: 2)",
+        help="how often a trial may fail and resume from its checkpoint; lost nodes do not count (default: 2)",
     )
     trial.add_argument(
         "--hang-timeout",
@@ -259,11 +269,14 @@ def parser() -> argparse.ArgumentParser:
         default=Workers(1, 1),
         metavar="N|MIN:MAX",
         help="more than 1: each trial trains in a Ray Train worker group, which with MIN:MAX takes as many workers as "
-        "there is room for, goes on with fewer when one is lost and grows again. They share the configuration's "
+        "there is room for, continues with fewer when one is lost and grows again. They share the configuration's "
         "batches: batch size, learning rate and steps stay, whatever their number (default: 1)",
     )
     resources.add_argument(
-        "--max-concurrent", type=whole(1), metavar="N", help="trials side by side at most (default: as many as fit)"
+        "--max-concurrent",
+        type=int_at_least(1),
+        metavar="N",
+        help="maximum number of concurrent trials (default: as many as fit)",
     )
     add_cluster_options(top)
     return top
@@ -303,8 +316,8 @@ def check_together(options: argparse.Namespace) -> None:
         "--space": options.space != "default",
         "--grace-epochs": options.grace_epochs is not None,
         "--audit": options.audit > 0,
-        "--asha": options.asha != "promotion",
-        "--judge": options.judge != "best",
+        "--scheduler": options.scheduler != "asha-promotion",
+        "--rung-metric": options.rung_metric != "best",
     }
     for name, given in searching.items():
         if given:

@@ -60,7 +60,7 @@ def show_plan(
         changed = "".join(f", {key}={value}" for key, value in settings.overrides.items())
         table.add_row("systems", f"{len(settings.systems)} of the two reports with {seeds} seeds{changed}")
     else:
-        verb = "promotes" if settings.asha == "promotion" else "keeps"
+        verb = "promotes" if settings.scheduler == "asha-promotion" else "keeps"
         rule = f"ASHA {verb} 1 in {settings.reduction_factor} from epoch {settings.grace_epochs} on"
         begin = f"{len(plan.first)} starting points first, then " if plan.first else ""
         table.add_row("choice", f"{begin}{plan.sampler} proposes, {rule}")

@@ -13,9 +13,9 @@ from search.cli.checks import check_same_study, check_storage, check_systems, ch
 from search.cli.option_types import AUTO
 from search.cli.options import check_grace
 from search.cli.plan_table import show_plan, show_space
-from search.gpu_sharing.probe_plan import corners
+from search.gpu_sharing.probe_plan import probe_plan
 from search.gpu_sharing.probing import probe
-from search.gpu_sharing.tables import show_corners, show_probed
+from search.gpu_sharing.tables import show_probe_plan, show_probed
 from search.ledger.ledger import Ledger
 from search.ledger.named_places import name_store
 from search.ledger.study_names import derived_name
@@ -33,7 +33,7 @@ from trainables.data import PreparedData
 from trainables.launching.launchers import InlineLauncher, Launcher
 from trainables.launching.worker_groups import WorkersLauncher
 from trainables.profiling.footprint import footprint
-from trainables.training.checkpoints import below
+from trainables.training.checkpoints import join_uri
 
 LOCAL_STORAGE = "runs"
 EMA_DECAY = 0.99
@@ -81,11 +81,11 @@ def find_study(options: argparse.Namespace, data: PreparedData) -> StudyPlace:
 def _remote_root(storage: str, name: str, ledger: Ledger | None) -> str:
     """Where the checkpoints of a study below a URI are: in the folder of the name that the study was begun with."""
     recorded = ledger.settings.get("checkpoints", "") if ledger is not None else ""
-    before, after = below(storage, "\0", CHECKPOINTS).split("\0")
+    before, after = join_uri(storage, "\0", CHECKPOINTS).split("\0")
     first = recorded[len(before) : len(recorded) - len(after)]
     if first and "/" not in first and recorded == f"{before}{first}{after}":
         return recorded
-    return below(storage, name, CHECKPOINTS)
+    return join_uri(storage, name, CHECKPOINTS)
 
 
 def make_plan(
@@ -125,7 +125,7 @@ def make_plan(
         joined=size.joined,
         audit=options.audit,
         launcher=launcher,
-        concurrent=side_by_side(launcher, size, options),
+        concurrent=max_concurrent_trials(launcher, size, options),
     )
     if existing is not None:
         check_same_study(existing, settings, space, folder.name)
@@ -136,7 +136,7 @@ def make_plan(
     if options.dry_run:
         show_space(console, plan.space)
         if options.gpus_per_trial == AUTO and placement is None:
-            show_corners(console, corners(settings, data), data)
+            show_probe_plan(console, probe_plan(settings, data), data)
     return plan
 
 
@@ -146,7 +146,7 @@ def probed_placement(console: Console, plan: SearchPlan, options: argparse.Names
     Raises:
         ValueError: if none fits.
     """
-    chosen = corners(plan.settings, data)
+    chosen = probe_plan(plan.settings, data)
     console.print(f"probing one GPU with {len(chosen.each())} configurations, from the smallest to the largest")
     with console.status("waiting for a GPU") as status:
         probed = probe(chosen, data, cpus=options.cpus_per_trial, tell=lambda what: status.update(f"probing {what}"))
@@ -166,11 +166,11 @@ def placed(
     launcher = plan.launcher
     if options.gpus_per_trial == AUTO:
         launcher = InlineLauncher(cpus=options.cpus_per_trial, gpus=placement.gpus)
-    concurrent = side_by_side(launcher, size, options)
+    concurrent = max_concurrent_trials(launcher, size, options)
     return dataclasses.replace(plan, launcher=launcher, concurrent=concurrent, fits=fits)
 
 
-def side_by_side(launcher: Launcher, size: ClusterSize, options: argparse.Namespace) -> int:
+def max_concurrent_trials(launcher: Launcher, size: ClusterSize, options: argparse.Namespace) -> int:
     """Trials at a time at most.
 
     Raises:
@@ -219,8 +219,8 @@ def make_settings(options: argparse.Namespace, data: PreparedData, profile: Prof
         max_epochs=max_epochs,
         grace_epochs=grace_epochs,
         reduction_factor=options.reduction_factor,
-        asha=options.asha,
-        judge=options.judge,
+        scheduler=options.scheduler,
+        rung_metric=options.rung_metric,
         patience=options.patience or (PATIENCE if options.systems else profile.patience),
         grad_clip=options.grad_clip,
         ema_decay=_ema_decay(options),

@@ -56,7 +56,7 @@ def submit(options: argparse.Namespace, address: str, arguments: list[str]) -> i
         if theirs != shlex.join(passed):
             raise ValueError(
                 f"study {name!r} runs there with other options ({theirs}): --logs {name} shows it; --stop {name} ends "
-                "it, and then other options go on with it; or give another --name"
+                "it, and then other options continue it; or give another --name"
             )
         console.print(f"study {name} runs there already: here it is", style="yellow", markup=False)
     else:
@@ -82,7 +82,7 @@ def _packed() -> Iterator[str]:
         yield folder
 
 
-def look_after(options: argparse.Namespace, address: str) -> int:
+def run_study_command(options: argparse.Namespace, address: str) -> int:
     """`--status`, `--stop` or `--logs` of studies on a cluster. Returns the exit code.
 
     Raises:
@@ -96,7 +96,7 @@ def look_after(options: argparse.Namespace, address: str) -> int:
             raise ValueError(f"study {options.stop!r} does not run there: its last run is {latest.status.lower()}")
         known = len(jobs.said(latest.submission_id))
         jobs.stop(latest.submission_id)
-        console.print(f"study {options.stop} ends its running epochs; the same command goes on with it", markup=False)
+        console.print(f"study {options.stop} ends its running epochs; the same command continues it", markup=False)
         code = _show(console, jobs, options.stop, latest.submission_id, known)
         return 0 if code == INTERRUPTED else code
     if options.logs:
@@ -135,7 +135,7 @@ def _show(console: Console, jobs: Jobs, name: str, job: str, known: int = 0) -> 
                 reader.read(line)
     except KeyboardInterrupt:
         again = f"python search/run.py --address {jobs.address}"
-        console.print(f"\nit goes on there: {again} --status {name}, or --logs, or --stop", markup=False)
+        console.print(f"\nit continues there: {again} --status {name}, or --logs, or --stop", markup=False)
         return INTERRUPTED
     if not said and (message := jobs.info(job).message):
         print(f"error: {clean(message)}", file=sys.stderr)

@@ -74,11 +74,11 @@ def _choices(options: argparse.Namespace, settings: StudySettings) -> list[Choic
         grace.append(settings.max_epochs)
     found = {
         # Without stopping, how it would be done makes no difference.
-        Choice(sampler, slots, epochs, factor, asha, judge)
+        Choice(sampler, slots, epochs, factor, scheduler, rung_metric)
         if epochs < settings.max_epochs
         else Choice(sampler, slots, epochs, 2, "stopping", "last")
-        for sampler, slots, factor, asha, judge in itertools.product(
-            options.sampler, options.slots, options.reduction_factor, options.asha, options.judge
+        for sampler, slots, factor, scheduler, rung_metric in itertools.product(
+            options.sampler, options.slots, options.reduction_factor, options.scheduler, options.rung_metric
         )
         for epochs in {min(epochs, settings.max_epochs) for epochs in grace}
     }
@@ -94,7 +94,7 @@ def _start(surrogate: Surrogate) -> None:
 
 
 def _search(settings: StudySettings, choice: Choice, budget: int) -> list[float]:
-    """Best so far behind each epoch of one simulated search."""
+    """Best so far after each epoch of one simulated search."""
     surrogate, trace = _surrogate, Trace()
     assert surrogate is not None
     simulation = Simulation(

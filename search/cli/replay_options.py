@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from search.cli.option_types import whole
+from search.cli.option_types import int_at_least
+from search.sampling.samplers import SAMPLERS
+from search.scheduling.schedulers import SCHEDULERS
+from search.study.rung_metric import RUNG_METRICS
 
 EPILOG = """\
 Everything lands in the first study's folder, under replay: curves.parquet (the recorded learning curves), replay.csv
@@ -24,18 +27,20 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "studies", type=Path, nargs="+", metavar="RUN", help="folders of studies of one and the same space"
     )
-    top.add_argument("--epochs", type=whole(1), metavar="N", help="budget of each search (default: what was recorded)")
     top.add_argument(
-        "--slots", nargs="+", type=whole(1), default=[4], metavar="N", help="trials side by side (default: 4)"
+        "--epochs", type=int_at_least(1), metavar="N", help="budget of each search (default: what was recorded)"
     )
-    top.add_argument("--seeds", type=whole(1), default=10, metavar="N", help="searches of each setting (default: 10)")
     top.add_argument(
-        "--sampler", nargs="+", choices=("forest", "mixture", "tpe", "gp", "random"), default=["forest", "random"]
+        "--slots", nargs="+", type=int_at_least(1), default=[4], metavar="N", help="concurrent trials (default: 4)"
     )
-    top.add_argument("--asha", nargs="+", choices=("promotion", "stopping"), default=["promotion"])
-    top.add_argument("--judge", nargs="+", choices=("last", "best", "ema"), default=["best"])
-    top.add_argument("--reduction-factor", nargs="+", type=whole(2), default=[2, 3, 4], metavar="N")
     top.add_argument(
-        "--grace-epochs", nargs="+", type=whole(1), metavar="N", help="default: 1, 2, 4, ... and no stopping"
+        "--seeds", type=int_at_least(1), default=10, metavar="N", help="searches of each setting (default: 10)"
+    )
+    top.add_argument("--sampler", nargs="+", choices=tuple(SAMPLERS), default=["forest", "random"])
+    top.add_argument("--scheduler", nargs="+", choices=tuple(SCHEDULERS), default=["asha-promotion"])
+    top.add_argument("--rung-metric", nargs="+", choices=RUNG_METRICS, default=["best"])
+    top.add_argument("--reduction-factor", nargs="+", type=int_at_least(2), default=[2, 3, 4], metavar="N")
+    top.add_argument(
+        "--grace-epochs", nargs="+", type=int_at_least(1), metavar="N", help="default: 1, 2, 4, ... and no stopping"
     )
     return top

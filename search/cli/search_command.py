@@ -1,4 +1,4 @@
-"""The search command: checks everything, then runs or continues the study. Heavy imports live behind `--help`."""
+"""The search command: checks everything, then runs or continues the study. It is imported after `--help`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import ray
 from rich.console import Console
 
-from search.checkpoints.retention import KEPT, Housekeeping
+from search.checkpoints.retention import KEPT, CheckpointRetention
 from search.checkpoints.root import Marker, check_root, claim, set_aside
 from search.cli.checks import check_same_study
 from search.cli.option_types import AUTO
@@ -47,7 +47,7 @@ from search.views.leaderboard import leaderboard
 from search.views.live_view import LiveView
 from search.views.prediction_images import Painter
 from search.views.progress import ProgressState
-from search.views.tensorboard_log import Board
+from search.views.tensorboard_log import TensorBoardLogger
 from search.views.terminal import Terminal
 from trainables.data import PreparedData
 from trainables.messages import Loop
@@ -182,10 +182,10 @@ def _search(console: Console, tell: Tell, options: argparse.Namespace, prepared:
     if options.view == "events":
         view = EventWriter(state, stopping, sys.stdout)
     scored = [data.description.class_names[label] for label in data.present_labels]
-    board = Board(plan.folder, plan.space, scored, Painter(data, checkpoints, past))
+    board = TensorBoardLogger(plan.folder, plan.space, scored, Painter(data, checkpoints, past))
     begun_with = set(ledger.first) or set(range(len(plan.first)))
     kept = None if plan.settings.systems else KEPT
-    keeper = Housekeeping(checkpoints, past, kept, prepared.marker, begun_with)
+    keeper = CheckpointRetention(checkpoints, past, kept, prepared.marker, begun_with)
     budgets = Budgets(stopping, meter, past, epochs=options.epochs_budget, gpu_hours=options.gpu_hours)
     first = FirstFailures(stopping, past)
     decorations = InBackground({"TensorBoard": board, "old checkpoints": keeper}, tell)

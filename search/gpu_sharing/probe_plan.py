@@ -16,11 +16,11 @@ from trainables.config import TrialConfig
 from trainables.data import PreparedData
 from trainables.profiling.footprint import footprint
 
-MOST_CORNERS = 12
+MAX_PROBE_CONFIGS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Corner:
+class ProbeConfig:
     """A configuration to be probed."""
 
     label: str
@@ -29,20 +29,20 @@ class Corner:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Corners:
-    """At most `MOST_CORNERS` configurations of a study."""
+class ProbePlan:
+    """At most `MAX_PROBE_CONFIGS` configurations of a study."""
 
-    ladder: tuple[Corner, ...]
+    ladder: tuple[ProbeConfig, ...]
     """From the lightest to the heaviest."""
-    middle: Corner
+    middle: ProbeConfig
     """What a search spends its time on; of the systems one of the ladder."""
 
-    def each(self) -> tuple[Corner, ...]:
+    def each(self) -> tuple[ProbeConfig, ...]:
         return self.ladder if self.middle in self.ladder else (*self.ladder, self.middle)
 
 
-def corners(settings: StudySettings, data: PreparedData) -> Corners:
-    """The corners of a study's space, with its fixed settings.
+def probe_plan(settings: StudySettings, data: PreparedData) -> ProbePlan:
+    """The configurations of a study that are probed, with its fixed settings.
 
     All combinations of what sets memory and speed are thousands. So the ladder makes one parameter after the other its
     heaviest, that with the greatest effect first: its last rungs are close together where memory ends, and each shows
@@ -63,7 +63,7 @@ Size = Callable[[dict[str, Any]], int]
 """Of a configuration in the flat form of `TrialConfig`, in bytes."""
 
 
-def _of_space(settings: StudySettings, size: Size) -> Corners:
+def _of_space(settings: StudySettings, size: Size) -> ProbePlan:
     space = settings.search_space()
     middle = {parameter.name: levels[len(levels) // 2] for parameter, levels in _levels(space)}
     costs: list[tuple[int, str, Scalar, Scalar]] = []  # effect, name, lightest, heaviest
@@ -75,24 +75,24 @@ def _of_space(settings: StudySettings, size: Size) -> Corners:
     costs.sort(reverse=True)
     told = [name for _, name, *_ in costs]
     values = middle | {name: lightest for _, name, lightest, _ in costs}
-    ladder = [_corner(settings, space, "lightest:", values, told)]
-    singly = MOST_CORNERS - 3  # besides the lightest, the middle, and the rung of those that matter least
+    ladder = [_probe_config(settings, space, "lightest:", values, told)]
+    singly = MAX_PROBE_CONFIGS - 3  # besides the lightest, the middle, and the rung of those that matter least
     for step in [*([cost] for cost in costs[:singly]), costs[singly:]]:
         if step:
             raised = {name: heaviest for _, name, _, heaviest in step}
             values |= raised
-            ladder.append(_corner(settings, space, "+", values, list(raised)))
-    return Corners(ladder=tuple(ladder), middle=_corner(settings, space, "middle:", middle, told))
+            ladder.append(_probe_config(settings, space, "+", values, list(raised)))
+    return ProbePlan(ladder=tuple(ladder), middle=_probe_config(settings, space, "middle:", middle, told))
 
 
-def _of_systems(settings: StudySettings, size: Size) -> Corners:
+def _of_systems(settings: StudySettings, size: Size) -> ProbePlan:
     space = settings.search_space()
     runs = runs_of(settings.systems, seeds=1, first_seed=settings.seed)
-    found = [Corner(label=str(run["system"]), config=_whole(settings, space, run)) for run in runs]
-    found.sort(key=lambda corner: size(corner.config))
-    chosen = np.unique(np.linspace(0, len(found) - 1, MOST_CORNERS).round().astype(int))
+    found = [ProbeConfig(label=str(run["system"]), config=_whole(settings, space, run)) for run in runs]
+    found.sort(key=lambda candidate: size(candidate.config))
+    chosen = np.unique(np.linspace(0, len(found) - 1, MAX_PROBE_CONFIGS).round().astype(int))
     ladder = tuple(found[place] for place in chosen)
-    return Corners(ladder=ladder, middle=ladder[len(ladder) // 2])
+    return ProbePlan(ladder=ladder, middle=ladder[len(ladder) // 2])
 
 
 def _levels(space: Space) -> list[tuple[Parameter, tuple[Scalar, ...]]]:
@@ -111,6 +111,8 @@ def _whole(settings: StudySettings, space: Space, values: dict[str, Scalar]) -> 
     return settings.whole_config(space.suggest(FixedTrial(values)))
 
 
-def _corner(settings: StudySettings, space: Space, word: str, values: dict[str, Scalar], told: list[str]) -> Corner:
+def _probe_config(
+    settings: StudySettings, space: Space, word: str, values: dict[str, Scalar], told: list[str]
+) -> ProbeConfig:
     shown = ", ".join(f"{name.partition('.')[2]} {values[name]}" for name in told)
-    return Corner(label=f"{word} {shown}", config=_whole(settings, space, values))
+    return ProbeConfig(label=f"{word} {shown}", config=_whole(settings, space, values))

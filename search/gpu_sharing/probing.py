@@ -1,4 +1,4 @@
-"""Probes one GPU of the cluster: what the corners of a study's space take, and how many trials are to share it."""
+"""Probes one GPU of the cluster: what the configurations of a plan take, and how many trials are to share it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from search.gpu_sharing.choice import best_count, counts, most_trials
-from search.gpu_sharing.probe_plan import Corner, Corners
+from search.gpu_sharing.probe_plan import ProbeConfig, ProbePlan
 from search.study.placement import Placement, share
 from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData
@@ -22,7 +22,7 @@ from trainables.profiling.footprint import footprint
 from trainables.profiling.probe import Device, Measured, Probe
 
 SECONDS_ALONE, SECONDS_SHARED = 2.0, 5.0
-"""That a configuration is trained for behind its first epoch."""
+"""That a configuration is trained for after its first epoch."""
 DIED = (RayActorError, OutOfMemoryError)
 """A process: a configuration may also be too large for the machine's own memory."""
 
@@ -32,23 +32,23 @@ class Probed:
     """What a probe found."""
 
     device: Device
-    alone: tuple[tuple[Corner, Measured | None], ...]
+    alone: tuple[tuple[ProbeConfig, Measured | None], ...]
     """None: it does not fit. What is as large as such a one is left out."""
-    shared: Corner
+    shared: ProbeConfig
     """The configuration that was trained beside itself."""
     rates: dict[int, float]
     """Images a second of all together, by how many shared the GPU."""
     placement: Placement
 
 
-def probe(corners: Corners, data: PreparedData, *, cpus: float, tell: Callable[[str], None]) -> Probed:
+def probe(probe_plan: ProbePlan, data: PreparedData, *, cpus: float, tell: Callable[[str], None]) -> Probed:
     """Wait for a GPU, hold it, probe it, and choose. Ray must be running.
 
     How trials slow each other down is measured with the middle configuration: the small ones gain more by sharing and
     the large ones less, but it is the large ones that take most of a search's time.
 
     Args:
-        corners: of the study's space.
+        probe_plan: of the study.
         data: the study's.
         cpus: of a trial.
         tell: hears what is going on.
@@ -57,8 +57,8 @@ def probe(corners: Corners, data: PreparedData, *, cpus: float, tell: Callable[[
         ValueError: if nothing fits.
     """
     with _gpu(data.source, cpus) as gpu:
-        alone, device = _alone(gpu, corners, data, tell)
-        fitting = [(corner, measured) for corner, measured in alone if measured is not None]
+        alone, device = _alone(gpu, probe_plan, data, tell)
+        fitting = [(candidate, measured) for candidate, measured in alone if measured is not None]
         if not fitting:
             raise ValueError(f"--gpus-per-trial auto: no configuration fits into the memory of {device.name}")
         most, reason = most_trials(
@@ -67,7 +67,7 @@ def probe(corners: Corners, data: PreparedData, *, cpus: float, tell: Callable[[
             cpus_per_gpu=_cpus_per_gpu(),
             cpus_per_trial=cpus,
         )
-        shared, measured = next((pair for pair in fitting if pair[0] == corners.middle), fitting[-1])
+        shared, measured = next((pair for pair in fitting if pair[0] == probe_plan.middle), fitting[-1])
         rates: dict[int, float] = {}
         for count in counts(most):
             tell(f"{count} side by side")
@@ -75,7 +75,7 @@ def probe(corners: Corners, data: PreparedData, *, cpus: float, tell: Callable[[
             if (best := best_count(rates)) < count:
                 reason = f"{count} bring {rates[count] / rates[best] - 1:+.0%} images/s together"
                 break
-    too_large = min((_size(corner, data) for corner, measured in alone if measured is None), default=None)
+    too_large = min((_size(candidate, data) for candidate, measured in alone if measured is None), default=None)
     placement = Placement(trials_per_gpu=best, device=device.name, reason=reason, too_large=too_large)
     return Probed(device=device, alone=tuple(alone), shared=shared, rates=rates, placement=placement)
 
@@ -111,23 +111,23 @@ def _gpu(source: DataSource, cpus: float) -> Iterator[StartProbe]:
 
 
 def _alone(
-    gpu: StartProbe, corners: Corners, data: PreparedData, tell: Callable[[str], None]
-) -> tuple[list[tuple[Corner, Measured | None]], Device]:
-    """Each corner by itself."""
-    found: list[tuple[Corner, Measured | None]] = []
+    gpu: StartProbe, probe_plan: ProbePlan, data: PreparedData, tell: Callable[[str], None]
+) -> tuple[list[tuple[ProbeConfig, Measured | None]], Device]:
+    """Each configuration by itself."""
+    found: list[tuple[ProbeConfig, Measured | None]] = []
     process = gpu(1)
     try:
         device = ray.get(process.device.remote())
     except RayActorError as error:
         raise ValueError(f"--gpus-per-trial auto: no process starts on the GPU's node ({error})") from error
-    for corner in corners.each():
-        if any(measured is None and _size(corner, data) >= _size(larger, data) for larger, measured in found):
+    for candidate in probe_plan.each():
+        if any(measured is None and _size(candidate, data) >= _size(larger, data) for larger, measured in found):
             continue
-        tell(corner.label)
+        tell(candidate.label)
         try:
-            found.append((corner, ray.get(process.measure.remote(corner.config, SECONDS_ALONE))))
+            found.append((candidate, ray.get(process.measure.remote(candidate.config, SECONDS_ALONE))))
         except DIED:
-            found.append((corner, None))
+            found.append((candidate, None))
             process = gpu(1)
     ray.kill(process)
     return found, device
@@ -150,8 +150,8 @@ def _together(gpu: StartProbe, config: dict[str, Any], micro_batches: int, count
             ray.kill(process)
 
 
-def _size(corner: Corner, data: PreparedData) -> int:
-    return footprint(TrialConfig.from_flat(corner.config), data).bytes()
+def _size(candidate: ProbeConfig, data: PreparedData) -> int:
+    return footprint(TrialConfig.from_flat(candidate.config), data).bytes()
 
 
 def _cpus_per_gpu() -> float:

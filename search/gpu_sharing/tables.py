@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from search.gpu_sharing.probe_plan import Corner, Corners
+from search.gpu_sharing.probe_plan import ProbeConfig, ProbePlan
 from search.gpu_sharing.probing import Probed
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
@@ -14,13 +14,13 @@ from trainables.profiling.footprint import footprint
 GIB = 2**30
 
 
-def show_corners(console: Console, corners: Corners, data: PreparedData) -> None:
+def show_probe_plan(console: Console, probe_plan: ProbePlan, data: PreparedData) -> None:
     """For `--dry-run`."""
     table = Table(title="a GPU is to be probed with", title_justify="left")
     table.add_column("configuration")
     table.add_column("parameters", justify="right")
-    for corner in corners.each():
-        table.add_row(corner.label, f"{_parameters(corner, data):,}")
+    for candidate in probe_plan.each():
+        table.add_row(candidate.label, f"{_parameters(candidate, data):,}")
     console.print(table)
 
 
@@ -30,7 +30,7 @@ def show_probed(console: Console, probed: Probed, data: PreparedData) -> None:
     alone.add_column("configuration")
     for column in ("parameters", "parts of a batch", "GiB", "images/s"):
         alone.add_column(column, justify="right")
-    for corner, measured in probed.alone:
+    for candidate, measured in probed.alone:
         figures = ("-", "does not fit", "-")
         if measured is not None:
             figures = (
@@ -38,7 +38,7 @@ def show_probed(console: Console, probed: Probed, data: PreparedData) -> None:
                 f"{measured.memory / GIB:.2f}",
                 f"{measured.images_per_second:,.0f}",
             )
-        alone.add_row(corner.label, f"{_parameters(corner, data):,}", *figures)
+        alone.add_row(candidate.label, f"{_parameters(candidate, data):,}", *figures)
     console.print(alone)
     first, best = min(probed.rates), probed.placement.trials_per_gpu
     together = Table(title=f"side by side: {probed.shared.label.partition(':')[0]}", title_justify="left")
@@ -53,5 +53,5 @@ def show_probed(console: Console, probed: Probed, data: PreparedData) -> None:
         console.print("what is as large as a configuration that does not fit is not proposed", style="yellow")
 
 
-def _parameters(corner: Corner, data: PreparedData) -> int:
-    return footprint(TrialConfig.from_flat(corner.config), data).parameters
+def _parameters(candidate: ProbeConfig, data: PreparedData) -> int:
+    return footprint(TrialConfig.from_flat(candidate.config), data).parameters

@@ -39,11 +39,11 @@ def device_seconds(record: TrialRecord) -> dict[str, float]:
 
 
 def saved_epochs(records: list[TrialRecord], max_epochs: int) -> tuple[int, float]:
-    """Epochs that stopped trials were spared, and about how many seconds those would have taken."""
+    """Epochs that early stopping saved, and about how many seconds those would have taken."""
     epochs, seconds = 0, 0.0
     for record in records:
         if record.state == "pruned" and record.reports:
-            spared = max_epochs - record.told_epochs
+            spared = max_epochs - record.reported_epochs
             epochs += spared
             seconds += spared * statistics.fmean(map(worked_seconds, record.reports))
     return epochs, seconds

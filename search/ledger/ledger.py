@@ -109,7 +109,7 @@ class Ledger:
 
     @classmethod
     def find(cls, folder: Path, url: str | None = None) -> Ledger | None:
-        """The ledger of the study in that folder, or to go on in it, to read; None if there is none yet.
+        """The ledger of the study in that folder, or to continue in it, to read; None if there is none yet.
 
         Args:
             folder: the study's.
@@ -151,7 +151,7 @@ class Ledger:
             close()
 
     def _together(self) -> AbstractContextManager[None]:
-        """What a database writes at once; a journal writes one behind the other."""
+        """What a database writes at once; a journal writes one after the other."""
         together: Callable[[], AbstractContextManager[None]] = getattr(self._storage, "together", nullcontext)
         return together()
 
@@ -219,7 +219,7 @@ class Ledger:
         return {int(number): point for number, point in first.items()}
 
     def enqueue(self, points: Iterable[dict[str, Any]]) -> None:
-        """Let these points be the next trials, behind those that wait already; known ones are not repeated.
+        """Let these points be the next trials, after those that wait already; known ones are not repeated.
 
         Parameters that a point leaves out are sampled.
         """
@@ -291,7 +291,7 @@ class Ledger:
         self._decided[number, epoch] = {"decision": decision} | ({"ends": list(ends)} if ends else {})
 
     def promote(self, number: int, epoch: int) -> None:
-        """Have it written with the next epoch or trial that one that was paused after this epoch goes on. Before that,
+        """Have it written with the next epoch or trial that one that was paused after this epoch resumes. Before that,
         nothing has changed that the promotion depends on, and it would be repeated."""
         self._promoted.append((number, epoch))
 
@@ -300,16 +300,16 @@ class Ledger:
         return {"promoted": promoted} if promoted else {}
 
     def add_failure(self, number: int, failure: Failure) -> TrialRecord:
-        """Note that a running trial broke; it may go on, or `fail`."""
+        """Note that a running trial failed once; it may resume, or `fail` for good."""
         self._append(number, "failure", failure, len(self.record(number).failures))
         return self.record(number)
 
     def add_segment(self, number: int, segment: Segment) -> None:
-        """Note what a running trial took; it may end now, or go on later."""
+        """Note what a running trial took; it may end now, or resume later."""
         self._append(number, "segment", segment, len(self.record(number).segments))
 
     def mark_audited(self, number: int, epoch: int) -> None:
-        """Note that a running trial was to stop or pause behind that epoch, and runs on to see if that is right."""
+        """Note that a running trial was to stop or pause after that epoch, and runs on to see if that is right."""
         self._storage.set_trial_user_attr(self._id(number), "audited", epoch)
 
     def _append(self, number: int, kind: str, entry: Failure | Segment, count: int) -> None:

@@ -55,12 +55,12 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """What a trial's process took from its start to its end, besides its epochs; a trial that goes on has several."""
+    """What a trial's process took from its start to its end, besides its epochs; a trial that resumed has several."""
 
     start_seconds: float
     """Until its first epoch began: process, data, model."""
     wait_seconds: float
-    """Between and behind its epochs."""
+    """Between and after its epochs."""
     cpus: float
     gpus: float
 
@@ -205,10 +205,10 @@ class TrialRecord:
 
     @property
     def micro_batches(self) -> int:
-        """Parts of a batch that its training goes on with: twice as many for each time that memory ran out."""
+        """Parts of a batch that its training continues with: twice as many for each time that memory ran out."""
         return int(2 ** sum(failure.kind == "out_of_memory" for failure in self.failures))
 
     @property
-    def told_epochs(self) -> int:
+    def reported_epochs(self) -> int:
         """Epochs that the ledger knows."""
         return self.reports[-1].epoch if self.reports else 0

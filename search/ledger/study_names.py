@@ -51,9 +51,12 @@ def derived_name(data: str, suffix: str, root: Path | None) -> tuple[str, str | 
     whole = data + suffix
     if NAME.fullmatch(whole):
         return whole, None
-    # Older versions named studies after their data whatever it was: they go on under their names.
+    # Older versions named studies after their data whatever it was: they continue under their names.
     if root is not None and data.strip(".") and has_study(root / whole):
         rename = f"rename {root / whole} to {name_after(data, suffix)}"
-        return whole, f"study {whole!r} has a name that --status and --stop do not take: {rename}, and it goes on there"
+        return (
+            whole,
+            f"study {whole!r} has a name that --status and --stop do not take: {rename}, and it continues there",
+        )
     name = name_after(data, suffix)
     return name, f"the study's name is {name}, after {whole!r}: {RULE}; --name gives another"

@@ -130,7 +130,7 @@ class Holder:
 
     def _beat(self) -> None:
         while not self._released.wait(BEAT_SECONDS):
-            # A place that is away for a while is away for others too: this goes on when it is back.
+            # A place that is away for a while is away for others too: this continues when it is back.
             with suppress(OSError):
                 if self._name not in self._files.changed() and (others := self._others()):
                     self._lost = OSError(is_run_by(self.study, self._driver(others[0])))

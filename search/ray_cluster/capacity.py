@@ -70,7 +70,7 @@ def concurrent_trials(launcher: Launcher, size: ClusterSize) -> int:
     """How many trials fit into a cluster at once, 0 or more.
 
     Elastic ones are counted at their full size, but for a single one: the first would take all the room that it can
-    use, and the others would only wait behind it. What they can do without is for the day when machines are lost.
+    use, and the others would only wait for it. What they can do without is for the day when machines are lost.
     """
     places = size.places(process_demand(launcher))
     return places // launcher.processes or int(places >= launcher.least_processes)

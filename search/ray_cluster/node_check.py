@@ -14,7 +14,7 @@ import ray
 from search import ROOT
 from trainables.data import DataSource
 from trainables.data.source import SAMPLE, find
-from trainables.errors import UnfitNode
+from trainables.errors import NodeMismatchError
 from trainables.messages import EpochReport, Loop, TrialRequest
 from trainables.training.checkpoints import CheckpointStore
 
@@ -71,7 +71,7 @@ class NodeCheck:
 def _guarded(check: NodeCheck, loop: Loop, request: TrialRequest) -> Iterator[EpochReport]:
     if problems := _problems_here(check):
         where = f"{platform.node()} ({ray.util.get_node_ip_address()})"
-        raise UnfitNode("; ".join(f"{where}: {problem}" for problem in problems))
+        raise NodeMismatchError("; ".join(f"{where}: {problem}" for problem in problems))
     yield from loop(request)
 
 

@@ -17,7 +17,7 @@ from search.ray_cluster.node_check import NodeCheck, versions
 from trainables.data import DataSource
 from trainables.errors import StorageError
 from trainables.launching.launchers import Launcher
-from trainables.training.checkpoints import CheckpointStore, below
+from trainables.training.checkpoints import CheckpointStore, join_uri
 
 ANSWER_SECONDS = 180
 """A node that is there must answer so soon."""
@@ -45,7 +45,7 @@ def probed_nodes(console: Console, launcher: Launcher, checkpoints: str, data: D
     """
     # A name of its own: a driver elsewhere, which the ledger is going to refuse, must not touch what the one that runs
     # the study has written.
-    store = CheckpointStore(below(checkpoints, f"probe-{uuid.uuid4().hex[:8]}"), pauses=())
+    store = CheckpointStore(join_uri(checkpoints, f"probe-{uuid.uuid4().hex[:8]}"), pauses=())
     try:
         store.save("driver", {})
     except StorageError as error:

@@ -31,19 +31,19 @@ class SamplerHistory:
         self._running: list[int] = []
         self._best: list[tuple[tuple[float, float], int]] = []
         self._newest: list[int] = []
-        self._born = 0
+        self._num_created = 0
 
     def at(self, number: int, waiting: Collection[int] = ()) -> list[FrozenTrial]:
         """By number, those before the given one. Paused ones look as pruned ones do: nobody works on them."""
         running, trials = [], self.ledger.frozen_trials()
-        for candidate in (*self._running, *range(self._born, number)):
+        for candidate in (*self._running, *range(self._num_created, number)):
             trial = trials[candidate]
             if trial.state == TrialState.RUNNING:
                 running.append(candidate)
             elif trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
                 bisect.insort(self._best, (_rank(trial), candidate))
                 bisect.insort(self._newest, candidate)
-        self._running, self._born = running, number
+        self._running, self._num_created = running, number
         del self._best[MOST_SEEN:], self._newest[:-MOST_SEEN]
         few = len(self._newest) < MOST_SEEN
         ended = self._newest if few else (*(n for _, n in self._best[:BEST_SEEN]), *self._newest[BEST_SEEN:])

@@ -27,7 +27,7 @@ Fits = Callable[[dict[str, Any]], bool]
 class Proposer:
     """Proposes configurations that the study does not have yet.
 
-    A proposal is a pure function of the ledger and the trial's number: a search that goes on after an interruption
+    A proposal is a pure function of the ledger and the trial's number: a search that continues after an interruption
     proposes what it would have proposed without.
 
     Args:

@@ -1,30 +1,36 @@
-"""The samplers that propose configurations."""
+"""The samplers that propose configurations, by name."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import numpy as np
-from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
+# The command line lists the names: what a sampler needs is imported when one is made.
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
 
-from search.sampling.encoding import Encoding
-from search.sampling.forest import ForestSampler
-from search.sampling.point_sampler import Draw, SobolSampler
+    from search.sampling.encoding import Encoding
+    from search.sampling.point_sampler import Draw
 
 
 def _tpe(draw: Draw) -> BaseSampler:
+    from optuna.samplers import TPESampler
+
     # Without multivariate and group, TPE samples a conditional space one parameter at a time. The constant liar keeps
     # trials that run side by side apart.
     return TPESampler(seed=draw.seed, multivariate=True, group=True, constant_liar=True)
 
 
 def _random(draw: Draw) -> BaseSampler:
+    from optuna.samplers import RandomSampler
+
     return RandomSampler(seed=draw.seed)
 
 
 def _gp(draw: Draw) -> BaseSampler:
+    from optuna.samplers import GPSampler
+
     # Its model spans the parameters that every trial has; conditional ones are drawn independently.
     return GPSampler(seed=draw.seed)
 
@@ -34,6 +40,9 @@ DESIGN = 10
 
 
 def _forest(draw: Draw) -> BaseSampler:
+    from search.sampling.forest import ForestSampler
+    from search.sampling.point_sampler import SobolSampler
+
     return SobolSampler(draw) if draw.number < DESIGN else ForestSampler(draw)
 
 
@@ -57,11 +66,16 @@ SAMPLERS: dict[str, Callable[[Draw], BaseSampler]] = {
 def sampler_for(
     name: str, seed: int, number: int, attempt: int = 0, *, encoding: Encoding, max_epochs: int
 ) -> BaseSampler:
-    """The sampler for one trial, seeded by (study seed, trial number), and by the attempt behind the first.
+    """The sampler for one trial, seeded by (study seed, trial number), and by the attempt after the first.
 
-    A sampler a trial makes a suggestion a function of the ledger and the trial's number: a search that goes on after
+    A sampler a trial makes a suggestion a function of the ledger and the trial's number: a search that continues after
     an interruption never repeats the random draws of its beginning.
     """
+    import numpy as np
+    from optuna.exceptions import ExperimentalWarning
+
+    from search.sampling.point_sampler import Draw
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # multivariate, group and constant_liar: pinned and tested
         entropy = (seed, number, attempt) if attempt else (seed, number)

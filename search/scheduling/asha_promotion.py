@@ -9,36 +9,36 @@ from search.ledger.records import PAUSE, TrialRecord
 from search.scheduling.decisions import DecidingScheduler
 from search.study.settings import StudySettings
 
-Place = tuple[float, int]
+RungEntry = tuple[float, int]
 """Of a trial in a rung: its score with the sign changed, and its number; smaller ones are better."""
-WAITING = 4
-"""Paused trials that a rung keeps with their checkpoints, besides its best: the others have little hope and end."""
+MAX_PAUSED_PER_RUNG = 4
+"""Paused trials that a rung keeps with their checkpoints, besides its best; the others end."""
 
 
-class LedgerPromotion(DecidingScheduler):
+class AshaPromotion(DecidingScheduler):
     """Asynchronous successive halving by promotion (Li et al., "A System for Massively Parallel Hyperparameter Tuning",
     2020, algorithm 2). The arguments are those of `DecidingScheduler`.
 
-    Where `LedgerASHA` lets the first trials of a study run on for want of others to compare them with, none goes beyond
-    a rung here before it is among the best of those that reached it. A paused trial is a running one of the ledger that
-    nobody runs: promoted, it resumes from its checkpoint as one does that was interrupted. The ledger knows who was
-    paused and who was promoted since.
+    Where `AshaStopping` lets the first trials of a study run on for want of others to compare them with, none goes
+    beyond a rung here before it is among the best of those that reached it. A paused trial is a running one of the
+    ledger that nobody runs: promoted, it resumes from its checkpoint as one does that was interrupted. The ledger knows
+    who was paused and who was promoted since.
     """
 
     def __init__(self, ledger: Ledger, settings: StudySettings, *, audit: float = 0.0):
         super().__init__(ledger, settings, audit=audit)
-        self.rungs: dict[int, list[Place]] = {}
+        self.rungs: dict[int, list[RungEntry]] = {}
         """By epoch, the trials that reached it, best first."""
         epoch = settings.grace_epochs
         while epoch < settings.max_epochs:
             self.rungs[epoch] = []
             epoch *= settings.reduction_factor
         self.factor = settings.reduction_factor
-        self._waiting: dict[int, list[Place]] = {epoch: [] for epoch in self.rungs}
-        self._places: dict[int, tuple[int, Place]] = {}
+        self._waiting: dict[int, list[RungEntry]] = {epoch: [] for epoch in self.rungs}
+        self._places: dict[int, tuple[int, RungEntry]] = {}
         """By number, the last rung that the trial entered and its place there."""
-        self._hopeless: list[tuple[int, Place]] = []
-        """Of the trials that are waited for no more, and not ended yet."""
+        self._evicted: list[tuple[int, RungEntry]] = []
+        """Paused trials that are to end, and have not ended yet."""
         records = ledger.records()
         for record in records:
             self._replay(record)
@@ -50,7 +50,7 @@ class LedgerPromotion(DecidingScheduler):
         promoted = {trial for record in records for trial in record.promoted}
         undecided = set()
         for record in records:
-            number, epoch = record.number, record.told_epochs
+            number, epoch = record.number, record.reported_epochs
             reached, place = self._places.get(number, (None, (0.0, number)))
             if not self._is_open(record) or record.decision not in (PAUSE, None):
                 continue
@@ -65,7 +65,7 @@ class LedgerPromotion(DecidingScheduler):
                     continue
             self._waiting[epoch].append(place)
         for epoch in undecided:
-            self._end_hopeless(epoch)
+            self._evict(epoch)
 
     def _enter(self, number: int, epoch: int, score: float) -> bool:
         if epoch not in self.rungs:
@@ -77,33 +77,33 @@ class LedgerPromotion(DecidingScheduler):
 
     def _hold_back(self, number: int, epoch: int) -> tuple[str, tuple[int, ...]]:
         self._waiting[epoch].append(self._places[number][1])
-        return PAUSE, self._end_hopeless(epoch)
+        return PAUSE, self._evict(epoch)
 
-    def _end_hopeless(self, epoch: int) -> tuple[int, ...]:
-        """Wait no more for those of a rung that are neither among its best nor next to them.
+    def _evict(self, epoch: int) -> tuple[int, ...]:
+        """End the paused trials of a rung that are neither among its best nor next to them; returns their numbers.
 
         The best do not count, so that the same ones end whether slots were free to promote them meanwhile or not.
         """
         paused = sorted(self._waiting[epoch])
-        kept = WAITING + sum(self._is_among_best(place, epoch) for place in paused)
+        kept = MAX_PAUSED_PER_RUNG + sum(self._is_among_best(place, epoch) for place in paused)
         self._waiting[epoch] = paused[:kept]
-        self._hopeless += [(epoch, place) for place in paused[kept:]]
+        self._evicted += [(epoch, place) for place in paused[kept:]]
         return tuple(number for _, number in paused[kept:])
 
-    def _is_among_best(self, place: Place, epoch: int, least: int = 0) -> bool:
+    def _is_among_best(self, place: RungEntry, epoch: int, least: int = 0) -> bool:
         rung = self.rungs[epoch]
         return bisect.bisect_left(rung, place) < max(least, len(rung) // self.factor)
 
     @property
     def waiting(self) -> list[int]:
         """Numbers of the paused trials, those included that are to end and have not ended yet."""
-        ends = [number for _, (_, number) in self._hopeless]
+        ends = [number for _, (_, number) in self._evicted]
         return sorted([*ends, *(number for paused in self._waiting.values() for _, number in paused)])
 
     def promote(self, *, last: bool = False) -> int | None:
-        """The paused trial to go on next: of the highest rung that has one among its best, the best of these.
+        """The paused trial to resume next: of the highest rung that has one among its best, the best of these.
 
-        `last`: no new trial will follow, so the best of a rung goes on however few they are. A study ends with a whole
+        `last`: no new trial will follow, so the best of a rung resumes however few they are. A study ends with a whole
         trial.
         """
         if (found := self._next(last)) is None:
@@ -115,17 +115,17 @@ class LedgerPromotion(DecidingScheduler):
 
     @property
     def promotable(self) -> bool:
-        """Whether one of them is to go on when no new trial follows."""
+        """Whether one of them is to resume when no new trial follows."""
         return self._next(last=True) is not None
 
-    def _next(self, last: bool) -> tuple[int, Place] | None:
+    def _next(self, last: bool) -> tuple[int, RungEntry] | None:
         for epoch, paused in reversed(self._waiting.items()):
             if paused and self._is_among_best(best := min(paused), epoch, least=int(last)):
                 return epoch, best
         return None
 
-    def hopeless(self) -> list[int]:
-        """Numbers of the paused trials that are waited for no more; each is told of once."""
-        ended = [number for _, (_, number) in sorted(self._hopeless)]
-        self._hopeless.clear()
+    def pop_evicted(self) -> list[int]:
+        """Numbers of the paused trials that are to end; each comes once."""
+        ended = [number for _, (_, number) in sorted(self._evicted)]
+        self._evicted.clear()
         return ended

@@ -13,7 +13,7 @@ from search.scheduling.decisions import DecidingScheduler
 from search.study.settings import StudySettings
 
 
-class LedgerASHA(DecidingScheduler, ASHAScheduler):
+class AshaStopping(DecidingScheduler, ASHAScheduler):
     """Asynchronous successive halving (Li et al., "A System for Massively Parallel Hyperparameter Tuning", 2020).
 
     It stops trials before they end by themselves, and pauses none. The arguments are those of `DecidingScheduler`.
@@ -39,7 +39,7 @@ class LedgerASHA(DecidingScheduler, ASHAScheduler):
             if not self._is_open(record):
                 continue
             undecided = record.decision is None and not goes_on
-            if record.decision == STOP or (undecided and not self._draws_audit(record.number, record.told_epochs)):
+            if record.decision == STOP or (undecided and not self._draws_audit(record.number, record.reported_epochs)):
                 self.overdue.append(record.number)
 
     def _enter(self, number: int, epoch: int, score: float) -> bool:
@@ -55,7 +55,7 @@ class LedgerASHA(DecidingScheduler, ASHAScheduler):
     def promote(self, *, last: bool = False) -> int | None:
         return None
 
-    def hopeless(self) -> list[int]:
+    def pop_evicted(self) -> list[int]:
         return []
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:

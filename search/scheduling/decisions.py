@@ -9,7 +9,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from search.ledger.ledger import Ledger
 from search.ledger.records import AUDIT, CONTINUE, PAUSE, STOP, TrialRecord
 from search.scheduling.false_stops import is_audited
-from search.study.rung_metric import Judge
+from search.study.rung_metric import RungMetric
 from search.study.settings import StudySettings
 
 
@@ -40,7 +40,7 @@ class DecidingScheduler(FIFOScheduler):
         """By number of a trial that runs on, the epoch after which it was to be stopped or paused."""
         self.overdue: list[int] = []
         """Running trials that an earlier driver had decided to end, had it lived to write that."""
-        self._judge = Judge(settings.judge)
+        self._judge = RungMetric(settings.rung_metric)
         self._last: dict[int, tuple[int, str]] = {}
         """By number, the epoch that was decided last, and what was decided."""
 
@@ -89,7 +89,7 @@ class DecidingScheduler(FIFOScheduler):
     def _replay(self, record: TrialRecord) -> bool:
         """Fill the rungs with a trial's epochs; returns whether the rungs, as they are now, let it continue."""
         # Of an audit that is known before its epoch is, the epoch will be reported again, and decided then.
-        if record.audited is not None and record.audited <= record.told_epochs:
+        if record.audited is not None and record.audited <= record.reported_epochs:
             self.audited[record.number] = record.audited
         goes_on = True
         for report in record.reports:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from search.ledger.records import TrialRecord
-from search.study.rung_metric import Judge
+from search.study.rung_metric import RungMetric
 from search.study.settings import StudySettings
 
 
@@ -45,8 +45,8 @@ class Audit:
 def audit(records: list[TrialRecord], settings: StudySettings) -> Audit | None:
     """None before there is something to compare."""
     ended = [record for record in records if record.audited is not None and _ran_to_its_end(record)]
-    ended = [record for record in ended if _judged(record, record.audited, settings.judge) is not None]
-    if settings.asha == "promotion":
+    ended = [record for record in ended if _judged(record, record.audited, settings.rung_metric) is not None]
+    if settings.scheduler == "asha-promotion":
         ended = [record for record in ended if not _would_be_promoted(record, records, settings)]
     scores = [record.score if record.state == "complete" else 0.0 for record in ended]
     audited = [score for score in scores if score is not None]
@@ -76,8 +76,8 @@ def _ran_to_its_end(record: TrialRecord) -> bool:
 
 def _would_be_promoted(record: TrialRecord, records: list[TrialRecord], settings: StudySettings) -> bool:
     """Whether a trial that was to be paused is among the best of its rung by now, so that it would have gone on."""
-    rung = [score for other in records if (score := _judged(other, record.audited, settings.judge)) is not None]
-    own = _judged(record, record.audited, settings.judge)
+    rung = [score for other in records if (score := _judged(other, record.audited, settings.rung_metric)) is not None]
+    own = _judged(record, record.audited, settings.rung_metric)
     assert own is not None
     return sum(score > own for score in rung) < len(rung) // settings.reduction_factor
 
@@ -86,10 +86,10 @@ def _judged(record: TrialRecord, epoch: int | None, kind: str) -> float | None:
     """What the trial was judged by at that epoch; None if it did not get there, or enters no rung."""
     if record.audited is not None and epoch is not None and epoch > record.audited:
         return None
-    judge = Judge(kind)
+    rung_metric = RungMetric(kind)
     for report in record.reports:
         if report.mean_iou is not None and not report.diverged:
-            score = judge(record.number, report.mean_iou)
+            score = rung_metric(record.number, report.mean_iou)
             if report.epoch == epoch:
                 return score
     return None

@@ -22,7 +22,7 @@ class Curve:
     params: dict[str, Any]
     """The space's parameters that exist for it."""
     scores: tuple[float, ...]
-    """Mean IoU on the validation part behind each epoch, in [0, 1]."""
+    """Mean IoU on the validation part after each epoch, in [0, 1]."""
     seconds: tuple[float, ...]
     """Of training and validation, by epoch."""
     whole: bool

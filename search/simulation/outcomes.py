@@ -18,21 +18,22 @@ class Choice:
     slots: int
     grace_epochs: int
     reduction_factor: int
-    asha: str
-    judge: str
+    scheduler: str
+    rung_metric: str
 
     def describe(self, max_epochs: int) -> str:
         text = f"{self.sampler}, {self.slots} side by side"
         if self.grace_epochs >= max_epochs:
             return f"{text}, no stopping"
-        judged = "" if self.judge == "best" else f" ({self.judge})"
-        return f"{text}, {self.asha}{judged} of 1 in {self.reduction_factor} from epoch {self.grace_epochs}"
+        judged = "" if self.rung_metric == "best" else f" ({self.rung_metric})"
+        return f"{text}, {self.scheduler}{judged} of 1 in {self.reduction_factor} from epoch {self.grace_epochs}"
 
     def options(self) -> str:
         """Of the search command."""
         return (
-            f"--sampler {self.sampler} --max-concurrent {self.slots} --asha {self.asha} --judge {self.judge} "
-            f"--reduction-factor {self.reduction_factor} --grace-epochs {self.grace_epochs}"
+            f"--sampler {self.sampler} --max-concurrent {self.slots} --scheduler {self.scheduler} "
+            f"--rung-metric {self.rung_metric} --reduction-factor {self.reduction_factor} "
+            f"--grace-epochs {self.grace_epochs}"
         )
 
     def applied_to(self, settings: StudySettings, seed: int) -> StudySettings:
@@ -41,8 +42,8 @@ class Choice:
             seed=seed,
             grace_epochs=self.grace_epochs,
             reduction_factor=self.reduction_factor,
-            asha=self.asha,
-            judge=self.judge,
+            scheduler=self.scheduler,
+            rung_metric=self.rung_metric,
         )
 
 
@@ -52,7 +53,7 @@ class Outcome:
 
     choice: Choice
     best: np.ndarray
-    """(seeds, epochs): best score so far behind each epoch spent."""
+    """(seeds, epochs): best score so far after each epoch spent."""
 
     @property
     def final(self) -> float:

@@ -13,11 +13,11 @@ from ray.tune.search import Searcher
 from search.ledger.ledger import Ledger
 from search.ledger.records import TrialRecord
 from search.sampling.proposer import Proposer
-from search.scheduling.schedulers import SCHEDULERS, Scheduler
+from search.scheduling.schedulers import Scheduler, scheduler_for
 from search.study.settings import StudySettings
 from search.study.space import Space
 from search.tuning.budgets import Budgets
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from search.tuning.meter import Meter
 from search.tuning.recorder import Recorder
 from search.tuning.run_end import Stopping
@@ -52,15 +52,15 @@ class _Trial:
     last_result: dict[str, Any] = field(default_factory=dict)
 
 
-def simulate(simulation: Simulation, world: World, ledger: Ledger, watchers: list[Watcher]) -> None:
+def simulate(simulation: Simulation, world: World, ledger: Ledger, callbacks: list[Callback]) -> None:
     """Run a search to its end. Its times are virtual, all else in the ledger is as a real search leaves it."""
     clock = Clock()
     stopping, meter = Stopping(), Meter({"CPU": 1}, clock=clock)
     proposer = Proposer(ledger, simulation.space, simulation.settings, sampler=simulation.sampler)
-    scheduler = SCHEDULERS[simulation.settings.asha](ledger, simulation.settings)
+    scheduler = scheduler_for(ledger, simulation.settings)
     searcher = LedgerSearcher(ledger, proposer, scheduler, budget=simulation.trials, stopping=stopping)
     budgets = Budgets(stopping, meter, [], epochs=simulation.epochs, gpu_hours=None)
-    recorder = Recorder(ledger, searcher, scheduler, stopping, meter, [*watchers, budgets], max_failures=0)
+    recorder = Recorder(ledger, searcher, scheduler, stopping, meter, [*callbacks, budgets], max_failures=0)
     running: list[tuple[float, int, _Trial]] = []  # by the time of the next report; equal ones in order of birth
     reports: dict[int, Iterator[EpochReport]] = {}
     born = 0
@@ -95,8 +95,8 @@ def simulate(simulation: Simulation, world: World, ledger: Ledger, watchers: lis
     recorder.end_waiting()
 
 
-class Trace(Watcher):
-    """Best score so far behind each epoch of a search."""
+class Trace(Callback):
+    """Best score so far after each epoch of a search."""
 
     def __init__(self) -> None:
         self.best: list[float] = []

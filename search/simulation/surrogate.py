@@ -51,7 +51,7 @@ class Surrogate:
         if len(curves) < FEWEST:
             raise ValueError(f"{len(curves)} learning curves are too few to model: at least {FEWEST} are needed")
         if max(len(curve.scores) for curve in curves) < max_epochs:
-            raise ValueError(f"no recorded trial has {max_epochs} epochs: what comes behind the longest is unknown")
+            raise ValueError(f"no recorded trial has {max_epochs} epochs: what comes after the longest is unknown")
         self.space, self.max_epochs, self.patience = space, max_epochs, patience
         groups = np.repeat(np.arange(len(curves)), [len(curve.scores) for curve in curves])
         features = np.concatenate([self._encoded(curve.params, len(curve.scores)) for curve in curves])

@@ -30,7 +30,7 @@ class Journal(BaseJournalBackend):
     """Appends entries under a lock that ends with its process; what was written in part is taken back.
 
     Optuna's own backend locks with a link that a killed driver leaves behind, opens, locks and syncs the file at every
-    entry, and cannot be read again behind an entry that was cut short.
+    entry, and cannot be read again after an entry that was cut short.
 
     Args:
         path: the file.
@@ -65,7 +65,7 @@ class Journal(BaseJournalBackend):
                     return
                 raise ValueError(
                     f"{self.path}, line {self._read_entries + 1}: damaged ({error}): bring back a copy of the file, or "
-                    "cut it off before that line, which loses what is behind"
+                    "cut it off before that line, which loses what follows"
                 ) from error
             self._read_entries += 1
             self._read_bytes += len(line)
@@ -96,7 +96,7 @@ class Journal(BaseJournalBackend):
             self._synced = time.monotonic()
 
     def _unread(self) -> list[bytes]:
-        """The whole lines behind those that were read."""
+        """The whole lines after those that were read."""
         text = os.pread(self._file, max(0, os.fstat(self._file).st_size - self._read_bytes), self._read_bytes)
         return text[: text.rfind(b"\n") + 1].splitlines(keepends=True)
 

@@ -75,7 +75,7 @@ class DriverConnection:
         self._connection: Connection | None = self._locked()
         self._ours = True
 
-    def insist(self, work: Callable[[Connection], Done]) -> Done:
+    def retry(self, work: Callable[[Connection], Done]) -> Done:
         """Do it in one transaction, anew where the database went away: work that was done already must do no harm.
 
         Raises:
@@ -97,7 +97,7 @@ class DriverConnection:
                 time.sleep(next(pauses))
             else:
                 if since is not None:
-                    self._tell("the database is back: the search goes on, nothing is lost")
+                    self._tell("the database is back: the search continues, nothing is lost")
                 return done
 
     def close(self) -> None:

@@ -63,7 +63,7 @@ def read_study(place: LedgerPlace) -> InMemoryStorage | None:
 
 
 def _check_free(study: InMemoryStorage, place: LedgerPlace) -> None:
-    """Only a study that needs no files of another folder may go on in this one. Raises ValueError otherwise."""
+    """Only a study that needs no files of another folder may continue in this one. Raises ValueError otherwise."""
     attributes = study.get_study_user_attrs(OWN)
     if study.get_all_trials(OWN, deepcopy=False) and "://" not in attributes.get("settings", {}).get("checkpoints", ""):
         last = attributes[DRIVER]
@@ -167,7 +167,7 @@ class DatabaseStorage(InMemoryStorage):
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         assert template_trial is not None
         number = len(self._ids)
-        self._ids.append(self._connection.insist(lambda connection: self._born(connection, number, template_trial)))
+        self._ids.append(self._connection.retry(lambda connection: self._born(connection, number, template_trial)))
         return int(super().create_new_trial(study_id, template_trial))
 
     def _born(self, connection: Connection, number: int, template: FrozenTrial) -> int:
@@ -212,7 +212,7 @@ class DatabaseStorage(InMemoryStorage):
             for statement, _ in changes:
                 connection.execute(statement)
 
-        self._connection.insist(write)
+        self._connection.retry(write)
         for _, apply in changes:
             apply()
 

@@ -199,7 +199,7 @@ def systems_space(overrides: Mapping[str, Scalar]) -> SystemsSpace:
 
 
 def runs_of(names: Sequence[str], *, seeds: int, first_seed: int) -> list[dict[str, Scalar]]:
-    """Parameters of every run, seed by seed: more seeds later only add runs behind."""
+    """Parameters of every run, seed by seed: more seeds later only add runs at the end."""
     return [{"system": name, "training.seed": first_seed + index} for index in range(seeds) for name in names]
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-JUDGES = ("last", "best", "ema")
+RUNG_METRICS = ("last", "best", "ema")
 EMA_STEP = 0.5
 """Weight of the newest epoch in the moving average."""
 
 
-class Judge:
+class RungMetric:
     """The score of each trial as it is judged by, epoch for epoch.
 
     Args:
@@ -15,7 +15,7 @@ class Judge:
     """
 
     def __init__(self, kind: str):
-        assert kind in JUDGES
+        assert kind in RUNG_METRICS
         self.kind = kind
         self._past: dict[int, float] = {}
 

@@ -1,4 +1,4 @@
-"""What makes a study what it is. Recorded in its ledger; a study only goes on under the same settings."""
+"""What makes a study what it is. Recorded in its ledger; a study only continues under the same settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from search.json_records import from_json
 from search.study.baselines import systems_space
 from search.study.profiles import PROFILES
-from search.study.rung_metric import JUDGES
+from search.study.rung_metric import RUNG_METRICS
 from search.study.space import Space
 from search.study.unet_space import unet_space
 from trainables.config import TrialConfig
@@ -22,7 +22,7 @@ CHECKPOINTS = "checkpoints"
 
 @dataclass(frozen=True, kw_only=True)
 class StudySettings:
-    """Fixed for a study's whole life; budgets, resources and the sampler may change when it goes on."""
+    """Fixed for a study's whole life; budgets, resources and the sampler may change when it continues."""
 
     data: str
     """Path or URI of the data set, or "sample"."""
@@ -42,10 +42,10 @@ class StudySettings:
     max_epochs: int
     grace_epochs: int
     reduction_factor: int
-    asha: str
-    """A key of `SCHEDULERS`: promotion or stopping."""
-    judge: str
-    """One of `JUDGES`: which score of a trial ASHA compares."""
+    scheduler: str
+    """A key of `SCHEDULERS`."""
+    rung_metric: str
+    """One of `RUNG_METRICS`: which score of a trial ASHA compares."""
     patience: int
     grad_clip: float
     ema_decay: float | None
@@ -76,8 +76,8 @@ class StudySettings:
         """Raises ValueError if a search cannot have settings like these."""
         if self.profile not in PROFILES:
             raise ValueError(f"profile {self.profile!r} is none of {', '.join(PROFILES)}")
-        if self.judge not in JUDGES or self.asha not in ("promotion", "stopping"):
-            raise ValueError(f"judge {self.judge!r} or asha {self.asha!r} is unknown")
+        if self.rung_metric not in RUNG_METRICS:
+            raise ValueError(f"rung_metric {self.rung_metric!r} is none of {', '.join(RUNG_METRICS)}")
         if min(self.seed, self.max_epochs - 1, self.grace_epochs - 1, self.reduction_factor - 2, self.patience - 1) < 0:
             raise ValueError("a number is below the least that its option takes")
         if not 0 < self.train_fraction <= 1:
@@ -108,7 +108,7 @@ class StudySettings:
         return TrialConfig.from_flat(self.fixed_config() | chosen).to_flat()
 
     def check_same(self, recorded: dict[str, Any], name: str) -> None:
-        """Refuse to go on with a study under other settings.
+        """Refuse to continue a study under other settings.
 
         Raises:
             ValueError: naming each setting that differs.

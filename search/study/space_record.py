@@ -13,10 +13,10 @@ def described(space: Space) -> dict[str, dict[str, Any]]:
 
 
 def check_same_space(space: Space, recorded: dict[str, dict[str, Any]], name: str) -> None:
-    """Refuse to go on with a study in another space: samplers read its trials as points of theirs.
+    """Refuse to continue a study in another space: samplers read its trials as points of theirs.
 
     Args:
-        space: to go on in.
+        space: to continue in.
         recorded: what `described` gave when the study was begun; {} for one that was begun before that was recorded.
         name: the study's.
 

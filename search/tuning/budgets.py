@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from search.ledger.costs import device_seconds
 from search.ledger.records import TrialRecord
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from search.tuning.meter import Meter
 from search.tuning.run_end import CONTINUES, Stopping
 from trainables.messages import EpochReport
 
 
-class Budgets(Watcher):
-    """Ends the run when a budget is spent. What runs then stays running in the ledger, and a larger budget goes on.
+class Budgets(Callback):
+    """Ends the run when a budget is spent. What runs then stays running in the ledger, and resumes under a larger one.
 
     Args:
         stopping: of this run.
@@ -36,7 +36,7 @@ class Budgets(Watcher):
     def trial_ended(self, record: TrialRecord) -> None:
         self._gpu_seconds[record.number] = device_seconds(record)["GPU"]
 
-    trial_broke = trial_paused = trial_ended
+    attempt_failed = trial_paused = trial_ended
 
     def _check(self) -> None:
         if self.epochs is not None and self._epochs >= self.epochs:

@@ -6,15 +6,15 @@ from search.ledger.records import TrialRecord
 from trainables.messages import EpochReport
 
 
-class Watcher:
+class Callback:
     """Follows a study while it runs. Each method is called in the driver, after the ledger has the entry of it."""
 
     def trial_started(self, record: TrialRecord) -> None: ...
 
     def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None: ...
 
-    def trial_broke(self, record: TrialRecord) -> None:
-        """It goes on from its last checkpoint; the failure is its record's last."""
+    def attempt_failed(self, record: TrialRecord) -> None:
+        """It resumes from its last checkpoint; the failure is the last one of its record."""
 
     def trial_paused(self, record: TrialRecord) -> None:
         """It waits for its promotion; it may start again, or end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from search.ledger.records import Failure
-from trainables.errors import OutOfMemory, Preempted, StorageError, UnfitNode
+from trainables.errors import NodeMismatchError, OutOfMemory, Preempted, StorageError
 
 NOT_COUNTED = ("out_of_memory", "memory_pressure", "node_lost", "node_unfit", "not_started", "storage")
 """Kinds that no configuration is to blame for. Out of memory has its own limit, a batch of single images, and memory
@@ -17,7 +17,7 @@ _MARKS = {
     "memory_pressure": ("killed due to the node running low on memory",),  # Ray's words
     "out_of_memory": (f"{OutOfMemory.__module__}.{OutOfMemory.__name__}",),
     "storage": (f"{StorageError.__module__}.{StorageError.__name__}",),
-    "node_unfit": (f"{UnfitNode.__module__}.{UnfitNode.__name__}",),
+    "node_unfit": (f"{NodeMismatchError.__module__}.{NodeMismatchError.__name__}",),
     "node_lost": (
         f"{Preempted.__module__}.{Preempted.__name__}",
         "its node has died",  # Ray's words, preempted ones included
@@ -49,7 +49,7 @@ def _memory(text: str) -> str:
     return f"Ray ended its process because the machine's memory was full{how}"
 
 
-def said(broken: Failure) -> str:
+def root_message(broken: Failure) -> str:
     """What the error itself said, of the text that Ray keeps of it."""
     for mark in _MARKS.get(broken.kind, ()):
         _, found, rest = broken.message.partition(f"{mark}: ")

@@ -6,14 +6,14 @@ import re
 
 from search.exit_status import BROKEN
 from search.ledger.records import TrialRecord
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from search.tuning.run_end import CONTINUES, Stopping
 
 ALIKE = 5
 """Trials, before any has completed or was pruned."""
 
 
-class FirstFailures(Watcher):
+class FirstFailures(Callback):
     """Stops the run when the study's first trials have all failed alike. Trials that diverge are no such failures.
 
     Args:

@@ -18,8 +18,8 @@ from search.exit_status import BROKEN
 from search.ledger.ledger import Ledger
 from search.ledger.records import Failure, TrialRecord
 from search.scheduling.schedulers import Scheduler
-from search.tuning.callbacks import Watcher
-from search.tuning.failures import MOST_PRESSED, NOT_COUNTED, failure, said
+from search.tuning.callbacks import Callback
+from search.tuning.failures import MOST_PRESSED, NOT_COUNTED, failure, root_message
 from search.tuning.hang_watch import HangWatch
 from search.tuning.meter import Meter
 from search.tuning.run_end import CONTINUES, Stopping
@@ -46,16 +46,16 @@ def _writes(hook: Callable[..., None]) -> Callable[..., None]:
 
 
 class Recorder(tune.Callback):
-    """Writes each epoch and each end to the ledger before any watcher hears of it.
+    """Writes each epoch and each end to the ledger before any callback hears of it.
 
     Args:
         ledger: of the study.
-        searcher: is told which trials have ended, and which are to go on.
+        searcher: is told which trials have ended, and which are to resume.
         scheduler: decides of each epoch, and knows which trials it stopped, and which it paused.
         stopping: of this run.
         meter: of what trials cost.
-        watchers: in the order in which they hear.
-        max_failures: so many times a trial may break and go on.
+        callbacks: in the order in which they hear.
+        max_failures: how often a trial may fail and resume.
         hangs: knows which processes it killed itself.
     """
 
@@ -66,14 +66,14 @@ class Recorder(tune.Callback):
         scheduler: Scheduler,
         stopping: Stopping,
         meter: Meter,
-        watchers: list[Watcher],
+        callbacks: list[Callback],
         *,
         max_failures: int,
         hangs: HangWatch | None = None,
     ):
         self.hangs = hangs
         self.ledger, self.searcher, self.scheduler, self.stopping = ledger, searcher, scheduler, stopping
-        self.meter, self.watchers, self.max_failures = meter, watchers, max_failures
+        self.meter, self.callbacks, self.max_failures = meter, callbacks, max_failures
         self._running: dict[int, TrialRecord] = {}
         self._in_a_row = Counter[str]()
         """By kind of failure: so many since the last epoch of any trial, or failure of another kind."""
@@ -83,8 +83,8 @@ class Recorder(tune.Callback):
         number = trial.config["number"]
         self._running[number] = self.ledger.record(number)
         self.meter.begin(number)
-        for watcher in self.watchers:
-            watcher.trial_started(self._running[number])
+        for callback in self.callbacks:
+            callback.trial_started(self._running[number])
 
     @_writes
     def on_trial_result(
@@ -96,8 +96,8 @@ class Recorder(tune.Callback):
         self.scheduler.on_trial_result(None, trial, result)
         self.ledger.add_epoch(number, report)
         self.meter.epoch(number, report)
-        for watcher in self.watchers:
-            watcher.epoch_ended(self._running[number], report)
+        for callback in self.callbacks:
+            callback.epoch_ended(self._running[number], report)
 
     @_writes
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -109,10 +109,10 @@ class Recorder(tune.Callback):
             self.ended(self.ledger.prune(number))
         elif trial.trial_id in self.scheduler.paused:
             self.searcher.paused(number)
-            for watcher in self.watchers:
-                watcher.trial_paused(self.ledger.record(number))
-            self.prune(self.scheduler.hopeless())
-        # Otherwise the run itself ends: the trial stays running in the ledger and goes on with the study.
+            for callback in self.callbacks:
+                callback.trial_paused(self.ledger.record(number))
+            self.prune(self.scheduler.pop_evicted())
+        # Otherwise the run itself ends: the trial stays running in the ledger and resumes when the study continues.
 
     @_writes
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -123,27 +123,29 @@ class Recorder(tune.Callback):
             # Its process was lost after its last report: it has nothing left to do, and would have nothing to report.
             self.ended(self.ledger.finish(number))
             return
-        hung = self.hangs.failure(number, record.told_epochs) if self.hangs is not None else None
-        broken = hung or failure(_error_text(trial), record.told_epochs, preempted=_is_preempted(trial))
+        hung = self.hangs.failure(number, record.reported_epochs) if self.hangs is not None else None
+        broken = hung or failure(_error_text(trial), record.reported_epochs, preempted=_is_preempted(trial))
         if self._is_final(record, broken):
             broken = dataclasses.replace(broken, final=True)
         record = self.ledger.add_failure(number, broken)
         if broken.kind == "storage":
             self.stopping.stop(f"a checkpoint could not be written or read; once that is put right{CONTINUES}", BROKEN)
         if broken.kind == "node_unfit":
-            self.stopping.stop(f"{said(broken)}; once that is put right, or the machine gone{CONTINUES}", BROKEN)
+            self.stopping.stop(
+                f"{root_message(broken)}; once that is put right, or the machine gone{CONTINUES}", BROKEN
+            )
         self._in_a_row = Counter({broken.kind: self._in_a_row[broken.kind] + 1})
         if self._in_a_row["not_started"] == MOST_IN_A_ROW:
             self.stopping.stop(f"Ray starts no trial any more; once its cluster is back{CONTINUES}", BROKEN)
         if self._in_a_row["memory_pressure"] == MOST_IN_A_ROW:
             room = "once other programs have left room, or with a lower --max-concurrent"
-            self.stopping.stop(f"trials find no memory ({said(broken)}); {room}{CONTINUES}", BROKEN)
+            self.stopping.stop(f"trials find no memory ({root_message(broken)}); {room}{CONTINUES}", BROKEN)
         if broken.final:
             self._fail(number, broken)
             return
-        self.searcher.broke(number)
-        for watcher in self.watchers:
-            watcher.trial_broke(record)
+        self.searcher.requeue(number)
+        for callback in self.callbacks:
+            callback.attempt_failed(record)
 
     def _end_segment(self, number: int) -> None:
         if self._running.pop(number, None) is not None:  # else it broke before it began
@@ -165,12 +167,12 @@ class Recorder(tune.Callback):
     def ended(self, record: TrialRecord) -> None:
         """Tell all who follow the study."""
         self.searcher.ended(record.number)
-        for watcher in self.watchers:
-            watcher.trial_ended(record)
+        for callback in self.callbacks:
+            callback.trial_ended(record)
 
     @_writes
     def prune(self, numbers: Iterable[int]) -> None:
-        """Trials that nobody runs, and that are not to go on."""
+        """Trials that nobody runs, and that are not to resume."""
         for number in numbers:
             self.ended(self.ledger.prune(number))
 
@@ -182,10 +184,10 @@ class Recorder(tune.Callback):
                 self._fail(record.number, record.failures[-1])
             if record.audited is None and (epoch := self.scheduler.audited.get(record.number)) is not None:
                 self.ledger.mark_audited(record.number, epoch)
-        self.prune((*self.scheduler.overdue, *self.scheduler.hopeless()))
+        self.prune((*self.scheduler.overdue, *self.scheduler.pop_evicted()))
 
     def end_waiting(self) -> None:
-        """No trial runs any more. Unless the run is to go on later, none comes that could promote the paused ones."""
+        """No trial runs any more: unless the study continues later, none will come that could promote a paused one."""
         if self.stopping.reason is None:
             self.prune(self.scheduler.waiting)
 

@@ -21,7 +21,7 @@ CONTINUES = ": the same command continues the study"
 class Stopping(tune.Stopper, tune.Callback):
     """Once there is a `reason`, no trial starts and each running one ends at its next report, which is saved by then.
 
-    Such trials stay running in the ledger: the same command goes on with them.
+    Such trials stay running in the ledger: the same command resumes them.
 
     Args:
         time_budget: seconds from now, if limited.

@@ -1,4 +1,4 @@
-"""What Ray Tune asks for trials: those that are to go on first, then new ones."""
+"""What Ray Tune asks for trials: first those that are to resume, then new ones."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class LedgerSearcher(Searcher):
     Args:
         ledger: of the study.
         proposer: of new configurations.
-        scheduler: knows which paused trial is to go on.
-        budget: trials of the study, those of earlier runs counted in.
+        scheduler: knows which paused trial is to resume.
+        budget: total number of trials, including earlier runs.
         stopping: of this run.
         slots: says how many trials may run side by side now; without it Tune's own limit is all.
     """
@@ -44,7 +44,7 @@ class LedgerSearcher(Searcher):
         self.born = len(records)
         self.budget = max(budget, self.born)
         waiting = set(scheduler.waiting)
-        self.going_on = [
+        self.to_resume = [
             record.number for record in records if record.state == "running" and record.number not in waiting
         ]
         """Numbers of trials to suggest again: they have begun, and nobody runs them."""
@@ -56,15 +56,15 @@ class LedgerSearcher(Searcher):
     @property
     def remaining(self) -> int:
         """Trials still to be suggested, but for those that wait for their promotion."""
-        return len(self.going_on) + self.budget - self.born
+        return len(self.to_resume) + self.budget - self.born
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self.stopping.over:
             return Searcher.FINISHED
         if self.slots is not None and len(self.running) >= self.slots():
             return None
-        if self.going_on:
-            record = self.ledger.record(self.going_on.pop(0))
+        if self.to_resume:
+            record = self.ledger.record(self.to_resume.pop(0))
         elif (promoted := self.scheduler.promote(last=self.remaining == 0)) is not None:
             record = self.ledger.record(promoted)
         elif self.remaining == 0:
@@ -83,7 +83,7 @@ class LedgerSearcher(Searcher):
         request = TrialRequest(
             number=record.number,
             config=record.config,
-            told_epochs=record.told_epochs,
+            reported_epochs=record.reported_epochs,
             micro_batches=record.micro_batches,
         )
         return asdict(request)
@@ -91,17 +91,17 @@ class LedgerSearcher(Searcher):
     def ended(self, number: int) -> None:
         """The trial is not to be suggested again."""
         self.running.discard(number)
-        if number in self.going_on:
-            self.going_on.remove(number)
+        if number in self.to_resume:
+            self.to_resume.remove(number)
 
     def paused(self, number: int) -> None:
-        """The scheduler says when it goes on."""
+        """The scheduler says when it resumes."""
         self.running.discard(number)
 
-    def broke(self, number: int) -> None:
-        """The trial is to go on from its last checkpoint."""
+    def requeue(self, number: int) -> None:
+        """The trial is to resume from its last checkpoint."""
         self.running.discard(number)
-        self.going_on.append(number)
+        self.to_resume.append(number)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The recorder tells; nothing is left to do here."""

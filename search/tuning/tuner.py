@@ -14,11 +14,11 @@ from search.exit_status import BROKEN
 from search.ledger.ledger import Ledger
 from search.ray_cluster.capacity import process_demand
 from search.sampling.proposer import Fits, Proposer
-from search.scheduling.schedulers import SCHEDULERS, Scheduler
+from search.scheduling.schedulers import Scheduler, scheduler_for
 from search.study.settings import StudySettings
 from search.study.space import Space
 from search.study.space_record import described
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from search.tuning.hang_watch import HangWatch
 from search.tuning.meter import Meter
 from search.tuning.node_watch import CLUSTER_TIMEOUT, LOCAL_TIMEOUT, NodeWatch
@@ -46,9 +46,9 @@ class SearchPlan:
     slots: Callable[[], int] | None = None
     """Says how many of them are due now, where other studies share the cluster."""
     max_failures: int = 2
-    """Times that a trial may break and go on."""
+    """How often a trial may fail and resume."""
     audit: float = 0.0
-    """Part of the trials that run on when ASHA is to stop them."""
+    """Probability that a trial runs on when ASHA would stop or pause it."""
     fits: Fits = lambda config: True
     """Whether a configuration can be trained on the cluster's devices."""
     joined: bool = False
@@ -63,7 +63,7 @@ def run_search(
     plan: SearchPlan,
     ledger: Ledger,
     loop: Loop,
-    watchers: list[Watcher],
+    callbacks: list[Callback],
     stopping: Stopping,
     meter: Meter,
 ) -> None:
@@ -73,7 +73,7 @@ def run_search(
         plan: what to run.
         ledger: the study's; what it holds already counts.
         loop: what each trial runs.
-        watchers: are told of every epoch and end.
+        callbacks: are told of every epoch and end.
         stopping: of this run; afterwards it says why the run ended before the budget, if it did.
         meter: of what trials cost.
     """
@@ -86,11 +86,11 @@ def run_search(
         stopping.cannot_write(error)
         return
     proposer = Proposer(ledger, plan.space, plan.settings, sampler=plan.sampler, fits=plan.fits)
-    scheduler = SCHEDULERS[plan.settings.asha](ledger, plan.settings, audit=plan.audit)
+    scheduler = scheduler_for(ledger, plan.settings, audit=plan.audit)
     searcher = LedgerSearcher(ledger, proposer, scheduler, budget=plan.budget, stopping=stopping, slots=plan.slots)
     hangs = HangWatch(ledger, plan.hang_timeout)
     recorder = Recorder(
-        ledger, searcher, scheduler, stopping, meter, watchers, max_failures=plan.max_failures, hangs=hangs
+        ledger, searcher, scheduler, stopping, meter, callbacks, max_failures=plan.max_failures, hangs=hangs
     )
     recorder.settle()
     if searcher.remaining > 0 or scheduler.promotable:
@@ -151,7 +151,7 @@ def _tuner(
             storage_path=folder,
             callbacks=callbacks,
             stop=stopping,
-            # A trial that breaks goes on as one that was interrupted does: the searcher suggests it again.
+            # A trial that fails resumes as one that was interrupted does: the searcher suggests it again.
             failure_config=tune.FailureConfig(max_failures=0),
             verbose=0,
         ),

@@ -30,7 +30,7 @@ def receipt(records: list[TrialRecord], max_epochs: int, price_per_hour: float |
     table.add_row("all trials", duration(total), f"{held[device]:.2f} {device}-hours", end_section=True)
     epochs, spared = saved_epochs(records, max_epochs)
     stopped = sum(record.state == "pruned" for record in records)
-    table.add_row(f"spared by stopping {stopped} trials", duration(spared), f"{epochs} epochs")
+    table.add_row(f"saved by stopping {stopped} trials early", duration(spared), f"{epochs} epochs")
     if price_per_hour is not None:
         table.add_row("price", "", f"{held[device] * price_per_hour:.2f}")
     return table

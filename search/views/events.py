@@ -15,14 +15,14 @@ from rich.text import Text
 
 from search.formatting import clean
 from search.ledger.records import Failure, TrialRecord
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from search.tuning.run_end import Stopping
 from search.views.live_view import LiveView
 from search.views.progress import ProgressState
 from trainables.messages import EpochReport
 
 
-class EventWriter(Watcher):
+class EventWriter(Callback):
     """Writes each event as a line.
 
     Args:
@@ -52,8 +52,8 @@ class EventWriter(Watcher):
             self._ending = True
             self._write("ending", reason=self.stopping.reason)
 
-    def trial_broke(self, record: TrialRecord) -> None:
-        self._write("broke", trial=_brief(record))
+    def attempt_failed(self, record: TrialRecord) -> None:
+        self._write("attempt_failed", trial=_brief(record))
 
     def trial_paused(self, record: TrialRecord) -> None:
         self._write("paused", trial=_brief(record))
@@ -139,30 +139,30 @@ class EventReader:
         told = EpochReport.from_dict(report)
         record, _ = self.state.running[number]
         record = dataclasses.replace(record, reports=(*record.reports, told))
-        self._tell(lambda watcher: watcher.epoch_ended(record, told))
+        self._tell(lambda callback: callback.epoch_ended(record, told))
 
     def _on_started(self, trial: dict[str, Any]) -> None:
         record = _record(trial)
         self.stopping.running.add(record.number)
-        self._tell(lambda watcher: watcher.trial_started(record))
+        self._tell(lambda callback: callback.trial_started(record))
 
-    def _on_broke(self, trial: dict[str, Any]) -> None:
-        self._left(trial, lambda watcher, record: watcher.trial_broke(record))
+    def _on_attempt_failed(self, trial: dict[str, Any]) -> None:
+        self._left(trial, lambda callback, record: callback.attempt_failed(record))
 
     def _on_paused(self, trial: dict[str, Any]) -> None:
-        self._left(trial, lambda watcher, record: watcher.trial_paused(record))
+        self._left(trial, lambda callback, record: callback.trial_paused(record))
 
     def _on_ended(self, trial: dict[str, Any]) -> None:
-        self._left(trial, lambda watcher, record: watcher.trial_ended(record))
+        self._left(trial, lambda callback, record: callback.trial_ended(record))
 
-    def _left(self, trial: dict[str, Any], hear: Callable[[Watcher, TrialRecord], None]) -> None:
+    def _left(self, trial: dict[str, Any], hear: Callable[[Callback, TrialRecord], None]) -> None:
         record = _record(trial)
         self.stopping.running.discard(record.number)
-        self._tell(lambda watcher: hear(watcher, record))
+        self._tell(lambda callback: hear(callback, record))
 
-    def _tell(self, hear: Callable[[Watcher], None]) -> None:
-        for watcher in (self.state, self.view):
-            hear(watcher)
+    def _tell(self, hear: Callable[[Callback], None]) -> None:
+        for callback in (self.state, self.view):
+            hear(callback)
 
 
 def _brief(record: TrialRecord) -> dict[str, Any]:

@@ -8,32 +8,32 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from search.ledger.records import TrialRecord
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from trainables.messages import EpochReport
 
 CLOSES_WITHIN = 20.0
 """Seconds that a run waits at its end for what is still to be written."""
 
 
-class InBackground(Watcher):
-    """Passes what happens on to watchers that only decorate the study: pictures, TensorBoard, retention.
+class InBackground(Callback):
+    """Passes what happens on to callbacks that only decorate the study: pictures, TensorBoard, retention.
 
     They hear of everything in order, but later than it happens, and so can neither stop nor slow down what writes the
-    ledger: a checkpoint that cannot be read or storage that does not answer is warned of once for each watcher, and so
+    ledger: a checkpoint that cannot be read or storage that does not answer is warned of once for each callback, and so
     is what ends a thread that one of them has started, as TensorBoard's writers do. Use it as a context manager; its
     end waits for what is left to do.
 
     Args:
-        watchers: in the order in which they hear, by what the user knows them by.
+        callbacks: in the order in which they hear, by what the user knows them by.
         warn: is called in the thread with a sentence about the first exception of each.
         closes_within: seconds that the end waits.
     """
 
     def __init__(
-        self, watchers: Mapping[str, Watcher], warn: Callable[[str], None], *, closes_within: float = CLOSES_WITHIN
+        self, callbacks: Mapping[str, Callback], warn: Callable[[str], None], *, closes_within: float = CLOSES_WITHIN
     ):
-        self._watchers, self._warn, self._closes_within = watchers, warn, closes_within
-        self._calls: queue.SimpleQueue[Callable[[Watcher], None] | None] = queue.SimpleQueue()
+        self._watchers, self._warn, self._closes_within = callbacks, warn, closes_within
+        self._calls: queue.SimpleQueue[Callable[[Callback], None] | None] = queue.SimpleQueue()
         self._warned: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="decorations", daemon=True)
         self._excepthook = threading.excepthook
@@ -54,25 +54,25 @@ class InBackground(Watcher):
             self._warn(f"{names}: not all is done after {self._closes_within:.0f} s, is the storage away?")
 
     def trial_started(self, record: TrialRecord) -> None:
-        self._calls.put(lambda watcher: watcher.trial_started(record))
+        self._calls.put(lambda callback: callback.trial_started(record))
 
     def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
-        self._calls.put(lambda watcher: watcher.epoch_ended(record, report))
+        self._calls.put(lambda callback: callback.epoch_ended(record, report))
 
-    def trial_broke(self, record: TrialRecord) -> None:
-        self._calls.put(lambda watcher: watcher.trial_broke(record))
+    def attempt_failed(self, record: TrialRecord) -> None:
+        self._calls.put(lambda callback: callback.attempt_failed(record))
 
     def trial_paused(self, record: TrialRecord) -> None:
-        self._calls.put(lambda watcher: watcher.trial_paused(record))
+        self._calls.put(lambda callback: callback.trial_paused(record))
 
     def trial_ended(self, record: TrialRecord) -> None:
-        self._calls.put(lambda watcher: watcher.trial_ended(record))
+        self._calls.put(lambda callback: callback.trial_ended(record))
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
-            for name, watcher in self._watchers.items():
+            for name, callback in self._watchers.items():
                 try:
-                    call(watcher)
+                    call(callback)
                 except Exception as error:
                     self._failed(name, error)
 

@@ -12,14 +12,14 @@ from rich.text import Text
 
 from search.formatting import clean, config_line, duration
 from search.ledger.records import TrialRecord
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from search.tuning.run_end import Stopping
 from search.views.progress import ProgressState
 
 ERROR_LINES = 6
 
 
-class LiveView(Watcher):
+class LiveView(Callback):
     """Shows a `ProgressState`, which must hear of each event first. Use `with view.shown():` around the search."""
 
     def __init__(self, state: ProgressState, console: Console, stopping: Stopping):
@@ -30,9 +30,10 @@ class LiveView(Watcher):
             return nullcontext()
         return Live(get_renderable=self.render, console=self.console, refresh_per_second=2, transient=True)
 
-    def trial_broke(self, record: TrialRecord) -> None:
+    def attempt_failed(self, record: TrialRecord) -> None:
         failure = record.failures[-1]
-        line = f"trial {record.number:04d} broke behind epoch {failure.epoch} ({failure.kind}), and goes on from there"
+        number, after = f"{record.number:04d}", f"after epoch {failure.epoch} ({failure.kind})"
+        line = f"trial {number} failed {after}; resuming from its checkpoint"
         self._print_error(line, failure.message)
 
     def trial_paused(self, record: TrialRecord) -> None:
@@ -100,4 +101,4 @@ class LiveView(Watcher):
 
 def _line(record: TrialRecord, what: str) -> str:
     score = "" if record.score is None else f"  mean IoU {record.score:.4f}"
-    return f"trial {record.number:04d} {what}{score}  {record.told_epochs} epochs"
+    return f"trial {record.number:04d} {what}{score}  {record.reported_epochs} epochs"

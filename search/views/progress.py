@@ -7,12 +7,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from search.ledger.records import TrialRecord
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from trainables.messages import EpochReport
 
 
 @dataclass
-class ProgressState(Watcher):
+class ProgressState(Callback):
     """Follows a study; the views read it.
 
     Args:
@@ -49,7 +49,7 @@ class ProgressState(Watcher):
         if not report.diverged:
             self._consider(record, report.mean_iou)
 
-    def trial_broke(self, record: TrialRecord) -> None:
+    def attempt_failed(self, record: TrialRecord) -> None:
         self.running.pop(record.number, None)
 
     def trial_paused(self, record: TrialRecord) -> None:

@@ -16,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from search.ledger.records import TrialRecord
 from search.study.space import Parameter, Space
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from trainables.messages import EpochReport
 
 FOLDER = "trials"
@@ -38,7 +38,7 @@ def scalars(report: EpochReport) -> dict[str, float]:
     return {tag: value for tag, value in values.items() if value is not None}
 
 
-class Board(Watcher):
+class TensorBoardLogger(Callback):
     """Writes events below the study's folder, one run a trial, named by its number.
 
     Args:
@@ -51,7 +51,7 @@ class Board(Watcher):
     def __init__(self, folder: Path, space: Space, class_names: Sequence[str], painter: Painter | None = None):
         self.folder, self.space, self.painter = folder, space, painter
         self._writers: dict[int, SummaryWriter] = {}
-        # Tables take the first experiment summary they meet: the study has exactly one, even when it goes on.
+        # Tables take the first experiment summary they meet: the study has exactly one, even when it continues.
         if not any(folder.glob("events.out.tfevents.*")):
             with SummaryWriter(str(folder)) as writer:
                 _add(writer, metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=_experiment(space, class_names)))
@@ -71,12 +71,12 @@ class Board(Watcher):
     def _writer(self, record: TrialRecord) -> SummaryWriter:
         return SummaryWriter(str(self.folder / FOLDER / f"{record.number:04d}"))
 
-    def trial_broke(self, record: TrialRecord) -> None:
+    def attempt_failed(self, record: TrialRecord) -> None:
         if (writer := self._writers.pop(record.number, None)) is not None:
             writer.close()
 
     def trial_paused(self, record: TrialRecord) -> None:
-        self.trial_broke(record)  # its next start opens another file of the same run
+        self.attempt_failed(record)  # its next start opens another file of the same run
 
     def trial_ended(self, record: TrialRecord) -> None:
         with self._writers.pop(record.number, None) or self._writer(record) as writer:

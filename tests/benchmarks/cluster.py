@@ -25,7 +25,7 @@ from search.ledger.ledger import Ledger
 from search.ledger.records import TrialRecord
 from search.study.profiles import PROFILES
 from search.study.unet_space import unet_space
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from search.tuning.meter import Meter
 from search.tuning.run_end import Stopping
 from search.tuning.tuner import SearchPlan, run_search
@@ -39,12 +39,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def sleeping(request: TrialRequest) -> Iterator[EpochReport]:
-    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
+    for epoch in range(request.reported_epochs + 1, EPOCHS + 1):
         time.sleep(EPOCH_SECONDS)
         yield epoch_report(epoch, 0.5, ended="max_epochs" if epoch == EPOCHS else None)
 
 
-class Clock(Watcher):
+class Clock(Callback):
     """When what happened, in seconds of `time.monotonic`."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class NodeLoss(Clock):
             self.lost_at = time.monotonic()
             self.cluster.remove_node(self.node, allow_graceful=False)
 
-    def trial_broke(self, record: TrialRecord) -> None:
+    def attempt_failed(self, record: TrialRecord) -> None:
         self.broken.add(record.number)
 
     @property

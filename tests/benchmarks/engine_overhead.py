@@ -27,7 +27,7 @@ def no_op_loop(request: Any) -> Iterator[Any]:
     """4 reports at once, better for deeper networks."""
     from trainables.messages import EpochReport
 
-    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
+    for epoch in range(request.reported_epochs + 1, EPOCHS + 1):
         score = 0.1 * request.config["model.depth"] + 0.01 * epoch
         yield EpochReport(
             epoch=epoch,
@@ -55,10 +55,10 @@ def ours(trials: int, folder: Path, launcher: Launcher) -> float:
     from search.tuning.meter import Meter
     from search.tuning.run_end import Stopping
     from search.tuning.tuner import SearchPlan, run_search
-    from search.views.tensorboard_log import Board
+    from search.views.tensorboard_log import TensorBoardLogger
     from tests.made.studies import study_settings
 
-    settings = study_settings(max_epochs=EPOCHS, patience=EPOCHS, asha="promotion")
+    settings = study_settings(max_epochs=EPOCHS, patience=EPOCHS, scheduler="asha-promotion")
     space = unet_space(PROFILES["cpu"])
     plan = SearchPlan(
         folder=folder,
@@ -71,7 +71,7 @@ def ours(trials: int, folder: Path, launcher: Launcher) -> float:
     )
     ledger = Ledger.create(folder)
     started = time.perf_counter()
-    run_search(plan, ledger, no_op_loop, [Board(folder, space, ("soil", "bedrock"))], Stopping(), Meter({}))
+    run_search(plan, ledger, no_op_loop, [TensorBoardLogger(folder, space, ("soil", "bedrock"))], Stopping(), Meter({}))
     seconds = time.perf_counter() - started
     assert len([record for record in ledger.records() if record.state in ("complete", "pruned")]) == trials
     return seconds / trials

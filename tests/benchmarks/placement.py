@@ -64,7 +64,7 @@ class Watch(threading.Thread):
 
 def search(gpus: str, options: argparse.Namespace, folder: Path) -> Run:
     arguments = ["--data", options.data, "--name", "study", "--storage", str(folder), "--budget", str(options.trials)]
-    arguments += ["--sampler", "random", "--asha", "stopping", "--max-epochs", str(options.epochs)]
+    arguments += ["--sampler", "random", "--scheduler", "asha-stopping", "--max-epochs", str(options.epochs)]
     arguments += ["--grace-epochs", str(options.epochs), "--profile", options.profile, "--gpus-per-trial", gpus]
     watch, started = Watch(), time.time()
     watch.start()

@@ -24,13 +24,13 @@ from optuna.storages.journal import JournalFileBackend
 from search.ledger.ledger import FILE, Ledger
 from search.ledger.records import Proposal, TrialRecord
 from search.sampling.proposer import Proposer
-from search.scheduling.asha_promotion import LedgerPromotion
+from search.scheduling.asha_promotion import AshaPromotion
 from search.simulation.simulator import Simulation, simulate
 from search.simulation.surrogate import simulated_reports
 from search.storage.postgres_connection import with_driver
 from search.study.profiles import PROFILES
 from search.study.unet_space import unet_space
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from tests.made.studies import study_settings
 from tests.processes.postgres import PASSWORD, PostgresServer, binaries
 from trainables.messages import EpochReport
@@ -39,7 +39,7 @@ EPOCHS = 12
 RECORDED = 500
 
 
-class Counting(Watcher):
+class Counting(Callback):
     results = 0
 
     def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=1_000)
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    settings, space = study_settings(max_epochs=EPOCHS, asha="promotion"), unet_space(PROFILES["cpu"])
+    settings, space = study_settings(max_epochs=EPOCHS, scheduler="asha-promotion"), unet_space(PROFILES["cpu"])
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "study"
         ledger, counting = Ledger.create(folder), Counting()
@@ -111,7 +111,7 @@ def main() -> None:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
         started = time.perf_counter()
         again = Ledger.create(folder)
-        LedgerPromotion(again, settings)
+        AshaPromotion(again, settings)
         proposer = Proposer(again, space, settings, sampler="forest")
         resumed = time.perf_counter() - started
         tpe = Proposer(again, space, settings, sampler="tpe")

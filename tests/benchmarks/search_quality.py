@@ -55,18 +55,18 @@ from tests.made.studies import study_settings
 MAX_EPOCHS, EPOCHS, SLOTS = 27, 27 * 40, 4
 TASKS = ("digits", "photo", "segments")
 
-LAST: dict[str, Any] = {"sampler": "forest", "asha": "promotion", "judge": "last"}
+LAST: dict[str, Any] = {"sampler": "forest", "scheduler": "asha-promotion", "rung_metric": "last"}
 OURS: dict[str, dict[str, Any]] = {
-    "ours": LAST | {"judge": "best"},
+    "ours": LAST | {"rung_metric": "best"},
     "last score at rungs": LAST,
-    "last, average at rungs": LAST | {"judge": "ema"},
+    "last, average at rungs": LAST | {"rung_metric": "ema"},
     "last, from a related study": LAST | {"start_from_related": True},
-    "last, stopping": LAST | {"asha": "stopping"},
+    "last, stopping": LAST | {"scheduler": "asha-stopping"},
     "last, TPE": LAST | {"sampler": "tpe"},
     "last, mixture": LAST | {"sampler": "mixture"},
     "last, random": LAST | {"sampler": "random"},
-    "last, TPE, stopping": LAST | {"sampler": "tpe", "asha": "stopping"},
-    "TPE, whole trials": LAST | {"sampler": "tpe", "asha": "stopping", "grace_epochs": MAX_EPOCHS},
+    "last, TPE, stopping": LAST | {"sampler": "tpe", "scheduler": "asha-stopping"},
+    "TPE, whole trials": LAST | {"sampler": "tpe", "scheduler": "asha-stopping", "grace_epochs": MAX_EPOCHS},
 }
 """What a search of ours does, one thing changed at a time."""
 RIVALS: dict[str, Callable[[Space, int], Rival]] = {

@@ -28,7 +28,7 @@ def records(hosts: Hosts) -> list[TrialRecord]:
 
 def told(hosts: Hosts) -> int:
     """Epochs in the ledger."""
-    return sum(record.told_epochs for record in records(hosts))
+    return sum(record.reported_epochs for record in records(hosts))
 
 
 def kinds(hosts: Hosts) -> set[str]:

@@ -90,11 +90,11 @@ def wait_until(condition, process):
 @pytest.mark.timeout(900)
 def test_a_job_that_nears_its_limit_is_queued_again_and_ends_the_study(job, tmp_path):
     options = ["--name", "job", "--storage", str(tmp_path / "runs"), "--budget", "3", "--max-epochs", "4"]
-    options += ["--train-fraction", "0.3", "--asha", "stopping", "--profile", "cpu"]
+    options += ["--train-fraction", "0.3", "--scheduler", "asha-stopping", "--profile", "cpu"]
     folder, log = tmp_path / "runs" / "job", job.spool / "log"
 
     def epochs():
-        return sum(record.told_epochs for record in Ledger.open(folder).records())
+        return sum(record.reported_epochs for record in Ledger.open(folder).records())
 
     first = job(*options)
     wait_until(lambda: (folder / "ledger.journal").exists() and epochs() > 0, first)

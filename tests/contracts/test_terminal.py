@@ -58,7 +58,7 @@ def of_live_view(terminal):
     state = ProgressState(budget=2, time_budget=None, past=[record()])
     view = LiveView(state, terminal, Stopping())
     state.trial_started(record(state="running"))
-    for hear in (view.trial_broke, view.trial_paused, view.trial_ended):
+    for hear in (view.attempt_failed, view.trial_paused, view.trial_ended):
         hear(failed)
     view.trial_ended(record())
     terminal.print(view.render())
@@ -116,9 +116,9 @@ def test_studies_with_any_name_are_listed(tmp_path, monkeypatch, capsys):
     (tmp_path / f"{name} 2").mkdir()
     (tmp_path / f"{name} 2" / "ledger.journal").write_text(f"{FOREIGN!r}\n")
     options = SimpleNamespace(logs=None, stop=None, ledger=None, storage=str(tmp_path), status=True)
-    local_studies.look_after(options)
+    local_studies.run_study_command(options)
     options.status = name
-    local_studies.look_after(options)
+    local_studies.run_study_command(options)
     text = capsys.readouterr().out
     assert not FORBIDDEN.search(text)
     assert MARKUP.replace("/", "|") in text

@@ -46,7 +46,7 @@ def drive(folder: Path, trials: int, slots: int) -> None:
     """One driver, as `search/run.py` is one."""
     import ray
 
-    from search.checkpoints.retention import Housekeeping
+    from search.checkpoints.retention import CheckpointRetention
     from search.locking.lock import study_lock
     from search.ray_cluster.processes import control_server_watched
     from search.ray_cluster.session import start_ray
@@ -62,7 +62,7 @@ def drive(folder: Path, trials: int, slots: int) -> None:
     hang_watch.FIRST_SECONDS = 3 * HUNG_AFTER  # these trials need no time to their first report
     plan = SearchPlan(
         folder=folder,
-        settings=study_settings(max_epochs=QUICK_EPOCHS, reduction_factor=2, asha="promotion"),
+        settings=study_settings(max_epochs=QUICK_EPOCHS, reduction_factor=2, scheduler="asha-promotion"),
         space=unet_space(PROFILES["cpu"]),
         sampler="forest",
         budget=trials,
@@ -76,7 +76,7 @@ def drive(folder: Path, trials: int, slots: int) -> None:
     server = ray.get_runtime_context().gcs_address
     with study_lock(folder), control_server_watched(server, 2.0, lambda: os._exit(BROKEN)):
         ledger = Ledger.create(folder)
-        keeper = Housekeeping(root, ledger.records())
+        keeper = CheckpointRetention(root, ledger.records())
         run_search(plan, ledger, functools.partial(quick_trial, root=root), [keeper], stopping, Meter({}))
     ray.shutdown()
     sys.exit(stopping.exit_code)

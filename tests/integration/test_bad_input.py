@@ -94,7 +94,10 @@ def test_bad_files(case, command, tmp_path):
         (["--max-failures", "-1"], "argument --max-failures: '-1'"),
         (["--audit", "2"], "argument --audit: '2' is not a number of at least 0 and at most 1"),
         (["--systems", "a-ce", "--audit", "0.5"], "error: --audit belongs to a search; with --systems"),
-        (["--systems", "a-ce", "--asha", "stopping"], "error: --asha belongs to a search; with --systems"),
+        (
+            ["--systems", "a-ce", "--scheduler", "asha-stopping"],
+            "error: --scheduler belongs to a search; with --systems",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -72,12 +72,12 @@ def test_a_budget_of_epochs_ends_the_run_and_a_larger_one_goes_on(command, data_
     assert "price" in done.stdout
     folder = tmp_path / "runs" / "study"
     # A trial ends at its first report after the budget is spent.
-    assert [record.told_epochs for record in Ledger.open(folder).records()] == [3, 2]
+    assert [record.reported_epochs for record in Ledger.open(folder).records()] == [3, 2]
     done = command("search/run.py", "--data", data_file, "--epochs-budget", 99, *options)
     assert done.returncode == 0, done.stderr
     assert "not finished" not in done.stdout
     records = Ledger.open(folder).records()
-    assert [record.told_epochs for record in records] == [3, 3, 3]
+    assert [record.reported_epochs for record in records] == [3, 3, 3]
     assert all(record.segments for record in records)
 
 

@@ -17,7 +17,7 @@ from tests.made.studies import begin, epoch_report, study_settings
 def whole_journal(folder: Path, space: Space) -> list[bytes]:
     """Its lines, the same ones each time; the study is in that folder."""
     ledger = Ledger.create(folder)
-    ledger.settings = dataclasses.asdict(study_settings(asha="promotion", judge="best"))
+    ledger.settings = dataclasses.asdict(study_settings(scheduler="asha-promotion", rung_metric="best"))
     ledger.placement = Placement(trials_per_gpu=2, device="a GPU", reason="memory")
     ledger.enqueue([{"model.depth": 2}])
     for number in range(4):

@@ -23,7 +23,7 @@ from ray.tune.schedulers import TrialScheduler
 from search.ledger.ledger import Ledger
 from search.ledger.records import Proposal
 from search.scheduling import asha_promotion
-from search.scheduling.schedulers import SCHEDULERS
+from search.scheduling.schedulers import scheduler_for
 from search.storage.journal import Journal
 from search.study.settings import StudySettings
 from search.tuning.meter import Meter
@@ -55,13 +55,13 @@ class History:
     """That a trial breaks at an epoch, and that it diverges."""
 
     @classmethod
-    def drawn(cls, seed: int, *, asha: str, slots: int) -> History:
-        chance = random.Random(f"{seed} {asha} {slots}")
+    def drawn(cls, seed: int, *, scheduler: str, slots: int) -> History:
+        chance = random.Random(f"{seed} {scheduler} {slots}")
         budget = chance.randint(3, 7)
         settings = study_settings(
             seed=seed,
-            asha=asha,
-            judge=chance.choice(("last", "best", "ema")),
+            scheduler=scheduler,
+            rung_metric=chance.choice(("last", "best", "ema")),
             max_epochs=chance.choice((3, 4, 5)),
             grace_epochs=chance.choice((1, 1, 2)),
             reduction_factor=chance.choice((2, 2, 3)),
@@ -118,7 +118,7 @@ class Life:
         records = self.ledger.records()
         self.step = sum(len(record.reports) + len(record.failures) for record in records)
         self.stopping = Stopping()
-        self.scheduler = SCHEDULERS[history.settings.asha](self.ledger, history.settings, audit=history.audit)
+        self.scheduler = scheduler_for(self.ledger, history.settings, audit=history.audit)
         proposer: Any = Numbered()
         self.searcher = LedgerSearcher(self.ledger, proposer, self.scheduler, budget=budget, stopping=self.stopping)
         meter = Meter({"CPU": 1}, clock=lambda: 0.0)
@@ -152,9 +152,9 @@ class Life:
                 break
             number = request["number"]
             trial = SimpleNamespace(
-                trial_id=f"{number} from {request['told_epochs']}",
+                trial_id=f"{number} from {request['reported_epochs']}",
                 config=request,
-                epochs=request["told_epochs"],
+                epochs=request["reported_epochs"],
                 last_result={},
                 error_file=None,
                 pickled_error_file=None,
@@ -206,7 +206,7 @@ def kills(after: Callable[[], bool]) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Journal, "append_logs", append_and_die)
-        patch.setattr(asha_promotion, "WAITING", 1)  # few trials suffice for one to be waited for no more
+        patch.setattr(asha_promotion, "MAX_PAUSED_PER_RUNG", 1)  # few trials suffice for one to be evicted
         yield
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from search.ledger.ledger import Ledger
 from search.ledger.records import Proposal, TrialRecord
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from search.tuning.meter import Meter
 from search.tuning.recorder import Recorder
 from search.tuning.run_end import Stopping
@@ -38,7 +38,7 @@ for _name in WRITES:
     setattr(NotingLedger, _name, _writing(_name))
 
 
-class NotingWatcher(Watcher):
+class NotingCallback(Callback):
     """Notes what it hears, and what the ledger says by then: the trial's state and its epochs, failures, segments."""
 
     def __init__(self, name: str, driver: Driver):
@@ -58,8 +58,8 @@ class NotingWatcher(Watcher):
     def epoch_ended(self, record: TrialRecord, report: Any) -> None:
         self._note("epoch", record, report.epoch)
 
-    def trial_broke(self, record: TrialRecord) -> None:
-        self._note("broke", record)
+    def attempt_failed(self, record: TrialRecord) -> None:
+        self._note("attempt failed", record)
 
     def trial_paused(self, record: TrialRecord) -> None:
         self._note("paused", record)
@@ -71,34 +71,34 @@ class NotingWatcher(Watcher):
 class Driver:
     """Calls the recorder's hooks as Tune does, of trials whose epochs take 1.1 s; `heard` is what follows, in order."""
 
-    def __init__(self, folder: Path, *, max_failures: int = 2, watchers: int = 1, hangs: Any = None):
+    def __init__(self, folder: Path, *, max_failures: int = 2, callbacks: int = 1, hangs: Any = None):
         self.folder = folder
         self.heard: list[tuple[Any, ...]] = []
         self.now = 100.0
         self.ledger = NotingLedger.in_memory()
         self.ledger.heard = self.heard
-        self.hopeless: list[int] = []
+        self.pop_evicted: list[int] = []
         self.scheduler: Any = SimpleNamespace(
             stopped=set(),
             paused=set(),
             audited={},
             overdue=[],
             waiting=[],
-            hopeless=lambda: self.hopeless,
+            pop_evicted=lambda: self.pop_evicted,
             on_trial_result=lambda controller, trial, result: None,
         )
         searcher: Any = SimpleNamespace(
-            **{name: self._searcher(name) for name in ("ended", "paused", "broke")},
+            **{name: self._searcher(name) for name in ("ended", "paused", "requeue")},
         )
         self.stopping = Stopping()
-        self.watchers = [NotingWatcher(f"watcher {index}", self) for index in range(watchers)]
+        self.callbacks = [NotingCallback(f"callback {index}", self) for index in range(callbacks)]
         self.recorder = Recorder(
             self.ledger,
             searcher,
             self.scheduler,
             self.stopping,
             Meter({"CPU": 2, "GPU": 1}, clock=lambda: self.now),
-            list(self.watchers),
+            list(self.callbacks),
             max_failures=max_failures,
             hangs=hangs,
         )

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 
 from trainables import distributed
-from trainables.errors import OutOfMemory, StorageError, UnfitNode
+from trainables.errors import NodeMismatchError, OutOfMemory, StorageError
 from trainables.messages import EpochReport, TrialRequest
-from trainables.training.checkpoints import CheckpointStore, below
+from trainables.training.checkpoints import CheckpointStore, join_uri
 
 EPOCHS = 4
 """Of each trial, but for two loops:"""
@@ -54,19 +54,19 @@ def last(epoch: int, epochs: int = EPOCHS) -> str | None:
 
 def steady(request: TrialRequest) -> Iterator[EpochReport]:
     """Each trial a little better than the one before: none is stopped."""
-    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
+    for epoch in range(request.reported_epochs + 1, EPOCHS + 1):
         yield epoch_report(epoch, 0.1 + 0.01 * request.number, ended=last(epoch))
 
 
 def falling(request: TrialRequest, *, epochs: int = EPOCHS) -> Iterator[EpochReport]:
     """Each trial worse than the one before: all but the first are stopped."""
-    for epoch in range(request.told_epochs + 1, epochs + 1):
+    for epoch in range(request.reported_epochs + 1, epochs + 1):
         yield epoch_report(epoch, 0.9 - 0.1 * request.number, ended=last(epoch, epochs))
 
 
 def troubled(request: TrialRequest) -> Iterator[EpochReport]:
     """Trial 0 raises, 1 is killed, 2 diverges, the others end."""
-    if not request.told_epochs:
+    if not request.reported_epochs:
         yield epoch_report(1, 0.5)
     if request.number == 0:
         raise RuntimeError("the disk caught fire")
@@ -80,7 +80,7 @@ def troubled(request: TrialRequest) -> Iterator[EpochReport]:
 
 def shaken(request: TrialRequest) -> Iterator[EpochReport]:
     """Breaks once behind each of the first two epochs, in another way each; needs 2 micro-batches for the third."""
-    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
+    for epoch in range(request.reported_epochs + 1, EPOCHS + 1):
         if epoch == 3 and request.micro_batches < 2:
             raise OutOfMemory("too big")
         yield epoch_report(epoch, 0.5, ended=last(epoch))
@@ -92,16 +92,16 @@ def shaken(request: TrialRequest) -> Iterator[EpochReport]:
 
 def hanging(request: TrialRequest) -> Iterator[EpochReport]:
     """Its process stops in the first run, after two epochs."""
-    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
-        if epoch == 3 and request.told_epochs == 0:
+    for epoch in range(request.reported_epochs + 1, EPOCHS + 1):
+        if epoch == 3 and request.reported_epochs == 0:
             os.kill(os.getpid(), signal.SIGSTOP)
         yield epoch_report(epoch, 0.5, ended=last(epoch))
 
 
 def hanging_peer(folder: Path, request: TrialRequest) -> Iterator[EpochReport]:
     """The second worker of its group stops in the first run, after two epochs, and leaves its process id."""
-    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
-        if epoch == 3 and request.told_epochs == 0 and distributed.rank() == 1:
+    for epoch in range(request.reported_epochs + 1, EPOCHS + 1):
+        if epoch == 3 and request.reported_epochs == 0 and distributed.rank() == 1:
             (folder / "stopped").write_text(str(os.getpid()))
             os.kill(os.getpid(), signal.SIGSTOP)
         yield epoch_report(epoch, 0.5, ended=last(epoch))
@@ -118,7 +118,7 @@ def without_storage(folder: Path, request: TrialRequest) -> Iterator[EpochReport
     if request.number == 1:
         wait_for(told)
         raise StorageError("nobody answers")
-    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
+    for epoch in range(request.reported_epochs + 1, EPOCHS + 1):
         if epoch > 1:
             wait_for(known)
         yield epoch_report(epoch, 0.5, ended=last(epoch))
@@ -127,7 +127,7 @@ def without_storage(folder: Path, request: TrialRequest) -> Iterator[EpochReport
 
 def misplaced(request: TrialRequest) -> Iterator[EpochReport]:
     yield from ()
-    raise UnfitNode("b (10.0.0.2): --data: /mars.npz: no such file")
+    raise NodeMismatchError("b (10.0.0.2): --data: /mars.npz: no such file")
 
 
 def wait_for(path: Path) -> None:
@@ -137,7 +137,7 @@ def wait_for(path: Path) -> None:
 
 def ranked(request: TrialRequest) -> Iterator[EpochReport]:
     """Better and worse trials in turn."""
-    for epoch in range(request.told_epochs + 1, EPOCHS + 1):
+    for epoch in range(request.reported_epochs + 1, EPOCHS + 1):
         yield epoch_report(epoch, 0.3 + 0.1 * (request.number * 5 % 7) + 0.01 * epoch, ended=last(epoch))
 
 
@@ -150,12 +150,12 @@ def sized(request: TrialRequest, *, root: str) -> Iterator[EpochReport]:
     saved = distributed.from_first(store.load("last") if distributed.rank() == 0 else None)
     sizes = list(saved["sizes"]) if saved else []
     while True:
-        for epoch in range(request.told_epochs + 1, len(sizes) + 1):
+        for epoch in range(request.reported_epochs + 1, len(sizes) + 1):
             over = epoch >= SIZED_EPOCHS and distributed.any_of(Path(root, "enough").exists(), torch.device("cpu"))
             yield epoch_report(epoch, 0.5, train_loss=sizes[epoch - 1], ended="max_epochs" if over else None)
             if over:
                 return
-        request = TrialRequest(number=request.number, config={}, told_epochs=len(sizes))
+        request = TrialRequest(number=request.number, config={}, reported_epochs=len(sizes))
         time.sleep(0.5)
         sizes.append(float(distributed.all_sum(torch.ones(()))))
         if distributed.rank() == 0:
@@ -164,7 +164,7 @@ def sized(request: TrialRequest, *, root: str) -> Iterator[EpochReport]:
 
 def quick_trial(request: TrialRequest, *, root: str) -> Iterator[EpochReport]:
     """Epochs whose scores follow from the configuration, saved and resumed as real ones are."""
-    store = CheckpointStore(below(root, f"{request.number:04d}"))
+    store = CheckpointStore(join_uri(root, f"{request.number:04d}"))
     saved = store.load("last")
     reached = 0 if saved is None else int(saved["epoch"])
     digest = hashlib.sha256(json.dumps(request.config, sort_keys=True).encode()).digest()
@@ -172,6 +172,6 @@ def quick_trial(request: TrialRequest, *, root: str) -> Iterator[EpochReport]:
         if epoch > reached:
             time.sleep(QUICK_SECONDS)
             store.save("last", {"epoch": epoch})
-        if epoch > request.told_epochs:
+        if epoch > request.reported_epochs:
             score = digest[0] / 256 * (1 - 0.8**epoch) + digest[epoch] / 5000
             yield epoch_report(epoch, score, ended="max_epochs" if epoch == QUICK_EPOCHS else None)

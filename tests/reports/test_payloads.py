@@ -15,7 +15,7 @@ from ray import cloudpickle
 
 from reports.command import run as report
 from reports.options import parser as report_parser
-from search.cli.local_studies import look_after
+from search.cli.local_studies import run_study_command
 from search.cli.options import parser
 from search.cli.planning import find_study
 from search.ledger.ledger import FILE, Ledger
@@ -101,7 +101,7 @@ def readers(study, data_file, space):
             with suppress(ValueError, StorageError):
                 config = TrialConfig.from_flat(record.config)
                 train, val = data.split["train"], data.split["val"]
-                next(epochs(config, data, train=train, validation=val, checkpoints=store, told_epochs=1), None)
+                next(epochs(config, data, train=train, validation=val, checkpoints=store, reported_epochs=1), None)
 
     def lock():
         with study_lock(study):
@@ -117,8 +117,8 @@ def readers(study, data_file, space):
     return {
         "report": lambda: report(report_parser().parse_args([str(study), "--no-submission"])),
         "report with its final training": lambda: report(report_parser().parse_args([str(study)])),
-        "--status": lambda: look_after(parser().parse_args(["--storage", str(study.parent), "--status"])),
-        "--status NAME": lambda: look_after(
+        "--status": lambda: run_study_command(parser().parse_args(["--storage", str(study.parent), "--status"])),
+        "--status NAME": lambda: run_study_command(
             parser().parse_args(["--storage", str(study.parent), "--status", study.name])
         ),
         "--start-from": lambda: starting_points(str(study), space, study.parent / "new"),

@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def ahead(make: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def prefetch(make: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """`map(make, items)` with the next result made in a thread while the caller works on this one."""
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
         pending = None
@@ -35,12 +35,12 @@ def ahead(make: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Res
             yield pending.result()
 
 
-Change = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+Transform = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 """Of (image, mask, seed) to another image and mask; a pure function."""
 
 
 def _changed(
-    image: np.ndarray, mask: np.ndarray, seed: int, changes: Sequence[Change]
+    image: np.ndarray, mask: np.ndarray, seed: int, changes: Sequence[Transform]
 ) -> tuple[np.ndarray, np.ndarray]:
     for change in changes:
         image, mask = change(image, mask, seed)
@@ -82,7 +82,7 @@ class Batches:
             raise ValueError(f"a batch of {self.batch_size} images cannot be shared by {world} workers")
 
     def shuffled(
-        self, seed: int, epoch: int, changes: Sequence[Change] = ()
+        self, seed: int, epoch: int, changes: Sequence[Transform] = ()
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Training batches of one epoch: images (N, 1, H, W) float32 in [0, 1] and masks (N, H, W) int64.
 
@@ -106,7 +106,7 @@ class Batches:
                 images, masks = np.stack([image for image, _ in pairs]), np.stack([mask for _, mask in pairs])
             return images, masks
 
-        for images, masks in ahead(make, range(self.steps)):
+        for images, masks in prefetch(make, range(self.steps)):
             yield self.to_device(images, masks)
 
     def _order(self, rng: np.random.Generator) -> np.ndarray:
@@ -125,7 +125,7 @@ class Batches:
                     batch[place] = next(rare)
         return order
 
-    def drawn_pixels(self, changes: Sequence[Change] = ()) -> np.ndarray:
+    def drawn_pixels(self, changes: Sequence[Transform] = ()) -> np.ndarray:
         """(num_classes,) pixels of each class that training draws, of as many images as there are.
 
         Without oversampling, a share of rare images, or `changes` that say what an image's labels become, these are the

@@ -50,8 +50,8 @@ def use_threads(cpus: float) -> None:
 class InlineLauncher:
     """The loop in the trial's own process: Ray Train's local mode inside a Tune function, processes reused.
 
-    Local mode reports to nobody, so the loop's reports go to Tune directly. A trial whose node is drained ends behind
-    its epoch: it goes on elsewhere.
+    Local mode reports to nobody, so the loop's reports go to Tune directly. A trial whose node is drained ends after
+    its epoch: it resumes elsewhere.
     """
 
     cpus: float = 1

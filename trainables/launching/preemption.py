@@ -20,7 +20,7 @@ def leaving_nodes() -> set[str]:
 
 
 def leave_in_time(*nodes: str) -> None:
-    """Ends a trial that has just saved what it has, so that it goes on elsewhere while there is time.
+    """Ends a trial that has just saved what it has, so that it resumes elsewhere while there is time.
 
     Raises:
         Preempted: if one of the nodes that it runs on is about to go away.

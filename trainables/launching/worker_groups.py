@@ -38,7 +38,7 @@ class WorkersLauncher:
     """The loop in a Ray Train worker group: DDP over the workers, the first worker's reports forwarded to Tune.
 
     With `least` below `workers` the group is elastic: it takes as many workers as the cluster has room for when it
-    starts, and grows while it runs. A group that breaks is not mended: the trial goes on as every one that broke does,
+    starts, and grows while it runs. A group that fails is not mended: the trial resumes as every one that failed does,
     from its last epoch and with a new group. Batches are those of the configuration whatever the group's size, see
     `Training`, so the size changes speed alone.
 
@@ -98,7 +98,7 @@ class WorkersLauncher:
                     name=f"train-{tune.get_context().get_trial_id()}",
                     storage_path=storage,
                     callbacks=[_NewEpochs()],
-                    # The search decides which trial goes on, in one way for all that breaks.
+                    # The search decides which trial resumes, in one way for every failure.
                     failure_config=FailureConfig(
                         max_failures=0, controller_failure_limit=ROOM_TRIES if elastic else 0, max_preemption_failures=0
                     ),
@@ -171,7 +171,7 @@ def _peers_first() -> Iterator[None]:
 
 
 class _NewEpochs(TuneReportCallback):
-    """Forwards each epoch once: a group that has grown begins behind what Tune was asked for, not what it was told."""
+    """Forwards each epoch once: a group that has grown repeats epochs which Tune has heard of already."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -56,7 +56,7 @@ class ResidualConv(nn.Module):
 class SqueezeExcitation(nn.Module):
     """Scales each channel by a weight that the image's mean features decide (Hu et al. 2018, section 3).
 
-    With SiLU inside, as in EfficientNet (Tan and Le 2019): the means, of features behind a ReLU, are positive, so a
+    With SiLU inside, as in EfficientNet (Tan and Le 2019): the means, of features after a ReLU, are positive, so a
     ReLU may be dead for all images alike. A weight of 2 sigmoid(w), which starts at 1, keeps the features' scale.
     """
 

@@ -17,7 +17,7 @@ from trainables.registry import lookup
 class UNet(nn.Module):
     """Encoder of `depth` stages that halve the size and double the channels, and a decoder that undoes it.
 
-    Dropout drops whole channels behind the bottleneck and behind each decoder stage but the last, whose few channels go
+    Dropout drops whole channels after the bottleneck and after each decoder stage but the last, whose few channels go
     straight to the classifier. With deep supervision (Lee et al. 2015, "Deeply-Supervised Nets") each decoder stage but
     the last has a classifier of its own, which only training uses.
 

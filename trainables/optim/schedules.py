@@ -23,10 +23,10 @@ class Schedule:
     """
 
     def step_batch(self) -> None:
-        """Call behind every optimizer step."""
+        """Call after every optimizer step."""
 
     def step_epoch(self, metric: float) -> None:
-        """Call behind every epoch with its score (higher is better)."""
+        """Call after every epoch with its score (higher is better)."""
 
     def state_dict(self) -> dict[str, Any]:
         return {}

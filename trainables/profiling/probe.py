@@ -33,7 +33,7 @@ class Measured:
     memory: int
     """Bytes at the peak, with all that the process takes."""
     images_per_second: float
-    """In training, behind the first epoch."""
+    """In training, after the first epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class Probe:
         return Device(name=self._memory.device, memory=self._memory.total)
 
     def measure(self, config: dict[str, Any], seconds: float) -> Measured | None:
-        """Train for at least so long behind a first epoch, in as many parts of a batch as it takes.
+        """Train for at least so long after a first epoch, in as many parts of a batch as it takes.
 
         None if the device has not enough memory, also for single images at a time.
         """

@@ -26,7 +26,7 @@ class DamagedCheckpoint(ValueError):
     """A file that is there but holds no checkpoint: cut short, or written by something else."""
 
 
-def below(root: str, *parts: str) -> str:
+def join_uri(root: str, *parts: str) -> str:
     """A path or URI below another; a URI keeps its options (`s3://bucket/study?endpoint_override=...`)."""
     address, mark, options = root.partition("?") if "://" in root else (root, "", "")
     return "/".join([address.rstrip("/"), *parts]) + mark + options
@@ -145,7 +145,7 @@ class CheckpointStore:
 
 def checkpoint_store(root: str, number: int) -> CheckpointStore:
     """Where the trial of that number keeps its checkpoints, below the study's root path or URI."""
-    return CheckpointStore(below(root, f"{number:04d}"))
+    return CheckpointStore(join_uri(root, f"{number:04d}"))
 
 
 def stored_trials(root: str) -> set[int]:

@@ -30,7 +30,7 @@ def epochs(
     train: np.ndarray,
     validation: np.ndarray | None,
     checkpoints: CheckpointStore | None = None,
-    told_epochs: int = 0,
+    reported_epochs: int = 0,
     micro_batches: int = 1,
     stages: tuple[Stage, ...] | None = None,
     device: torch.device | None = None,
@@ -40,7 +40,7 @@ def epochs(
     A trial may have several stages (`trainables.training.stages`); its epochs are counted through them.
 
     With `checkpoints`, every epoch is saved before it is reported, and a later call with the same arguments goes on
-    behind the last saved one to the same result as a run that was never interrupted. `best.pt` holds the weights of
+    after the last saved one to the same result as a run that was never interrupted. `best.pt` holds the weights of
     the best epoch so far (of the newest one without validation) and what is needed to predict with them. Where one of
     the two is damaged or missing, the trial begins again.
 
@@ -51,7 +51,7 @@ def epochs(
         validation: (V,) indices of those that choose the best epoch; None trains without: no scores, no early
             stopping, and the plateau schedule watches the training loss.
         checkpoints: where to save to and resume from.
-        told_epochs: reports up to this epoch are already known to the caller and not given again.
+        reported_epochs: reports up to this epoch are already known to the caller and not given again.
         micro_batches: parts of a batch that are computed one after the other, see `Training`.
         stages: what is trained, and how long, in place of the configuration's own stages.
         device: default: the GPU if there is one.
@@ -83,7 +83,7 @@ def epochs(
             if kept is None or kept["epoch"] != history[-1].epoch:
                 save_best()  # the run was stopped between the two files
         del found, state, kept  # they are as large as the model and its optimizer
-    yield from (report for report in history if report.epoch > told_epochs)
+    yield from (report for report in history if report.epoch > reported_epochs)
 
     while not history or history[-1].ended is None:
         if history and _over(history, training) is not None:
@@ -102,7 +102,7 @@ def epochs(
         if report.best_epoch == report.epoch:
             save_best()
         checkpoint_seconds = time.perf_counter() - started
-        if report.epoch > told_epochs:
+        if report.epoch > reported_epochs:
             yield report
 
 
@@ -138,7 +138,7 @@ def _copied(training: Training) -> dict[str, Any]:
 
 
 def _over(history: list[EpochReport], training: Training) -> str | None:
-    """Why the stage of the last epoch ends with it; None while it goes on."""
+    """Why the stage of the last epoch ends with it; None while it continues."""
     last, stage = history[-1], training.stage
     before = sum(report.stage < last.stage for report in history)
     if last.epoch - before >= stage.epochs:

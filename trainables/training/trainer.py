@@ -47,7 +47,7 @@ class Training:
 
     Several ranks share each batch of the configuration. Its size, the learning rate and the number of steps do not
     depend on how many they are, so a group that changes its size changes nothing but its speed: scores of a search stay
-    comparable, and a trial may go on with fewer workers. What each rank has for itself differs: dropout, losses over
+    comparable, and a trial may continue with fewer workers. What each rank has for itself differs: dropout, losses over
     regions, and on CPUs batch statistics.
 
     Args:

@@ -10,7 +10,7 @@ import torch
 
 from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData, prepare
-from trainables.errors import OutOfMemory, UnfitNode
+from trainables.errors import NodeMismatchError, OutOfMemory
 from trainables.messages import EpochReport, TrialRequest
 from trainables.out_of_memory import is_out_of_memory
 from trainables.training.checkpoints import checkpoint_store
@@ -27,11 +27,11 @@ def run_trial(
 
     Raises:
         OutOfMemory: if the device has not enough memory.
-        UnfitNode: if the data is not of that fingerprint here.
+        NodeMismatchError: if the data is not of that fingerprint here.
     """
     data: PreparedData = _prepared(source)
     if data.fingerprint != fingerprint:
-        raise UnfitNode(f"{source.uri} on {platform.node()} is not the data that the run began with")
+        raise NodeMismatchError(f"{source.uri} on {platform.node()} is not the data that the run began with")
     try:
         yield from epochs(
             TrialConfig.from_flat(request.config),
@@ -39,7 +39,7 @@ def run_trial(
             train=data.train_part(train_fraction),
             validation=data.split["val"],
             checkpoints=checkpoint_store(checkpoints, request.number),
-            told_epochs=request.told_epochs,
+            reported_epochs=request.reported_epochs,
             micro_batches=request.micro_batches,
         )
     except (RuntimeError, MemoryError) as error:

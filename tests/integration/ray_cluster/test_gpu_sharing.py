@@ -77,16 +77,16 @@ def test_the_search_probes_once_and_its_trials_share_the_gpu(cluster, data_file,
 def test_what_fits_nowhere_is_told_and_what_is_as_large_is_left_out(joined, data_file):
     import ray
 
-    from search.gpu_sharing.probe_plan import Corner, Corners
+    from search.gpu_sharing.probe_plan import ProbeConfig, ProbePlan
     from search.gpu_sharing.probing import probe
 
     settings, data = study_settings(), prepare(DataSource(uri=str(data_file)))
 
     def corner(label, width):
         chosen = {"model.depth": 2, "model.width": width, "training.batch_size": 8}
-        return Corner(label=label, config=settings.whole_config(chosen))
+        return ProbeConfig(label=label, config=settings.whole_config(chosen))
 
-    found = Corners(
+    found = ProbePlan(
         ladder=(corner("small", 2), corner("huge", 2**20), corner("larger", 2**21)), middle=corner("middle", 2**20)
     )
     told = []
@@ -101,4 +101,4 @@ def test_what_fits_nowhere_is_told_and_what_is_as_large_is_left_out(joined, data
     assert ray.get(ray.remote(num_gpus=1)(lambda: True).remote())
 
     with pytest.raises(ValueError, match="no configuration fits into the memory of CPU"):
-        probe(Corners(ladder=found.ladder[1:], middle=found.middle), data, cpus=1, tell=told.append)
+        probe(ProbePlan(ladder=found.ladder[1:], middle=found.middle), data, cpus=1, tell=told.append)

@@ -108,15 +108,15 @@ def another_ray():
     other.communicate()
 
 
-@pytest.mark.parametrize(("asha", "least", "trials"), [("stopping", None, 3), ("promotion", 1, 2)])
-def test_stopped_worker_groups_give_their_resources_back(asha, least, trials, local_ray, another_ray, tmp_path):
+@pytest.mark.parametrize(("scheduler", "least", "trials"), [("asha-stopping", None, 3), ("asha-promotion", 1, 2)])
+def test_stopped_worker_groups_give_their_resources_back(scheduler, least, trials, local_ray, another_ray, tmp_path):
     """Each group takes the whole machine, so the next trial starts only if the stopped or paused one is really gone."""
     import ray
 
     cpus = int(ray.cluster_resources()["CPU"])
     plan = SearchPlan(
         folder=tmp_path / "study",
-        settings=study_settings(max_epochs=EPOCHS, asha=asha),
+        settings=study_settings(max_epochs=EPOCHS, scheduler=scheduler),
         space=unet_space(PROFILES["cpu"]),
         sampler="random",
         budget=trials,

@@ -18,7 +18,7 @@ from search.ledger.records import TrialRecord
 from search.ray_cluster.session import start_ray
 from search.study.profiles import PROFILES
 from search.study.unet_space import unet_space
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from search.tuning.meter import Meter
 from search.tuning.run_end import Stopping
 from search.tuning.tuner import SearchPlan, run_search
@@ -112,7 +112,7 @@ def machines(head) -> Machines:
     return head
 
 
-class Disturbance(Watcher):
+class Disturbance(Callback):
     """Does something at each epoch that the driver has recorded."""
 
     def __init__(self, act: Callable[[EpochReport], None]):

@@ -17,7 +17,7 @@ from search.ray_cluster import node_check, node_probe
 from search.ray_cluster.node_probe import probed_nodes
 from tests.made.studies import epoch_report
 from trainables.data import DataSource
-from trainables.errors import UnfitNode
+from trainables.errors import NodeMismatchError
 from trainables.launching.launchers import InlineLauncher
 from trainables.messages import TrialRequest
 from trainables.training.checkpoints import CheckpointStore
@@ -112,8 +112,8 @@ def test_a_process_of_a_node_that_joins_later_looks_before_its_first_trial(tmp_p
         loop, first, second = check.guard(one_epoch), TrialProcess.remote(), TrialProcess.remote()
         assert ray.get(first.run.remote(loop)) == [1]
         data.unlink()
-        with pytest.raises(UnfitNode, match=r"\([\d.]+\): --data: .*: no such file"):
+        with pytest.raises(NodeMismatchError, match=r"\([\d.]+\): --data: .*: no such file"):
             ray.get(second.run.remote(loop))
         assert ray.get(first.run.remote(loop)) == [1]
-    with pytest.raises(UnfitNode, match="is not the driver's"):
+    with pytest.raises(NodeMismatchError, match="is not the driver's"):
         ray.get(TrialProcess.remote().run.remote(loop))

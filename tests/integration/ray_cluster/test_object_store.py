@@ -24,7 +24,7 @@ def test_a_study_outlives_an_outage_of_its_object_store(s3_server, data_file, tm
     with filesystem.open_output_stream(path) as stream:
         stream.write(data_file.read_bytes())
     options = ["--data", s3_server.uri("tiny.npz"), "--storage", s3_server.uri("runs"), "--name", "study"]
-    options += ["--budget", "4", "--max-epochs", "6", "--asha", "stopping"]
+    options += ["--budget", "4", "--max-epochs", "6", "--scheduler", "asha-stopping"]
     search = Script("search/run.py", options, cwd=tmp_path, logs=logs, environment=os.environ | {"COLUMNS": "160"})
     try:
         while "[1/4]" not in search.stdout:

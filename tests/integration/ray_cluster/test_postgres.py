@@ -36,7 +36,7 @@ def test_a_search_gets_over_a_killed_server_and_every_command_finds_the_study(
     assert process.returncode == 0, output + errors
     assert errors == ""
     assert "the database is gone" in output
-    assert "the database is back: the search goes on, nothing is lost" in output
+    assert "the database is back: the search continues, nothing is lost" in output
     folder = tmp_path / "runs" / "study"
     records = Ledger.open(folder).records()
     assert [record.state for record in records] == ["complete"] * 3

@@ -136,7 +136,7 @@ def test_a_client_that_is_gone_stops_nothing_and_finds_the_study_again(head, cli
     line_with(first, "paused")
     first.send_signal(signal.SIGINT)
     code, text = ended(first)
-    assert (code, "it goes on there" in text) == (130, True)
+    assert (code, "it continues there" in text) == (130, True)
     again = client(*options)
     line_with(again, "runs there already")
     code, text = ended(client("--data", data_file, "--name", "left", "--budget", 10_001))

@@ -15,7 +15,7 @@ from search.scheduling.schedulers import SCHEDULERS
 from search.simulation.simulator import Simulation, simulate
 from search.study.profiles import PROFILES
 from search.study.unet_space import unet_space
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from search.tuning.meter import Meter
 from search.tuning.run_end import Stopping
 from search.tuning.tuner import SearchPlan, run_search
@@ -38,13 +38,13 @@ from trainables.messages import TrialRequest
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_cluster")]
 
 
-class Alarm(Watcher):
+class Alarm(Callback):
     """Makes a file when a trial breaks."""
 
     def __init__(self, path: Path):
         self.path = path
 
-    def trial_broke(self, record):
+    def attempt_failed(self, record):
         self.path.touch()
 
 
@@ -53,10 +53,20 @@ def search(tmp_path: Path):
     folder = tmp_path / "study"
     settings = study_settings(max_epochs=EPOCHS, reduction_factor=2)
 
-    def run(loop, budget, concurrent=1, watchers=(), max_failures=0, stopping=None, audit=0.0, asha="stopping", **more):
+    def run(
+        loop,
+        budget,
+        concurrent=1,
+        callbacks=(),
+        max_failures=0,
+        stopping=None,
+        audit=0.0,
+        scheduler="asha-stopping",
+        **more,
+    ):
         plan = SearchPlan(
             folder=folder,
-            settings=dataclasses.replace(settings, asha=asha),
+            settings=dataclasses.replace(settings, scheduler=scheduler),
             space=unet_space(PROFILES["cpu"]),
             sampler="random",
             budget=budget,
@@ -67,7 +77,7 @@ def search(tmp_path: Path):
             **more,
         )
         before = set(folder.rglob("*"))
-        run_search(plan, Ledger.create(folder), loop, list(watchers), stopping or Stopping(), Meter({}))
+        run_search(plan, Ledger.create(folder), loop, list(callbacks), stopping or Stopping(), Meter({}))
         assert set(folder.rglob("*")) - before <= {folder / FILE}  # nothing of Tune's
         return Ledger.open(folder).records()
 
@@ -81,7 +91,7 @@ def test_snapshots_that_lie_in_a_study_are_not_read(search, tmp_path):
         def __reduce__(self):
             return Path.touch, (tmp_path / "alarm",)
 
-    class Stop(Watcher):
+    class Stop(Callback):
         def epoch_ended(self, record, report):
             stopping.stop("enough", 0)
 
@@ -92,13 +102,13 @@ def test_snapshots_that_lie_in_a_study_are_not_read(search, tmp_path):
     for name in ("experiment_state-2999-01-01_00-00-00.json", "searcher-state-2999-01-01_00-00-00.pkl"):
         (planted / name).write_text(json.dumps({"trial_data": [], "runner_data": value, "stats": value}))
     stopping = Stopping()
-    search(steady, budget=3, stopping=stopping, watchers=[Stop()])
+    search(steady, budget=3, stopping=stopping, callbacks=[Stop()])
     assert stopping.reason == "enough"
     assert not (tmp_path / "alarm").exists()
 
 
 def test_every_epoch_and_end_reaches_the_ledger_and_the_watchers(search):
-    class Heard(Watcher):
+    class Heard(Callback):
         def __init__(self):
             self.events = []
 
@@ -112,7 +122,7 @@ def test_every_epoch_and_end_reaches_the_ledger_and_the_watchers(search):
             self.events.append(("end", record.number, record.state))
 
     heard = Heard()
-    records = search(steady, budget=3, watchers=[heard])
+    records = search(steady, budget=3, callbacks=[heard])
     assert [record.state for record in records] == ["complete"] * 3
     assert [[report.epoch for report in record.reports] for record in records] == [[1, 2, 3, 4]] * 3
     assert len({str(record.config) for record in records}) == 3
@@ -189,7 +199,7 @@ def test_memory_that_does_not_suffice_for_one_image_fails_the_trial(search):
 def test_a_run_without_storage_ends_and_fails_nobody(search, tmp_path):
     stopping = Stopping()
     loop, alarm = functools.partial(without_storage, tmp_path), Alarm(tmp_path / "known")
-    records = search(loop, budget=9, concurrent=2, watchers=[alarm], stopping=stopping)
+    records = search(loop, budget=9, concurrent=2, callbacks=[alarm], stopping=stopping)
     assert [record.state for record in records] == ["running", "running"]
     assert records[0].reports
     assert stopping.reason.startswith("a checkpoint could not be written or read")
@@ -205,13 +215,13 @@ def test_a_machine_that_lacks_something_ends_the_run_and_fails_nobody(search):
     assert stopping.exit_code == 1
 
 
-@pytest.mark.parametrize("asha", SCHEDULERS)
-def test_a_simulated_search_is_a_real_one(asha, search):
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_simulated_search_is_a_real_one(scheduler, search):
     """Promoted trials go on from where they paused, those that wait at the end are pruned, and so in the simulator."""
-    records = search(ranked, budget=9, asha=asha)
+    records = search(ranked, budget=9, scheduler=scheduler)
     ledger = Ledger.in_memory()
     simulation = Simulation(
-        settings=study_settings(max_epochs=EPOCHS, reduction_factor=2, asha=asha),
+        settings=study_settings(max_epochs=EPOCHS, reduction_factor=2, scheduler=scheduler),
         space=unet_space(PROFILES["cpu"]),
         sampler="random",
         trials=9,
@@ -223,12 +233,12 @@ def test_a_simulated_search_is_a_real_one(asha, search):
     ]
     assert all(record.decision is not None for record in records)
     assert {record.state for record in records} == {"complete", "pruned"}
-    assert all([report.epoch for report in r.reports] == list(range(1, r.told_epochs + 1)) for r in records)
-    if asha == "promotion":
+    assert all([report.epoch for report in r.reports] == list(range(1, r.reported_epochs + 1)) for r in records)
+    if scheduler == "asha-promotion":
         assert max(len(record.segments) for record in records) > 1
 
 
-class Clock(Watcher):
+class Clock(Callback):
     """Seconds that pass with the epochs alone."""
 
     def __init__(self, seconds_an_epoch):
@@ -246,8 +256,8 @@ def test_what_a_time_budget_cuts_off_goes_on_with_the_study(search, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr("search.tuning.run_end.time", clock)
         # The budget is spent after the second epoch of trial 1; each trial ends at the report after that.
-        cut = search(steady, budget=5, watchers=[clock], stopping=Stopping(time_budget=3 * (EPOCHS + 2)))
-    assert [(record.state, record.told_epochs) for record in cut] == [("complete", EPOCHS), ("running", 3)]
+        cut = search(steady, budget=5, callbacks=[clock], stopping=Stopping(time_budget=3 * (EPOCHS + 2)))
+    assert [(record.state, record.reported_epochs) for record in cut] == [("complete", EPOCHS), ("running", 3)]
     ended = search(steady, budget=len(cut))
     assert [record.state for record in ended] == ["complete"] * len(cut)
     for record, before in zip(ended, cut, strict=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from search.checkpoints.retention import Housekeeping
+from search.checkpoints.retention import CheckpointRetention
 from search.checkpoints.root import FILE, Marker, check_root, claim, set_aside
 from search.ledger.ledger import Ledger
 from tests.made.studies import begin, epoch_report, study_settings
@@ -24,7 +24,7 @@ def driven(folder, space, *scores, root=None):
     ledger = Ledger.create(folder)
     ledger.settings = asdict(settings)
     marker = claim(place, ledger, folder)
-    keeper = Housekeeping(place, ledger.records(), marker=marker)
+    keeper = CheckpointRetention(place, ledger.records(), marker=marker)
     for score in scores:
         number = begin(ledger, space).number
         for name in ("last", "best"):
@@ -120,13 +120,13 @@ def test_a_run_that_was_killed_before_it_left_its_marker_goes_on(tmp_path, share
 
 def test_a_driver_that_lost_its_place_deletes_nothing_there(tmp_path, shared, space):
     ledger, marker = driven(tmp_path / "mars", space, *SCORES, root=shared)
-    keeper = Housekeeping(shared, ledger.records(), marker=marker)
+    keeper = CheckpointRetention(shared, ledger.records(), marker=marker)
     checkpoint_store(shared, 3).save("last", {})
     before = sorted((tmp_path / "store").rglob("*.pt"))
     assert len(before) == 4
 
     def retain():
-        Housekeeping(shared, [], marker=marker)
+        CheckpointRetention(shared, [], marker=marker)
         keeper.trial_ended(ledger.record(3))
 
     for other in (replace(marker, identity="another"), replace(marker, run="a later one")):

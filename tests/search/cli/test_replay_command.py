@@ -48,9 +48,8 @@ def test_it_finds_that_stopping_pays(study, tmp_path, logs):
     done = run_script("search/replay.py", [folder, *options], cwd=tmp_path, logs=logs)
     assert done.returncode == 0, done.stderr
     assert "30 recorded learning curves, 240 epochs" in done.stdout
-    expected = (
-        "--sampler random --max-concurrent 2 --asha promotion --judge best --reduction-factor 3 --grace-epochs 1:"
-    )
+    expected = "--sampler random --max-concurrent 2 --scheduler asha-promotion --rung-metric best "
+    expected += "--reduction-factor 3 --grace-epochs 1:"
     assert f"recommended: {expected} half of its searches" in done.stdout
     assert len(read_curves(folder / "replay" / "curves.parquet")) == 30
     rows = {row["grace_epochs"]: row for row in csv.read_csv(folder / "replay" / "replay.csv").to_pylist()}

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from search.gpu_sharing.probe_plan import MOST_CORNERS, corners
+from search.gpu_sharing.probe_plan import MAX_PROBE_CONFIGS, probe_plan
 from search.study.baselines import SYSTEMS
 from tests.made.studies import begin, study_settings
 from trainables.config import TrialConfig
@@ -18,8 +18,8 @@ def data():
     return prepare(DataSource(uri="sample"))
 
 
-def size(corner, data, footprint=footprint):
-    config = TrialConfig.from_flat(corner.config)
+def size(candidate, data, footprint=footprint):
+    config = TrialConfig.from_flat(candidate.config)
     return footprint(config, data).bytes(config.training.batch_size)
 
 
@@ -48,37 +48,37 @@ def reckoned(config, data):
 def test_a_ladder_from_the_lightest_to_the_heaviest_of_the_space(changes, footprint, data, monkeypatch):
     monkeypatch.setattr("search.gpu_sharing.probe_plan.footprint", footprint)
     settings = study_settings(**changes)
-    found = corners(settings, data)
-    assert len(found.each()) <= MOST_CORNERS
-    sizes = [size(corner, data, footprint) for corner in found.ladder]
+    found = probe_plan(settings, data)
+    assert len(found.each()) <= MAX_PROBE_CONFIGS
+    sizes = [size(candidate, data, footprint) for candidate in found.ladder]
     assert sizes == sorted(sizes)
     assert sizes[0] < size(found.middle, data, footprint) < sizes[-1]
     by_name = {parameter.name: parameter.choices for parameter in settings.search_space().parameters}
-    for end, corner in ((min, found.ladder[0]), (max, found.ladder[-1])):
+    for end, candidate in ((min, found.ladder[0]), (max, found.ladder[-1])):
         for name in ("model.depth", "model.width", "training.batch_size"):
-            assert corner.config[name] == end(by_name[name])
-    for corner in found.each():
-        assert corner.config.items() >= settings.fixed_config().items()
+            assert candidate.config[name] == end(by_name[name])
+    for candidate in found.each():
+        assert candidate.config.items() >= settings.fixed_config().items()
 
 
 def test_every_rung_says_what_it_changes(data):
-    ladder = corners(study_settings(), data).ladder
+    ladder = probe_plan(study_settings(), data).ladder
     for before, after in itertools.pairwise(ladder):
         (changed,) = {key for key, value in before.config.items() if after.config[key] != value}
         assert after.label == f"+ {changed.partition('.')[2]} {after.config[changed]}"
 
 
 def test_what_matters_least_shares_the_last_rung_where_there_are_too_many(data, monkeypatch):
-    whole = corners(study_settings(), data)
-    monkeypatch.setattr("search.gpu_sharing.probe_plan.MOST_CORNERS", 6)
-    few = corners(study_settings(), data)
+    whole = probe_plan(study_settings(), data)
+    monkeypatch.setattr("search.gpu_sharing.probe_plan.MAX_PROBE_CONFIGS", 6)
+    few = probe_plan(study_settings(), data)
     assert len(few.each()) == 6
     assert few.ladder[:-1] == whole.ladder[:4]
     assert few.ladder[-1].config == whole.ladder[-1].config
 
 
 def test_hardly_a_point_of_the_space_is_heavier_than_the_ladders_end(data, space, ledger, settings):
-    heaviest = size(corners(settings, data).ladder[-1], data)
+    heaviest = size(probe_plan(settings, data).ladder[-1], data)
     for _ in range(6):
         config = TrialConfig.from_flat(begin(ledger, space).config)
         assert footprint(config, data).bytes(config.training.batch_size) <= 1.01 * heaviest
@@ -87,13 +87,13 @@ def test_hardly_a_point_of_the_space_is_heavier_than_the_ladders_end(data, space
 def test_of_many_systems_some_are_taken_from_the_lightest_to_the_heaviest(data):
     names = [name for name, system in SYSTEMS.items() if system.report == "report-a"]
     settings = study_settings(space="systems", systems=names, overrides={"model.width": 4})
-    found = corners(settings, data)
-    assert len(found.each()) == len(found.ladder) == MOST_CORNERS < len(names)
-    sizes = [size(corner, data) for corner in found.ladder]
+    found = probe_plan(settings, data)
+    assert len(found.each()) == len(found.ladder) == MAX_PROBE_CONFIGS < len(names)
+    sizes = [size(candidate, data) for candidate in found.ladder]
     assert sizes == sorted(sizes)
-    assert all(corner.config["model.width"] == 4 for corner in found.each())
+    assert all(candidate.config["model.width"] == 4 for candidate in found.each())
 
 
 def test_few_systems_are_all_taken_once(data):
-    found = corners(study_settings(space="systems", systems=["b-unet3", "b-unet2"]), data)
-    assert [corner.label for corner in found.each()] == ["b-unet2", "b-unet3"]
+    found = probe_plan(study_settings(space="systems", systems=["b-unet3", "b-unet2"]), data)
+    assert [candidate.label for candidate in found.each()] == ["b-unet2", "b-unet3"]

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from search.gpu_sharing.probe_plan import corners
+from search.gpu_sharing.probe_plan import probe_plan
 from search.gpu_sharing.probing import Probed
-from search.gpu_sharing.tables import show_corners, show_probed
+from search.gpu_sharing.tables import show_probe_plan, show_probed
 from search.study.placement import Placement
 from tests.made.studies import study_settings
 from trainables.data import DataSource, prepare
@@ -13,7 +13,7 @@ from trainables.profiling.probe import Device, Measured
 
 def test_what_was_measured_and_why_it_means_so_many_trials(capsys):
     data = prepare(DataSource(uri="sample"))
-    found = corners(study_settings(), data)
+    found = probe_plan(study_settings(), data)
     measured = Measured(micro_batches=2, memory=3 * 2**29, images_per_second=1234.5)
     probed = Probed(
         device=Device(name="NVIDIA T4", memory=16 * 2**30),
@@ -23,7 +23,7 @@ def test_what_was_measured_and_why_it_means_so_many_trials(capsys):
         placement=Placement(trials_per_gpu=2, device="NVIDIA T4", reason="4 bring +3% images/s together", too_large=9),
     )
     console = Console(width=160)
-    show_corners(console, found, data)
+    show_probe_plan(console, found, data)
     show_probed(console, probed, data)
     output = capsys.readouterr().out
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines() if "│" in line]

@@ -174,7 +174,7 @@ def test_the_receipt_adds_up(price, money, study):
     console.print(receipt(study, 9, price))
     text = console.file.getvalue()
     assert "0.00 GPU-hours" in text
-    assert "spared by stopping 1 trials" in text
+    assert "saved by stopping 1 trials early" in text
     assert "7 epochs" in text
     assert ("price" in text) == (price is not None)
     if money is not None:

@@ -126,14 +126,14 @@ def test_an_end_that_was_reported_but_never_told_is_told_by_the_next_driver(
     ended, state, ledger, space, make_report, reopen
 ):
     number = begin(ledger, space).number
-    going_on = begin(ledger, space).number
-    for trial in (number, going_on):
+    to_resume = begin(ledger, space).number
+    for trial in (number, to_resume):
         ledger.add_epoch(trial, make_report(1, 0.4))
     ledger.add_epoch(number, make_report(2, 0.3, ended=ended))
     records = reopen().records()
     assert records[number].state == state
     assert records[number].score == 0.4
-    assert records[going_on].state == "running"
+    assert records[to_resume].state == "running"
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path):

@@ -272,9 +272,9 @@ def test_known_points_are_neither_moved_nor_written_again(ledger, written):
 def test_settings_and_placement_come_back_as_they_were_set(ledger):
     assert (ledger.settings, ledger.placement, ledger.first) == ({}, None, {})
     placement = Placement(trials_per_gpu=3, device="T4", reason="no more fit")
-    ledger.settings = {"seed": 3, "judge": "last"}
+    ledger.settings = {"seed": 3, "rung_metric": "last"}
     ledger.placement = placement
-    assert ledger.settings == {"seed": 3, "judge": "last"}
+    assert ledger.settings == {"seed": 3, "rung_metric": "last"}
     assert ledger.placement == placement
     assert ledger.study.user_attrs["placement"] == {
         "trials_per_gpu": 3,
@@ -298,8 +298,8 @@ def test_settings_stay_as_they_are_but_for_the_place_of_the_data(ledger):
     ledger.settings = {"seed": 3, "data": "here"}
     ledger.settings = {"seed": 3, "data": "here"}
     ledger.settings = {"seed": 3, "data": "there"}
-    with pytest.raises(ValueError, match=r" exists with other settings: seed, judge$"):
-        ledger.settings = {"seed": 4, "data": "there", "judge": "last"}
+    with pytest.raises(ValueError, match=r" exists with other settings: seed, rung_metric$"):
+        ledger.settings = {"seed": 4, "data": "there", "rung_metric": "last"}
     assert ledger.settings == {"seed": 3, "data": "there"}
 
 

@@ -51,10 +51,10 @@ def test_a_database_that_only_the_folder_names_is_not_connected_to(theirs, conne
 def test_a_list_of_studies_connects_to_none_that_the_user_did_not_name(theirs, connected, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     ask = ["--storage", str(theirs.parent), "--status"]
-    assert local_studies.look_after(parser().parse_args(ask)) == 0
+    assert local_studies.run_study_command(parser().parse_args(ask)) == 0
     assert "that you have not named yet" in capsys.readouterr().out
     assert connected == []
-    assert local_studies.look_after(parser().parse_args([*ask, "--ledger", URL])) == 0
+    assert local_studies.run_study_command(parser().parse_args([*ask, "--ledger", URL])) == 0
     assert connected == [URL]
 
 

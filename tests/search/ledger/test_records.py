@@ -137,7 +137,7 @@ def test_a_diverged_epoch_is_not_the_best_whatever_its_score():
     record = trial_record(reports=(epoch_report(1, 0.2), epoch_report(2, 0.9, ended="diverged")))
     assert record.best is record.reports[0]
     assert record.score == 0.2
-    assert record.told_epochs == 2
+    assert record.reported_epochs == 2
 
 
 @pytest.mark.parametrize("reports", [(), (epoch_report(1, None),), (epoch_report(1, 0.9, ended="diverged"),)])
@@ -148,9 +148,9 @@ def test_a_trial_without_a_scored_epoch_has_no_score(reports):
 
 
 def test_the_told_epochs_are_the_number_of_the_last_one():
-    assert trial_record(scores=[0.5, 0.4, 0.3]).told_epochs == 3
-    assert trial_record(reports=(epoch_report(4), epoch_report(6))).told_epochs == 6
-    assert trial_record().told_epochs == 0
+    assert trial_record(scores=[0.5, 0.4, 0.3]).reported_epochs == 3
+    assert trial_record(reports=(epoch_report(4), epoch_report(6))).reported_epochs == 6
+    assert trial_record().reported_epochs == 0
 
 
 @pytest.mark.parametrize(

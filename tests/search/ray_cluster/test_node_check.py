@@ -12,7 +12,7 @@ from search.ray_cluster.node_check import CODE, NodeCheck, versions
 from tests.processes import scripts
 from tests.processes.loops import epoch_report
 from trainables.data import DataSource
-from trainables.errors import UnfitNode
+from trainables.errors import NodeMismatchError
 from trainables.messages import TrialRequest
 from trainables.training.checkpoints import CheckpointStore
 
@@ -43,18 +43,20 @@ def test_a_process_like_the_drivers_runs_the_loop():
 @pytest.mark.parametrize("name", ["Python", "Ray", "torch"])
 def test_another_version_than_the_drivers_stops_it_before_its_first_epoch(name):
     message = rf"\([\d.]+\): has {name} {re.escape(dict(versions())[name])}, the driver has 0\.0: set both up alike"
-    with pytest.raises(UnfitNode, match=message):
+    with pytest.raises(NodeMismatchError, match=message):
         run(NodeCheck(changed(name)))
 
 
 def test_other_code_than_the_drivers_is_named_with_its_folder():
-    with pytest.raises(UnfitNode, match=f"has the project's code [0-9a-f]{{8}} in {re.escape(str(ROOT))}, the driver"):
+    with pytest.raises(
+        NodeMismatchError, match=f"has the project's code [0-9a-f]{{8}} in {re.escape(str(ROOT))}, the driver"
+    ):
         run(NodeCheck(changed(CODE, "12345678")))
 
 
 def test_all_that_is_wrong_is_told_at_once():
     check = NodeCheck(changed("Ray"), data=DataSource(uri="/nowhere.npz"))
-    with pytest.raises(UnfitNode, match=r"has Ray .*; .*: --data: /nowhere\.npz: no such file"):
+    with pytest.raises(NodeMismatchError, match=r"has Ray .*; .*: --data: /nowhere\.npz: no such file"):
         run(check)
 
 

@@ -6,7 +6,7 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from search.ledger.ledger import Ledger
-from search.scheduling.asha_promotion import WAITING, LedgerPromotion
+from search.scheduling.asha_promotion import MAX_PAUSED_PER_RUNG, AshaPromotion
 from tests.made.studies import begin, study_settings
 
 GO, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
@@ -17,8 +17,8 @@ class Study:
 
     def __init__(self, ledger, space, make_report, **options):
         self.ledger, self.space, self.report = ledger, space, make_report
-        self.settings = study_settings(asha="promotion", **options.pop("settings", {}))
-        self.scheduler = LedgerPromotion(ledger, self.settings, **options)
+        self.settings = study_settings(scheduler="asha-promotion", **options.pop("settings", {}))
+        self.scheduler = AshaPromotion(ledger, self.settings, **options)
 
     def begin(self):
         return begin(self.ledger, self.space).number
@@ -29,7 +29,7 @@ class Study:
         return self.scheduler.on_trial_result(None, trial, {"epoch": epoch, "mean_iou": score, "ended": ended})
 
     def rebuilt(self, path):
-        return LedgerPromotion(Ledger.open(path), self.settings)
+        return AshaPromotion(Ledger.open(path), self.settings)
 
 
 @pytest.fixture
@@ -97,12 +97,12 @@ def test_a_trial_that_ends_by_itself_is_let_to(ended, entered, study):
 
 def test_a_rung_keeps_the_best_that_wait(study):
     made = study(settings={"reduction_factor": 9})
-    scores = [0.1 * number for number in range(WAITING + 2)]
+    scores = [0.1 * number for number in range(MAX_PAUSED_PER_RUNG + 2)]
     for score in scores:
         made.epoch(made.begin(), 1, score)
-    assert made.scheduler.hopeless() == [1, 0]
-    assert made.scheduler.hopeless() == []
-    assert made.scheduler.waiting == list(range(2, WAITING + 2))
+    assert made.scheduler.pop_evicted() == [1, 0]
+    assert made.scheduler.pop_evicted() == []
+    assert made.scheduler.waiting == list(range(2, MAX_PAUSED_PER_RUNG + 2))
 
 
 def test_rungs_and_those_that_wait_are_rebuilt_from_the_ledger(study, tmp_path):
@@ -119,7 +119,7 @@ def test_rungs_and_those_that_wait_are_rebuilt_from_the_ledger(study, tmp_path):
 
 
 def test_the_judge_hears_of_every_epoch(study, tmp_path):
-    made = study(settings={"judge": "best"})
+    made = study(settings={"rung_metric": "best"})
     number = made.begin()
     made.epoch(number, 1, 0.4)
     made.epoch(number, 2, 0.9)

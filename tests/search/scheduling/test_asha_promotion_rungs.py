@@ -8,7 +8,7 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from search.ledger.ledger import Ledger
-from search.scheduling.asha_promotion import LedgerPromotion
+from search.scheduling.asha_promotion import AshaPromotion
 from search.scheduling.false_stops import is_audited
 from tests.made.studies import begin, study_settings
 
@@ -16,8 +16,8 @@ GO, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 
 
 def scheduler_of(ledger=None, *, audit=0.0, **changes):
-    settings = study_settings(asha="promotion", **changes)
-    return LedgerPromotion(ledger or Ledger.in_memory(), settings, audit=audit)
+    settings = study_settings(scheduler="asha-promotion", **changes)
+    return AshaPromotion(ledger or Ledger.in_memory(), settings, audit=audit)
 
 
 def tell(scheduler, number, epoch, score, ended=None):
@@ -91,10 +91,10 @@ def test_each_rung_keeps_its_four_best_that_wait():
     for number, score in enumerate((0.5, 0.9, 0.5, 0.7)):
         tell(scheduler, number, 1, score)
         tell(scheduler, 10 + number, 10, score)
-    assert scheduler.hopeless() == []
+    assert scheduler.pop_evicted() == []
     tell(scheduler, 4, 1, 0.8)
     tell(scheduler, 14, 10, 0.1)
-    assert scheduler.hopeless() == [2, 14]  # of equal ones the one that came first stays
+    assert scheduler.pop_evicted() == [2, 14]  # of equal ones the one that came first stays
     assert scheduler.waiting == [0, 1, 3, 4, 10, 11, 12, 13]
 
 
@@ -104,7 +104,7 @@ def test_the_same_trials_end_whether_a_slot_is_free_for_the_promoted_ones_or_not
     scheduler, promoted, ended = scheduler_of(max_epochs=27), [], []
     for number in range(12):
         assert tell(scheduler, number, 1, 0.9 - 0.01 * number) == STOP
-        ended.append(scheduler.hopeless())
+        ended.append(scheduler.pop_evicted())
         if slot and (found := scheduler.promote()) is not None:
             promoted.append(found)
     while (found := scheduler.promote()) is not None:

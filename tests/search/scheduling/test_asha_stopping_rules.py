@@ -8,7 +8,7 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from search.ledger.ledger import Ledger
-from search.scheduling.asha_stopping import LedgerASHA
+from search.scheduling.asha_stopping import AshaStopping
 from search.scheduling.false_stops import is_audited
 from tests.made.studies import begin, study_settings
 
@@ -16,7 +16,7 @@ GO, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 
 
 def scheduler_of(ledger=None, *, audit=0.0, **changes):
-    return LedgerASHA(ledger or Ledger.in_memory(), study_settings(**changes), audit=audit)
+    return AshaStopping(ledger or Ledger.in_memory(), study_settings(**changes), audit=audit)
 
 
 def tune_trial(number):
@@ -58,7 +58,7 @@ def test_it_pauses_and_promotes_nobody():
     for number, score in enumerate((0.6, 0.3)):
         tell(scheduler, number, 1, score)
     assert scheduler.paused == set()
-    assert scheduler.waiting == scheduler.hopeless() == []
+    assert scheduler.waiting == scheduler.pop_evicted() == []
     assert scheduler.promotable is False
     assert scheduler.promote() is scheduler.promote(last=True) is None
 
@@ -91,7 +91,7 @@ def test_an_epoch_without_a_score_enters_no_rung(ledger, space, make_report):
 
 
 def test_the_judge_s_score_is_what_enters_a_rung_also_when_rungs_are_rebuilt(ledger, space, make_report):
-    live = scheduler_of(judge="best")
+    live = scheduler_of(rung_metric="best")
     for number, curve in enumerate(((0.4, 0.9, 0.1), (0.5, 0.2, 0.3))):
         begin(ledger, space)
         for epoch, score in enumerate(curve, start=1):
@@ -99,7 +99,7 @@ def test_the_judge_s_score_is_what_enters_a_rung_also_when_rungs_are_rebuilt(led
             ledger.add_epoch(number, make_report(epoch, score, ended=ended))
             tell(live, number, epoch, score, ended)
     expected = {1: {"0": 0.4, "1": 0.5}, 3: {"0": 0.9, "1": 0.5}, 9: {}}
-    assert rungs(live) == rungs(scheduler_of(ledger, judge="best")) == expected
+    assert rungs(live) == rungs(scheduler_of(ledger, rung_metric="best")) == expected
 
 
 def test_only_the_trials_that_the_study_s_seed_says_are_audited():
@@ -114,7 +114,7 @@ def test_only_the_trials_that_the_study_s_seed_says_are_audited():
 
 
 def test_without_an_audit_none_runs_on():
-    scheduler = LedgerASHA(Ledger.in_memory(), study_settings())
+    scheduler = AshaStopping(Ledger.in_memory(), study_settings())
     assert [tell(scheduler, number, 1, 0.9 - 0.1 * number) for number in range(9)] == [GO, *[STOP] * 8]
     assert scheduler.audited == {}
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from search.ledger.ledger import Ledger
-from search.scheduling.asha_promotion import LedgerPromotion
-from search.scheduling.asha_stopping import LedgerASHA
+from search.scheduling.asha_promotion import AshaPromotion
+from search.scheduling.asha_stopping import AshaStopping
 from search.scheduling.false_stops import is_audited
-from search.scheduling.schedulers import SCHEDULERS
+from search.scheduling.schedulers import SCHEDULERS, scheduler_for
 from tests.made.histories import BREAKS, Killed, Life
 from tests.made.studies import begin, epoch_report, study_settings
 
@@ -22,7 +22,7 @@ class Study:
 
     def __init__(self, ledger, space, *, audit=0.0, **changes):
         self.ledger, self.space, self.settings = ledger, space, study_settings(**changes)
-        self.scheduler = SCHEDULERS[self.settings.asha](ledger, self.settings, audit=audit)
+        self.scheduler = scheduler_for(ledger, self.settings, audit=audit)
 
     def begin(self, count):
         for _ in range(count):
@@ -38,7 +38,7 @@ class Study:
 
     def resumed(self, *, audit=0.0):
         """The scheduler of the next driver."""
-        return SCHEDULERS[self.settings.asha](Ledger(self.ledger.study), self.settings, audit=audit)
+        return scheduler_for(Ledger(self.ledger.study), self.settings, audit=audit)
 
 
 def test_a_trial_that_went_on_from_a_rung_is_not_stopped_for_what_others_reported_later(ledger, space):
@@ -53,7 +53,7 @@ def test_a_trial_that_went_on_from_a_rung_is_not_stopped_for_what_others_reporte
 
 
 def test_a_promoted_trial_does_not_wait_again_because_better_ones_reported_later(ledger, space):
-    study = Study(ledger, space, asha="promotion", max_epochs=27, grace_epochs=3)
+    study = Study(ledger, space, scheduler="asha-promotion", max_epochs=27, grace_epochs=3)
     study.begin(7)
     assert [study.epoch(number, 3, score) for number, score in enumerate((0.5, 0.4, 0.3))] == ["pause"] * 3
     assert study.scheduler.promote() == 0
@@ -67,12 +67,12 @@ def test_a_promoted_trial_does_not_wait_again_because_better_ones_reported_later
     ]
     resumed = study.resumed()
     assert resumed.waiting == study.scheduler.waiting == [1, 2]
-    assert (resumed.overdue, resumed.hopeless(), resumed.promote()) == ([], [], None)
+    assert (resumed.overdue, resumed.pop_evicted(), resumed.promote()) == ([], [], None)
     assert resumed.rungs == study.scheduler.rungs
 
 
 def test_a_promotion_is_known_when_a_trial_has_begun_after_it(ledger, space):
-    study = Study(ledger, space, asha="promotion")
+    study = Study(ledger, space, scheduler="asha-promotion")
     study.begin(3)
     for number, score in enumerate((0.5, 0.4, 0.3)):
         study.epoch(number, 1, score)
@@ -87,23 +87,23 @@ def test_a_promotion_is_known_when_a_trial_has_begun_after_it(ledger, space):
 
 def test_a_paused_trial_that_was_to_end_is_ended_by_the_next_driver(ledger, space):
     """The fifth that waits besides the best: decided when another one paused, which is written before its end is."""
-    study = Study(ledger, space, asha="promotion", reduction_factor=9, max_epochs=10)
+    study = Study(ledger, space, scheduler="asha-promotion", reduction_factor=9, max_epochs=10)
     study.begin(6)
     assert [study.epoch(number, 1, 0.1 * number) for number in range(6)] == ["pause"] * 6
     assert [ledger.record(number).ends for number in range(6)] == [(), (), (), (), (0,), (1,)]
     assert study.scheduler.waiting == [0, 1, 2, 3, 4, 5]  # they are running ones of the ledger until then
     ledger.prune(1)
     resumed = study.resumed()
-    assert (resumed.overdue, resumed.waiting, resumed.hopeless()) == ([0], [2, 3, 4, 5], [])
+    assert (resumed.overdue, resumed.waiting, resumed.pop_evicted()) == ([0], [2, 3, 4, 5], [])
 
 
-@pytest.mark.parametrize("asha", SCHEDULERS)
-def test_an_audit_is_drawn_with_the_decision_and_not_again(asha, ledger, space):
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_an_audit_is_drawn_with_the_decision_and_not_again(scheduler, ledger, space):
     """Trial 2 is drawn, the others are not: also if a later run audits all or none."""
     assert [is_audited(6, number, 0.5) for number in range(3)] == [False, False, True]
-    study = Study(ledger, space, asha=asha, seed=6, audit=0.5)
+    study = Study(ledger, space, scheduler=scheduler, seed=6, audit=0.5)
     study.begin(3)
-    held = {"promotion": "pause", "stopping": "stop"}[asha]
+    held = {"asha-promotion": "pause", "asha-stopping": "stop"}[scheduler]
     study.epoch(0, 1, 0.9)
     assert [study.epoch(number, 1, 0.3) for number in (1, 2)] == [held, "audit"]
     assert study.resumed(audit=0.0).audited == {2: 1}  # also when nothing follows it yet
@@ -111,17 +111,19 @@ def test_an_audit_is_drawn_with_the_decision_and_not_again(asha, ledger, space):
     for fraction in (0.0, 0.5, 1.0):
         resumed = study.resumed(audit=fraction)
         assert resumed.audited == {2: 1}
-        assert (resumed.overdue, 1 in resumed.waiting) == (([], True) if asha == "promotion" else ([1], False))
+        assert (resumed.overdue, 1 in resumed.waiting) == (
+            ([], True) if scheduler == "asha-promotion" else ([1], False)
+        )
 
 
-@pytest.mark.parametrize("asha", SCHEDULERS)
-def test_an_audit_that_is_known_before_its_epoch_is_drawn_when_the_epoch_comes(asha, ledger, space):
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_an_audit_that_is_known_before_its_epoch_is_drawn_when_the_epoch_comes(scheduler, ledger, space):
     """Earlier versions wrote it first, and a kill may have come between."""
-    study = Study(ledger, space, asha=asha, audit=1.0)
+    study = Study(ledger, space, scheduler=scheduler, audit=1.0)
     study.begin(2)
     study.epoch(0, 1, 0.9)
     ledger.mark_audited(1, 1)
-    later = Study(ledger, space, asha=asha, audit=1.0)
+    later = Study(ledger, space, scheduler=scheduler, audit=1.0)
     assert 1 not in later.scheduler.audited
     assert later.epoch(1, 1, 0.3) == "audit"
     assert later.scheduler.audited[1] == ledger.record(1).audited == 1
@@ -130,7 +132,7 @@ def test_an_audit_that_is_known_before_its_epoch_is_drawn_when_the_epoch_comes(a
 @pytest.mark.parametrize(("ended", "times"), [("early_stopping", 1), ("max_epochs", 1), ("diverged", 0)])
 def test_who_asks_twice_of_an_epoch_hears_the_same_and_changes_nothing(ended, times, ledger, space):
     """Tune does, when the function of a trial returns."""
-    study = Study(ledger, space, asha="promotion", judge="ema")
+    study = Study(ledger, space, scheduler="asha-promotion", rung_metric="ema")
     study.begin(1)
     study.epoch(0, 1, 0.3)
     result = epoch_report(3, 0.6, ended=ended).to_dict()
@@ -143,7 +145,7 @@ class FirstRung:
     """Trials side by side that report at the first rung and train on: 0.00, 0.07, 0.14, 0.21, 0.04 and so on."""
 
     slots, audit, max_failures = 24, 0.0, 0
-    settings = study_settings(asha="promotion", max_epochs=27, judge="best")
+    settings = study_settings(scheduler="asha-promotion", max_epochs=27, rung_metric="best")
     scores = tuple(7 * number % 24 / 100 for number in range(24))
 
     def report(self, number, epoch):
@@ -177,16 +179,16 @@ def test_a_ledger_without_decisions_lets_the_best_of_a_rung_go_on_and_keeps_four
         begin(ledger, space)
         ledger.add_epoch(number, epoch_report(1, 0.3 + 0.01 * number))
     assert ledger.record(0).decision is None
-    scheduler = LedgerPromotion(ledger, study_settings(asha="promotion", max_epochs=27))
-    assert sorted(scheduler.hopeless()) == list(range(12))
+    scheduler = AshaPromotion(ledger, study_settings(scheduler="asha-promotion", max_epochs=27))
+    assert sorted(scheduler.pop_evicted()) == list(range(12))
     assert [scheduler.promote() for _ in range(9)] == [23, 22, 21, 20, 19, 18, 17, 16, None]
     assert scheduler.waiting == [12, 13, 14, 15]
 
 
-@pytest.mark.parametrize("asha", SCHEDULERS)
-def test_a_ledger_without_decisions_has_its_audits_drawn_and_written_when_it_is_resumed(asha, tmp_path):
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_ledger_without_decisions_has_its_audits_drawn_and_written_when_it_is_resumed(scheduler, tmp_path):
     """Trials 1 to 3 were interrupted at the rung; which of them run on is a draw of the study's seed."""
-    history = SimpleNamespace(settings=study_settings(asha=asha, seed=2), slots=4, audit=0.5, max_failures=0)
+    history = SimpleNamespace(settings=study_settings(scheduler=scheduler, seed=2), slots=4, audit=0.5, max_failures=0)
     study = Life(tmp_path, history, 4, interrupted=lambda step: False)
     study.fill()
     for number, score in enumerate((0.9, 0.1, 0.1, 0.1)):
@@ -200,7 +202,7 @@ def test_a_ledger_without_decisions_has_its_audits_drawn_and_written_when_it_is_
         records = later.ledger.records()
         assert {record.number: record.audited for record in records if record.audited is not None} == drawn
         others = [records[number] for number in (1, 2, 3) if number not in drawn]
-        assert {record.state for record in others} == {"running" if asha == "promotion" else "pruned"}
+        assert {record.state for record in others} == {"running" if scheduler == "asha-promotion" else "pruned"}
 
 
 def test_what_other_trials_reported_later_does_not_stop_one_of_a_ledger_that_says_nothing_twice(ledger, space):
@@ -209,7 +211,7 @@ def test_what_other_trials_reported_later_does_not_stop_one_of_a_ledger_that_say
         begin(ledger, space)
         for epoch, score in enumerate(scores, start=1):
             ledger.add_epoch(number, epoch_report(epoch, score))
-    assert LedgerASHA(ledger, study_settings()).overdue == [1]
+    assert AshaStopping(ledger, study_settings()).overdue == [1]
 
 
 def _killed(*arguments):
@@ -232,4 +234,4 @@ def test_a_trial_that_was_not_to_be_retried_fails_when_the_study_is_resumed(kind
     later.recorder.settle()
     assert later.ledger.record(0).state == "failed"
     assert later.ledger.record(0).error.endswith(BREAKS[kind].strip())
-    assert later.searcher.going_on == []
+    assert later.searcher.to_resume == []

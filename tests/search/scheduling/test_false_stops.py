@@ -140,7 +140,7 @@ def promotion(ledger, space, make_report):
             if audited is not None:
                 ledger.mark_audited(number, audited)
             ledger.complete(number)
-        return audit(ledger.records(), study_settings(asha="promotion", **changes))
+        return audit(ledger.records(), study_settings(scheduler="asha-promotion", **changes))
 
     return make
 
@@ -187,25 +187,25 @@ def test_a_diverged_epoch_is_in_no_rung(ledger, space, make_report, study):
     third = begin(ledger, space).number
     ledger.add_epoch(third, make_report(1, 0.2, ended="diverged"))
     ledger.finish(third)
-    found = audit(ledger.records(), study_settings(asha="promotion"))
+    found = audit(ledger.records(), study_settings(scheduler="asha-promotion"))
     assert found.count == 1  # of two trials none is promoted; of three the best would have been
 
 
 @pytest.mark.parametrize(
-    ("judge", "count"),
+    ("rung_metric", "count"),
     [
         ("last", 1),  # 0.3 against 0.5 and 0.1: second
         ("best", 0),  # 0.9 against 0.8 and 0.1: first
         ("ema", 0),  # 0.6 against 0.45 and 0.1: first
     ],
 )
-def test_a_rung_compares_what_the_study_judges_by(judge, count, promotion):
+def test_a_rung_compares_what_the_study_judges_by(rung_metric, count, promotion):
     """All epochs up to the rung's are judged, those without a score left out, and none after it."""
     found = promotion(
         ([0.9, None, 0.3, 0.0], 3),
         ([0.8, 0.0, 0.5, 0.99], None),
         ([0.1, 0.1, 0.1], None),
-        judge=judge,
+        rung_metric=rung_metric,
     )
     assert (found.count if found else 0) == count
 
@@ -218,7 +218,7 @@ def test_good_stops_cost_nothing(study):
 def test_a_pause_is_no_stop_when_a_promotion_would_have_followed(study):
     """Of four trials in the rung one is promoted: the best, which was paused when it was the only one."""
     records = study((0.7, True), (0.5, False), (0.2, True), (0.1, False))
-    by_promotion = audit(records, study_settings(asha="promotion"))
+    by_promotion = audit(records, study_settings(scheduler="asha-promotion"))
     assert (by_promotion.count, by_promotion.wrong) == (1, 0)
     by_stopping = audit(records, study_settings())
     assert (by_stopping.count, by_stopping.wrong) == (2, 1)

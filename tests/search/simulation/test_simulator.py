@@ -10,7 +10,7 @@ from search.ledger.ledger import Ledger
 from search.simulation.curves import Curve, curves_of, read_curves, write_curves
 from search.simulation.simulator import Simulation, simulate
 from search.simulation.surrogate import FEWEST, Surrogate, simulated_reports
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from tests.made.studies import begin, study_settings
 
 MAX_EPOCHS = 9
@@ -28,9 +28,9 @@ def world(record):
     return simulated_reports(epochs, max_epochs=MAX_EPOCHS, patience=MAX_EPOCHS)
 
 
-def run(simulation, watchers=()):
+def run(simulation, callbacks=()):
     ledger = Ledger.in_memory()
-    simulate(simulation, world, ledger, list(watchers))
+    simulate(simulation, world, ledger, list(callbacks))
     return ledger.records()
 
 
@@ -42,7 +42,7 @@ def simulation(space):
 def test_a_simulated_search_is_a_whole_one(simulation):
     heard = []
 
-    class Heard(Watcher):
+    class Heard(Callback):
         def trial_started(self, record):
             heard.append(("start", record.number))
 
@@ -65,7 +65,7 @@ def test_a_simulated_search_is_a_whole_one(simulation):
 @pytest.mark.parametrize("trials", [1, 2, 5, 30])
 @pytest.mark.parametrize("slots", [1, 4])
 def test_promotion_ends_with_a_whole_trial_and_none_that_waits(slots, trials, simulation):
-    settings = dataclasses.replace(simulation.settings, asha="promotion")
+    settings = dataclasses.replace(simulation.settings, scheduler="asha-promotion")
     records = run(dataclasses.replace(simulation, settings=settings, trials=trials, slots=slots))
     assert len(records) == trials
     assert {record.state for record in records} <= {"complete", "pruned"}
@@ -90,7 +90,7 @@ def test_virtual_time_decides_who_reports_first(simulation):
     """Narrow networks train faster: with two slots they overtake."""
     order = []
 
-    class Heard(Watcher):
+    class Heard(Callback):
         def epoch_ended(self, record, report):
             order.append((record.params["model.width"], record.number))
 

@@ -19,7 +19,7 @@ from search.ledger.ranking import ranked
 from search.sampling.proposer import Proposer
 from search.sampling.warm_start import starting_points
 from search.scheduling.false_stops import audit
-from search.scheduling.schedulers import SCHEDULERS
+from search.scheduling.schedulers import scheduler_for
 from search.simulation.curves import recorded
 from search.study.settings import StudySettings
 from search.tuning.meter import Meter
@@ -82,7 +82,7 @@ class Readers:
         """As a driver that continues the study, to its next suggestion."""
         (self.folder / FILE).write_bytes((self.folder / FILE).read_bytes())
         ledger = Ledger.create(self.folder)
-        settings = study_settings(asha="promotion", judge="best")
+        settings = study_settings(scheduler="asha-promotion", rung_metric="best")
         if ledger.settings:
             settings.check_same(ledger.settings, "study")
         ledger.settings = dataclasses.asdict(settings)
@@ -92,9 +92,9 @@ class Readers:
         ProgressState(budget=9, time_budget=None, past=records)
         self.console.print(leaderboard(records))
         proposer = Proposer(ledger, self.space, settings, sampler="random")
-        scheduler = SCHEDULERS[settings.asha](ledger, settings, audit=0.0)
+        scheduler = scheduler_for(ledger, settings, audit=0.0)
         searcher = LedgerSearcher(ledger, proposer, scheduler, budget=9, stopping=Stopping())
-        scheduler.hopeless()
+        scheduler.pop_evicted()
         searcher.suggest("a")
         searcher.suggest("b")
         Meter({}).begin(0)

@@ -185,7 +185,7 @@ def test_a_damaged_entry_behind_others_is_counted_from_the_files_first_line(path
         file.write(b'{"n": 2}\n{"n": \n')
     read = journal.read_logs(2)
     assert next(read) == {"n": 2}
-    with pytest.raises(ValueError, match=r"journal, line 4: damaged .*, which loses what is behind"):
+    with pytest.raises(ValueError, match=r"journal, line 4: damaged .*, which loses what follows"):
         next(read)
 
 

@@ -107,13 +107,13 @@ def test_a_url_without_a_user_is_for_whoever_uses_it(url, monkeypatch, tmp_path)
 def test_what_is_written_twice_is_there_once(ledger, space, make_report, monkeypatch, tmp_path):
     """As where the database writes, and goes away before it can say so."""
     connection = ledger._storage._connection
-    once = connection.insist
+    once = connection.retry
 
     def twice(work):
         once(work)
         return once(work)
 
-    monkeypatch.setattr(connection, "insist", twice)
+    monkeypatch.setattr(connection, "retry", twice)
     a_study(ledger, space, make_report)
     records = Ledger.open(tmp_path / "study").records()
     assert without_times(records) == without_times(ledger.records())
@@ -124,8 +124,8 @@ def test_what_is_written_twice_is_there_once(ledger, space, make_report, monkeyp
 def test_an_epoch_and_an_end_are_one_transaction_each(ledger, space, make_report, monkeypatch):
     number = begin(ledger, space).number
     connection = ledger._storage._connection
-    transactions, real = [], connection.insist
-    monkeypatch.setattr(connection, "insist", lambda work: transactions.append(work) or real(work))
+    transactions, real = [], connection.retry
+    monkeypatch.setattr(connection, "retry", lambda work: transactions.append(work) or real(work))
     ledger.add_epoch(number, make_report(1, 0.3))  # the value and the report
     assert len(transactions) == 1
     ledger.fail(number, "broke")  # the error and the state
@@ -139,7 +139,7 @@ def test_a_server_that_comes_back_is_waited_for(ledger, space, make_report, post
     told.then = lambda text: postgres.start() if "is gone" in text else None
     monkeypatch.setattr(postgres_connection, "PAUSES", (0.01,))
     ledger.add_epoch(number, make_report(1, 0.3))
-    assert [record.told_epochs for record in Ledger.open(tmp_path / "study").records()] == [1]
+    assert [record.reported_epochs for record in Ledger.open(tmp_path / "study").records()] == [1]
     assert len(told) == 2
     assert "the database is gone" in told[0]
     assert "the database is back" in told[1]

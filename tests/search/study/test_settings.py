@@ -43,8 +43,8 @@ def test_the_fixed_part_is_a_valid_configuration(settings):
 def test_what_another_version_recorded(settings, tmp_path):
     recorded = dataclasses.asdict(settings)
     assert StudySettings.recorded(recorded | {"former": 1}, tmp_path) == settings
-    del recorded["judge"], recorded["asha"]
-    with pytest.raises(ValueError, match=r"made by another version, its settings lack asha, judge"):
+    del recorded["rung_metric"], recorded["scheduler"]
+    with pytest.raises(ValueError, match=r"made by another version, its settings lack scheduler, rung_metric"):
         StudySettings.recorded(recorded, tmp_path)
 
 
@@ -126,8 +126,7 @@ def test_settings_are_fixed(settings):
     ("field", "value", "rule"),
     [
         ("profile", "tpu", "profile 'tpu' is none of "),
-        ("judge", "mean", "judge 'mean' or asha "),
-        ("asha", "halving", " or asha 'halving' is unknown"),
+        ("rung_metric", "mean", "rung_metric 'mean' is none of last, best, ema"),
         ("seed", -1, "a number is below the least"),
         ("max_epochs", 0, "a number is below the least"),
         ("grace_epochs", 0, "a number is below the least"),

@@ -109,7 +109,7 @@ def test_gpu_hours_are_what_earlier_trials_held_and_what_runs_holds_so_far(study
     )
 
 
-@pytest.mark.parametrize("how", ["trial_ended", "trial_broke", "trial_paused"])
+@pytest.mark.parametrize("how", ["trial_ended", "attempt_failed", "trial_paused"])
 def test_what_a_trial_held_counts_once_when_it_leaves_its_gpus(how, study):
     """Trial 0 holds 2 GPUs for 600 s, then for 600 s more: 2400 of 3600 GPU seconds. Trial 1 spends what is left."""
     for _ in range(2):
@@ -128,7 +128,7 @@ def test_what_a_trial_held_counts_once_when_it_leaves_its_gpus(how, study):
     assert study.stopping.reason is not None
 
 
-@pytest.mark.parametrize("how", ["trial_ended", "trial_broke", "trial_paused"])
+@pytest.mark.parametrize("how", ["trial_ended", "attempt_failed", "trial_paused"])
 def test_the_gpus_of_a_trial_of_an_earlier_run_are_not_counted_twice(how, study):
     """It took 1000 GPU seconds before, and takes 1000 more: 2000 of 2001."""
     study.begin()

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from search.tuning.failures import NOT_COUNTED, failure, said
+from search.tuning.failures import NOT_COUNTED, failure, root_message
 
 NODE = "The actor died unexpectedly before finishing this task.\nThe actor died because its node has died."
-UNFIT = "ray::run()\ntrainables.errors.UnfitNode: b (10.0.0.2): --data: /mars.npz: no such file\n"
+UNFIT = "ray::run()\ntrainables.errors.NodeMismatchError: b (10.0.0.2): --data: /mars.npz: no such file\n"
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ DIED = "The actor died unexpectedly before finishing this task.\n"
     [
         (DIED + "trainables.errors.OutOfMemory: in 2 micro-batches", "out_of_memory"),
         (DIED + "trainables.errors.StorageError: s3://x: gone", "storage"),
-        (DIED + "trainables.errors.UnfitNode: b: no data", "node_unfit"),
+        (DIED + "trainables.errors.NodeMismatchError: b: no data", "node_unfit"),
         (DIED + "trainables.errors.Preempted: a node of the trial is drained", "node_lost"),
         (DIED + "its node has died", "node_lost"),
         (DIED + "The worker group startup timed out", "not_started"),
@@ -66,15 +66,15 @@ def test_the_kinds_that_no_configuration_is_to_blame_for():
 
 
 def test_what_was_said_of_each_kind_that_is_an_error_of_its_own():
-    for name in ("OutOfMemory", "StorageError", "UnfitNode", "Preempted"):
+    for name in ("OutOfMemory", "StorageError", "NodeMismatchError", "Preempted"):
         text = f"Traceback\ntrainables.errors.{name}: what it said: all of it\nmore of Ray's\n"
-        assert said(failure(text, 0)) == "what it said: all of it"
+        assert root_message(failure(text, 0)) == "what it said: all of it"
 
 
 def test_what_the_error_itself_said():
-    assert said(failure(UNFIT, 0)) == "b (10.0.0.2): --data: /mars.npz: no such file"
-    assert said(failure(NODE, 0)) == NODE
-    assert said(failure("a bug", 0)) == "a bug"
+    assert root_message(failure(UNFIT, 0)) == "b (10.0.0.2): --data: /mars.npz: no such file"
+    assert root_message(failure(NODE, 0)) == NODE
+    assert root_message(failure("a bug", 0)) == "a bug"
 
 
 def test_a_process_that_died_with_a_drained_node_lost_its_node():
@@ -109,4 +109,4 @@ def test_what_else_filled_a_machines_memory_is_not_kept(text, message):
     assert found.message.startswith("Ray ended its process because")
     assert found.message.endswith(message)
     assert "browser" not in found.message
-    assert said(found) == found.message
+    assert root_message(found) == found.message

@@ -31,9 +31,9 @@ def ended(ledger, space):
 
 def reason_after(records, past=()):
     stopping = Stopping()
-    watcher = FirstFailures(stopping, list(past))
+    callback = FirstFailures(stopping, list(past))
     for record in records:
-        watcher.trial_ended(record)
+        callback.trial_ended(record)
     assert stopping.exit_code == (0 if stopping.reason is None else 1)
     return stopping.reason
 

@@ -8,7 +8,7 @@ from ray.tune.search import Searcher
 from search.ledger.ledger import Ledger
 from search.ledger.records import Failure
 from search.sampling.proposer import Proposer
-from search.scheduling.schedulers import SCHEDULERS
+from search.scheduling.schedulers import scheduler_for
 from search.study.space import Parameter, Space
 from search.tuning.run_end import Stopping
 from search.tuning.searcher import LedgerSearcher
@@ -17,7 +17,7 @@ from trainables.config import TrialConfig
 
 def make(ledger, space, settings, budget, stopping=None):
     proposer = Proposer(ledger, space, settings, sampler="random")
-    scheduler = SCHEDULERS[settings.asha](ledger, settings)
+    scheduler = scheduler_for(ledger, settings)
     return LedgerSearcher(ledger, proposer, scheduler, budget=budget, stopping=stopping or Stopping())
 
 
@@ -33,7 +33,7 @@ def test_it_suggests_whole_configurations_until_the_budget_is_spent(ledger, spac
         config = TrialConfig.from_flat(request["config"])
         assert (config.training.max_epochs, config.training.seed) == (settings.max_epochs, settings.seed)
         assert request["config"] == config.to_flat()
-        assert request["told_epochs"] == 0
+        assert request["reported_epochs"] == 0
 
 
 def test_orphans_come_first_with_what_is_known_of_them(ledger, space, settings, make_report, tmp_path):
@@ -47,7 +47,7 @@ def test_orphans_come_first_with_what_is_known_of_them(ledger, space, settings, 
     assert later.remaining == 3
     again = [later.suggest(f"u{number}") for number in range(3)]
     assert [request["number"] for request in again] == [0, 2, 3]
-    assert [request["told_epochs"] for request in again] == [2, 0, 0]
+    assert [request["reported_epochs"] for request in again] == [2, 0, 0]
     assert again[0]["config"] == requests[0]["config"]
     assert again[2]["config"] not in [request["config"] for request in requests]
     assert later.remaining == 0
@@ -59,9 +59,9 @@ def test_a_trial_that_broke_is_suggested_again_behind_its_last_epoch(ledger, spa
     ledger.add_epoch(0, make_report(1))
     for kind in ("process_lost", "out_of_memory", "out_of_memory"):
         ledger.add_failure(0, Failure(kind=kind, epoch=1, message=""))
-    searcher.broke(0)
+    searcher.requeue(0)
     assert searcher.remaining == 1
-    assert searcher.suggest("u0") == requests[0] | {"told_epochs": 1, "micro_batches": 4}
+    assert searcher.suggest("u0") == requests[0] | {"reported_epochs": 1, "micro_batches": 4}
     searcher.ended(1)
     assert searcher.suggest("u1") is None
     searcher.ended(0)

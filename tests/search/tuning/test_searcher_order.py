@@ -76,7 +76,7 @@ def test_first_come_those_that_go_on_then_promoted_ones_then_new_ones():
 @pytest.mark.parametrize("state", ["complete", "pruned", "failed"])
 def test_trials_that_have_ended_count_and_are_not_suggested_again(state):
     study = Study(state, "running", state, budget=4)
-    assert (study.searcher.going_on, study.searcher.remaining) == ([1], 2)
+    assert (study.searcher.to_resume, study.searcher.remaining) == ([1], 2)
     assert [study.suggest() for _ in range(3)] == [1, 3, None]
 
 
@@ -102,8 +102,8 @@ def test_paused_trials_are_not_promoted_for_want_of_others_while_one_that_broke_
     study = Study("running", "running", budget=2, waiting=[1])
     study.scheduler.at_last = [1]
     assert [study.suggest(), study.suggest()] == [0, 1]
-    study.searcher.broke(0)
-    study.searcher.broke(1)
+    study.searcher.requeue(0)
+    study.searcher.requeue(1)
     assert study.searcher.remaining == 2
     assert [study.suggest(), study.suggest()] == [0, 1]  # in the order in which they broke
     assert study.scheduler.asked == [True]
@@ -133,7 +133,7 @@ def test_no_more_run_side_by_side_than_there_are_slots_now():
     assert [study.suggest() for _ in range(2)] == [3, None]
 
 
-@pytest.mark.parametrize(("hook", "following"), [("ended", 1), ("paused", 1), ("broke", 0)])
+@pytest.mark.parametrize(("hook", "following"), [("ended", 1), ("paused", 1), ("requeue", 0)])
 def test_a_trial_that_leaves_its_slot_makes_place_for_the_next(hook, following):
     study = Study(budget=2, slots=lambda: 1)
     assert [study.suggest(), study.suggest()] == [0, None]
@@ -153,14 +153,14 @@ def test_a_run_that_is_to_end_says_so_also_while_all_slots_are_taken():
     assert study.suggest() is None
     study.stopping.stop("enough", 0)
     assert study.suggest() == Searcher.FINISHED
-    assert (study.searcher.going_on, study.scheduler.next, study.proposer.asked) == ([0], [0], [])
+    assert (study.searcher.to_resume, study.scheduler.next, study.proposer.asked) == ([0], [0], [])
 
 
 def test_a_paused_trial_is_not_among_those_that_go_on_by_themselves():
     study = Study(budget=1)
     assert study.suggest() == 0
     study.searcher.paused(0)
-    assert (study.searcher.remaining, study.searcher.going_on) == (0, [])
+    assert (study.searcher.remaining, study.searcher.to_resume) == (0, [])
     assert study.suggest() == Searcher.FINISHED
 
 
@@ -170,7 +170,7 @@ def test_a_trial_that_was_ended_is_not_suggested_again(state):
     if state == "running":
         assert study.suggest() == 0
     study.searcher.ended(0)
-    assert study.searcher.going_on == [1]
+    assert study.searcher.to_resume == [1]
     assert study.searcher.running == set()
     assert study.suggest() == 1
     assert study.suggest() is None
@@ -184,9 +184,9 @@ def test_what_the_trial_is_told():
         for kind in kinds:
             study.ledger.add_failure(number, Failure(kind=kind, epoch=1, message=""))
     assert [study.searcher.suggest("t") for _ in range(3)] == [
-        {"number": 0, "config": {"number": 0}, "told_epochs": 1, "micro_batches": 1},
-        {"number": 1, "config": {"number": 1}, "told_epochs": 2, "micro_batches": 1},
-        {"number": 2, "config": {"number": 2}, "told_epochs": 1, "micro_batches": 8},
+        {"number": 0, "config": {"number": 0}, "reported_epochs": 1, "micro_batches": 1},
+        {"number": 1, "config": {"number": 1}, "reported_epochs": 2, "micro_batches": 1},
+        {"number": 2, "config": {"number": 2}, "reported_epochs": 1, "micro_batches": 8},
     ]
 
 

@@ -13,17 +13,17 @@ from tests.made.studies import begin
 
 RECEIPT = """\
 cost of the study, all runs
-┌─────────────────────────────┬─────────────┬────────────────┐
-│ start-up                    │  1 h 00 min │          45.5% │
-│ training                    │ 28 min 00 s │          21.2% │
-│ validation                  │  8 min 00 s │           6.1% │
-│ checkpoints                 │  3 min 00 s │           2.3% │
-│ waiting                     │ 33 min 00 s │          25.0% │
-│ all trials                  │  2 h 12 min │ 1.00 GPU-hours │
-├─────────────────────────────┼─────────────┼────────────────┤
-│ spared by stopping 2 trials │  1 h 36 min │       8 epochs │
-│ price                       │             │           1.25 │
-└─────────────────────────────┴─────────────┴────────────────┘
+┌──────────────────────────────────┬─────────────┬────────────────┐
+│ start-up                         │  1 h 00 min │          45.5% │
+│ training                         │ 28 min 00 s │          21.2% │
+│ validation                       │  8 min 00 s │           6.1% │
+│ checkpoints                      │  3 min 00 s │           2.3% │
+│ waiting                          │ 33 min 00 s │          25.0% │
+│ all trials                       │  2 h 12 min │ 1.00 GPU-hours │
+├──────────────────────────────────┼─────────────┼────────────────┤
+│ saved by stopping 2 trials early │  1 h 36 min │       8 epochs │
+│ price                            │             │           1.25 │
+└──────────────────────────────────┴─────────────┴────────────────┘
 """
 
 

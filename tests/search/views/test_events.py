@@ -34,8 +34,8 @@ def study(ledger, space, make_report, stream):
     with writer.shown():
 
         def tell(hook, *arguments):
-            for watcher in (state, writer):
-                getattr(watcher, hook)(*arguments)
+            for callback in (state, writer):
+                getattr(callback, hook)(*arguments)
 
         records = [begin(ledger, space) for _ in range(3)]
         for record in records:
@@ -46,7 +46,7 @@ def study(ledger, space, make_report, stream):
             tell("epoch_ended", records[0], report)
         tell("trial_paused", ledger.record(records[0].number))
         failure = Failure(kind="error", epoch=0, message="RuntimeError: boom")
-        tell("trial_broke", ledger.add_failure(records[1].number, failure))
+        tell("attempt_failed", ledger.add_failure(records[1].number, failure))
         stopping.stop("interrupted", 130)
         tell("epoch_ended", records[2], make_report(1, 0.7))
         ledger.add_epoch(records[2].number, make_report(1, 0.7))
@@ -68,7 +68,7 @@ def test_what_is_shown_from_afar_is_what_is_shown_there(ledger, space, make_repo
     assert reader.stopping.reason == "interrupted"
     text = seen.file.getvalue()
     assert "trial 0001 paused  mean IoU 0.6000  2 epochs" in text
-    assert "trial 0002 broke behind epoch 0 (error)" in text
+    assert "trial 0002 failed after epoch 0 (error)" in text
     assert "[2/5] trial 0003 complete  mean IoU 0.7000" in text
     assert "RuntimeError: boom" in text
 

@@ -6,14 +6,14 @@ import threading
 
 import pytest
 
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from search.views.in_background import InBackground
 from tests.made.studies import begin
 from tests.processes.loops import epoch_report
 from tests.processes.scripts import HANGS_AFTER
 
 
-class Noting(Watcher):
+class Noting(Callback):
     def __init__(self, heard: list[tuple], name: str):
         self.heard, self.name = heard, name
 
@@ -23,8 +23,8 @@ class Noting(Watcher):
     def epoch_ended(self, record, report):
         self.heard.append((self.name, "epoch", record.number, report.epoch))
 
-    def trial_broke(self, record):
-        self.heard.append((self.name, "broke", record.number))
+    def attempt_failed(self, record):
+        self.heard.append((self.name, "attempt failed", record.number))
 
     def trial_paused(self, record):
         self.heard.append((self.name, "paused", record.number))
@@ -41,7 +41,7 @@ class Failing(Noting):
         raise RuntimeError("never said")
 
 
-class Stuck(Watcher):
+class Stuck(Callback):
     """Storage that does not answer until it is `back`."""
 
     def __init__(self):
@@ -56,32 +56,39 @@ def record(ledger, space):
     return begin(ledger, space)
 
 
-def tell_all(watcher: Watcher, record) -> None:
-    watcher.trial_started(record)
-    watcher.epoch_ended(record, epoch_report(1))
-    watcher.trial_broke(record)
-    watcher.epoch_ended(record, epoch_report(2))
-    watcher.trial_paused(record)
-    watcher.trial_ended(record)
+def tell_all(callback: Callback, record) -> None:
+    callback.trial_started(record)
+    callback.epoch_ended(record, epoch_report(1))
+    callback.attempt_failed(record)
+    callback.epoch_ended(record, epoch_report(2))
+    callback.trial_paused(record)
+    callback.trial_ended(record)
 
 
 def test_each_hears_of_everything_in_order_before_the_run_ends(record):
     heard, warnings = [], []
     with InBackground({"a": Noting(heard, "a"), "b": Noting(heard, "b")}, warnings.append) as background:
         tell_all(background, record)
-    events = [("start", 0), ("epoch", 0, 1), ("broke", 0), ("epoch", 0, 2), ("paused", 0), ("end", 0)]
+    events = [("start", 0), ("epoch", 0, 1), ("attempt failed", 0), ("epoch", 0, 2), ("paused", 0), ("end", 0)]
     assert heard == [(name, *event) for event in events for name in ("a", "b")]
     assert warnings == []
 
 
 def test_one_that_fails_is_warned_of_once_and_hides_nothing_from_the_others(record):
     heard, warnings = [], []
-    watchers = {"TensorBoard": Failing(heard, "a"), "old checkpoints": Noting(heard, "b")}
-    with InBackground(watchers, warnings.append) as background:
+    callbacks = {"TensorBoard": Failing(heard, "a"), "old checkpoints": Noting(heard, "b")}
+    with InBackground(callbacks, warnings.append) as background:
         tell_all(background, record)
     assert warnings == ["TensorBoard: epoch 1: the picture is gone; the search continues, and this is said once"]
-    assert [event[1] for event in heard if event[0] == "a"] == ["start", "broke", "paused"]
-    assert [event[1] for event in heard if event[0] == "b"] == ["start", "epoch", "broke", "epoch", "paused", "end"]
+    assert [event[1] for event in heard if event[0] == "a"] == ["start", "attempt failed", "paused"]
+    assert [event[1] for event in heard if event[0] == "b"] == [
+        "start",
+        "epoch",
+        "attempt failed",
+        "epoch",
+        "paused",
+        "end",
+    ]
 
 
 def test_a_thread_of_one_that_fails_is_warned_of_once_and_prints_no_stack(capsys):

@@ -65,12 +65,13 @@ def test_a_trial_that_broke_and_an_end_that_waits_are_shown(ledger, space, make_
     number = begin(ledger, space).number
     record = ledger.add_failure(number, Failure(kind="process_lost", epoch=3, message="line 1\nThe actor died"))
     state.trial_started(record)
-    state.trial_broke(record)
-    view.trial_broke(record)
+    state.attempt_failed(record)
+    view.attempt_failed(record)
     assert not state.running
     text = view.console.file.getvalue()
     assert (
-        "trial 0000 broke behind epoch 3 (process_lost), and goes on from there\n    line 1\n    The actor died" in text
+        "trial 0000 failed after epoch 3 (process_lost); resuming from its checkpoint\n    line 1\n    The actor died"
+        in text
     )
     view.stopping.running = {4, 5}
     view.stopping.stop("interrupted", 130)
@@ -84,8 +85,8 @@ def test_paused_trials_are_counted_and_said_where_nothing_else_shows_them(termin
     record = begin(ledger, space)
     state.trial_started(record)
     ledger.add_epoch(record.number, make_report(1, 0.4321))
-    for watcher in (state, view):
-        watcher.trial_paused(ledger.record(record.number))
+    for callback in (state, view):
+        callback.trial_paused(ledger.record(record.number))
     said = "trial 0000 paused  mean IoU 0.4321  1 epochs"
     assert (said in view.console.file.getvalue()) == (not terminal)
     console = Console(file=io.StringIO(), width=160)

@@ -6,7 +6,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from search.views.tensorboard_log import ABSENT, Board
+from search.views.tensorboard_log import ABSENT, TensorBoardLogger
 from tests.made.studies import begin
 
 
@@ -18,7 +18,9 @@ def hparams(accumulator, tag):
 def test_tensorboards_own_reader_finds_scalars_hparams_and_pictures(ledger, space, make_report, tmp_path):
     folder = tmp_path / "study"
     picture = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
-    board = Board(folder, space, ("soil", "sand"), painter=lambda record: picture if record.number == 0 else None)
+    board = TensorBoardLogger(
+        folder, space, ("soil", "sand"), painter=lambda record: picture if record.number == 0 else None
+    )
     records = [begin(ledger, space) for _ in range(3)]
     for record in records:
         board.trial_started(record)
@@ -29,7 +31,7 @@ def test_tensorboards_own_reader_finds_scalars_hparams_and_pictures(ledger, spac
     board.trial_ended(ledger.complete(0))
     board.trial_ended(ledger.prune(1))
     board.trial_ended(ledger.fail(2, "boom"))
-    Board(folder, space, ("soil", "sand"))  # a study that goes on
+    TensorBoardLogger(folder, space, ("soil", "sand"))  # a study that goes on
 
     multiplexer = EventMultiplexer().AddRunsFromDirectory(str(folder))
     multiplexer.Reload()
@@ -60,7 +62,7 @@ def test_tensorboards_own_reader_finds_scalars_hparams_and_pictures(ledger, spac
 def test_a_resumed_trial_goes_on_in_its_run(ledger, space, make_report, tmp_path):
     record = begin(ledger, space)
     for epoch in (1, 2):  # a new driver for each
-        board = Board(tmp_path / "study", space, ("soil",))
+        board = TensorBoardLogger(tmp_path / "study", space, ("soil",))
         board.trial_started(record)
         board.epoch_ended(record, make_report(epoch))
     accumulator = EventMultiplexer().AddRunsFromDirectory(str(tmp_path / "study"))
@@ -70,7 +72,9 @@ def test_a_resumed_trial_goes_on_in_its_run(ledger, space, make_report, tmp_path
 
 def test_a_trial_that_ends_while_it_is_paused_has_its_end_and_picture_too(ledger, space, make_report, tmp_path):
     record = begin(ledger, space)
-    board = Board(tmp_path / "study", space, ("soil",), painter=lambda record: np.zeros((4, 6, 3), np.uint8))
+    board = TensorBoardLogger(
+        tmp_path / "study", space, ("soil",), painter=lambda record: np.zeros((4, 6, 3), np.uint8)
+    )
     board.trial_started(record)
     report = make_report(1)
     ledger.add_epoch(0, report)
@@ -89,7 +93,7 @@ def test_a_picture_that_cannot_be_painted_leaves_the_trial_its_end(ledger, space
         raise ValueError("best.pt is missing")
 
     record = begin(ledger, space)
-    board = Board(tmp_path / "study", space, ("soil",), painter)
+    board = TensorBoardLogger(tmp_path / "study", space, ("soil",), painter)
     board.trial_started(record)
     ledger.add_epoch(0, make_report(1))
     with pytest.raises(ValueError, match=r"best\.pt is missing"):

@@ -209,7 +209,7 @@ def test_a_resumed_trial_ends_as_an_undisturbed_one(stop, background, tiny, conf
     store = CheckpointStore(str(tmp_path / "resumed"))
     expected, whole = undisturbed(config, tiny)
     first = list(itertools.islice(run(config, tiny, checkpoints=store), stop))
-    rest = list(run(config, tiny, checkpoints=store, told_epochs=stop))
+    rest = list(run(config, tiny, checkpoints=store, reported_epochs=stop))
     assert timeless(first + rest) == expected
     one, other = (load_best(each, tiny, torch.device("cpu")) for each in (whole, store))
     assert same(weights([one]), weights([other]))

@@ -8,7 +8,7 @@ import torch
 
 from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
-from trainables.errors import OutOfMemory, UnfitNode
+from trainables.errors import NodeMismatchError, OutOfMemory
 from trainables.messages import TrialRequest
 from trainables.training import trial
 from trainables.training.checkpoints import stored_trials
@@ -29,13 +29,13 @@ def one_trial(tiny_npz, tiny_config, tmp_path):
 
 def test_it_reports_every_epoch_and_keeps_checkpoints_under_its_number(one_trial, tmp_path):
     assert [report.epoch for report in one_trial()] == [1, 2, 3, 4]
-    assert [report.epoch for report in one_trial(told_epochs=3)] == [4]
+    assert [report.epoch for report in one_trial(reported_epochs=3)] == [4]
     assert stored_trials(str(tmp_path / "checkpoints")) == {7}
     assert stored_trials(str(tmp_path / "nowhere")) == set()
 
 
 def test_other_data_under_the_same_name_trains_nothing(one_trial, tmp_path):
-    with pytest.raises(UnfitNode, match=r"tiny\.npz on .* is not the data that the run began with"):
+    with pytest.raises(NodeMismatchError, match=r"tiny\.npz on .* is not the data that the run began with"):
         list(one_trial(fingerprint="of other data"))
     assert stored_trials(str(tmp_path / "checkpoints")) == set()
 
@@ -78,7 +78,7 @@ def test_a_fraction_of_the_train_part_is_trained_on_and_the_validation_part_choo
     asked = []
     monkeypatch.setattr(trial, "epochs", lambda *given, **named: (asked.append((given, named)), iter(["a report"]))[1])
     source, fingerprint, root = DataSource(uri=str(tiny_npz)), tiny.fingerprint, str(tmp_path)
-    request = TrialRequest(number=12, config=tiny_config.to_flat(), told_epochs=3, micro_batches=2)
+    request = TrialRequest(number=12, config=tiny_config.to_flat(), reported_epochs=3, micro_batches=2)
     for fraction in (0.5, 1.0):
         named = {} if fraction == 1.0 else {"train_fraction": fraction}
         reports = run_trial(request, source=source, fingerprint=fingerprint, checkpoints=root, **named)
@@ -88,7 +88,7 @@ def test_a_fraction_of_the_train_part_is_trained_on_and_the_validation_part_choo
         np.testing.assert_array_equal(called["train"], tiny.train_part(fraction))
         np.testing.assert_array_equal(called["validation"], tiny.split["val"])
         assert called["checkpoints"].location == f"{root}/0012"
-        assert (called["told_epochs"], called["micro_batches"]) == (3, 2)
+        assert (called["reported_epochs"], called["micro_batches"]) == (3, 2)
     assert len(tiny.train_part(0.5)) == len(tiny.split["train"]) / 2
 
 

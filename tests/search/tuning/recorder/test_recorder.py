@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from search.ledger.records import Segment
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from tests.made.recording import Driver
 
 
@@ -20,20 +20,20 @@ def make(tmp_path):
 
 
 def test_watchers_hear_of_a_start_and_of_each_epoch_after_the_ledger_in_their_order(make):
-    driver = make(watchers=2)
+    driver = make(callbacks=2)
     number = driver.begin()
     driver.start(number)
     driver.epoch(number, 1)
     driver.epoch(number, 2)
     assert driver.heard == [
-        ("watcher 0", "started", 0, "running", (0, 0, 0)),
-        ("watcher 1", "started", 0, "running", (0, 0, 0)),
+        ("callback 0", "started", 0, "running", (0, 0, 0)),
+        ("callback 1", "started", 0, "running", (0, 0, 0)),
         ("add_epoch", 0),
-        ("watcher 0", "epoch", 0, 1, "running", (1, 0, 0)),
-        ("watcher 1", "epoch", 0, 1, "running", (1, 0, 0)),
+        ("callback 0", "epoch", 0, 1, "running", (1, 0, 0)),
+        ("callback 1", "epoch", 0, 1, "running", (1, 0, 0)),
         ("add_epoch", 0),
-        ("watcher 0", "epoch", 0, 2, "running", (2, 0, 0)),
-        ("watcher 1", "epoch", 0, 2, "running", (2, 0, 0)),
+        ("callback 0", "epoch", 0, 2, "running", (2, 0, 0)),
+        ("callback 1", "epoch", 0, 2, "running", (2, 0, 0)),
     ]
     assert driver.ledger.record(number).state == "running"
 
@@ -57,9 +57,9 @@ def test_a_trial_that_goes_on_starts_with_what_the_ledger_knows_of_it(make):
     driver.error(number)
     driver.start(number)
     driver.epoch(number, 2)
-    first, *_, again, at_epoch = driver.watchers[0].records
-    assert (first.told_epochs, len(first.failures)) == (0, 0)
-    assert (again.told_epochs, len(again.failures)) == (1, 1)
+    first, *_, again, at_epoch = driver.callbacks[0].records
+    assert (first.reported_epochs, len(first.failures)) == (0, 0)
+    assert (again.reported_epochs, len(again.failures)) == (1, 1)
     assert at_epoch is again
 
 
@@ -68,7 +68,7 @@ def test_tune_may_also_pass_all_by_position(make):
     trial = driver.trial(driver.begin())
     driver.recorder.on_trial_start(1, [], trial)
     driver.recorder.on_trial_error(1, [], trial)
-    assert [what for who, what, *_ in driver.heard if who == "watcher 0"] == ["started", "broke"]
+    assert [what for who, what, *_ in driver.heard if who == "callback 0"] == ["started", "attempt failed"]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_tune_may_also_pass_all_by_position(make):
     ],
 )
 def test_a_trial_that_ends_by_itself_ends_as_its_last_report_says(reason, state, error, make):
-    driver = make(watchers=2)
+    driver = make(callbacks=2)
     number = driver.begin()
     driver.start(number)
     driver.epoch(number, 1, ended=reason)
@@ -90,11 +90,11 @@ def test_a_trial_that_ends_by_itself_ends_as_its_last_report_says(reason, state,
         ("add_segment", 0),
         ("finish", 0),
         ("searcher", "ended", 0),
-        ("watcher 0", "ended", 0, state, (1, 0, 1)),
-        ("watcher 1", "ended", 0, state, (1, 0, 1)),
+        ("callback 0", "ended", 0, state, (1, 0, 1)),
+        ("callback 1", "ended", 0, state, (1, 0, 1)),
     ]
     assert [entry for entry in driver.heard if entry != ("fail", 0)] == told
-    record = driver.watchers[0].records[-1]
+    record = driver.callbacks[0].records[-1]
     assert (record.state, record.error) == (state, error)
 
 
@@ -111,7 +111,7 @@ def test_a_stopped_trial_is_pruned_with_its_last_score(make):
         ("add_segment", 0),
         ("prune", 0),
         ("searcher", "ended", 0),
-        ("watcher 0", "ended", 0, "pruned", (2, 0, 1)),
+        ("callback 0", "ended", 0, "pruned", (2, 0, 1)),
     ]
     assert driver.ledger.frozen_trials()[0].value == 0.25
 
@@ -133,7 +133,7 @@ def test_a_trial_that_the_end_of_the_run_cuts_off_stays_running_and_nobody_hears
     number = driver.begin()
     driver.start(number)
     driver.epoch(number, 1)
-    driver.hopeless = [number]
+    driver.pop_evicted = [number]
     driver.scheduler.stopped.add("another")
     driver.scheduler.paused.add("another")
     driver.heard.clear()
@@ -158,7 +158,7 @@ def test_what_the_scheduler_decides_is_in_the_entry_of_the_epoch_also_if_tune_ha
     for epoch in (1, 2, 3):
         driver.epoch(number, epoch)
         assert driver.ledger.record(number).decision == ("audit" if epoch in audited else "continue")
-    assert [what for what, *_ in driver.heard if not what.startswith("watcher")] == ["add_epoch"] * 3
+    assert [what for what, *_ in driver.heard if not what.startswith("callback")] == ["add_epoch"] * 3
     assert driver.ledger.record(number).audited == known
 
 
@@ -198,7 +198,7 @@ def test_a_trial_that_broke_before_it_began_took_nothing(make):
     driver.now += 4
     driver.error(number)
     assert driver.ledger.record(number).segments == ()
-    assert [what for what, *_ in driver.heard] == ["add_failure", "searcher", "watcher 0"]
+    assert [what for what, *_ in driver.heard] == ["add_failure", "searcher", "callback 0"]
 
 
 def test_a_segment_is_written_once(make):
@@ -211,26 +211,26 @@ def test_a_segment_is_written_once(make):
 
 
 def test_pruned_trials_end_for_the_searcher_and_for_all_who_watch(make):
-    driver = make(watchers=2)
+    driver = make(callbacks=2)
     for _ in range(3):
         driver.begin()
     driver.recorder.prune((2, 0))
     assert driver.heard == [
         ("prune", 2),
         ("searcher", "ended", 2),
-        ("watcher 0", "ended", 2, "pruned", (0, 0, 0)),
-        ("watcher 1", "ended", 2, "pruned", (0, 0, 0)),
+        ("callback 0", "ended", 2, "pruned", (0, 0, 0)),
+        ("callback 1", "ended", 2, "pruned", (0, 0, 0)),
         ("prune", 0),
         ("searcher", "ended", 0),
-        ("watcher 0", "ended", 0, "pruned", (0, 0, 0)),
-        ("watcher 1", "ended", 0, "pruned", (0, 0, 0)),
+        ("callback 0", "ended", 0, "pruned", (0, 0, 0)),
+        ("callback 1", "ended", 0, "pruned", (0, 0, 0)),
     ]
     assert driver.state(1) == "running"
 
 
 def test_a_watcher_need_not_listen_to_everything(make):
     driver = make()
-    driver.recorder.watchers.insert(0, Watcher())
+    driver.recorder.callbacks.insert(0, Callback())
     number = driver.begin()
     driver.start(number)
     driver.epoch(number, 1)
@@ -238,10 +238,10 @@ def test_a_watcher_need_not_listen_to_everything(make):
     driver.scheduler.paused.add("tune0")
     driver.complete(number)
     driver.recorder.prune([number])
-    assert [what for who, what, *_ in driver.heard if who == "watcher 0"] == [
+    assert [what for who, what, *_ in driver.heard if who == "callback 0"] == [
         "started",
         "epoch",
-        "broke",
+        "attempt failed",
         "paused",
         "ended",
     ]

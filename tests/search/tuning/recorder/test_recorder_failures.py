@@ -18,7 +18,7 @@ TEXTS = {
     "out_of_memory": "trainables.errors.OutOfMemory: in 1 micro-batches",
     "memory_pressure": "1 worker(s) were killed due to the node running low on memory.",
     "node_lost": "The actor died because its node has died.",
-    "node_unfit": "ray::run()\ntrainables.errors.UnfitNode: b (10.0.0.2): --data: no such file\nmore of Ray's",
+    "node_unfit": "ray::run()\ntrainables.errors.NodeMismatchError: b (10.0.0.2): --data: no such file\nmore of Ray's",
     "not_started": "The actor never ran - it was cancelled",
     "storage": "trainables.errors.StorageError: s3://x: gone",
 }
@@ -41,7 +41,7 @@ def breaks(driver, number, kind, times=1):
 
 
 def test_a_trial_that_breaks_is_heard_of_after_the_ledger_has_its_failure(make):
-    driver = make(watchers=2)
+    driver = make(callbacks=2)
     number = driver.begin()
     driver.start(number)
     driver.epoch(number, 1)
@@ -51,17 +51,17 @@ def test_a_trial_that_breaks_is_heard_of_after_the_ledger_has_its_failure(make):
     assert driver.heard == [
         ("add_segment", 0),
         ("add_failure", 0),
-        ("searcher", "broke", 0),
-        ("watcher 0", "broke", 0, "running", (2, 1, 1)),
-        ("watcher 1", "broke", 0, "running", (2, 1, 1)),
+        ("searcher", "requeue", 0),
+        ("callback 0", "attempt failed", 0, "running", (2, 1, 1)),
+        ("callback 1", "attempt failed", 0, "running", (2, 1, 1)),
     ]
     expected = Failure(kind="error", epoch=2, message="Traceback ...\nRuntimeError: a bug")
-    assert driver.watchers[0].records[-1].failures == (expected,)
+    assert driver.callbacks[0].records[-1].failures == (expected,)
     assert (driver.stopping.reason, driver.stopping.exit_code) == (None, 0)
 
 
 def test_a_trial_that_breaks_for_good_ends_after_its_failure_and_segment(make):
-    driver = make(max_failures=0, watchers=2)
+    driver = make(max_failures=0, callbacks=2)
     number = driver.begin()
     driver.start(number)
     driver.epoch(number, 1)
@@ -72,17 +72,17 @@ def test_a_trial_that_breaks_for_good_ends_after_its_failure_and_segment(make):
         ("add_failure", 0),
         ("fail", 0),
         ("searcher", "ended", 0),
-        ("watcher 0", "ended", 0, "failed", (1, 1, 1)),
-        ("watcher 1", "ended", 0, "failed", (1, 1, 1)),
+        ("callback 0", "ended", 0, "failed", (1, 1, 1)),
+        ("callback 1", "ended", 0, "failed", (1, 1, 1)),
     ]
-    assert driver.watchers[0].records[-1].error == "RuntimeError: a bug"
+    assert driver.callbacks[0].records[-1].error == "RuntimeError: a bug"
     assert driver.stopping.reason is None
 
 
 @pytest.mark.parametrize(("ended", "state"), [("max_epochs", "complete"), ("diverged", "failed")])
 def test_a_process_that_is_lost_after_its_last_report_has_ended_its_trial(ended, state, make):
     """Started again it would have nothing to report, and Tune would wait for it."""
-    driver = make(max_failures=0, watchers=1)
+    driver = make(max_failures=0, callbacks=1)
     number = driver.begin()
     driver.start(number)
     driver.epoch(number, 1, ended=ended)
@@ -90,7 +90,7 @@ def test_a_process_that_is_lost_after_its_last_report_has_ended_its_trial(ended,
     driver.error(number, TEXTS["process_lost"])
     record = driver.ledger.record(number)
     assert (record.state, record.failures, len(record.segments)) == (state, (), 1)
-    assert driver.heard[-2:] == [("searcher", "ended", 0), ("watcher 0", "ended", 0, state, (1, 0, 1))]
+    assert driver.heard[-2:] == [("searcher", "ended", 0), ("callback 0", "ended", 0, state, (1, 0, 1))]
 
 
 def test_a_process_that_was_killed_because_it_hung_counts_as_that(make):
@@ -186,7 +186,7 @@ def test_storage_that_is_gone_ends_the_run_and_fails_no_trial(make):
     )
     assert driver.stopping.exit_code == 1
     assert driver.state(number) == "running"
-    assert [entry[:2] for entry in driver.heard[-2:]] == [("searcher", "broke"), ("watcher 0", "broke")]
+    assert [entry[:2] for entry in driver.heard[-2:]] == [("searcher", "requeue"), ("callback 0", "attempt failed")]
 
 
 def test_a_machine_that_lacks_something_ends_the_run_and_says_what(make):

@@ -8,7 +8,7 @@ import pytest
 
 from search.ledger.ledger import Ledger
 from search.ledger.records import Proposal
-from search.scheduling.asha_promotion import LedgerPromotion
+from search.scheduling.asha_promotion import AshaPromotion
 from search.tuning.meter import Meter
 from search.tuning.recorder import Recorder
 from search.tuning.run_end import Stopping
@@ -19,7 +19,7 @@ from tests.made.studies import epoch_report, study_settings
 
 @pytest.fixture
 def driver(tmp_path):
-    return Driver(tmp_path, watchers=2)
+    return Driver(tmp_path, callbacks=2)
 
 
 def begun(driver, count):
@@ -37,34 +37,34 @@ def test_a_paused_trial_stays_running_in_the_ledger_and_all_hear_that_it_waits(d
     assert driver.heard == [
         ("add_segment", 0),
         ("searcher", "paused", 0),
-        ("watcher 0", "paused", 0, "running", (1, 0, 1)),
-        ("watcher 1", "paused", 0, "running", (1, 0, 1)),
+        ("callback 0", "paused", 0, "running", (1, 0, 1)),
+        ("callback 1", "paused", 0, "running", (1, 0, 1)),
     ]
-    assert len(driver.watchers[0].records[-1].segments) == 1
+    assert len(driver.callbacks[0].records[-1].segments) == 1
 
 
 def test_at_a_pause_those_without_hope_are_pruned(driver):
     begun(driver, 4)
     driver.scheduler.paused.add("tune3")
     driver.scheduler.waiting = [0, 1, 2, 3]
-    driver.hopeless = [2, 0]
+    driver.pop_evicted = [2, 0]
     driver.complete(3)
     assert driver.heard[4:] == [
         ("prune", 2),
         ("searcher", "ended", 2),
-        ("watcher 0", "ended", 2, "pruned", (1, 0, 0)),
-        ("watcher 1", "ended", 2, "pruned", (1, 0, 0)),
+        ("callback 0", "ended", 2, "pruned", (1, 0, 0)),
+        ("callback 1", "ended", 2, "pruned", (1, 0, 0)),
         ("prune", 0),
         ("searcher", "ended", 0),
-        ("watcher 0", "ended", 0, "pruned", (1, 0, 0)),
-        ("watcher 1", "ended", 0, "pruned", (1, 0, 0)),
+        ("callback 0", "ended", 0, "pruned", (1, 0, 0)),
+        ("callback 1", "ended", 0, "pruned", (1, 0, 0)),
     ]
     assert [driver.state(number) for number in range(4)] == ["pruned", "running", "pruned", "running"]
 
 
 def test_at_no_other_end_are_they(driver):
     begun(driver, 3)
-    driver.hopeless = [2]
+    driver.pop_evicted = [2]
     driver.epoch(0, 2, ended="max_epochs")
     driver.complete(0, {"ended": "max_epochs"})
     driver.scheduler.stopped.add("tune1")
@@ -107,7 +107,7 @@ class Run:
 
     def __init__(self, ledger, budget):
         self.stopping = Stopping()
-        self.scheduler = LedgerPromotion(ledger, study_settings(asha="promotion"))
+        self.scheduler = AshaPromotion(ledger, study_settings(scheduler="asha-promotion"))
         self.searcher = LedgerSearcher(ledger, Numbered(), self.scheduler, budget=budget, stopping=self.stopping)
         meter = Meter({"CPU": 1}, clock=lambda: 0.0)
         arguments = (ledger, self.searcher, self.scheduler, self.stopping, meter, [])
@@ -136,11 +136,11 @@ def test_what_waited_when_a_run_was_interrupted_waits_in_the_next_one_until_it_i
     assert [record.state for record in ledger.records()] == ["running"] * 2
 
     later = Run(ledger, budget=4)
-    assert (later.searcher.going_on, later.searcher.remaining) == ([], 2)
+    assert (later.searcher.to_resume, later.searcher.remaining) == ([], 2)
     assert later.scheduler.waiting == [0, 1]
     assert later.step(1, 0.6) == 2
     assert later.step(3, 0.8) == 1  # promoted, and paused at the next rung
     assert later.scheduler.waiting == [0, 1, 2]
     later.recorder.end_waiting()
     assert [record.state for record in ledger.records()] == ["pruned"] * 3
-    assert [record.told_epochs for record in ledger.records()] == [1, 3, 1]
+    assert [record.reported_epochs for record in ledger.records()] == [1, 3, 1]

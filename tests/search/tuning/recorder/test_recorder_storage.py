@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from search.tuning.callbacks import Watcher
+from search.tuning.callbacks import Callback
 from tests.made.recording import Driver
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -16,7 +16,7 @@ REASON = (
 )
 
 
-class FullWatcher(Watcher):
+class FullWatcher(Callback):
     """Writes files of its own."""
 
     def trial_started(self, record):
@@ -35,7 +35,7 @@ def driver(tmp_path):
     made.scheduler.paused.add("tune0")
     made.scheduler.stopped.add("tune2")
     made.scheduler.waiting = [3]
-    made.hopeless = [3]
+    made.pop_evicted = [3]
     made.heard.clear()
     return made
 
@@ -80,22 +80,22 @@ def test_pruning_ends_at_the_first_that_cannot_be_written(driver):
 
     driver.ledger.prune = prune_once
     driver.recorder.prune([3, 0, 2])
-    assert [what for what, *_ in driver.heard] == ["prune", "searcher", "watcher 0"]
+    assert [what for what, *_ in driver.heard] == ["prune", "searcher", "callback 0"]
     assert [driver.state(number) for number in range(4)] == ["running"] * 3 + ["pruned"]
 
 
 def test_a_watcher_that_cannot_write_ends_the_run_as_well(driver):
-    driver.recorder.watchers.append(FullWatcher())
+    driver.recorder.callbacks.append(FullWatcher())
     driver.start(driver.begin())
     assert (driver.stopping.reason, driver.stopping.exit_code) == (REASON, 1)
 
 
 def test_other_errors_are_not_taken_for_a_full_disk(driver):
-    class Broken(Watcher):
+    class Broken(Callback):
         def trial_started(self, record):
             raise KeyError("a bug")
 
-    driver.recorder.watchers.append(Broken())
+    driver.recorder.callbacks.append(Broken())
     number = driver.begin()
     with pytest.raises(KeyError):
         driver.start(number)

@@ -6,7 +6,7 @@ import torch
 
 from tests.made.numbered import HandMade
 from trainables.augmentation.transforms import AugmentationConfig, build_augmentation
-from trainables.data.batches import Batches, ahead
+from trainables.data.batches import Batches, prefetch
 
 CPU = torch.device("cpu")
 
@@ -92,7 +92,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(tiny):
 
 
 def test_ahead_keeps_the_order_and_passes_errors_on():
-    assert list(ahead(lambda x: x * x, range(5))) == [0, 1, 4, 9, 16]
-    assert list(ahead(str, [])) == []
+    assert list(prefetch(lambda x: x * x, range(5))) == [0, 1, 4, 9, 16]
+    assert list(prefetch(str, [])) == []
     with pytest.raises(ZeroDivisionError):
-        list(ahead(lambda x: 1 // x, [1, 0]))
+        list(prefetch(lambda x: 1 // x, [1, 0]))

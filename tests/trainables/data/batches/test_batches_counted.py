@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.made.numbered import HandMade
-from trainables.data.batches import Batches, ahead, images_to_device
+from trainables.data.batches import Batches, images_to_device, prefetch
 
 CPU = torch.device("cpu")
 IMAGES = 49
@@ -173,7 +173,7 @@ def test_ahead_makes_the_next_one_while_this_one_is_used():
         made[item].set()
         return item
 
-    for result in ahead(make, items()):
+    for result in prefetch(make, items()):
         following = min(result + 1, 3)
         assert made[following].wait(60)
         assert taken == list(range(following + 1))  # one, and no more: each takes memory

@@ -12,7 +12,7 @@ from pyarrow import fs
 
 from trainables.errors import StorageError
 from trainables.training import checkpoints
-from trainables.training.checkpoints import PAUSES, CheckpointStore, below, checkpoint_store, stored_trials
+from trainables.training.checkpoints import PAUSES, CheckpointStore, checkpoint_store, join_uri, stored_trials
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_file_that_is_no_checkpoint_is_refused_by_name(content, store, tmp_pat
     ],
 )
 def test_addresses_below_another(root, expected):
-    assert below(root, "c", "d") == expected
+    assert join_uri(root, "c", "d") == expected
 
 
 @pytest.mark.parametrize("scheme", ["file", "s3"])

@@ -70,7 +70,7 @@ def test_a_resumed_trial_ends_as_an_undisturbed_one(schedule, stop, tiny, tiny_c
 
     store = CheckpointStore(str(tmp_path / "resumed"))
     first = list(itertools.islice(run(config, tiny, checkpoints=store), stop))
-    rest = list(run(config, tiny, checkpoints=store, told_epochs=stop))
+    rest = list(run(config, tiny, checkpoints=store, reported_epochs=stop))
     assert timeless(first + rest) == expected
     for name in ("last", "best"):
         one, other = whole.load(name), store.load(name)
@@ -82,8 +82,8 @@ def test_a_resumed_trial_ends_as_an_undisturbed_one(schedule, stop, tiny, tiny_c
 def test_an_epoch_that_was_saved_but_never_told_is_told_on_resume(tiny, tiny_config, tmp_path):
     store = CheckpointStore(str(tmp_path))
     expected = timeless(run(tiny_config, tiny, checkpoints=store))
-    assert timeless(run(tiny_config, tiny, checkpoints=store, told_epochs=2)) == expected[2:]
-    assert timeless(run(tiny_config, tiny, checkpoints=store, told_epochs=4)) == []
+    assert timeless(run(tiny_config, tiny, checkpoints=store, reported_epochs=2)) == expected[2:]
+    assert timeless(run(tiny_config, tiny, checkpoints=store, reported_epochs=4)) == []
 
 
 def test_checkpoints_of_something_else_are_refused(tiny, tiny_config, tmp_path):

@@ -38,12 +38,14 @@ TIMES = ("images_per_second", "train_seconds", "val_seconds", "checkpoint_second
 def begin(monkeypatch, tmp_path):
     """A trial with these scores, its store and its script; it trains while its reports are taken."""
 
-    def begin(*, config=CONFIG, data=DATA, validation=True, scores=SCORES, killed_before=None, told_epochs=0):
+    def begin(*, config=CONFIG, data=DATA, validation=True, scores=SCORES, killed_before=None, reported_epochs=0):
         script = Script(scores)
         script.use(monkeypatch)
         store = ScriptedStore(str(tmp_path / "trial"), script, killed_before)
         part = np.arange(8, 10) if validation else None
-        reports = epochs(config, data, train=np.arange(8), validation=part, checkpoints=store, told_epochs=told_epochs)
+        reports = epochs(
+            config, data, train=np.arange(8), validation=part, checkpoints=store, reported_epochs=reported_epochs
+        )
         return reports, store, script
 
     return begin
@@ -103,7 +105,7 @@ def test_a_trial_that_is_killed_between_any_two_writes_goes_on_as_an_undisturbed
     with pytest.raises(Killed):
         told.extend(reports)  # what was given before counts
     assert len(first.saves) == killed_before
-    reports, store, script = begin(told_epochs=len(told))
+    reports, store, script = begin(reported_epochs=len(told))
     assert timeless(told) + timeless(reports) == expected
     assert path_in(store, "last") == 125678
     assert path_in(store, "best") == 1256
@@ -117,7 +119,7 @@ def test_a_trial_that_is_stopped_after_any_epoch_goes_on_in_its_stage(stop, begi
     begin()[1].keep()
     reports, _, _ = begin()
     told = list(itertools.islice(reports, stop))
-    reports, store, script = begin(told_epochs=stop)
+    reports, store, script = begin(reported_epochs=stop)
     assert timeless(told) + timeless(reports) == expected
     # A new training begins with the first stage; then comes that of the last saved epoch, and the next one in its turn.
     assert script.training.begun == [(1, None), *([(1, None), (2, 12)] if stop <= 4 else [(2, None)])]
@@ -127,7 +129,7 @@ def test_a_trial_that_is_stopped_after_any_epoch_goes_on_in_its_stage(stop, begi
 @pytest.mark.parametrize(("told", "given"), [(0, [1, 2, 3, 4, 5, 6, 7, 8]), (3, [4, 5, 6, 7, 8]), (8, [])])
 def test_a_trial_that_has_ended_trains_nothing_and_gives_what_was_not_told(told, given, begin):
     list(begin()[0])
-    reports, store, script = begin(told_epochs=told)
+    reports, store, script = begin(reported_epochs=told)
     assert [report.epoch for report in reports] == given
     assert store.saves == []
     assert script.training.epoch == 0
@@ -139,7 +141,7 @@ def test_a_best_file_of_an_earlier_epoch_is_replaced_on_resume(begin):
     older = store.load("best")
     next(reports)
     store.save("best", older)
-    reports, store, _ = begin(told_epochs=1)
+    reports, store, _ = begin(reported_epochs=1)
     assert next(reports).epoch == 2
     assert store.saves == [("best", 2)]
     assert path_in(store, "best") == 12
@@ -147,7 +149,7 @@ def test_a_best_file_of_an_earlier_epoch_is_replaced_on_resume(begin):
 
 def test_a_best_file_that_is_as_it_should_be_is_not_written_again(begin):
     list(itertools.islice(begin()[0], 2))
-    reports, store, _ = begin(told_epochs=1)
+    reports, store, _ = begin(reported_epochs=1)
     next(reports)
     assert store.saves == []
 
@@ -164,7 +166,7 @@ def test_a_trial_whose_files_are_damaged_begins_again_to_the_same_end(damage, be
     names, _, how = damage.partition(" ")
     for path in (tmp_path / "trial").glob("*.pt" if names == "both" else f"{names}.pt"):
         {"cut": cut, "gone": path.__class__.unlink, "empty": lambda path: path.write_bytes(b"")}[how](path)
-    reports, store, script = begin(told_epochs=4)
+    reports, store, script = begin(reported_epochs=4)
     first = next(reports)
     assert first.epoch == 5
     assert store.saves[:3] == [("last", 1), ("best", 1), ("last", 2)]
@@ -177,7 +179,7 @@ def test_a_trial_whose_files_are_damaged_begins_again_to_the_same_end(damage, be
 def test_a_damaged_best_file_of_the_last_epoch_is_written_again(begin, tmp_path):
     list(itertools.islice(begin()[0], 2))
     cut(tmp_path / "trial" / "best.pt")
-    reports, store, _ = begin(told_epochs=1)
+    reports, store, _ = begin(reported_epochs=1)
     assert next(reports).epoch == 2
     assert store.saves == [("best", 2)]
     assert path_in(store, "best") == 12
@@ -218,7 +220,7 @@ def test_without_a_store_nothing_is_saved_and_the_second_stage_still_starts_from
 def test_only_the_first_rank_reads_and_writes(begin, monkeypatch):
     """The others go on from what it has read: epoch 5, after the second stage began, and then epoch 6."""
     list(itertools.islice(begin()[0], 5))
-    reports, store, script = begin(told_epochs=5)
+    reports, store, script = begin(reported_epochs=5)
     read = {name: store.load(name) for name in ("last", "best")}
     names = iter(["last", "best"])
 

@@ -221,6 +221,6 @@ def test_what_is_trained_and_what_is_scored(run, monkeypatch):
 
 def test_reports_that_are_known_are_not_given_again(run):
     """Also where the checkpoints of their epochs are lost, so that they are trained again."""
-    reports, script = run([0.1, 0.2, 0.3], {"max_epochs": 3}, told_epochs=2)
+    reports, script = run([0.1, 0.2, 0.3], {"max_epochs": 3}, reported_epochs=2)
     assert [report.epoch for report in reports] == [3]
     assert int(script.training.evaluated.path) == 123
