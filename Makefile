@@ -19,7 +19,7 @@ TAKES := with pip, which takes longer than uv would
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help search test test-all lint bench chaos mutants
+.PHONY: help search test test-all lint docs bench chaos mutants
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,9 @@ lint: $(VENV)/.dev ## style, types and the import rule
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev ## the documentation as pages in site/, without a dead link
+	$(BIN)/mkdocs build --quiet --strict
 
 bench: $(VENV)/.dev ## every benchmark, each with its baseline
 	$(BIN)/python -m tests.benchmarks.engine_overhead

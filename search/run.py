@@ -34,7 +34,8 @@ def main() -> int:
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
         if options.address is not None or "RAY_ADDRESS" in os.environ:
             prepare_to_join()
-        address, asked = submission_address(options), options.status or options.stop or options.logs
+        address = submission_address(options)
+        asked = any((options.status, options.stop, options.rename, options.delete, options.logs))
         if address is not None:
             from search.cli import remote_studies
 

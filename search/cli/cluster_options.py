@@ -40,8 +40,18 @@ def add_cluster_options(top: argparse.ArgumentParser) -> None:
         help="end the run of the study: running trials end their epoch; the same command resumes them later",
     )
     asked.add_argument(
+        "--rename", nargs=2, type=study_name, metavar=("OLD", "NEW"), help="give a study that nobody runs another name"
+    )
+    asked.add_argument(
+        "--delete",
+        type=study_name,
+        metavar="NAME",
+        help="delete a study that nobody runs, with its checkpoints and its report; asks first",
+    )
+    asked.add_argument(
         "--logs", type=study_name, metavar="NAME", help="show what the study there has said, and follow it"
     )
+    cluster.add_argument("--yes", action="store_true", help="delete without asking")
     cluster.add_argument(
         "--view",
         choices=("auto", "events"),

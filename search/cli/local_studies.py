@@ -1,4 +1,4 @@
-"""`--status` and `--stop` of studies in a folder of this machine, or of one that it shares."""
+"""`--status`, `--stop`, `--rename` and `--delete` of studies in a folder of this machine, or of one that it shares."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import argparse
 import os
 import signal
 import socket
+import sys
 from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from search.checkpoints.study_folders import delete_study, disk_space, rename_study
 from search.ledger.ledger import Ledger
 from search.ledger.named_places import name_database
 from search.locking.lock import describe, driver_of
@@ -21,10 +23,10 @@ from search.views.terminal import Terminal
 
 
 def run_study_command(options: argparse.Namespace) -> int:
-    """Show or stop what `--status` or `--stop` names. Returns the exit code.
+    """Show, stop, rename or delete the study that the option names. Returns the exit code.
 
     Raises:
-        ValueError: if there is no such study, or it cannot be stopped from here.
+        ValueError: if there is no such study, or that cannot be done from here.
     """
     if options.logs:
         raise ValueError("--logs is for a study that was submitted to a cluster: it wants --address http://...")
@@ -34,6 +36,12 @@ def run_study_command(options: argparse.Namespace) -> int:
     root = Path("runs" if "://" in options.storage else options.storage)
     if options.stop:
         _stop(console, root / options.stop)
+    elif options.rename:
+        old, new = options.rename
+        rename_study(root / old, root / new, console.print)
+        console.print(f"study {new}: --name {new} continues it", markup=False)
+    elif options.delete:
+        return _delete(console, root / options.delete, ask=not options.yes)
     elif options.status is True:
         _list(console, root)
     else:
@@ -45,15 +53,16 @@ def _list(console: Console, root: Path) -> None:
     folders = study_folders(root)
     if not folders:
         raise ValueError(f"{root}: no studies there")
-    table = Table("study", "trials", "best mean IoU", "run by")
+    table = Table("study", "trials", "best mean IoU", "disk", "run by")
     for folder in folders:
         try:
             records = Ledger.open(folder).records()
         except ValueError as error:  # one database that does not answer hides no other study
-            table.add_row(folder.name, "?", "?", str(error))
+            table.add_row(folder.name, "?", "?", disk_space(folder), str(error))
             continue
         best = max((record.score for record in records if record.score is not None), default=None)
-        table.add_row(folder.name, str(len(records)), "-" if best is None else f"{best:.4f}", _run_by(folder))
+        score = "-" if best is None else f"{best:.4f}"
+        table.add_row(folder.name, str(len(records)), score, disk_space(folder), _run_by(folder))
     console.print(table)
 
 
@@ -61,7 +70,8 @@ def _show(console: Console, folder: Path) -> None:
     records = Ledger.open(folder).records()
     counts = Counter(record.state for record in records)
     trials = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none"
-    console.print(f"study {folder}: run by {_run_by(folder)}; trials: {trials}", markup=False, soft_wrap=True)
+    where = f"study {folder} ({disk_space(folder)}): run by {_run_by(folder)}"
+    console.print(f"{where}; trials: {trials}", markup=False, soft_wrap=True)
     console.print(leaderboard(records))
 
 
@@ -81,6 +91,21 @@ def _stop(console: Console, folder: Path) -> None:
     except PermissionError:
         raise ValueError(f"study {folder.name!r} is run by {describe(driver)}: only that user can stop it") from None
     console.print(f"study {folder.name} ends its running epochs; the same command continues it", markup=False)
+
+
+def _delete(console: Console, folder: Path, *, ask: bool) -> int:
+    records, space = Ledger.open(folder).records(), disk_space(folder)
+    if ask:
+        if not sys.stdin.isatty():
+            raise ValueError(f"study {folder.name!r}: --delete asks before it deletes; without a terminal add --yes")
+        question = f"delete study {folder.name}, {len(records)} trials and {space} in {folder}? [y/N] "
+        if console.input(question, markup=False).strip().lower() not in ("y", "yes"):
+            console.print("nothing is deleted")
+            return 0
+    for left in delete_study(folder, console.print):
+        console.print(f"{left} is not of the study, and stays", markup=False, soft_wrap=True)
+    console.print(f"study {folder.name} is deleted: {space}", markup=False)
+    return 0
 
 
 def _run_by(folder: Path) -> str:

@@ -88,6 +88,8 @@ def run_study_command(options: argparse.Namespace, address: str) -> int:
     Raises:
         ValueError: if the cluster does not answer, or has no such study.
     """
+    if options.rename or options.delete:
+        raise ValueError("--rename and --delete are for studies in a folder: run them on a machine that has it")
     console = Terminal()
     jobs = Jobs(address)
     if options.stop:

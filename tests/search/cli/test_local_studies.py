@@ -113,3 +113,43 @@ def test_mistakes(root, arguments, message):
 def test_no_studies(tmp_path):
     with pytest.raises(ValueError, match="no studies there"):
         ask(tmp_path, "--status")
+
+
+def test_a_study_is_renamed(root, capsys):
+    assert ask(root, "--rename", "first", "third") == 0
+    assert "--name third continues it" in capsys.readouterr().out
+    assert sorted(path.name for path in root.iterdir()) == ["second", "third"]
+    assert ask(root, "--status", "third") == 0
+    assert "0.6250" in capsys.readouterr().out
+
+
+def test_the_disk_that_each_study_takes_is_shown(root, capsys):
+    with (root / "first" / "checkpoints").open("wb") as file:
+        file.truncate(3 * 2**20)
+    ask(root, "--status")
+    assert "3.0 MiB" in capsys.readouterr().out
+    ask(root, "--status", "first")
+    assert "(3.0 MiB): run by nobody" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("answer", "deleted"), [("y", True), ("Yes", True), ("", False), ("n", False)])
+def test_a_study_is_deleted_when_the_answer_is_yes(answer, deleted, root, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda *_: asked.append(True) or answer)
+    assert ask(root, "--delete", "first") == 0
+    text = capsys.readouterr().out
+    assert "delete study first, 1 trials and 0.0 MiB in" in text
+    assert asked == [True]
+    assert (root / "first").exists() != deleted
+    assert ("study first is deleted" in text) == deleted
+    assert (root / "second").exists()
+
+
+def test_without_a_terminal_it_is_deleted_only_when_that_is_meant(root, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    with pytest.raises(ValueError, match="without a terminal add --yes"):
+        ask(root, "--delete", "first")
+    (root / "first" / "notes.txt").touch()
+    assert ask(root, "--delete", "first", "--yes") == 0
+    assert "notes.txt is not of the study, and stays" in capsys.readouterr().out
