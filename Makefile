@@ -44,7 +44,7 @@ lint: $(VENV)/.dev ## style, types and the import rule
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev ## the documentation as pages in site/, without a dead link
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: $(VENV)/.dev ## every benchmark, each with its baseline
 	$(BIN)/python -m tests.benchmarks.engine_overhead

@@ -6,7 +6,7 @@ import runpy
 import sys
 
 from search import ROOT
-from search.exit_status import USER_ERROR
+from search.exit_status import USER_ERROR, refuse
 
 USAGE = """\
 usage: mars-search COMMAND ...
@@ -33,7 +33,9 @@ def main() -> None:
     if name in ("-h", "--help"):
         print(USAGE, end="")
     elif name not in COMMANDS:
-        print(f"error: {name!r} is no command\n\n{USAGE}" if name else USAGE, end="", file=sys.stderr)
+        if name:
+            refuse(ValueError(f"{name!r} is no command"))
+        print(USAGE, end="", file=sys.stderr)
         sys.exit(USER_ERROR)
     else:
         script, options = COMMANDS[name]

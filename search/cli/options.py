@@ -136,7 +136,7 @@ def parser() -> argparse.ArgumentParser:
         "--scheduler",
         choices=tuple(SCHEDULERS),
         default="asha-promotion",
-        help="ASHA that pauses every trial at a rung and promotes the best, or that stops only the weak ones (default: "
+        help="ASHA that pauses trials at its rungs and promotes the best, or that only stops the weak ones (default: "
         "asha-promotion)",
     )
     choice.add_argument(

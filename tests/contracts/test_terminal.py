@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import search
 from search.cli import local_studies
+from search.cli.options import parser
 from search.exit_status import refuse
 from search.formatting import clean
 from search.ledger.ledger import Ledger
@@ -115,7 +115,7 @@ def test_studies_with_any_name_are_listed(tmp_path, monkeypatch, capsys):
     Ledger.create(tmp_path / name)
     (tmp_path / f"{name} 2").mkdir()
     (tmp_path / f"{name} 2" / "ledger.journal").write_text(f"{FOREIGN!r}\n")
-    options = SimpleNamespace(logs=None, stop=None, ledger=None, storage=str(tmp_path), status=True)
+    options = parser().parse_args(["--storage", str(tmp_path), "--status"])
     local_studies.run_study_command(options)
     options.status = name
     local_studies.run_study_command(options)
