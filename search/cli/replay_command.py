@@ -76,7 +76,7 @@ def _choices(options: argparse.Namespace, settings: StudySettings) -> list[Choic
         # Without stopping, how it would be done makes no difference.
         Choice(sampler, slots, epochs, factor, scheduler, rung_metric)
         if epochs < settings.max_epochs
-        else Choice(sampler, slots, epochs, 2, "stopping", "last")
+        else Choice(sampler, slots, epochs, 2, "asha-stopping", "last")
         for sampler, slots, factor, scheduler, rung_metric in itertools.product(
             options.sampler, options.slots, options.reduction_factor, options.scheduler, options.rung_metric
         )

@@ -64,7 +64,7 @@ def test_half_of_the_searches_reach_the_target_or_nobody_says_when():
     from search.simulation.outcomes import Choice, Outcome
 
     outcome = Outcome(
-        choice=Choice("tpe", 4, 1, 3, "stopping", "last"), best=np.array([[0.1, 0.5, 0.5], [0.2, 0.2, 0.7]])
+        choice=Choice("tpe", 4, 1, 3, "asha-stopping", "last"), best=np.array([[0.1, 0.5, 0.5], [0.2, 0.2, 0.7]])
     )
     assert outcome.final == pytest.approx(0.6)
     assert outcome.epochs_to(0.6) == 3  # one of two
