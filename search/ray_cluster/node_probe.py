@@ -25,6 +25,7 @@ START_SECONDS = 1800
 """A cluster that starts its nodes on demand must have one so soon."""
 MOST_CLOCK_SECONDS = 60
 """Clocks may differ by so much; object stores refuse what is signed with a clock that is minutes off."""
+NO_ANSWER = "no answer; is its Ray in order, does it reach this machine?"
 
 
 @contextmanager
@@ -70,17 +71,24 @@ def _probe(console: Console, check: NodeCheck, store: CheckpointStore, demand: d
             ): f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
             for node in able
         }
+        nodes = dict(zip(calls, (node["NodeID"] for node in able), strict=True))
     else:
         what = " and ".join(f"{amount:g} {name}" for name, amount in demand.items())
         console.print(f"waiting for a node with {what}", style="yellow", markup=False)
         call = asked.options(num_cpus=demand.get("CPU", 0), num_gpus=demand.get("GPU", 0))
-        calls = {call.remote(check, "started"): "a node that was started"}
-    done, late = ray.wait(list(calls), num_returns=len(calls), timeout=ANSWER_SECONDS if able else START_SECONDS)
-    problems = [f"{calls[call]}: no answer; is its Ray in order, does it reach this machine?" for call in late]
-    for call in done:
-        problems += [f"{calls[call]}: {problem}" for problem in _problems(call, began, store)]
+        calls, nodes = {call.remote(check, "started"): "a node that was started"}, {}
+    _, late = ray.wait(list(calls), num_returns=len(calls), timeout=ANSWER_SECONDS if able else START_SECONDS)
+    # An autoscaler may take an idle node away meanwhile, and machines are lost: such a node will run no trial.
+    alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+    staying = [call for call in calls if call not in nodes or nodes[call] in alive]
+    problems = []
+    for call in staying:
+        lacks = _problems(call, began, store) if call not in late else [NO_ANSWER]
+        problems += [f"{calls[call]}: {problem}" for problem in lacks]
     if problems:
         raise ValueError("the cluster is not ready:\n  " + "\n  ".join(problems))
+    if not staying:
+        _probe(console, check, store, demand)
 
 
 def _problems(call: Any, began: float, store: CheckpointStore) -> list[str]:

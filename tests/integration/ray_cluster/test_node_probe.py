@@ -41,6 +41,22 @@ def test_a_node_in_order_is_passed_over_in_silence_and_nothing_is_left(tmp_path,
     assert list((tmp_path / "runs").iterdir()) == []
 
 
+@pytest.mark.parametrize("others", [True, False])
+def test_a_node_that_goes_away_meanwhile_is_no_obstacle(others, tmp_path, monkeypatch):
+    """As an autoscaler takes idle ones away. If it was the only one, the others that come are looked at."""
+    real, looks = node_probe.able_nodes, []
+
+    def with_one_that_is_gone(nodes, demand):
+        looks.append(True)
+        found = real(nodes, demand)
+        gone = [{**found[0], "NodeID": "a1" * 28}] if len(looks) == 1 else []
+        return [*gone, *(found if others or not gone else [])]
+
+    monkeypatch.setattr(node_probe, "able_nodes", with_one_that_is_gone)
+    assert probed(tmp_path) == ""
+    assert len(looks) == (1 if others else 2)
+
+
 def test_data_that_a_node_does_not_see(tmp_path):
     with pytest.raises(ValueError, match=r"(?s)not ready:\n  .* \([\d.]+\): --data: /nowhere.npz: no such file"):
         probed(tmp_path, uri="/nowhere.npz")
