@@ -40,13 +40,13 @@ def add_cluster_options(top: argparse.ArgumentParser) -> None:
         help="end the run of the study: running trials end their epoch; the same command resumes them later",
     )
     asked.add_argument(
-        "--rename", nargs=2, type=study_name, metavar=("OLD", "NEW"), help="give a study that nobody runs another name"
+        "--rename", nargs=2, type=study_name, metavar=("OLD", "NEW"), help="rename a study that is not running"
     )
     asked.add_argument(
         "--delete",
         type=study_name,
         metavar="NAME",
-        help="delete a study that nobody runs, with its checkpoints and its report; asks first",
+        help="delete a study that is not running, with its checkpoints and its report; asks first",
     )
     asked.add_argument(
         "--logs", type=study_name, metavar="NAME", help="show what the study there has said, and follow it"

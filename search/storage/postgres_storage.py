@@ -76,7 +76,7 @@ def _check_free(study: InMemoryStorage, place: LedgerPlace) -> None:
 class DatabaseStorage(InMemoryStorage):
     """The study for its driver; made in the database if there is none.
 
-    Each change is written so that writing it once more does no harm: see `DriverConnection.insist`.
+    Each change is written so that writing it once more does no harm: see `DriverConnection.retry`.
 
     Args:
         place: the study's, in a database.
