@@ -3,4 +3,4 @@
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-"""Of the project whose code runs."""
+"""Root folder of the project."""

@@ -1,4 +1,4 @@
-"""`mars-search run|report|replay|status`: the scripts under one name, for those who have installed the project."""
+"""The command `mars-search run|report|replay|status`: the project's scripts under one name, once it is installed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ USAGE = """\
 usage: mars-search COMMAND ...
 
 commands:
-  run        search for the best U-Net: as python search/run.py
-  report     report on a study, train its best configuration, predict: as python reports/run.py
-  replay     find better search settings from recorded learning curves: as python search/replay.py
-  status     list the studies, or show one: as python search/run.py --status
+  run        search for the best U-Net (same as python search/run.py)
+  report     report on a study, train its best configuration, predict (same as python reports/run.py)
+  replay     find better search settings from recorded learning curves (same as python search/replay.py)
+  status     list the studies, or show one (same as python search/run.py --status)
 
-mars-search COMMAND --help lists the options of each.
+mars-search COMMAND --help lists the options of a command.
 """
 COMMANDS = {
     "run": ("search/run.py", ()),
@@ -28,18 +28,18 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Run the script of the command that the first argument names, with the other arguments, as if started itself."""
+    """Run the script of the command that the first argument names, and pass it the other arguments."""
     name, *arguments = sys.argv[1:] or [""]
     if name in ("-h", "--help"):
         print(USAGE, end="")
     elif name not in COMMANDS:
         if name:
-            refuse(ValueError(f"{name!r} is no command"))
+            refuse(ValueError(f"{name!r} is not a command"))
         print(USAGE, end="", file=sys.stderr)
         sys.exit(USER_ERROR)
     else:
         script, options = COMMANDS[name]
         path = str(ROOT / script)
-        # A script finds its own folder first on the path, and replaces it by the project's.
+        # As Python would, put the script's own folder first on sys.path: the script replaces it by the project's root.
         sys.argv, sys.path[0] = [path, *options, *arguments], path.rpartition("/")[0]
         runpy.run_path(path, run_name="__main__")

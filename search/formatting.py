@@ -1,27 +1,27 @@
-"""How times, configurations and texts of others read."""
+"""Formatting of durations and configurations, and cleaning of text from outside before it is printed."""
 
 from __future__ import annotations
 
 MARK = "\N{REPLACEMENT CHARACTER}"
-"""Stands for each character that a terminal would act on."""
+"""Replaces each character that a terminal would interpret."""
 _ACTED_ON = {
     *range(0x20),  # ESC, BEL, backspace, carriage return, ...
     0x7F,
-    *range(0x80, 0xA0),  # the same with one byte: CSI, OSC, ...
-    *(0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),  # turn the direction of writing around
-    *(0x2028, 0x2029, 0xFEFF, *range(0x200B, 0x200E), *range(0xE0000, 0xE0080)),  # line breaks, and what is not seen
-    *range(0xD800, 0xE000),  # halves of characters, which cannot be written
+    *range(0x80, 0xA0),  # their one-byte forms: CSI, OSC, ...
+    *(0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),  # change the writing direction
+    *(0x2028, 0x2029, 0xFEFF, *range(0x200B, 0x200E), *range(0xE0000, 0xE0080)),  # line breaks and invisible characters
+    *range(0xD800, 0xE000),  # surrogates, which cannot be encoded
 } - {ord("\n"), ord("\t")}
 _MARKS = dict.fromkeys(_ACTED_ON, MARK)
 
 
 def clean(text: str) -> str:
-    """The text without what a terminal acts on, but for line breaks and tabs; it is as long as before."""
+    """Replace the characters that a terminal would interpret, except line breaks and tabs; the length stays."""
     return text.translate(_MARKS)
 
 
 def duration(seconds: float | None) -> str:
-    """ "1 h 05 min", "3 min 20 s", "12 s", or "?" if not known."""
+    """Format a duration as "1 h 05 min", "3 min 20 s" or "12 s"; as "?" if it is not known."""
     if seconds is None:
         return "?"
     minutes, rest = divmod(round(seconds), 60)
@@ -32,7 +32,7 @@ def duration(seconds: float | None) -> str:
 
 
 def config_line(params: dict[str, object]) -> str:
-    """The searched parameters in one line: "depth 3, width 16, ..."."""
+    """Format the searched parameters in one line: "depth 3, width 16, ..."."""
     shown = []
     for name, value in params.items():
         concern, _, leaf = name.partition(".")

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal, as one exception that knows which of them it was."""
+"""Ctrl-C, SIGTERM and a closed terminal (SIGHUP) as one exception, with the exit code of the signal."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ class Interrupted(KeyboardInterrupt):
 
 
 def heard_signals() -> list[signal.Signals]:
-    """Those that end this process: not what it was told to ignore, as `nohup` does with SIGHUP."""
+    """Return the signals that end this process, without those that it ignores, such as SIGHUP under `nohup`."""
     return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def raise_on_signals() -> None:
-    """Let each of them raise Interrupted from now on.
+    """Raise Interrupted on each of these signals from now on.
 
-    What runs at that moment may lose the exception, as Python's clean-up of objects does; `raise_if_asked` does not.
+    The exception is lost if the interrupted code swallows it, as finalizers of objects do; `raise_if_asked` raises it
+    again.
     """
     _notes.open()
     for number in heard_signals():
@@ -37,24 +38,27 @@ def raise_on_signals() -> None:
 
 
 def interrupted(error: KeyboardInterrupt, what_next: str) -> int:
-    """Say so in a line; returns the exit code."""
+    """Print a line about the interruption, and return the exit code."""
     print(clean(f"interrupted: {what_next}"), file=sys.stderr)
     return error.exit_code if isinstance(error, Interrupted) else 128 + signal.SIGINT
 
 
 def raise_if_asked() -> None:
-    """Raises Interrupted if a signal has asked this process to end, whoever handled it."""
+    """Raise Interrupted if a signal has asked this process to end, even if another handler took it."""
     if (number := first_signal()) is not None:
         raise Interrupted(number)
 
 
 def first_signal() -> int | None:
-    """The first signal that asked this process to end, if one did."""
+    """Return the first signal that asked this process to end, or None."""
     return _notes.first()
 
 
 class _Notes:
-    """Python's own note of each signal that comes: it is taken before any handler is called, also one of Ray's."""
+    """Signals received so far, read from Python's wakeup file descriptor.
+
+    Python writes each signal to it before it calls a handler, so signals that Ray's handlers take are included.
+    """
 
     def __init__(self) -> None:
         self._ends: tuple[int, int] | None = None

@@ -1,4 +1,4 @@
-"""Dataclasses from JSON that anybody may have written."""
+"""Dataclasses from JSON that may have been written by somebody else."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
 MOST = 2**63
-"""Whole numbers are below: what is larger fits into no table."""
+"""Bound of the absolute value of whole numbers: larger ones do not fit into a column of a table."""
 
 Record = TypeVar("Record")
 
 
 def from_json(kind: type[Record], values: Any) -> Record:
-    """The record with these values; those that it has no field for are left out, and absent ones take their default.
+    """Build a record from these values. Unknown names are ignored; missing fields take their defaults.
 
     Raises:
-        ValueError: naming the field that lacks a value, or has one that is not of its type.
+        ValueError: naming the field whose value is missing or of the wrong type.
     """
     if not isinstance(values, Mapping):
-        raise ValueError(f"{_shown(values)} is no set of named values")
+        raise ValueError(f"{_shown(values)} is not a JSON object")
     found = {}
     hashable: Any = kind
     for name, (hint, optional) in _fields(hashable).items():
@@ -37,7 +37,7 @@ def from_json(kind: type[Record], values: Any) -> Record:
 
 @functools.cache
 def _fields(kind: Any) -> dict[str, tuple[Any, bool]]:
-    """Each field's type, and whether it may be absent."""
+    """Return each field's type, and whether it may be absent."""
     hints = typing.get_type_hints(kind)
     return {
         field.name: (hints[field.name], field.default is not MISSING or field.default_factory is not MISSING)
@@ -53,7 +53,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, part) for part in parts)
     if origin is dict:
         return isinstance(value, dict) and all(_fits(key, parts[0]) and _fits(v, parts[1]) for key, v in value.items())
-    if origin is tuple:  # a list in JSON, and not yet one in a ledger that is only in memory
+    if origin is tuple:  # a list once read from JSON, still a tuple in an in-memory ledger
         return isinstance(value, list | tuple) and len(value) == len(parts) and all(map(_fits, value, parts))
     if origin is list:
         return isinstance(value, list) and all(_fits(item, parts[0]) for item in value)
@@ -65,7 +65,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Whether JSON's value is a number that a float can hold, or no number at all ("NaN")."""
+    """Return whether a JSON value is a number that fits into a float; NaN and infinities count as numbers."""
     return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < MOST)
 
 

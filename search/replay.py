@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-# Started as a script, Python looks for modules in this file's folder first: look in the project's instead.
+# Python puts the folder of a script first on sys.path: replace it by the project's root.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from search.cli.replay_options import parser
@@ -22,7 +22,7 @@ def main() -> int:
     except ValueError as error:
         return refuse(error)
     except KeyboardInterrupt as error:
-        return interrupted(error, "the same command begins again")
+        return interrupted(error, "the same command starts over")
     return 0
 
 

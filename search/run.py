@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-# Started as a script, Python looks for modules in this file's folder first: look in the project's instead.
+# Python puts the folder of a script first on sys.path: replace it by the project's root.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from search.cli.cluster_options import prepare_to_join, submission_address
@@ -17,7 +17,7 @@ from search.interrupts import interrupted, raise_on_signals
 
 
 def main() -> int:
-    options = parser().parse_args()  # ends here, at once, for --help and for options that make no sense
+    options = parser().parse_args()  # exits here for --help and for invalid options
     try:
         check_together(options)
         share_time(options)
@@ -48,7 +48,7 @@ def main() -> int:
             return run_study_command(options)
     except ValueError as error:
         return refuse(error)
-    # The data is checked before what takes seconds to import.
+    # Check the data before the imports that take seconds.
     from trainables.data import DataSource, prepare
 
     try:
@@ -65,8 +65,8 @@ if __name__ == "__main__":
     raise_on_signals()
     try:
         sys.exit(main())
-    except KeyboardInterrupt as error:  # before trials run, or the second one: the ledger has all that is to tell
-        sys.exit(interrupted(error, "the same command begins the study, or continues it"))
+    except KeyboardInterrupt as error:  # before trials run, or a second Ctrl-C: the ledger is complete
+        sys.exit(interrupted(error, "the same command starts or continues the study"))
     except ModuleNotFoundError as error:
         how = "install the project there: pip install -c constraints.txt ."
         sys.exit(refuse(ValueError(f"{sys.executable}: {error}; {how}")))

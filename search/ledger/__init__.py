@@ -1,1 +1,1 @@
-"""The ledger: what a study knows of its trials, and what follows from it."""
+"""The ledger: the record of a study's trials, and what is computed from it."""

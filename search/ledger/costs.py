@@ -1,4 +1,4 @@
-"""What trials cost: where the seconds of each went, and what the whole study took of the machines."""
+"""Costs of trials: how each one spent its seconds, and the CPU and GPU time that it used."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def worked_seconds(report: EpochReport) -> float:
 
 
 def seconds_of(record: TrialRecord) -> dict[str, float]:
-    """Where a trial's seconds went, by PARTS.
+    """Return the seconds that a trial spent in each of PARTS.
 
-    Of a segment whose driver was killed only the epochs are known.
+    For a segment whose driver was killed, only the epochs are known.
     """
     return {
         "start-up": sum(segment.start_seconds for segment in record.segments),
@@ -31,7 +31,7 @@ def seconds_of(record: TrialRecord) -> dict[str, float]:
 
 
 def device_seconds(record: TrialRecord) -> dict[str, float]:
-    """CPU and GPU seconds that the trial held, at the resources of its last segment."""
+    """Return the CPU and GPU seconds that the trial used, computed with the resources of its last segment."""
     if not record.segments:
         return {"CPU": 0.0, "GPU": 0.0}
     seconds, last = sum(seconds_of(record).values()), record.segments[-1]
@@ -39,7 +39,7 @@ def device_seconds(record: TrialRecord) -> dict[str, float]:
 
 
 def saved_epochs(records: list[TrialRecord], max_epochs: int) -> tuple[int, float]:
-    """Epochs that early stopping saved, and about how many seconds those would have taken."""
+    """Return the number of epochs that pruning saved, and an estimate of the seconds that they would have taken."""
     epochs, seconds = 0, 0.0
     for record in records:
         if record.state == "pruned" and record.reports:
@@ -50,9 +50,10 @@ def saved_epochs(records: list[TrialRecord], max_epochs: int) -> tuple[int, floa
 
 
 def final_training_seconds(records: list[TrialRecord], data: PreparedData) -> float | None:
-    """About how long the best trial's epochs up to its best one take on all labelled images; None without a score.
+    """Estimate how many seconds the best trial's epochs, up to its best one, take on all labelled images.
 
-    As fast as in the search: a report trains one model at a time, with all the cores or the GPU that a trial shared.
+    Returns None without a score. The speed is that of the search; a report may be faster, because it trains one model
+    at a time, with all the cores or the GPU that trials shared.
     """
     if not (scored := ranked(records)):
         return None

@@ -1,4 +1,4 @@
-"""The ledger: the single truth about a study, an Optuna study in an Optuna storage. Only the driver writes to it."""
+"""The ledger: the record of a study, an Optuna study in an Optuna storage. Only the driver writes to it."""
 
 from __future__ import annotations
 
@@ -26,38 +26,39 @@ from search.storage.location import FILE, LedgerPlace
 from search.study.placement import Placement
 from trainables.messages import EpochReport
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)  # each study that is made or copied would be a line
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # else a line for each study that is created or copied
 _logger = logging.getLogger(__name__)
 
 IDENTITY = "identity"
 
 
 class Ledger:
-    """A study's trials, their configurations, their epochs and their ends.
+    """A study's trials: their configurations, their epochs, and how they ended.
 
     Args:
-        study: the Optuna study; `Ledger.open` and `Ledger.create` make it from a folder.
+        study: the Optuna study; `Ledger.open` and `Ledger.create` load it from a folder.
     """
 
     def __init__(self, study: optuna.Study):
         self.study = study
         self._storage = study._storage
         self._decided: dict[tuple[int, int], dict[str, Any]] = {}
-        """By trial and epoch, what is to be written with that epoch."""
+        """By trial and epoch, the scheduler's decision that will be written with that epoch."""
         self._promoted: list[tuple[int, int]] = []
-        """Trials, and the epochs after which they were paused: to be written with the next entry."""
+        """Promoted trials, and the epochs after which they were paused; they will be written with the next entry."""
         self._warned = False
 
     @classmethod
     def create(cls, folder: Path, url: str | None = None, tell: Callable[[str], None] = print) -> Ledger:
-        """The ledger of the study in that folder, for a driver to write to; made, with the folder, if there is none.
+        """Open the ledger of the study in that folder for a driver to write to; create it and the folder if needed.
 
-        A trial whose last epoch an earlier driver told, but not its end, is ended now: it has nothing left to report.
+        A trial whose last epoch an earlier driver recorded, but not its end, is ended now: it has no more to report.
 
         Args:
-            folder: the study's.
-            url: of the database that a new study has its ledger in, instead of a journal in the folder.
-            tell: is told when a database is waited for, when it is back, and of what a start that broke has left.
+            folder: folder of the study.
+            url: URL of the database for the ledger of a new study, instead of a journal in the folder.
+            tell: called with a message when a database is waited for, when it is back, and if a failed start has left a
+                file.
 
         Raises:
             ValueError: if it cannot be written, is damaged or elsewhere, or another driver holds it.
@@ -80,11 +81,11 @@ class Ledger:
             raise ValueError(f"{folder}: cannot write the study there ({error.strerror or error})") from error
 
     def _check_own(self, folder: Path) -> None:
-        """Raises ValueError if a driver cannot count its trials: others have added some."""
+        """Raise ValueError if other programs have added trials: a driver could not number its own."""
         if foreign := [frozen.number for frozen in self.frozen_trials() if not is_ours(frozen)]:
             raise ValueError(
-                f"{folder}: trials {', '.join(map(str, foreign))} were made by no search (by Optuna's ask or "
-                "enqueue_trial?): it can be read, and not be continued; begin another study with --start-from "
+                f"{folder}: trials {', '.join(map(str, foreign))} were not created by a search (by Optuna's ask or "
+                "enqueue_trial?): the study can be read, but not continued; begin another study with --start-from "
                 f"{folder.name}"
             )
 
@@ -97,23 +98,23 @@ class Ledger:
         from search.storage.postgres_storage import DatabaseStorage
 
         if not place.known:
-            cls.find(place.folder, place.url)  # another folder's is left as it is
+            cls.find(place.folder, place.url)  # raises if the study belongs to another folder
         storage = DatabaseStorage(place, tell)
         place.record()
         return cls(optuna.load_study(storage=storage, study_name=place.study))
 
     @classmethod
     def in_memory(cls) -> Ledger:
-        """A new one that is gone with this process."""
+        """Create a new ledger in memory, which ends with this process."""
         return cls(optuna.create_study(direction="maximize"))
 
     @classmethod
     def find(cls, folder: Path, url: str | None = None) -> Ledger | None:
-        """The ledger of the study in that folder, or to continue in it, to read; None if there is none yet.
+        """Return the ledger of the study that is or would continue in that folder, to read; None if there is none yet.
 
         Args:
-            folder: the study's.
-            url: of the database that was asked for, if any.
+            folder: folder of the study.
+            url: URL of the requested database, if any.
 
         Raises:
             ValueError: if it is damaged or elsewhere, cannot be read, or belongs to another folder.
@@ -129,7 +130,7 @@ class Ledger:
 
     @classmethod
     def open(cls, folder: Path) -> Ledger:
-        """The ledger of a study that exists, to read. One in a database is as it was at this moment.
+        """Open the ledger of an existing study to read. One in a database is a snapshot of this moment.
 
         Raises:
             ValueError: if there is none, or it is damaged or cannot be read.
@@ -146,23 +147,23 @@ class Ledger:
             raise ValueError(f"{folder / FILE}: cannot be read ({error.strerror or error})") from error
 
     def close(self) -> None:
-        """Let another driver have a study in a database; a journal is free when its driver ends."""
+        """Release a study in a database for another driver; a journal is released when its driver ends."""
         if (close := getattr(self._storage, "close", None)) is not None:
             close()
 
     def _together(self) -> AbstractContextManager[None]:
-        """What a database writes at once; a journal writes one after the other."""
+        """Group changes: a database writes them in one transaction, a journal one after the other."""
         together: Callable[[], AbstractContextManager[None]] = getattr(self._storage, "together", nullcontext)
         return together()
 
     @property
     def identity(self) -> str | None:
-        """What makes the study this one, whatever it and its folder are called; None if no driver gave it one yet."""
+        """Identity of the study, independent of its name and folder; None if no driver has set it yet."""
         return self._recorded(IDENTITY, "") or None
 
     @property
     def runs(self) -> list[str]:
-        """What each run of a driver was called that was to write checkpoints."""
+        """Names of the study's runs that were to write checkpoints."""
         return self._recorded("runs", [])
 
     def add_run(self, run: str) -> None:
@@ -170,7 +171,7 @@ class Ledger:
 
     @property
     def space(self) -> dict[str, Any]:
-        """The parameters that trials are chosen from (`space_record`), or {} if that was not recorded."""
+        """The space that trials are chosen from, as `space_record` describes it, or {} if it was not recorded."""
         return self._recorded("space", {})
 
     @space.setter
@@ -178,7 +179,7 @@ class Ledger:
         self.study.set_user_attr("space", parameters)
 
     def _recorded(self, name: str, default: Any) -> Any:
-        """Raises ValueError for what no driver writes."""
+        """Return a user attribute of the study. Raises ValueError for a type that no driver writes."""
         value = self.study.user_attrs.get(name, default)
         if not isinstance(value, type(default)):
             raise ValueError(f"study {self.study.study_name!r}: its {name} is damaged ({value!r:.80})")
@@ -186,15 +187,15 @@ class Ledger:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What makes the study what it is (`StudySettings`), or {} for a new one."""
+        """The settings that define the study (`StudySettings`), or {} for a new one."""
         settings = self.study.user_attrs.get("settings", {})
         if not isinstance(settings, dict):
-            raise ValueError(f"study {self.study.study_name!r}: its settings are {settings!r}, no set of named values")
+            raise ValueError(f"study {self.study.study_name!r}: its settings are {settings!r}, not a JSON object")
         return settings
 
     @settings.setter
     def settings(self, values: dict[str, Any]) -> None:
-        """Once recorded they stay, but for where the data is. Raises ValueError otherwise."""
+        """Record the settings. Only the location of the data may change later. Raises ValueError otherwise."""
         was = self.settings
         if was and (changed := [key for key in values if key != "data" and values[key] != was.get(key)]):
             raise ValueError(f"study {self.study.study_name!r} exists with other settings: {', '.join(changed)}")
@@ -202,7 +203,7 @@ class Ledger:
 
     @property
     def placement(self) -> Placement | None:
-        """How the study's trials share GPUs, if that was probed."""
+        """How the study's trials share GPUs; None if that was not probed."""
         recorded = self.study.user_attrs.get("placement")
         return None if recorded is None else from_json(Placement, recorded)
 
@@ -212,14 +213,14 @@ class Ledger:
 
     @property
     def first(self) -> dict[int, dict[str, Any]]:
-        """Points of the space that come before what a sampler proposes, by the number of the trial that gets each."""
+        """Points of the space that are tried before the sampler's proposals, by the number of each point's trial."""
         first = self.study.user_attrs.get("first", {})
         if not isinstance(first, dict) or not all(isinstance(point, dict) for point in first.values()):
-            raise ValueError(f"study {self.study.study_name!r}: its first points are no points")
+            raise ValueError(f"study {self.study.study_name!r}: its first points are not points of a space")
         return {int(number): point for number, point in first.items()}
 
     def enqueue(self, points: Iterable[dict[str, Any]]) -> None:
-        """Let these points be the next trials, after those that wait already; known ones are not repeated.
+        """Queue these points as the next trials, after the queued ones; points that were queued before are skipped.
 
         Parameters that a point leaves out are sampled.
         """
@@ -230,17 +231,17 @@ class Ledger:
             self.study.set_user_attr("first", first | dict(enumerate(new, start=following)))
 
     def frozen_trials(self) -> list[FrozenTrial]:
-        """Optuna's own view of every trial, by number; not to be changed."""
+        """Return every trial as Optuna has it, by number; the caller must not change them."""
         return self._storage.get_all_trials(self.study._study_id, deepcopy=False)
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._id(number))
 
     def records(self) -> list[TrialRecord]:
-        """Every trial, by number; what others added by Optuna's own means is left out, with one warning.
+        """Return every trial, by number; trials that other programs added are left out, with one warning.
 
         Raises:
-            ValueError: if one is not as a search writes it.
+            ValueError: if a trial is not in the form that a search writes.
         """
         trials = self.frozen_trials()
         if foreign := [frozen.number for frozen in trials if not is_ours(frozen)]:
@@ -250,7 +251,7 @@ class Ledger:
     def _warn_of(self, foreign: list[int]) -> None:
         if not self._warned:
             _logger.warning(
-                "study %s: trials %s were made by no search: left out", clean(self.study.study_name), foreign
+                "study %s: trials %s were not created by a search: left out", clean(self.study.study_name), foreign
             )
         self._warned = True
 
@@ -258,7 +259,7 @@ class Ledger:
         return TrialRecord.of(self._frozen(number))
 
     def begin(self, proposal: Proposal) -> TrialRecord:
-        """A new running trial. It is one entry: no trial has a part of its configuration only."""
+        """Create a running trial. It is written in one entry, so that no trial has only part of its configuration."""
         born = create_trial(
             state=TrialState.RUNNING,
             params=proposal.params,
@@ -268,31 +269,31 @@ class Ledger:
         return TrialRecord.of(self._storage.get_trial(self._storage.create_new_trial(self.study._study_id, born)))
 
     def add_epoch(self, number: int, report: EpochReport) -> None:
-        """Append an epoch to a running trial, with what was decided of it. A diverged one leaves no value for the
-        sampler."""
+        """Append an epoch to a running trial, with the scheduler's decision. The sampler gets no value of a diverged
+        epoch."""
         trial = self._id(number)
         entry = report.to_dict() | self._decided.pop((number, report.epoch), {}) | self._promotions()
         with self._together():
             if report.mean_iou is not None and not report.diverged:
                 self._storage.set_trial_intermediate_value(trial, report.epoch, report.mean_iou)
-            # The report comes last: an epoch of which a killed driver wrote the value alone is not known yet.
+            # The report comes last: without it, an epoch whose value a killed driver wrote does not count yet.
             self._storage.set_trial_user_attr(trial, f"epoch {report.epoch:04d}", json.dumps(entry))
 
     def decide(self, number: int, epoch: int, decision: str, ends: Iterable[int] = ()) -> None:
-        """Have what the scheduler decided of an epoch written with it, in one entry, when it is added.
+        """Set the scheduler's decision after an epoch. It is written in the epoch's entry when the epoch is added.
 
         Args:
-            number: of the trial that reported the epoch.
-            epoch: which.
+            number: number of the trial that reported the epoch.
+            epoch: number of the epoch.
             decision: one of `DECISIONS`.
-            ends: numbers of paused trials that are waited for no more because of it.
+            ends: numbers of paused trials that are evicted because of it.
         """
         assert decision in DECISIONS
         self._decided[number, epoch] = {"decision": decision} | ({"ends": list(ends)} if ends else {})
 
     def promote(self, number: int, epoch: int) -> None:
-        """Have it written with the next epoch or trial that one that was paused after this epoch resumes. Before that,
-        nothing has changed that the promotion depends on, and it would be repeated."""
+        """Record that a trial which paused after this epoch was promoted. It is written with the next epoch or trial:
+        until then nothing changes that the promotion depends on, so another driver would repeat it."""
         self._promoted.append((number, epoch))
 
     def _promotions(self) -> dict[str, Any]:
@@ -300,16 +301,16 @@ class Ledger:
         return {"promoted": promoted} if promoted else {}
 
     def add_failure(self, number: int, failure: Failure) -> TrialRecord:
-        """Note that a running trial failed once; it may resume, or `fail` for good."""
+        """Record a failure of a running trial; it may be retried, or end with `fail`."""
         self._append(number, "failure", failure, len(self.record(number).failures))
         return self.record(number)
 
     def add_segment(self, number: int, segment: Segment) -> None:
-        """Note what a running trial took; it may end now, or resume later."""
+        """Record the time and resources that a running trial used; it may end now, or resume later."""
         self._append(number, "segment", segment, len(self.record(number).segments))
 
     def mark_audited(self, number: int, epoch: int) -> None:
-        """Note that a running trial was to stop or pause after that epoch, and runs on to see if that is right."""
+        """Record that a running trial would have stopped or paused after that epoch, and runs on as an audit."""
         self._storage.set_trial_user_attr(self._id(number), "audited", epoch)
 
     def _append(self, number: int, kind: str, entry: Failure | Segment, count: int) -> None:
@@ -317,7 +318,7 @@ class Ledger:
         self._storage.set_trial_user_attr(self._id(number), f"{kind} {count + 1:04d}", json.dumps(values))
 
     def finish(self, number: int) -> TrialRecord:
-        """The trial ended by itself, as its last report says: complete, or failed if it diverged."""
+        """End a trial that ended by itself: as complete, or as failed if its last report diverged."""
         last = self.record(number).reports[-1]
         assert last.ended is not None
         if last.diverged:
@@ -325,16 +326,16 @@ class Ledger:
         return self.complete(number)
 
     def complete(self, number: int) -> TrialRecord:
-        """The trial ran to its end: its value is its best mean IoU."""
+        """End a trial as complete: its value is its best mean IoU."""
         return self._end(number, TrialState.COMPLETE, self.record(number).score)
 
     def prune(self, number: int) -> TrialRecord:
-        """The scheduler stopped the trial: the sampler ranks it by its epochs so far."""
+        """End a trial as pruned: the sampler ranks it by its epochs so far."""
         values = self._frozen(number).intermediate_values
         return self._end(number, TrialState.PRUNED, values[max(values)] if values else None)
 
     def fail(self, number: int, error: str) -> TrialRecord:
-        """The trial broke for good, or diverged; `error` says how."""
+        """End a trial as failed, after its last attempt or because it diverged; `error` is the reason."""
         with self._together():
             self._storage.set_trial_user_attr(self._id(number), "error", error)
             self._storage.set_trial_state_values(self._id(number), TrialState.FAIL)
@@ -349,7 +350,7 @@ class Ledger:
 
 
 def _only_study(journal: Journal) -> optuna.Study:
-    """The first one of a journal, under whatever name: the name is that of the folder in which it was begun."""
+    """Load the first study of a journal, whatever its name, which is that of the folder in which it began."""
     storage = JournalStorage(journal)
     if not (studies := storage.get_all_studies()):
         raise ValueError(f"{journal.path}: holds no study")

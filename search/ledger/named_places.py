@@ -1,9 +1,9 @@
-"""Databases and object stores that the user has named: credentials go to no other.
+"""Databases and object stores that the user has named: credentials are sent to no others.
 
-A study's folder says where its ledger, its data and its checkpoints are. The folder may be somebody else's, and
-following it would show the user's password (PGPASSWORD, ~/.pgpass) or keys (AWS_ACCESS_KEY_ID, ...) to whatever host it
-names. So what the user names on a command line is noted in a file of that user, and only what stands there is followed.
-Stores without options (`s3://bucket/key`, `gs://bucket/key`) need no note: these are the clouds' own hosts.
+A study's folder records where its ledger, its data and its checkpoints are. The folder may come from somebody else, and
+using these places would send the user's password (PGPASSWORD, ~/.pgpass) or keys (AWS_ACCESS_KEY_ID, ...) to any host
+that it names. So the places that the user names on a command line are noted in a file of that user, and only those are
+used. Stores without options (`s3://bucket/key`, `gs://bucket/key`) need no note: their hosts are the cloud provider's.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from search.storage.location import LedgerPlace, same_database
 from trainables.uris import check_keyless
 
 CLOUDS = ("s3", "gs", "gcs", "file")
-"""Schemes whose host is the cloud's own, or this machine, unless an option says otherwise."""
+"""Schemes whose host is the cloud provider's, or this machine, unless an option overrides it."""
 
 
 def reachable_place(folder: Path, url: str | None = None) -> LedgerPlace:
-    """Where the ledger of the study in that folder is, or is to be, by a URL that the user named.
+    """Return where the ledger of the study in that folder is or will be, with a URL that the user has named.
 
     Args:
-        folder: the study's.
-        url: of the database that the command line names, if any; it is noted.
+        folder: folder of the study.
+        url: URL of the database that the command line names, if any; it is noted.
 
     Raises:
         ValueError: if the study has its ledger elsewhere, or in a database that the user has never named.
@@ -37,9 +37,9 @@ def reachable_place(folder: Path, url: str | None = None) -> LedgerPlace:
         named = [known for known in _noted() if known.startswith("postgresql:") and same_database(known, place.url)]
         if not named:
             raise ValueError(
-                f"{folder}: its ledger is in a database, {place.url}, that you have not named yet: if it may have your "
-                f"password, name it once: python search/run.py --storage {folder.parent} --status {folder.name} "
-                f"--ledger {place.url}"
+                f"{folder}: its ledger is in a database, {place.url}, that you have not named yet: if you trust it "
+                f"with your password, name it once: python search/run.py --storage {folder.parent} --status "
+                f"{folder.name} --ledger {place.url}"
             )
         return LedgerPlace(folder, place.url if place.url in named else named[-1], place.study)
     return place
@@ -57,21 +57,21 @@ def name_store(uri: str) -> None:
 
 
 def followed(uri: str, folder: Path, option: str) -> str:
-    """A path or URI from the ledger of the study in that folder, if it may be followed.
+    """Return a path or URI from the ledger of the study in that folder, if it may be used.
 
     Args:
-        uri: the recorded one.
-        folder: the study's.
-        option: of the command line, which names another or the same.
+        uri: the recorded path or URI.
+        folder: folder of the study.
+        option: command-line option with which the user can name it, or replace it.
 
     Raises:
-        ValueError: if it leads to a store that the user has never named, or holds keys.
+        ValueError: if it is in a store that the user has never named, or holds keys.
     """
     check_keyless(uri)
     if "://" in uri and not _is_free(uri) and _store(uri) not in _noted():
         raise ValueError(
-            f"{folder}: names {uri}, a store that you have not named yet: if it may have your keys, name it with "
-            f"{option} '{uri}'"
+            f"{folder}: names {uri}, a store that you have not named yet: if you trust it with your keys, name it "
+            f"with {option} '{uri}'"
         )
     return uri
 
@@ -82,7 +82,7 @@ def _is_free(uri: str) -> bool:
 
 
 def _store(uri: str) -> str:
-    """Whom a URI asks: its scheme and options, and its host where that is no bucket."""
+    """Return what identifies the server of a URI: its scheme and options, and its host unless that is a bucket."""
     parts = urlsplit(uri)
     return f"{parts.scheme}://{'' if parts.scheme in CLOUDS else parts.netloc}?{parts.query}"
 
@@ -92,7 +92,7 @@ def _file() -> Path:
 
 
 _named_here: list[str] = []
-"""What this process's command line names: it counts also where the file cannot be written."""
+"""Places that this process's command line names: they count even if the file cannot be written."""
 
 
 def _noted() -> list[str]:
@@ -102,7 +102,7 @@ def _noted() -> list[str]:
 
 
 def _note(place: str) -> None:
-    """Add a line to a file that this user alone can read."""
+    """Add a line to a file that only this user can read."""
     if place in _noted() or "\n" in place:
         return
     _named_here.append(place)

@@ -6,6 +6,6 @@ from search.ledger.records import TrialRecord
 
 
 def ranked(records: list[TrialRecord]) -> list[TrialRecord]:
-    """The trials that have a score, best first; equal ones by number."""
+    """Return the trials that have a score, best first; equal ones by number."""
     scored = [record for record in records if record.score is not None]
     return sorted(scored, key=lambda record: (-(record.score or 0.0), record.number))

@@ -1,4 +1,4 @@
-"""What the ledger knows of a trial."""
+"""The ledger's record of a trial."""
 
 from __future__ import annotations
 
@@ -23,51 +23,51 @@ STATES = {
     TrialState.FAIL: "failed",
 }
 CONTINUE, PAUSE, STOP, AUDIT = DECISIONS = ("continue", "pause", "stop", "audit")
-"""What a scheduler decides after an epoch. "audit": it would stop or pause the trial, and lets it run on as a check."""
+"""Decisions of a scheduler after an epoch. "audit": it would stop or pause the trial, but lets it run on as a check."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """A configuration that the search chose, before it is a trial."""
+    """A configuration that the search chose, before it becomes a trial."""
 
     params: dict[str, Any]
-    """The space's parameters that exist for it."""
+    """The space's parameters that exist in it."""
     distributions: dict[str, BaseDistribution]
-    """What they were drawn from."""
+    """The distributions that they were drawn from."""
     config: dict[str, Any]
-    """The whole configuration, in the flat form of `TrialConfig`."""
+    """The full configuration, in the flat form of `TrialConfig`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A trial's process broke, or was lost."""
+    """A failure or loss of a trial's process."""
 
     kind: str
-    """error, out_of_memory, process_lost (it died), hung (it reported nothing for too long), memory_pressure (its
-    machine's memory was full), node_lost (its machine went away), node_unfit (its machine has not what the driver
+    """One of error, out_of_memory, process_lost (it died), hung (it reported nothing for too long), memory_pressure
+    (its node ran out of memory), node_lost (Ray lost its node), node_unfit (its node lacks something that the driver
     has), not_started, storage."""
     epoch: int
-    """The last one that it had reported."""
+    """The last epoch that the trial had reported."""
     message: str
     final: bool = False
-    """Whether the trial was not to be retried."""
+    """Whether the trial is not retried after it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """What a trial's process took from its start to its end, besides its epochs; a trial that resumed has several."""
+    """What a trial's process used from its start to its end, besides its epochs; a trial that resumed has several."""
 
     start_seconds: float
-    """Until its first epoch began: process, data, model."""
+    """Seconds until its first epoch began: process, data, model."""
     wait_seconds: float
-    """Between and after its epochs."""
+    """Seconds between and after its epochs."""
     cpus: float
     gpus: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Own:
-    """Attributes of a trial that are no lists."""
+    """User attributes that a trial has only once."""
 
     config: dict[str, str | bool | int | float]
     audited: int | None = None
@@ -77,7 +77,7 @@ class _Own:
 
 @dataclass(frozen=True, kw_only=True)
 class _Decided:
-    """What an epoch's entry says beside its report."""
+    """What an epoch's entry holds besides its report."""
 
     decision: str | None = None
     ends: list[int] = field(default_factory=list)
@@ -95,51 +95,51 @@ def _read(kind: type[Entry], content: Any, where: str) -> Entry:
 
 
 def is_ours(frozen: FrozenTrial) -> bool:
-    """Whether a search made the trial, and not some other user of Optuna (its `ask` or `enqueue_trial`)."""
+    """Return whether a search created the trial, not another program with Optuna's `ask` or `enqueue_trial`."""
     return frozen.state in STATES and "config" in frozen.user_attrs
 
 
 def best_report(reports: Iterable[EpochReport]) -> EpochReport | None:
-    """Of the epochs with the highest score the first; None without a score."""
+    """Return the report with the highest score, the first of equal ones; None without a score."""
     scored = [report for report in reports if report.mean_iou is not None and not report.diverged]
     return max(scored, key=lambda report: report.mean_iou or 0.0, default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRecord:
-    """What the ledger knows of one trial."""
+    """The ledger's record of one trial."""
 
     number: int
     state: str
     """running, complete, pruned or failed."""
     params: dict[str, Any]
-    """The space's parameters that exist for this trial."""
+    """The space's parameters that exist in this trial."""
     config: dict[str, Any]
-    """The whole configuration, in the flat form of `TrialConfig`."""
+    """The full configuration, in the flat form of `TrialConfig`."""
     reports: tuple[EpochReport, ...]
     failures: tuple[Failure, ...]
-    """Those that it got over, and for a failed trial the one that it did not."""
+    """Failures after which the trial was retried, and for a failed trial also its last one."""
     segments: tuple[Segment, ...]
     audited: int | None
-    """The epoch after which ASHA was to stop or pause it, had it not been left to run on; None for all others."""
+    """The epoch after which ASHA would have stopped or paused the trial, if it runs on as an audit; else None."""
     decision: str | None = None
-    """What the scheduler decided after the last epoch, of DECISIONS; None before the first one, and in ledgers of
+    """The scheduler's decision after the last epoch, one of DECISIONS; None before the first epoch, and in ledgers of
     earlier versions."""
     ends: tuple[int, ...] = ()
-    """Numbers of paused trials that were to end because of what this one reported."""
+    """Numbers of paused trials that were evicted because of this trial's reports."""
     promoted: tuple[tuple[int, int], ...] = ()
-    """Trials that were promoted shortly before this one began or reported: number, and the epoch that each was paused
-    after."""
+    """Trials that were promoted shortly before this one began or reported: the number of each, and the epoch after
+    which it was paused."""
     error: str | None
     started: datetime | None
     ended: datetime | None
 
     @classmethod
     def of(cls, frozen: FrozenTrial) -> TrialRecord:
-        """What Optuna keeps of a trial, read.
+        """Read the record of a trial from Optuna's.
 
         Raises:
-            ValueError: if a search has not written it so.
+            ValueError: if it is not in the form that a search writes.
         """
         attributes = frozen.user_attrs
 
@@ -149,7 +149,7 @@ class TrialRecord:
 
         own = _read(_Own, attributes, f"trial {frozen.number}")
         if not is_ours(frozen):
-            raise ValueError(f"trial {frozen.number}: no search made it")
+            raise ValueError(f"trial {frozen.number}: no search created it")
         reports, decided = entries(EpochReport, "epoch"), entries(_Decided, "epoch")
         audited = [report.epoch for report, after in zip(reports, decided, strict=True) if after.decision == AUDIT]
         entered: list[_Own | _Decided] = [own, *decided]
@@ -173,12 +173,12 @@ class TrialRecord:
         return record
 
     def _check(self) -> None:
-        """Raises ValueError if its parts do not belong together."""
+        """Raise ValueError if the parts of the record contradict each other."""
         epochs = [report.epoch for report in self.reports]
         if any(later <= epoch for epoch, later in itertools.pairwise([0, *epochs])):
             raise ValueError(f"trial {self.number}: its epochs are {epochs[:9]}, not 1, 2, ... each reported once")
         if any(not math.isfinite(report.mean_iou or 0) for report in self.reports if not report.diverged):
-            raise ValueError(f"trial {self.number}: a score is no number, but it did not diverge")
+            raise ValueError(f"trial {self.number}: a score is not a finite number, but the trial did not diverge")
         for entry in (*self.reports, *self.segments):
             for name, value in vars(entry).items():
                 if (name.endswith("_seconds") or name in ("cpus", "gpus")) and not abs(value) < MOST:
@@ -190,7 +190,7 @@ class TrialRecord:
 
     @property
     def broke_for_good(self) -> bool:
-        """Whether it was not to be retried after its last failure; a driver may have been killed before it ended it."""
+        """Whether its last failure was final; its driver may have been killed before it could end the trial."""
         return bool(self.failures) and self.failures[-1].final
 
     @property
@@ -205,10 +205,10 @@ class TrialRecord:
 
     @property
     def micro_batches(self) -> int:
-        """Parts of a batch that its training continues with: twice as many for each time that memory ran out."""
+        """Number of parts into which its training splits a batch; it doubles each time that memory runs out."""
         return int(2 ** sum(failure.kind == "out_of_memory" for failure in self.failures))
 
     @property
     def reported_epochs(self) -> int:
-        """Epochs that the ledger knows."""
+        """The last epoch in the ledger; 0 if there is none."""
         return self.reports[-1].epoch if self.reports else 0

@@ -1,4 +1,4 @@
-"""What studies are called: as `--name` says, or after their data, by the same rule."""
+"""Names of studies: given with `--name` or derived from the data's name, under the same rule."""
 
 from __future__ import annotations
 
@@ -9,54 +9,56 @@ from pathlib import Path
 from search.storage.location import has_study
 
 MOST_LETTERS = 100
-RULE = "a name has letters, digits, '.', '_' and '-', and begins with a letter or digit"
+RULE = "a name consists of letters, digits, '.', '_' and '-', and begins with a letter or digit"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def check_name(text: str) -> str:
-    """Raises ValueError for what is no name."""
+    """Return the name. Raises ValueError if it breaks the rule."""
     if not NAME.fullmatch(text):
-        raise ValueError(f"{text!r}: {RULE}{f', {MOST_LETTERS} at most' if len(text) > MOST_LETTERS else ''}")
+        raise ValueError(
+            f"{text!r}: {RULE}{f', and has at most {MOST_LETTERS} characters' if len(text) > MOST_LETTERS else ''}"
+        )
     return text
 
 
 def name_after(data: str, suffix: str = "") -> str:
-    """A name made of the data's: accents are left out, and a "-" stands for all else that no name has.
+    """Make a name from the data's: accents are dropped, and "-" replaces other characters that a name cannot have.
 
     Args:
-        data: the data file's name without its ending.
-        suffix: that the name ends with.
+        data: name of the data file without its extension.
+        suffix: end of the name.
 
     Raises:
-        ValueError: if nothing is left of it.
+        ValueError: if no character of the data's name is left.
     """
     plain = unicodedata.normalize("NFKD", data).encode("ascii", "ignore").decode()
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")[: MOST_LETTERS - len(suffix)].rstrip("._-")
     if not name:
-        raise ValueError(f"--data: nothing of {data!r} can be a study's name: give one, such as --name study")
+        raise ValueError(f"--data: {data!r} has no character for a study's name: give a name, such as --name study")
     return check_name(name + suffix)
 
 
 def derived_name(data: str, suffix: str, root: Path | None) -> tuple[str, str | None]:
-    """The name of a study without `--name`, and what is to be said of it if it is not simply the data's.
+    """Return the name of a study without `--name`, and a message if it is not simply the data's name.
 
     Args:
-        data: the data file's name without its ending.
-        suffix: that the name ends with.
-        root: folder of the studies here; None if they are elsewhere.
+        data: name of the data file without its extension.
+        suffix: end of the name.
+        root: folder of the studies on this machine; None if they are elsewhere.
 
     Raises:
-        ValueError: if no name can be made of the data's.
+        ValueError: if no name can be made from the data's.
     """
     whole = data + suffix
     if NAME.fullmatch(whole):
         return whole, None
-    # Older versions named studies after their data whatever it was: they continue under their names.
+    # Older versions used the data's name unchanged: such studies continue under that name.
     if root is not None and data.strip(".") and has_study(root / whole):
         rename = f"rename {root / whole} to {name_after(data, suffix)}"
         return (
             whole,
-            f"study {whole!r} has a name that --status and --stop do not take: {rename}, and it continues there",
+            f"study {whole!r} has a name that --status and --stop do not accept: {rename}, and it continues there",
         )
     name = name_after(data, suffix)
-    return name, f"the study's name is {name}, after {whole!r}: {RULE}; --name gives another"
+    return name, f"the study's name is {name}, made from {whole!r}: {RULE}; choose another one with --name"

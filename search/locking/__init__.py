@@ -1,1 +1,1 @@
-"""One driver a study, on this machine and on all others."""
+"""Locks that let a study have one driver at a time, on this machine and across machines."""

@@ -1,7 +1,7 @@
-"""One driver a study on all machines that reach the same place: a file there, which its driver renews.
+"""One driver per study on all machines that share a place: a file there, which the study's driver renews.
 
-The operating system's lock (`search/locking/lock.py`) is one of a folder, and on some shared file systems one of a
-single machine. Where two drivers share no more than an object store or such a folder, this keeps the second one out.
+The operating system's lock (`search/locking/lock.py`) protects a folder, and on some shared file systems only on one
+machine. Where two drivers share only an object store or such a folder, this file keeps the second one out.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from search.locking.lock import describe, is_run_by, this_driver
 from search.locking.small_files import SmallFiles
 
 BEAT_SECONDS = 15.0
-"""A driver renews its file so often."""
+"""Interval at which a driver renews its file."""
 GONE_SECONDS = 90.0
-"""A driver on another machine that has not renewed its file for so long is gone."""
+"""A driver on another machine that has not renewed its file for this long is considered gone."""
 RELEASE_SECONDS = 15.0
-"""A renewal under way has so long to end with the run."""
+"""Longest time that the end of a run waits for a renewal in progress."""
 LOOK_SECONDS = 1.0
-"""Between two looks at a driver that may be gone."""
+"""Interval between two checks of a driver that may be gone."""
 PREFIX = "driver-"
 
 
 class Holder:
     """This driver's claim on a place.
 
-    Whoever comes writes its own file and then looks for others: of two that come at the same time at least one sees the
-    other. What was there at that look counts; who comes later sees this one.
+    A driver first writes its own file and then looks for others, so of two that start at the same time at least one
+    sees the other. Only files that are there at that time count: a driver that starts later sees this one's file.
 
     Args:
-        place: a path or URI that all drivers of the study reach.
-        study: its name, for messages.
+        place: path or URI that all drivers of the study can access.
+        study: name of the study, for messages.
     """
 
     def __init__(self, place: str, study: str):
@@ -55,7 +55,7 @@ class Holder:
         self._tell_lost: Callable[[OSError], None] = lambda error: None
 
     def take(self, tell: Callable[[str], None]) -> None:
-        """Hold the place; where another machine's driver may be gone, wait until that is known.
+        """Claim the place. If the driver of another machine may be gone, wait until that is certain.
 
         Raises:
             ValueError: if another driver holds it.
@@ -72,16 +72,16 @@ class Holder:
         self._thread.start()
 
     def release(self) -> None:
-        """Let another driver have the place."""
+        """Release the place for another driver."""
         self._released.set()
         if self._thread.is_alive():
             self._thread.join(RELEASE_SECONDS)
-        if not self._thread.is_alive():  # else the place hangs: the file's age says that nobody is there
+        if not self._thread.is_alive():  # else the place hangs: others find the file too old
             with suppress(OSError):
                 self._files.delete(self._name)
 
     def when_lost(self, tell: Callable[[OSError], None]) -> None:
-        """Tell if another driver has taken this one for gone, from whichever thread finds out."""
+        """Call `tell`, from any thread, if another driver considered this one gone and took the place."""
         self._tell_lost = tell
         if self._lost is not None:
             tell(self._lost)
@@ -90,7 +90,7 @@ class Holder:
         return [name for name in self._files.changed() if name.startswith(PREFIX) and name != self._name]
 
     def _driver(self, name: str) -> dict[str, Any]:
-        """Who wrote that file; {} if it does not say."""
+        """Return the driver that wrote that file; {} if the file is not valid."""
         try:
             driver = parse_json(self._files.read(name) or "")
         except ValueError:
@@ -100,7 +100,7 @@ class Holder:
         return driver if whole and driver["process"] > 0 else {}
 
     def _outlive(self, name: str, tell: Callable[[str], None]) -> None:
-        """Remove the file of a driver that is gone. Raises ValueError if it is not."""
+        """Delete the file of a driver that is gone. Raises ValueError if the driver still runs."""
         driver = self._driver(name)
         here = driver.get("machine") == _machine()
         if not (_has_ended(driver) if here else self._is_silent(name, driver, tell)):
@@ -108,7 +108,7 @@ class Holder:
         self._files.delete(name)
 
     def _is_silent(self, name: str, driver: dict[str, Any], tell: Callable[[str], None]) -> bool:
-        """Whether a driver on another machine renews its file no more. Its file's age is in the place's own time."""
+        """Return whether a driver on another machine no longer renews its file, by the clock of the place."""
         began, first, told = time.monotonic(), self._files.changed().get(name), False
         while True:
             self._files.write(self._name, self._text)
@@ -122,7 +122,7 @@ class Holder:
                 return True
             if not told:
                 tell(
-                    f"study {self.study!r} is or was run by {describe(driver)}: looking for at most "
+                    f"study {self.study!r} is or was run by {describe(driver)}: checking for up to "
                     f"{GONE_SECONDS - silent:.0f} s whether that driver still runs"
                 )
                 told = True
@@ -130,7 +130,7 @@ class Holder:
 
     def _beat(self) -> None:
         while not self._released.wait(BEAT_SECONDS):
-            # A place that is away for a while is away for others too: this continues when it is back.
+            # A place that is unavailable for a while is so for other drivers too: renew the file when it is back.
             with suppress(OSError):
                 if self._name not in self._files.changed() and (others := self._others()):
                     self._lost = OSError(is_run_by(self.study, self._driver(others[0])))
@@ -141,7 +141,7 @@ class Holder:
 
 @contextmanager
 def held(place: str, study: str, tell: Callable[[str], None]) -> Iterator[Holder]:
-    """Holds the place for one driver of the study.
+    """Hold the place for one driver of the study.
 
     Raises:
         ValueError: if another driver holds it, or the place cannot be used.
@@ -162,7 +162,7 @@ def _this_process() -> dict[str, Any]:
 
 
 def _machine() -> str:
-    """Where this process's number means what it means here: one boot of one machine, and one container of it."""
+    """Return what a process number is unique in: the boot of a machine, and the container on it."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
@@ -171,7 +171,7 @@ def _machine() -> str:
 
 
 def _has_ended(driver: dict[str, Any]) -> bool:
-    """Whether a driver of this machine runs no more; another process may have its number by now."""
+    """Return whether a driver of this machine has ended; another process may have its number now."""
     try:
         process = psutil.Process(driver["process"])
         return abs(process.create_time() - driver["began"]) > 1 or process.status() == psutil.STATUS_ZOMBIE

@@ -1,4 +1,4 @@
-"""One driver a study."""
+"""A lock that lets a study have one driver at a time."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from search.locking.small_files import SmallFiles
 
 LOCK, OWNER = "driver.lock", "driver.json"
 ASKED_SECONDS = 0.5
-"""Whoever asks for the driver holds the lock for a moment."""
+"""How long to wait for the lock: `driver_of` in another process holds it for a moment."""
 
 
 @contextmanager
 def study_lock(folder: Path) -> Iterator[None]:
-    """Holds the study in that folder, which is made if there is none.
+    """Hold the lock of the study in that folder, which is created if it does not exist.
 
-    The lock is the operating system's and ends with the process that holds it, however that ends; a file beside it says
-    whose it is.
+    The lock is the operating system's and ends with the process that holds it, however that ends; a file beside it
+    records the holder.
 
     Raises:
         ValueError: if another driver holds it, or the folder cannot be written.
@@ -52,7 +52,7 @@ def study_lock(folder: Path) -> Iterator[None]:
 
 
 def this_driver() -> dict[str, Any]:
-    """Who holds a lock."""
+    """Return a record of this process as the holder of a lock."""
     return {
         "user": getpass.getuser(),
         "host": socket.gethostname(),
@@ -62,32 +62,32 @@ def this_driver() -> dict[str, Any]:
 
 
 def is_run_by(study: str, driver: dict[str, Any]) -> str:
-    """Why another driver is refused."""
+    """Return the message for a second driver."""
     return f"study {study!r} is run by {describe(driver)}: wait, or give another --name"
 
 
 def driver_of(folder: Path) -> dict[str, Any] | None:
-    """Who runs the study in that folder ("user", "host", "process", "since"); None if nobody does.
+    """Return who runs the study in that folder ("user", "host", "process", "since"); None if nobody does.
 
-    Whoever may read the folder may ask; nothing is made there.
+    It needs only permission to read the folder, and creates nothing there.
     """
     try:
         with open_regular(folder / LOCK) as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # ends with the file
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # released when the file is closed
     except BlockingIOError:
         return _owner(folder)
-    except OSError:  # there is none, or the file system has no locks: nobody can hold it
+    except OSError:  # no lock file, or no locks on this file system: nobody can hold it
         pass
     return None
 
 
 def _owner(folder: Path) -> dict[str, Any]:
-    """Who wrote that they hold the study; {} if they have just begun, and what is there is an earlier driver's."""
+    """Return the recorded holder of the study; {} if it has just begun, and the record is an earlier driver's."""
     try:
         driver = parse_json(read_text(folder / OWNER))
         since = datetime.fromisoformat(driver["since"]).timestamp()
         if driver["host"] == socket.gethostname() and psutil.Process(driver["process"]).create_time() > since + 1:
-            return {}  # another process has the number by now
+            return {}  # another process has this number now
         return {key: driver[key] for key in this_driver()}
     except (OSError, ValueError, KeyError, TypeError, psutil.NoSuchProcess):
         return {}

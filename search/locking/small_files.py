@@ -1,4 +1,4 @@
-"""Small texts beside checkpoints, in a folder or an object store: who a place belongs to, and who works there."""
+"""Small text files beside checkpoints, in a folder or an object store: the owner of a place, and its current driver."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from pyarrow import fs
 
 NEW = ".new-"
-"""In the name of a file that is not whole yet."""
+"""Part of the name of a file that is not complete yet."""
 
 
 class SmallFiles:
-    """Texts by name. Each is replaced whole, and read as the place has it now.
+    """Text files by name. Each is replaced atomically, and read without a cache.
 
     Args:
-        place: a local path or any URI that `pyarrow.fs` opens.
+        place: local path, or any URI that `pyarrow.fs` opens.
     """
 
     def __init__(self, place: str):
@@ -28,9 +28,9 @@ class SmallFiles:
         self._fs.create_dir(self._folder, recursive=True)
 
     def write(self, name: str, text: str) -> None:
-        """Replace a text; the place must be there. Raises OSError where it takes nothing."""
+        """Replace a file; the place must exist. Raises OSError if it cannot be written."""
         target = f"{self._folder}/{name}"
-        # Object stores show an upload only when it is complete; elsewhere a rename makes it so.
+        # Object stores show an upload only when it is complete; elsewhere a rename does that.
         rename = isinstance(self._fs, fs.LocalFileSystem)
         written = f"{target}{NEW}{uuid.uuid4().hex}" if rename else target
         try:
@@ -44,9 +44,13 @@ class SmallFiles:
             raise
 
     def read(self, name: str) -> str | None:
-        """None if there is none. Raises OSError where the place does not answer, and for what is no file."""
+        """Return a file's text; None if it does not exist.
+
+        Raises:
+            OSError: if it cannot be read, or is not a regular file.
+        """
         if self._fs.get_file_info(f"{self._folder}/{name}").type == fs.FileType.Unknown:
-            raise OSError(f"{self._folder}/{name} is no regular file")  # whoever opens a pipe waits for its other end
+            raise OSError(f"{self._folder}/{name} is not a regular file")  # opening a pipe blocks
         try:
             with self._fs.open_input_file(f"{self._folder}/{name}") as stream:
                 return bytes(stream.read()).decode(errors="replace")
@@ -54,11 +58,11 @@ class SmallFiles:
             return None
 
     def delete(self, name: str) -> None:
-        """Does nothing if there is none."""
+        """Delete a file; do nothing if it does not exist."""
         self._delete(f"{self._folder}/{name}")
 
     def changed(self) -> dict[str, int]:
-        """When each file of the place was written last, in nanoseconds of the place's own clock."""
+        """Return when each file of the place was last written, in nanoseconds of the place's own clock."""
         found = self._fs.get_file_info(fs.FileSelector(self._folder, allow_not_found=True))
         return {
             entry.base_name: entry.mtime_ns or 0

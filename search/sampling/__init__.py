@@ -1,1 +1,1 @@
-"""Which configuration is tried next."""
+"""Sampling: which configuration is tried next."""

@@ -1,4 +1,4 @@
-"""Points of a space as numbers: for models of what a configuration will score."""
+"""Encoding of a space's points as numbers, for models that predict the score of a configuration."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ ABSENT = -1.0
 
 
 class Encoding:
-    """Maps points of a space to the unit cube and back, and to a model's features.
+    """Maps points of a space to the unit cube and back, and to the features of a model.
 
-    A point of the cube has a coordinate in [0, 1] for every parameter, also for those that do not exist for it: moved
-    along the others, it may come to where they do.
+    A point of the cube has a coordinate in [0, 1] for every parameter, including those that do not exist at this point:
+    they may exist at a neighbour.
 
     Args:
-        space: of the points.
+        space: the space of the points.
     """
 
     def __init__(self, space: Space):
@@ -28,18 +28,21 @@ class Encoding:
         self._known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def cube(self, params: Mapping[str, Scalar]) -> np.ndarray:
-        """(parameters,): the point's coordinates, NaN where a parameter does not exist."""
+        """Return the point's coordinates, (parameters,), with NaN where a parameter does not exist."""
         return np.array([_coordinate(parameter, params.get(parameter.name)) for parameter in self.parameters])
 
     def of_trial(self, trial: FrozenTrial) -> tuple[np.ndarray, np.ndarray]:
-        """Cube coordinates and features of a trial of Optuna's, kept for the next time."""
+        """Return the cube coordinates (parameters,) and the features (features,) of an Optuna trial, cached."""
         if (known := self._known.get(trial._trial_id)) is None:
             cube = self.cube(trial.params)
             known = self._known[trial._trial_id] = (cube, self.features(cube[None])[0])
         return known
 
     def features(self, cubes: np.ndarray) -> np.ndarray:
-        """(N, features) of (N, parameters): numbers as they are, names as a column each; ABSENT where there is none."""
+        """Return the features (N, features) of points (N, parameters) of the cube.
+
+        Numbers stay as they are, each choice without an order has a column, and missing parameters are ABSENT.
+        """
         exists = self._exists(cubes)
         columns = []
         for column, parameter in enumerate(self.parameters):
@@ -56,7 +59,7 @@ class Encoding:
         return np.column_stack(columns)
 
     def point(self, cube: np.ndarray) -> dict[str, Scalar]:
-        """The parameters that exist at a point of the cube, with their values."""
+        """Return the parameters that exist at a point of the cube, with their values."""
         exists = self._exists(cube[None])[0]
         return {
             parameter.name: _value(parameter, cube[column])
@@ -65,8 +68,11 @@ class Encoding:
         }
 
     def neighbours(self, cube: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-        """(count, parameters): near points. What does not exist for the point is drawn anew; of the rest each draws
-        how much changes and how far."""
+        """Return neighbours of a point of the cube, (count, parameters).
+
+        Coordinates of parameters that do not exist at the point are drawn at random. Of the others, each neighbour
+        changes a part: it draws the probability and the size of a change from RATES and STEPS.
+        """
         shape = (count, len(self.parameters))
         rate, step = random.choice(RATES, (count, 1)), random.choice(STEPS, (count, 1))
         nominal = np.array([_is_nominal(parameter) for parameter in self.parameters])
@@ -91,18 +97,18 @@ class Encoding:
 
 
 RATES, STEPS = (0.08, 0.15, 0.3), (0.05, 0.15, 0.3)
-"""Of a neighbour: how many of the coordinates change, and the standard deviation of a change."""
+"""Choices for a neighbour: the probability that a coordinate changes, and the standard deviation of a change."""
 
 
 def _is_nominal(parameter: Parameter) -> bool:
-    """Whether the choices have no order."""
+    """Return whether the parameter has choices without an order."""
     if parameter.choices is None:
         return False
     return len(parameter.choices) < 3 or any(isinstance(choice, str | bool) for choice in parameter.choices)
 
 
 def _choice(coordinates: np.ndarray, count: int) -> np.ndarray:
-    filled = np.nan_to_num(coordinates, nan=0.0)  # of what does not exist
+    filled = np.nan_to_num(coordinates, nan=0.0)  # parameters that do not exist
     return np.minimum((filled * count).astype(int), count - 1)
 
 
@@ -123,12 +129,12 @@ def _value(parameter: Parameter, coordinate: float) -> Scalar:
     low, high, _ = _scaled(parameter, parameter.low)
     number = low + float(coordinate) * (high - low)
     number = float(np.exp(number)) if parameter.log else number
-    number = min(max(number, parameter.low), parameter.high)  # a rounding error away
+    number = min(max(number, parameter.low), parameter.high)  # a rounding error may leave the range
     return round(number) if parameter.whole else number
 
 
 def _scaled(parameter: Parameter, number: float) -> tuple[float, float, float]:
-    """Its ends and a number of it, as logarithms for a log scale."""
+    """Return the ends of the parameter's range and a number in it, as logarithms for a log scale."""
     assert parameter.low is not None
     assert parameter.high is not None
     ends = (parameter.low, parameter.high, number)

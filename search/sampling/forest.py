@@ -1,9 +1,9 @@
-"""A sampler that models what a configuration scores at the end: a forest over (configuration, epoch).
+"""A sampler that predicts the final score of a configuration with a random forest over (configuration, epoch).
 
 After SMAC (Hutter, Hoos, Leyton-Brown, "Sequential Model-Based Optimization for General Algorithm Configuration",
-2011): random and neighbouring points are candidates, and the one with the largest expected improvement is proposed. A
-forest takes categories and conditions as they are. That the epoch is one of its features lets every trial teach it,
-also those of a few epochs only, what a training to the end would bring.
+2011): the candidates are random points and neighbours of good points, and the one with the largest expected improvement
+is proposed. A forest handles categorical and conditional parameters directly. The epoch is one of its features, so even
+trials of a few epochs contribute to the prediction of the score after the last epoch.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from search.study.space import Scalar
 
 TREES = 24
 RANDOM, NEAR, PARENTS = 300, 300, 6
-"""Candidates: random points, neighbours, and the best trials whose neighbours those are."""
+"""Number of candidates: random points, neighbours, and the best trials whose neighbours are drawn."""
 
 BEST_TOLD, NEWEST_TOLD = 100, 200
-"""Trials from which the forest learns: a proposal takes time in proportion to them."""
+"""Numbers of best and of newest trials that the forest is fitted to: a proposal takes time in proportion to them."""
 
 
 class ForestSampler(PointSampler):
@@ -41,8 +41,8 @@ class ForestSampler(PointSampler):
         return self._encoding.point(self._best_candidate(told)) if told else {}
 
     def _best_candidate(self, told: Sequence[FrozenTrial]) -> np.ndarray:
-        """(parameters,): its coordinates in the cube."""
-        from sklearn.ensemble import ExtraTreesRegressor  # half a second, and a search begins with the even design
+        """Return the coordinates of the best candidate in the cube, (parameters,)."""
+        from sklearn.ensemble import ExtraTreesRegressor  # takes half a second; the first trials do not need it
 
         cubes = self._candidates(told)
         features, scores = self._rows(told)
@@ -61,7 +61,7 @@ class ForestSampler(PointSampler):
         return cubes[int(np.argmax(improvement))]
 
     def _candidates(self, told: Sequence[FrozenTrial]) -> np.ndarray:
-        """(N, parameters): anywhere, and near the first of the trials."""
+        """Return candidates (N, parameters): random points, and neighbours of the first of the trials."""
         parents = told[:PARENTS]
         near = [
             self._encoding.neighbours(self._encoding.of_trial(trial)[0], NEAR // len(parents), self._random)
@@ -70,7 +70,10 @@ class ForestSampler(PointSampler):
         return np.concatenate([self._random.random((RANDOM, len(self._encoding.parameters))), *near])
 
     def _rows(self, told: Sequence[FrozenTrial]) -> tuple[np.ndarray, np.ndarray]:
-        """What the forest learns: (N, features) and (N,) scores, of each trial's epochs 1, 2, 4, ... and its last."""
+        """Return the forest's training data: features (N, features) and scores (N,).
+
+        There is a row for each trial's epochs 1, 2, 4, ... and its last.
+        """
         described, counts, epochs, scores = [], [], [], []
         for trial in told:
             values = trial.intermediate_values
@@ -80,7 +83,7 @@ class ForestSampler(PointSampler):
             counts.append(len(kept))
             epochs += kept
             scores += [values[epoch] for epoch in kept]
-        reached = np.log(epochs) / math.log(max(self.draw.max_epochs, 2))  # of one epoch: the same for all
+        reached = np.log(epochs) / math.log(max(self.draw.max_epochs, 2))  # max(..., 2): no division by log(1) = 0
         features = np.column_stack([np.repeat(described, counts, axis=0), reached])
         return features.astype(np.float32), np.array(scores)
 

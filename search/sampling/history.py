@@ -1,4 +1,4 @@
-"""What a sampler reads of the trials that a study has."""
+"""The trials of a study that a sampler reads."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from optuna.trial import FrozenTrial, TrialState
 from search.ledger.ledger import Ledger
 
 MOST_SEEN = 600
-"""Ended trials that a sampler reads: a suggestion of TPE takes time in proportion to them."""
+"""Maximum number of ended trials that a sampler reads: a suggestion of TPE takes time in proportion to it."""
 
 BEST_SEEN = 200
-"""Of these the best ones; the others are the newest."""
+"""Number of best trials among these; the others are the newest."""
 
 
 class SamplerHistory:
-    """What a sampler reads of a study's trials: all of them, or of many the best, the newest and those that run.
+    """The trials of a study that a sampler reads: all of them, or of many the best, the newest and the running ones.
 
-    Keeps the order of those that have ended, so that the next proposal costs no more than what happened in between.
+    The ended trials are kept sorted, so that each proposal only adds the trials that have ended since the last one.
     """
 
     def __init__(self, ledger: Ledger):
@@ -34,7 +34,7 @@ class SamplerHistory:
         self._num_created = 0
 
     def at(self, number: int, waiting: Collection[int] = ()) -> list[FrozenTrial]:
-        """By number, those before the given one. Paused ones look as pruned ones do: nobody works on them."""
+        """Return the trials before the given number, by number. Paused trials appear as pruned: they do not run."""
         running, trials = [], self.ledger.frozen_trials()
         for candidate in (*self._running, *range(self._num_created, number)):
             trial = trials[candidate]
@@ -58,7 +58,7 @@ def _as_pruned(trial: FrozenTrial) -> FrozenTrial:
 
 
 def _rank(trial: FrozenTrial) -> tuple[float, float]:
-    """TPE's order: complete trials by value, then pruned ones by their last epoch and the value there."""
+    """Return a sort key in TPE's order: complete trials by value, then pruned ones by last epoch and its value."""
     if trial.state == TrialState.COMPLETE:
         return -float("inf"), -trial.values[0] if trial.values else 0.0
     if not trial.intermediate_values:
@@ -68,14 +68,14 @@ def _rank(trial: FrozenTrial) -> tuple[float, float]:
 
 
 class HistoryStudy(optuna.Study):
-    """A study of given trials, in which one more is drawn; nothing is written anywhere."""
+    """A study of given trials, in which one more trial is sampled; nothing is written to a storage."""
 
     def __init__(self, trials: list[FrozenTrial], sampler: optuna.samplers.BaseSampler):
         storage = InMemoryStorage()
         storage.create_new_study([StudyDirection.MAXIMIZE], "drafts")
         super().__init__("drafts", storage, sampler=sampler)
         self._seen = trials
-        if trials and trials[0].number == 0:  # the number of the draft, which samplers leave out
+        if trials and trials[0].number == 0:  # the number of the new trial, which samplers exclude
             first = copy.copy(trials[0])
             first.number = trials[-1].number + 1
             self._seen = [first, *trials[1:]]

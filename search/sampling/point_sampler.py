@@ -1,4 +1,4 @@
-"""Samplers that choose a whole point at once, with its conditions."""
+"""Samplers that choose a complete point at once, including its conditional parameters."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from search.study.space import Scalar
 
 @dataclass(frozen=True, kw_only=True)
 class Draw:
-    """What a sampler is made for: one proposal."""
+    """The inputs of a sampler, which is created for one proposal."""
 
     seed: int
-    """Of this proposal's own randomness."""
+    """Seed of this proposal."""
     study_seed: int
     number: int
-    """Of the trial."""
+    """Number of the trial."""
     encoding: Encoding
-    """Of the space."""
+    """Encoding of the space."""
     max_epochs: int
-    """Where a trial ends."""
+    """Last epoch of a trial."""
 
 
 class PointSampler(BaseSampler):
-    """Optuna asks for one parameter after the other: `choose` says all of them beforehand."""
+    """Base class: Optuna samples one parameter after another, `choose` returns all of them beforehand."""
 
     def __init__(self, draw: Draw):
         self.draw = draw
@@ -40,7 +40,7 @@ class PointSampler(BaseSampler):
         self._otherwise = RandomSampler(seed=draw.seed)
 
     def choose(self, trials: Sequence[FrozenTrial]) -> Mapping[str, Scalar]:
-        """A point of the space, from the study's trials so far. What it leaves out is drawn at random."""
+        """Return a point of the space, given the study's trials so far. Missing parameters are drawn at random."""
         raise NotImplementedError
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -63,7 +63,7 @@ class PointSampler(BaseSampler):
 
 
 class SobolSampler(PointSampler):
-    """Fills the space evenly: the trial's number is its place in a scrambled Sobol sequence."""
+    """Fills the space evenly: the trial's number is its index in a scrambled Sobol sequence."""
 
     def choose(self, trials: Sequence[FrozenTrial]) -> Mapping[str, Scalar]:
         sequence = qmc.Sobol(len(self.draw.encoding.parameters), rng=self.draw.study_seed)

@@ -1,10 +1,10 @@
-"""What a search begins with: four configurations that need no luck.
+"""The portfolio: the four configurations that a search begins with.
 
-Each stands for something that mattered in the two reports and in public solutions of the competition: the ignored
-class out of the loss and flips in all of them; a share of rare images, moderate class weights, image-wide context, a
-loss that is close to the score. They were picked by hand. `tests/benchmarks/portfolio.py` measures such candidates on
-four data sets and chooses greedily; its choice has not taken their place yet. After them comes what the sampler
-proposes, which learns from them as from any other trial.
+Each contains something that mattered in the two reports and in public solutions of the competition. All of them leave
+the ignored class out of the loss and use flips; one each adds a share of rare images, moderate class weights,
+image-wide context, and a loss that is close to the score. They were picked by hand. `tests/benchmarks/portfolio.py`
+measures such candidates on four data sets and chooses greedily; its choice has not replaced them yet. After them, the
+sampler proposes configurations, and learns from the portfolio's trials as from all others.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ PORTFOLIO: tuple[dict[str, Scalar], ...] = (
         "augmentation.rare_share": 0.125,
     },
 )
-"""In the flat form of `TrialConfig`, the plainest one first; what a profile has not is taken as near as it has."""
+"""In the flat form of `TrialConfig`, the simplest first; a value that a profile lacks is replaced by the nearest."""
 
 
 def portfolio_points(space: Space) -> list[dict[str, Any]]:
-    """The points of the space that are nearest to the portfolio's configurations, each once."""
+    """Return the points of the space that are nearest to the portfolio's configurations, without duplicates."""
     points: list[dict[str, Any]] = []
     for config in PORTFOLIO:
-        whole = TrialConfig.from_flat(config).to_flat()  # what is not named has its default, and is not drawn
+        whole = TrialConfig.from_flat(config).to_flat()  # what is not set takes its default, and is not sampled
         if (point := space.nearest(whole)) not in points:
             points.append(point)
     return points

@@ -1,4 +1,4 @@
-"""Which configuration comes next: the study's first points, then what the sampler proposes; none of those twice."""
+"""Proposals of new configurations: the study's first points, then the sampler's, of which none is repeated."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from search.study.settings import StudySettings
 from search.study.space import Space
 
 ATTEMPTS, RANDOM_ATTEMPTS = 10, 200
-"""Draws of a sampler, then of the random one, before a space counts as exhausted."""
+"""Draws of the sampler, then of the random sampler, before the space counts as exhausted."""
 
 
 Fits = Callable[[dict[str, Any]], bool]
-"""Of a whole configuration, in the flat form of `TrialConfig`."""
+"""Whether a full configuration, in the flat form of `TrialConfig`, can be trained."""
 
 
 class Proposer:
     """Proposes configurations that the study does not have yet.
 
     A proposal is a pure function of the ledger and the trial's number: a search that continues after an interruption
-    proposes what it would have proposed without.
+    proposes what it would have proposed without it.
 
     Args:
-        ledger: of the study.
-        space: what to choose from.
-        settings: of the study.
+        ledger: ledger of the study.
+        space: space of the configurations.
+        settings: settings of the study.
         sampler: a key of `SAMPLERS`.
-        fits: whether a configuration can be trained at all; others are passed over.
+        fits: returns whether a configuration can be trained; the sampler's proposals that cannot are skipped.
     """
 
     def __init__(
@@ -52,15 +52,15 @@ class Proposer:
         self._known = {_identity(record.config) for record in ledger.records()}
 
     def propose(self, number: int, waiting: Collection[int] = ()) -> Proposal | None:
-        """For the next trial, which will have that number; None where the space holds nothing new.
+        """Propose the configuration of the next trial, which will have that number; None if the space is exhausted.
 
-        `waiting` are the running trials that are paused.
+        `waiting` holds the numbers of the paused trials.
         """
         seen = self._visible.at(number, waiting)
         if (point := self.ledger.first.get(number)) is not None:
             proposal = self._draw(seen, self.sampler, number, 0, point)
             self._known.add(_identity(proposal.config))
-            return proposal  # also if another point comes to the same, or it does not fit: the user asked for it
+            return proposal  # even if it is a duplicate or does not fit: the user asked for it
         for attempt in range(ATTEMPTS + RANDOM_ATTEMPTS):
             proposal = self._draw(seen, self.sampler if attempt < ATTEMPTS else "random", number, attempt)
             if (identity := _identity(proposal.config)) not in self._known and self.fits(proposal.config):
@@ -73,7 +73,7 @@ class Proposer:
     ) -> Proposal:
         max_epochs = self.settings.max_epochs
         sampler = sampler_for(name, self.settings.seed, number, attempt, encoding=self._encoding, max_epochs=max_epochs)
-        study = HistoryStudy(seen, sampler)  # outside the ledger, so that the proposal enters there whole
+        study = HistoryStudy(seen, sampler)  # not in the ledger, which gets the complete proposal in one entry
         if point is not None:
             study.enqueue_trial(point)
         trial = study.ask()

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-# The command line lists the names: what a sampler needs is imported when one is made.
+# The command line only lists the names: a sampler's own imports run when one is created.
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
@@ -18,7 +18,7 @@ def _tpe(draw: Draw) -> BaseSampler:
     from optuna.samplers import TPESampler
 
     # Without multivariate and group, TPE samples a conditional space one parameter at a time. The constant liar keeps
-    # trials that run side by side apart.
+    # concurrent trials apart.
     return TPESampler(seed=draw.seed, multivariate=True, group=True, constant_liar=True)
 
 
@@ -31,12 +31,12 @@ def _random(draw: Draw) -> BaseSampler:
 def _gp(draw: Draw) -> BaseSampler:
     from optuna.samplers import GPSampler
 
-    # Its model spans the parameters that every trial has; conditional ones are drawn independently.
+    # Its model covers the parameters that every trial has; conditional ones are sampled independently.
     return GPSampler(seed=draw.seed)
 
 
 DESIGN = 10
-"""Trials that fill the space before a model proposes."""
+"""Number of trials that fill the space before a model proposes."""
 
 
 def _forest(draw: Draw) -> BaseSampler:
@@ -50,7 +50,7 @@ MIXTURE = (_forest, _forest, _tpe, _forest, _random)
 
 
 def _mixture(draw: Draw) -> BaseSampler:
-    # What one model overlooks another may find.
+    # One model may find what another one misses.
     return _forest(draw) if draw.number < DESIGN else MIXTURE[draw.number % len(MIXTURE)](draw)
 
 
@@ -66,10 +66,10 @@ SAMPLERS: dict[str, Callable[[Draw], BaseSampler]] = {
 def sampler_for(
     name: str, seed: int, number: int, attempt: int = 0, *, encoding: Encoding, max_epochs: int
 ) -> BaseSampler:
-    """The sampler for one trial, seeded by (study seed, trial number), and by the attempt after the first.
+    """Return the sampler for one trial, seeded by (study seed, trial number), and by the attempt after the first.
 
-    A sampler a trial makes a suggestion a function of the ledger and the trial's number: a search that continues after
-    an interruption never repeats the random draws of its beginning.
+    With one sampler per trial, a suggestion is a function of the ledger and the trial's number: a search that continues
+    after an interruption never repeats its first random draws.
     """
     import numpy as np
     from optuna.exceptions import ExperimentalWarning

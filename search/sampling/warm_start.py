@@ -1,9 +1,9 @@
-"""Where a search begins: with the systems of the two reports, or with what another study found best.
+"""Starting points of a search: the systems of the two reports, or the best configurations of another study.
 
-Of another study its best configurations are taken over as first points, not its scores as observations. Scores of
-other data, lengths or network sizes are not comparable, and how much less they weigh is one more thing to guess; a
-first point is tried anew, costs a few epochs if it is no good here, and is told to the sampler with the score that it
-has here. `tests/benchmarks/search_quality.py` measures what it brings.
+The best configurations of another study become first points; its scores do not become observations. Scores on other
+data, or with other lengths or network sizes, are not comparable, and their weight would have to be guessed. A first
+point is tried again: it costs a few epochs if it is not good here, and the sampler learns from the score that it gets
+here. `tests/benchmarks/search_quality.py` measures the benefit.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from search.study.space import Space
 
 SYSTEMS = "systems"
 TAKEN_OVER = 5
-"""Best configurations of another study."""
+"""Number of best configurations that are taken from another study."""
 
 
 def starting_points(origin: str, space: Space, folder: Path) -> list[dict[str, Any]]:
-    """Points of the space, the most promising first, each as near to where it comes from as the space allows.
+    """Return points of the space, the most promising first, each as near to its origin as the space allows.
 
     Args:
-        origin: "systems", or another study: its folder, or its name if it lies beside the new one.
-        space: of the study that is to begin.
-        folder: of that study.
+        origin: "systems", or another study: its folder, or its name if its folder is beside the new one.
+        space: space of the new study.
+        folder: folder of the new study.
 
     Raises:
-        ValueError: if there is no such study, or nothing to learn from it.
+        ValueError: if there is no such study, or none of its trials has a score.
     """
     if origin == SYSTEMS:
         return system_points(space)

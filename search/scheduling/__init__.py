@@ -1,1 +1,1 @@
-"""Which trials continue."""
+"""Scheduling: which trials continue."""

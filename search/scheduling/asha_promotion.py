@@ -1,4 +1,4 @@
-"""ASHA as its authors wrote it: a trial pauses at each rung, and the best of a rung are promoted to the next."""
+"""ASHA as published: a trial pauses at each rung, and the best of a rung are promoted to the next."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from search.scheduling.decisions import DecidingScheduler
 from search.study.settings import StudySettings
 
 RungEntry = tuple[float, int]
-"""Of a trial in a rung: its score with the sign changed, and its number; smaller ones are better."""
+"""A trial's entry in a rung: its negated score, and its number; smaller entries are better."""
 MAX_PAUSED_PER_RUNG = 4
-"""Paused trials that a rung keeps with their checkpoints, besides its best; the others end."""
+"""Paused trials that a rung keeps with their checkpoints, besides its best; the others are evicted."""
 
 
 class AshaPromotion(DecidingScheduler):
     """Asynchronous successive halving by promotion (Li et al., "A System for Massively Parallel Hyperparameter Tuning",
     2020, algorithm 2). The arguments are those of `DecidingScheduler`.
 
-    Where `AshaStopping` lets the first trials of a study run on for want of others to compare them with, none goes
-    beyond a rung here before it is among the best of those that reached it. A paused trial is a running one of the
-    ledger that nobody runs: promoted, it resumes from its checkpoint as one does that was interrupted. The ledger knows
-    who was paused and who was promoted since.
+    `AshaStopping` lets the first trials of a study run on, because there are no others to compare them with. Here no
+    trial continues beyond a rung before it is among the best of those that reached it. In the ledger a paused trial is
+    in the state "running", but no process runs it. When it is promoted, it resumes from its checkpoint like an
+    interrupted one. The ledger records which trials were paused, and which have been promoted since.
     """
 
     def __init__(self, ledger: Ledger, settings: StudySettings, *, audit: float = 0.0):
@@ -36,16 +36,16 @@ class AshaPromotion(DecidingScheduler):
         self.factor = settings.reduction_factor
         self._waiting: dict[int, list[RungEntry]] = {epoch: [] for epoch in self.rungs}
         self._places: dict[int, tuple[int, RungEntry]] = {}
-        """By number, the last rung that the trial entered and its place there."""
+        """By trial number, the last rung that the trial entered, and its entry there."""
         self._evicted: list[tuple[int, RungEntry]] = []
-        """Paused trials that are to end, and have not ended yet."""
+        """Evicted trials that have not ended yet."""
         records = ledger.records()
         for record in records:
             self._replay(record)
         self._remember(records)
 
     def _remember(self, records: list[TrialRecord]) -> None:
-        """Find who waits, and who was to end."""
+        """Restore which trials are paused, and which were evicted."""
         ends = {number for record in records for number in record.ends}
         promoted = {trial for record in records for trial in record.promoted}
         undecided = set()
@@ -80,9 +80,9 @@ class AshaPromotion(DecidingScheduler):
         return PAUSE, self._evict(epoch)
 
     def _evict(self, epoch: int) -> tuple[int, ...]:
-        """End the paused trials of a rung that are neither among its best nor next to them; returns their numbers.
+        """Evict the paused trials of a rung that are neither among its best nor next to them; return their numbers.
 
-        The best do not count, so that the same ones end whether slots were free to promote them meanwhile or not.
+        The best are not counted, so that the evicted trials do not depend on whether slots were free for promotions.
         """
         paused = sorted(self._waiting[epoch])
         kept = MAX_PAUSED_PER_RUNG + sum(self._is_among_best(place, epoch) for place in paused)
@@ -96,15 +96,15 @@ class AshaPromotion(DecidingScheduler):
 
     @property
     def waiting(self) -> list[int]:
-        """Numbers of the paused trials, those included that are to end and have not ended yet."""
+        """Numbers of the paused trials, including evicted ones that have not ended yet."""
         ends = [number for _, (_, number) in self._evicted]
         return sorted([*ends, *(number for paused in self._waiting.values() for _, number in paused)])
 
     def promote(self, *, last: bool = False) -> int | None:
-        """The paused trial to resume next: of the highest rung that has one among its best, the best of these.
+        """Return the paused trial to resume next: the best of the highest rung that has a paused one among its best.
 
-        `last`: no new trial will follow, so the best of a rung resumes however few they are. A study ends with a whole
-        trial.
+        `last`: no new trial will follow, so the best of a rung resumes even if the rung is small. This way a study ends
+        with a complete trial.
         """
         if (found := self._next(last)) is None:
             return None
@@ -115,7 +115,7 @@ class AshaPromotion(DecidingScheduler):
 
     @property
     def promotable(self) -> bool:
-        """Whether one of them is to resume when no new trial follows."""
+        """Whether a paused trial resumes when no new trial follows."""
         return self._next(last=True) is not None
 
     def _next(self, last: bool) -> tuple[int, RungEntry] | None:
@@ -125,7 +125,7 @@ class AshaPromotion(DecidingScheduler):
         return None
 
     def pop_evicted(self) -> list[int]:
-        """Numbers of the paused trials that are to end; each comes once."""
+        """Return the numbers of the evicted trials, each of them once."""
         ended = [number for _, (_, number) in sorted(self._evicted)]
         self._evicted.clear()
         return ended

@@ -16,7 +16,7 @@ from search.study.settings import StudySettings
 class AshaStopping(DecidingScheduler, ASHAScheduler):
     """Asynchronous successive halving (Li et al., "A System for Massively Parallel Hyperparameter Tuning", 2020).
 
-    It stops trials before they end by themselves, and pauses none. The arguments are those of `DecidingScheduler`.
+    It stops trials early, and pauses none. The arguments are those of `DecidingScheduler`.
     """
 
     def __init__(self, ledger: Ledger, settings: StudySettings, *, audit: float = 0.0):
@@ -35,10 +35,10 @@ class AshaStopping(DecidingScheduler, ASHAScheduler):
         self.promotable = False
         for record in ledger.records():
             self.on_trial_add(None, SimpleNamespace(config={"number": record.number}))
-            goes_on = self._replay(record)
+            continues = self._replay(record)
             if not self._is_open(record):
                 continue
-            undecided = record.decision is None and not goes_on
+            undecided = record.decision is None and not continues
             if record.decision == STOP or (undecided and not self._draws_audit(record.number, record.reported_epochs)):
                 self.overdue.append(record.number)
 
@@ -59,12 +59,12 @@ class AshaStopping(DecidingScheduler, ASHAScheduler):
         return []
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        self._trial_info.pop(_of(trial.config["number"]).trial_id, None)  # its last result is in the rungs already
+        self._trial_info.pop(_of(trial.config["number"]).trial_id, None)  # the rungs already have its last result
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         self._trial_info.pop(_of(trial.config["number"]).trial_id, None)
 
 
 def _of(number: int) -> Any:
-    """What ASHA knows a trial by: its number."""
+    """Return an object by which ASHA identifies a trial: its id is the trial's number."""
     return SimpleNamespace(trial_id=str(number))

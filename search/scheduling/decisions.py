@@ -1,4 +1,4 @@
-"""What a scheduler decides after each epoch: decided once, written with the epoch, remembered by the next driver."""
+"""Decisions of a scheduler after each epoch: made once, written with the epoch, and read by the next driver."""
 
 from __future__ import annotations
 
@@ -14,49 +14,50 @@ from search.study.settings import StudySettings
 
 
 class DecidingScheduler(FIFOScheduler):
-    """A scheduler of Tune whose decisions the ledger knows, so that a resumed study remembers them.
+    """A Ray Tune scheduler whose decisions are recorded in the ledger, so that a continued study keeps them.
 
-    A decision depends on what the other trials had reported by then, and in which order they did is nowhere written: it
-    could not be made again. Only what a ledger of an earlier version does not say is decided when it is read.
+    A decision depends on what the other trials had reported at that time. The order of these reports is not recorded,
+    so the decision could not be reproduced. Only decisions that a ledger of an earlier version lacks are made when it
+    is read.
 
-    Trials are known by number: one that resumes is another one to Tune, and the same one here.
+    Trials are identified by number: a trial that resumes is a new one for Tune, but the same one here.
 
     Args:
-        ledger: of the study.
-        settings: of the study.
-        audit: part of the trials that run on instead of being stopped or paused, to see what comes of them; from then
+        ledger: ledger of the study.
+        settings: settings of the study.
+        audit: fraction of the trials that run on instead of being stopped or paused, to see how they end; from then
             on they enter no rung.
-        options: of the class of Tune's that this one is mixed with.
+        options: arguments of the Tune scheduler that a subclass also inherits from.
     """
 
     def __init__(self, ledger: Ledger, settings: StudySettings, *, audit: float = 0.0, **options: Any):
         super().__init__(**options)
         self.ledger, self.seed, self.audit = ledger, settings.seed, audit
         self.stopped: set[str] = set()
-        """Tune's ids of the trials that it stopped for good."""
+        """Tune's ids of the trials that were stopped for good."""
         self.paused: set[str] = set()
-        """Tune's ids of the trials that it paused."""
+        """Tune's ids of the trials that were paused."""
         self.audited: dict[int, int] = {}
-        """By number of a trial that runs on, the epoch after which it was to be stopped or paused."""
+        """By number of an audited trial, the epoch after which it would have been stopped or paused."""
         self.overdue: list[int] = []
-        """Running trials that an earlier driver had decided to end, had it lived to write that."""
+        """Running trials that an earlier driver had decided to end, but did not end."""
         self._judge = RungMetric(settings.rung_metric)
         self._last: dict[int, tuple[int, str]] = {}
-        """By number, the epoch that was decided last, and what was decided."""
+        """By trial number, the last epoch that was decided, and the decision."""
 
     def _enter(self, number: int, epoch: int, score: float) -> bool:
-        """Put a trial into the rung after that epoch, if there is one; returns whether it continues after it.
+        """Add a trial to the rung at that epoch, if there is one; return whether the trial continues.
 
-        `score` is what it is judged by.
+        `score` is its rung metric.
         """
         raise NotImplementedError
 
     def _hold_back(self, number: int, epoch: int) -> tuple[str, tuple[int, ...]]:
-        """Whether a trial that does not continue is stopped or paused, and the paused trials that end because of it."""
+        """Return whether a trial that does not continue is stopped or paused, and the paused trials that it evicts."""
         raise NotImplementedError
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Decide of an epoch. Who asks again hears the same: Tune does, of the last epoch of a trial."""
+        """Decide after an epoch. A second call returns the same decision: Tune repeats the last epoch of a trial."""
         number, epoch = trial.config["number"], result["epoch"]
         decided, decision = self._last.get(number, (0, CONTINUE))
         if decided != epoch:
@@ -70,12 +71,12 @@ class DecidingScheduler(FIFOScheduler):
         return TrialScheduler.STOP if decision in (STOP, PAUSE) else TrialScheduler.CONTINUE
 
     def _decide(self, number: int, epoch: int, result: dict[str, Any]) -> tuple[str, tuple[int, ...]]:
-        # What a diverged trial scored says nothing about the others: it enters no rung.
+        # The scores of a diverged trial are not comparable with others: it enters no rung.
         if number in self.audited or result["ended"] == "diverged" or result["mean_iou"] is None:
             return CONTINUE, ()
-        goes_on = self._enter(number, epoch, self._judge(number, result["mean_iou"]))
-        # A trial that ends by itself is left to: a stop would kill its process, and leave a worker group.
-        if goes_on or result["ended"] is not None:
+        continues = self._enter(number, epoch, self._judge(number, result["mean_iou"]))
+        # A trial that ends by itself is not stopped: that would kill its process, and leave its worker group running.
+        if continues or result["ended"] is not None:
             return CONTINUE, ()
         if self._draws_audit(number, epoch):
             return AUDIT, ()
@@ -87,20 +88,20 @@ class DecidingScheduler(FIFOScheduler):
         return number in self.audited
 
     def _replay(self, record: TrialRecord) -> bool:
-        """Fill the rungs with a trial's epochs; returns whether the rungs, as they are now, let it continue."""
-        # Of an audit that is known before its epoch is, the epoch will be reported again, and decided then.
+        """Add a trial's epochs to the rungs; return whether the rungs, as they are now, let it continue."""
+        # If an audit was recorded before its epoch, the epoch will be reported again, and decided then.
         if record.audited is not None and record.audited <= record.reported_epochs:
             self.audited[record.number] = record.audited
-        goes_on = True
+        continues = True
         for report in record.reports:
             if report.epoch > self.audited.get(record.number, report.epoch):
                 break
             if report.mean_iou is not None and not report.diverged:
-                goes_on = self._enter(record.number, report.epoch, self._judge(record.number, report.mean_iou))
-        return goes_on
+                continues = self._enter(record.number, report.epoch, self._judge(record.number, report.mean_iou))
+        return continues
 
     def _is_open(self, record: TrialRecord) -> bool:
-        """Whether a trial may be waiting, or have to be stopped: it has not ended, is not to fail and is no audit."""
+        """Return whether a trial may be paused or have to stop: it has not ended or failed, and is not audited."""
         return record.state == "running" and not record.broke_for_good and record.number not in self.audited
 
     def __getstate__(self) -> dict[str, Any]:

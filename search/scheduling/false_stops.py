@@ -1,4 +1,4 @@
-"""Whether early stopping was right: what became of the stopped trials that ran on all the same."""
+"""The audit of ASHA: how the trials ended that it would have stopped, but let run on."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from search.study.settings import StudySettings
 
 
 def is_audited(seed: int, number: int, fraction: float) -> bool:
-    """Whether the trial of that number runs on if it is to be stopped: a random choice that every run repeats."""
+    """Return whether the trial of that number runs on if it would be stopped: a random choice, the same in each run."""
     return bool(np.random.default_rng((seed, number, 0xA0D17)).random() < fraction)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """Trials that were to be stopped and ran to their own end, against those that were let to."""
+    """Comparison of the audited trials that ran to their own end with the trials that ASHA let finish."""
 
     count: int
     wrong: int
-    """Of them, how many ended above the median of the trials that were never to be stopped."""
+    """Number of audited trials that ended above the median of the trials that ASHA let finish."""
     interval: tuple[float, float]
     """95 % interval of that rate (Wilson score)."""
     winners: int
-    """How many would have been the study's best."""
+    """Number of audited trials that ended above the best of the others."""
     lost: float
-    """By how much the best of them is better than the best of the others, in mean IoU; 0 if it is not."""
+    """Difference in mean IoU between the best audited trial and the best of the others; 0 if it is not better."""
 
     def sentence(self) -> str:
         low, high = self.interval
         return (
-            f"False-stop audit: of {self.count} trials that ASHA was to stop and that ran on, {self.wrong} "
+            f"False-stop audit: of {self.count} trials that ASHA would have stopped, {self.wrong} "
             f"({self.wrong / self.count:.0%}, 95 % interval {low:.0%} to {high:.0%}) ended above the median of those "
-            f"that it let finish, and {self.winners} above the best; stopping them would have cost {self.lost:.4f} of "
+            f"that it let finish, and {self.winners} above the best; stopping them would have cost {self.lost:.4f} "
             "mean IoU."
         )
 
 
 def audit(records: list[TrialRecord], settings: StudySettings) -> Audit | None:
-    """None before there is something to compare."""
+    """Compare the audited trials with the others; return None while there is nothing to compare."""
     ended = [record for record in records if record.audited is not None and _ran_to_its_end(record)]
     ended = [record for record in ended if _judged(record, record.audited, settings.rung_metric) is not None]
     if settings.scheduler == "asha-promotion":
@@ -67,15 +67,15 @@ def audit(records: list[TrialRecord], settings: StudySettings) -> Audit | None:
 
 
 def _ran_to_its_end(record: TrialRecord) -> bool:
-    """Whether nothing but its own training ended it. One that diverged counts, as a stop that was right: whatever it
-    scored before, it came to nothing."""
+    """Return whether the trial ended by itself. One that diverged counts too: stopping it would have been right,
+    whatever it had scored before."""
     return record.state == "complete" or (
         record.state == "failed" and record.reports != () and record.reports[-1].diverged
     )
 
 
 def _would_be_promoted(record: TrialRecord, records: list[TrialRecord], settings: StudySettings) -> bool:
-    """Whether a trial that was to be paused is among the best of its rung by now, so that it would have gone on."""
+    """Return whether a trial that would have paused is among the best of its rung now, and so would be promoted."""
     rung = [score for other in records if (score := _judged(other, record.audited, settings.rung_metric)) is not None]
     own = _judged(record, record.audited, settings.rung_metric)
     assert own is not None
@@ -83,7 +83,7 @@ def _would_be_promoted(record: TrialRecord, records: list[TrialRecord], settings
 
 
 def _judged(record: TrialRecord, epoch: int | None, kind: str) -> float | None:
-    """What the trial was judged by at that epoch; None if it did not get there, or enters no rung."""
+    """Return the trial's rung metric at that epoch; None if it did not reach the epoch, or enters no rung."""
     if record.audited is not None and epoch is not None and epoch > record.audited:
         return None
     rung_metric = RungMetric(kind)

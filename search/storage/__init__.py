@@ -1,1 +1,1 @@
-"""What a ledger is stored in: a journal in the study's folder, or a PostgreSQL database."""
+"""Storage of a ledger: a journal in the study's folder, or a PostgreSQL database."""

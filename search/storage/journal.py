@@ -1,6 +1,6 @@
-"""The ledger's file: Optuna's journal, one JSON entry a line, which a kill or a full disk cannot corrupt.
+"""The ledger's file: Optuna's journal, one JSON entry per line, which a kill or a full disk cannot corrupt.
 
-Any tool that opens Optuna's own `JournalFileBackend` reads it.
+Any tool that opens Optuna's own `JournalFileBackend` can read it.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from optuna.storages.journal import BaseJournalBackend
 from search.foreign_files import open_regular, parse_json
 
 FSYNC_SECONDS = 1.0
-"""An entry is safe from a kill at once, and from a power failure after this long, at the next entry."""
+"""Interval between syncs to disk. An entry survives a kill at once, and a power failure once it is synced."""
 
 
 class JournalLost(OSError):
-    """Somebody has moved, deleted or changed the file while this process had it open to write to."""
+    """Somebody moved, deleted or changed the file while this process had it open for writing."""
 
 
 class Journal(BaseJournalBackend):
-    """Appends entries under a lock that ends with its process; what was written in part is taken back.
+    """Appends entries under a lock that ends with its process; a partly written entry is removed.
 
-    Optuna's own backend locks with a link that a killed driver leaves behind, opens, locks and syncs the file at every
-    entry, and cannot be read again after an entry that was cut short.
+    Optuna's own backend locks with a link that a killed driver leaves in place; it opens, locks and syncs the file for
+    every entry, and cannot read the file again after a truncated entry.
 
     Args:
-        path: the file.
-        writable: whether entries are to be appended; the file is then made if there is none.
-        check: raises ValueError for an entry that whoever reads it could not take in.
+        path: path of the file.
+        writable: whether entries will be appended; the file is then created if it does not exist.
+        check: raises ValueError for an entry that a reader could not load.
     """
 
     def __init__(self, path: Path, *, writable: bool, check: Callable[[Any], None] = lambda entry: None):
@@ -46,13 +46,13 @@ class Journal(BaseJournalBackend):
         self._synced = time.monotonic()
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
-        """Entries from that number on. The last one is left out as long as it is not whole.
+        """Yield the entries from that number on, without a last one that is incomplete.
 
-        A writer that has read the file before knows all that it holds: what somebody has done to it since is found by
-        the next `append_logs`.
+        A writer that has read the whole file before ignores a damaged new line: the next `append_logs` reports what
+        somebody else has done to the file.
 
         Raises:
-            ValueError: at an entry that is damaged.
+            ValueError: if an entry is damaged.
         """
         known = self._writable and 0 < log_number_from == self._read_entries
         if log_number_from != self._read_entries:
@@ -64,8 +64,8 @@ class Journal(BaseJournalBackend):
                 if known:
                     return
                 raise ValueError(
-                    f"{self.path}, line {self._read_entries + 1}: damaged ({error}): bring back a copy of the file, or "
-                    "cut it off before that line, which loses what follows"
+                    f"{self.path}, line {self._read_entries + 1}: damaged ({error}): restore a copy of the file, or "
+                    "truncate it before this line, which loses all entries after it"
                 ) from error
             self._read_entries += 1
             self._read_bytes += len(line)
@@ -73,10 +73,10 @@ class Journal(BaseJournalBackend):
                 yield entry
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Write entries, all or none.
+        """Append entries, all or none.
 
         Raises:
-            OSError: if the disk is full or gone; the file is as it was.
+            OSError: if the disk is full or not available; the file is unchanged.
             JournalLost: if somebody has moved, deleted or changed the file.
         """
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
@@ -86,7 +86,7 @@ class Journal(BaseJournalBackend):
             size = self._whole_size()
             try:
                 written = os.write(self._file, text)
-                while written < len(text):  # a full disk takes a part, and says so at the next attempt
+                while written < len(text):  # a full disk writes a part, and raises at the next attempt
                     written += os.write(self._file, text[written:])
             except OSError:
                 os.ftruncate(self._file, size)
@@ -96,18 +96,18 @@ class Journal(BaseJournalBackend):
             self._synced = time.monotonic()
 
     def _unread(self) -> list[bytes]:
-        """The whole lines after those that were read."""
+        """Return the complete lines after those that were read."""
         text = os.pread(self._file, max(0, os.fstat(self._file).st_size - self._read_bytes), self._read_bytes)
         return text[: text.rfind(b"\n") + 1].splitlines(keepends=True)
 
     def _parsed(self, line: bytes) -> Any:
-        """Raises ValueError for what is no entry."""
+        """Parse and check a line. Raises ValueError if it is not an entry."""
         entry = parse_json(line)
         self._check(entry)
         return entry
 
     def _damage(self) -> str | None:
-        """What somebody has done to the file; None: it is where it was, and what was added to it can be read."""
+        """Return what somebody has done to the file; None if it is still in place, and all new lines can be read."""
         own = os.fstat(self._file)
         try:
             found = self.path.stat()
@@ -116,7 +116,7 @@ class Journal(BaseJournalBackend):
         if (found.st_dev, found.st_ino) != (own.st_dev, own.st_ino):
             return "replaced"
         if own.st_size < self._read_bytes:
-            return "cut off"
+            return "truncated"
         try:
             for line in self._unread():
                 self._parsed(line)
@@ -133,7 +133,7 @@ class Journal(BaseJournalBackend):
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _whole_size(self) -> int:
-        """The file's size in bytes, once the rest of an entry that a killed driver began is cut off."""
+        """Truncate an incomplete entry of a killed driver, and return the file's size in bytes."""
         size = os.fstat(self._file).st_size
         if size == self._read_bytes or os.pread(self._file, 1, size - 1) == b"\n":
             return size

@@ -1,4 +1,4 @@
-"""What an entry of Optuna's journal must be like, so that Optuna can take it in whoever wrote it."""
+"""Validation of entries of Optuna's journal: Optuna must be able to load them, whoever wrote them."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from search.json_records import MOST, is_number
 
 
 def check_entry(entry: Any) -> None:
-    """Raises ValueError, with the rule, if Optuna could not take in what stands in a line."""
+    """Raise ValueError, naming the rule, if Optuna could not load the entry."""
     if not isinstance(entry, dict):
-        raise ValueError("no set of named values")
+        raise ValueError("not a JSON object")
     operation = entry.get("op_code")
     if not _index(operation) or operation not in _RULES:
-        raise ValueError("its op_code is none of Optuna's")
+        raise ValueError("its op_code is not one of Optuna's")
     needed, optional = _RULES[operation]
     for name, holds in needed.items():
         if name not in entry:
             raise ValueError(f"has no {name}")
         if not holds(entry[name]):
-            raise ValueError(f"its {name} makes no sense")
+            raise ValueError(f"its {name} is invalid")
     for name, holds in optional.items():
         if name in entry and not holds(entry[name]):
-            raise ValueError(f"its {name} makes no sense")
+            raise ValueError(f"its {name} is invalid")
     if operation == CREATE_TRIAL:
         distributions = entry.get("distributions", {})
         for name, value in entry.get("params", {}).items():
@@ -41,25 +41,25 @@ def check_entry(entry: Any) -> None:
     if operation == SET_STATE:
         time = "datetime_complete" if TrialState(entry["state"]).is_finished() else "datetime_start"
         if entry["state"] != TrialState.WAITING and not _time(entry.get(time)):
-            raise ValueError(f"its {time} makes no sense")
+            raise ValueError(f"its {time} is invalid")
 
 
 def _check_value(name: str, value: Any, distribution: Any) -> None:
-    """A parameter's value is one that its distribution knows."""
+    """Raise ValueError if a parameter's value is not one of its distribution."""
     if not isinstance(distribution, str) or (found := _distribution(distribution)) is None:
-        raise ValueError(f"the distribution of parameter {name!r} makes no sense")
+        raise ValueError(f"the distribution of parameter {name!r} is invalid")
     if not _finite(value):
-        raise ValueError(f"parameter {name!r} is no number")
+        raise ValueError(f"parameter {name!r} is not a finite number")
     if isinstance(found, CategoricalDistribution) and not 0 <= value < len(found.choices):
-        raise ValueError(f"parameter {name!r} is none of its choices")
+        raise ValueError(f"parameter {name!r} is not one of its choices")
 
 
 @functools.lru_cache(maxsize=4096)
 def _distribution(text: str) -> BaseDistribution | None:
-    """None for what is no distribution."""
+    """Parse a distribution; return None if it is invalid."""
     try:
         found = json_to_distribution(text)
-    except Exception:  # whatever Optuna's own code makes of somebody's text
+    except Exception:  # Optuna's code may raise anything for malformed text
         return None
     if isinstance(found, CategoricalDistribution):
         return found if all(_choice(choice) for choice in found.choices) else None
@@ -157,4 +157,4 @@ _RULES: dict[int, tuple[Rules, Rules]] = {
     9: (_TRIAL | {"system_attr": _one}, {}),
     10: ({}, {}),
 }
-"""By Optuna's op_code: what an entry must have, and what it may have besides."""
+"""By Optuna's op_code: the required and the optional fields of an entry, each with its check."""

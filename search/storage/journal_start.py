@@ -1,4 +1,4 @@
-"""How a study's journal begins: whole or not at all."""
+"""Creation of a study's journal: complete or not at all."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from search.foreign_files import open_regular
 from search.storage.journal import Journal
 
 NOTHING = b"\0 \t\r\n"
-"""Bytes that say nothing: after a power failure a file may hold zeros."""
+"""Bytes without content: after a power failure a file may hold zeros."""
 
 
 def has_begun(path: Path) -> bool:
-    """Whether there is a journal with a whole entry, be it a damaged one.
+    """Return whether there is a journal with at least one complete line, even a damaged one.
 
     Raises:
-        ValueError: if there is something else.
+        ValueError: if there is something else that cannot be read.
     """
     try:
         with open_regular(path) as file:
@@ -29,24 +29,24 @@ def has_begun(path: Path) -> bool:
         return False
     except OSError as error:
         raise ValueError(
-            f"{path}: cannot be read ({error}): put the study's file back, or remove what is there"
+            f"{path}: cannot be read ({error}): restore the study's file, or remove what is there"
         ) from None
     return first.endswith(b"\n")
 
 
 def begin_journal(path: Path, study: str, attributes: dict[str, str], tell: Callable[[str], None]) -> None:
-    """Make the journal of a new study, where there is none that has begun.
+    """Create the journal of a new study where none has begun.
 
-    What a driver that was killed left of its first entry, or a disk that was full, is kept beside if it is anything.
+    An incomplete first entry, left by a killed driver or a full disk, is kept in a file beside it unless it is empty.
 
     Args:
-        path: the file's.
-        study: its name.
-        attributes: of the study.
-        tell: is told of what is kept.
+        path: path of the file.
+        study: name of the study.
+        attributes: user attributes of the study.
+        tell: called with a message if a file is kept.
 
     Raises:
-        OSError: if it cannot be written; nothing is left then.
+        OSError: if it cannot be written; no partial file is left.
     """
     new = path.with_name(f"{path.name}.new")
     try:
@@ -61,7 +61,7 @@ def begin_journal(path: Path, study: str, attributes: dict[str, str], tell: Call
         if path.exists() and path.read_bytes().strip(NOTHING):
             kept = path.with_name(f"{path.name}.damaged-{attributes['identity']}")
             path.rename(kept)
-            tell(f"{path} held no whole entry: the study begins, what was there is in {kept.name}")
+            tell(f"{path} held no complete entry: a new study begins, the old content is in {kept.name}")
         new.replace(path)
     except OSError:
         new.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Where a study's ledger is: in a journal in the study's folder, or in a PostgreSQL database that a file there names.
 
-Other databases are refused: one driver a study is held up by PostgreSQL's advisory locks, and for one machine there is
-the journal.
+Other databases are not supported: PostgreSQL's advisory locks ensure that a study has one driver at a time, and on one
+machine the journal is enough.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ FORM = "postgresql://HOST/DATABASE or postgresql://USER@HOST:PORT/DATABASE"
 
 @dataclass(frozen=True)
 class LedgerPlace:
-    """Of the study in a folder."""
+    """Where the ledger of the study in a folder is."""
 
     folder: Path
     url: str | None
-    """Of the database; None for a journal in the folder."""
+    """URL of the database; None for a journal in the folder."""
     study: str
-    """The study's name in the database, which stays if the folder is renamed."""
+    """Name of the study in the database; it does not change if the folder is renamed."""
 
     @classmethod
     def of(cls, folder: Path, url: str | None = None) -> LedgerPlace:
-        """Where the ledger of the study in that folder is; of a new study, where it is to be.
+        """Return where the ledger of the study in that folder is, or where that of a new study will be.
 
         Args:
-            folder: the study's.
-            url: of the database that was asked for, if any.
+            folder: folder of the study.
+            url: URL of the requested database, if any.
 
         Raises:
             ValueError: if the study has its ledger elsewhere.
@@ -52,17 +52,17 @@ class LedgerPlace:
         if url is not None and not same_database(url, recorded["url"]):
             raise ValueError(
                 f"--ledger {url}: the study in {folder} has its ledger in {recorded['url']}: leave --ledger out, "
-                f"or give another --name; if that database has moved, write where it is now into {folder / POINTER}"
+                f"or give another --name; if that database has moved, write its new URL into {folder / POINTER}"
             )
         return cls(folder, url or recorded["url"], recorded["study"])
 
     @property
     def known(self) -> bool:
-        """Whether the folder says where the ledger is: it has a study."""
+        """Whether the folder has the journal, or the file that names the database: it has a study."""
         return (self.folder / (FILE if self.url is None else POINTER)).is_file()
 
     def record(self) -> None:
-        """Let the folder of a study in a database say where it is."""
+        """Write the database of the study to its folder, unless it is recorded there."""
         if not self.known:
             new = self.folder / f"{POINTER}.new"
             new.write_text(json.dumps({"url": self.url, "study": self.study}, indent=2) + "\n")
@@ -70,15 +70,15 @@ class LedgerPlace:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raises ValueError if what is written in or below that folder could land elsewhere, by a symbolic link."""
+    """Raise ValueError if a symbolic link in or below that folder could redirect writes to another place."""
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):
             if (path := Path(place, name)).is_symlink():
-                raise ValueError(f"{path}: is a symbolic link, which could lead to what is not the study's: remove it")
+                raise ValueError(f"{path}: is a symbolic link, which could lead out of the study's folder: remove it")
 
 
 def has_study(folder: Path) -> bool:
-    """Whether a study was begun in that folder."""
+    """Return whether a study was begun in that folder."""
     try:
         return any((folder / name).is_file() for name in (FILE, POINTER))
     except OSError:  # a name that is too long
@@ -86,28 +86,28 @@ def has_study(folder: Path) -> bool:
 
 
 def study_folders(root: Path) -> list[Path]:
-    """Of the studies in that folder."""
+    """Return the folders of the studies in that folder, sorted."""
     return sorted(path.parent for name in (FILE, POINTER) for path in root.glob(f"*/{name}"))
 
 
 def database_url(text: str) -> str:
-    """The URL of a PostgreSQL database.
+    """Check the URL of a PostgreSQL database, and return it with the scheme "postgresql".
 
     Raises:
-        ValueError: if it is none, or holds a password. The message does not.
+        ValueError: if it is not such a URL, or holds a password, which the message does not show.
     """
-    # Looked for before anything else: with a "/" or "#" in the password, what stands behind is read as something else.
+    # Checked before the URL is parsed: a "/" or "#" in the password would end the host part early.
     if re.match(r"[^/]*//[^@]*:[^@]*@", text) or re.search(r"[?&]\w*password=", text, re.IGNORECASE):
         raise ValueError(
-            "leave the password out, every user of the machine sees a command line: it is taken from the environment "
-            "(PGPASSWORD) or from ~/.pgpass"
+            "leave the password out, because every user of the machine can see a command line: it is read from the "
+            "environment (PGPASSWORD) or from ~/.pgpass"
         )
     wrong = f"{text!r} is not {FORM}; without --ledger the ledger is a file in the study's folder"
     try:
         parts = urlsplit(text)
         if parts.scheme not in ("postgresql", "postgres") or parts.port == 0 or not re.match(r"\w+://[^\s{}]+$", text):
             raise ValueError(wrong)
-    except ValueError:  # also one of the port
+    except ValueError:  # also raised for an invalid port
         raise ValueError(wrong) from None
     if len(unquote(parts.path)) < 2:
         raise ValueError(f"{text!r} names no database: give {FORM}")
@@ -115,12 +115,12 @@ def database_url(text: str) -> str:
 
 
 def same_database(one: str, other: str) -> bool:
-    """Whether both URLs name it, maybe for other users and with other options."""
+    """Return whether both URLs name the same database; users and options may differ."""
     return _database(one) == _database(other)
 
 
 def _database(url: str) -> tuple[str, str, str]:
-    """What tells databases apart: host, port and name. Users and options may differ."""
+    """Return what identifies a database: host, port and name."""
     parts = urlsplit(url)
     query = parse_qs(parts.query)
     host = parts.hostname or query.get("host", ["localhost"])[0]

@@ -1,4 +1,4 @@
-"""A driver's connection to a PostgreSQL database: it holds the study's lock, and waits for one that goes away."""
+"""A driver's connection to a PostgreSQL database: it holds the study's lock, and reconnects after an outage."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from sqlalchemy.pool import NullPool
 from search.locking.lock import is_run_by
 
 PATIENCE_SECONDS = 120.0
-"""A database that is gone for longer ends the run."""
+"""Longest outage of the database that a run waits for; a longer one ends the run."""
 PAUSES = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""Seconds between attempts to reach it; the last one stays."""
+"""Seconds between attempts to reconnect; the last value repeats."""
 LOCKS = 0x6D617273
-"""First key of this project's advisory locks; the second is the study's id."""
+"""First key of this project's advisory locks; the second key is the study's id."""
 KEEPALIVE = {"tcp_keepalives_idle": 20, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
-"""Behind these seconds the server takes the lock from a driver whose machine is gone: sooner than patience ends."""
+"""Server settings. The lock of a driver whose machine is gone is released after 50 s, within PATIENCE_SECONDS."""
 ENGINE = {
     "poolclass": NullPool,
     "connect_args": {
@@ -38,15 +38,15 @@ ENGINE = {
     },
 }
 DRIVER = "driver"
-"""The study's attribute that says who ran it last."""
+"""Name of the study's user attribute that records its last driver."""
 REFUSALS = (IntegrityError, ProgrammingError, DataError)
-"""What the database would answer again. All its other errors may pass."""
+"""Errors that a retry would raise again. All other errors of the database may be transient."""
 
 Done = TypeVar("Done")
 
 
 class LockHeld(Exception):
-    """Another connection holds the study's lock; `driver` is whose it was last, {} if not known."""
+    """Another connection holds the study's lock; `driver` is the study's last driver, {} if it is not known."""
 
     def __init__(self, driver: dict[str, Any]):
         super().__init__("the study's lock is held by another connection")
@@ -54,14 +54,14 @@ class LockHeld(Exception):
 
 
 class DriverConnection:
-    """The only one through which a study is written. The lock ends with it, however it ends.
+    """The only connection that writes a study. The study's lock ends with the connection, however that ends.
 
     Args:
-        url: of the database.
-        study: its name.
-        study_id: its key in the database.
-        driver: who this is, of `this_driver`.
-        tell: is told when the database is waited for, and when it is back.
+        url: URL of the database.
+        study: name of the study.
+        study_id: key of the study in the database.
+        driver: record of this driver, from `this_driver`.
+        tell: called with a message when the run waits for the database, and when the database is back.
 
     Raises:
         LockHeld: if another driver holds the study.
@@ -71,15 +71,15 @@ class DriverConnection:
         self._url, self._study, self._study_id, self._driver, self._tell = url, study, study_id, driver, tell
         self._engine = engine(url)
         self._ours = False
-        """Whether this driver has had the study."""
+        """Whether this driver has held the study's lock before."""
         self._connection: Connection | None = self._locked()
         self._ours = True
 
     def retry(self, work: Callable[[Connection], Done]) -> Done:
-        """Do it in one transaction, anew where the database went away: work that was done already must do no harm.
+        """Run `work` in one transaction, again after the connection was lost: it must be idempotent.
 
         Raises:
-            OSError: if the database refuses, stays away, or the study was given to another driver meanwhile.
+            OSError: if the database rejects the work or stays unavailable, or another driver has taken over the study.
         """
         pauses, since = itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])), None
         while True:
@@ -101,14 +101,14 @@ class DriverConnection:
                 return done
 
     def close(self) -> None:
-        """Let another driver have the study."""
+        """Release the study for another driver."""
         if self._connection is not None:
             self._connection.invalidate()
             self._connection.close()
             self._connection = None
 
     def _waits(self, error: Exception) -> float:
-        self._tell(f"the database is gone ({reason(error)}): the search waits for it, {PATIENCE_SECONDS:.0f} s at most")
+        self._tell(f"the database is gone ({reason(error)}): the search waits up to {PATIENCE_SECONDS:.0f} s for it")
         return time.monotonic()
 
     def _locked(self) -> Connection:
@@ -140,12 +140,12 @@ class DriverConnection:
 
 
 def upsert(model: Any, key: dict[str, Any], values: dict[str, Any]) -> Insert:
-    """Insert a row of one of Optuna's tables, or change the one that has the key."""
+    """Return a statement that inserts a row into one of Optuna's tables, or updates the row with that key."""
     return insert(model).values(**key, **values).on_conflict_do_update(index_elements=list(key), set_=values)
 
 
 def with_driver(url: str) -> str:
-    """For SQLAlchemy, which would take another driver than the one that is installed here."""
+    """Return the URL with psycopg as its driver, which is not SQLAlchemy's default."""
     return url.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
@@ -155,7 +155,7 @@ def engine(url: str) -> Engine:
 
 @contextmanager
 def refused(url: str) -> Iterator[None]:
-    """Turns what a database answers into ValueError."""
+    """Convert errors of a database to ValueError."""
     try:
         yield
     except ImportError as error:
@@ -167,7 +167,7 @@ def refused(url: str) -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """In one line, without the statement."""
+    """Return the error in one line, without the SQL statement."""
     if isinstance(error, StorageInternalError) and error.__cause__ is not None:
         error = error.__cause__
     text = " ".join(str(getattr(error, "orig", None) or error).split())

@@ -1,6 +1,6 @@
-"""A study in a PostgreSQL database, in the tables of Optuna's `RDBStorage`: whatever opens those reads it.
+"""A study in a PostgreSQL database, in the tables of Optuna's `RDBStorage`: any tool that opens those can read it.
 
-One driver writes. What it reads comes from its own copy, so that a study of thousands of trials is read once.
+Only one driver writes. It reads from its own copy in memory, so that a study of thousands of trials is read only once.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from search.storage.postgres_connection import (
 )
 
 OWN = 0
-"""Key of the only study of a copy."""
+"""Key of the only study in a copy."""
 Change = tuple[Any, Callable[[], object]]
-"""A statement, and what it means for the copy."""
+"""A statement, and a function that makes the same change to the copy."""
 
 
 def read_study(place: LedgerPlace) -> InMemoryStorage | None:
-    """A copy of the study there; None if the database has none of that name, and the folder knows of none.
+    """Return a copy of the study; None if the database has no study of that name, and the folder names none.
 
     Raises:
-        ValueError: if the database cannot be read, has lost the study, or has another folder's of that name.
+        ValueError: if the database cannot be read or no longer has the study, or the study belongs to another folder.
     """
     assert place.url is not None
     with refused(place.url):
@@ -63,24 +63,24 @@ def read_study(place: LedgerPlace) -> InMemoryStorage | None:
 
 
 def _check_free(study: InMemoryStorage, place: LedgerPlace) -> None:
-    """Only a study that needs no files of another folder may continue in this one. Raises ValueError otherwise."""
+    """Raise ValueError if the study needs the checkpoints in another folder, and so cannot continue in this one."""
     attributes = study.get_study_user_attrs(OWN)
     if study.get_all_trials(OWN, deepcopy=False) and "://" not in attributes.get("settings", {}).get("checkpoints", ""):
         last = attributes[DRIVER]
         raise ValueError(
-            f"{place.url}: holds another study {place.study!r}, that of {last['user']} in {last['folder']} on "
+            f"{place.url}: has another study {place.study!r}, last run by {last['user']} in {last['folder']} on "
             f"{last['host']}, whose checkpoints are there: give another --name"
         )
 
 
 class DatabaseStorage(InMemoryStorage):
-    """The study for its driver; made in the database if there is none.
+    """The storage of a study for its driver; the study is created in the database if it does not exist.
 
-    Each change is written so that writing it once more does no harm: see `DriverConnection.retry`.
+    Each change is idempotent: see `DriverConnection.retry`.
 
     Args:
-        place: the study's, in a database.
-        tell: is told when the database is waited for, and when it is back.
+        place: where the study is, in a database.
+        tell: called with a message when the run waits for the database, and when the database is back.
 
     Raises:
         ValueError: if another driver holds the study, or the database cannot be reached or written.
@@ -94,7 +94,7 @@ class DatabaseStorage(InMemoryStorage):
         driver = this_driver() | {"folder": str(place.folder.resolve())}
         with refused(place.url):
             with engine(place.url).begin() as connection:
-                # Two first drivers would make the tables at the same time.
+                # Without this lock, two first drivers could create the tables at the same time.
                 connection.execute(select(func.pg_advisory_xact_lock(LOCKS, 0)))
                 tables = _tables(place.url)
                 study_id = _key(tables, place)
@@ -106,15 +106,15 @@ class DatabaseStorage(InMemoryStorage):
             except LockHeld as error:
                 raise ValueError(is_run_by(place.study, error.driver)) from None
             self._ids = _fill(self, tables, study_id, place.study)
-            """Keys of the trials in the database, by number."""
+            """Keys of the trials in the database, by trial number."""
 
     def close(self) -> None:
-        """Let another driver have the study."""
+        """Release the study for another driver."""
         self._connection.close()
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """What is set inside is one transaction, written at its end."""
+        """Write all changes made in this context in one transaction, at its end."""
         if self._batch is not None:
             yield
             return
@@ -171,14 +171,14 @@ class DatabaseStorage(InMemoryStorage):
         return int(super().create_new_trial(study_id, template_trial))
 
     def _born(self, connection: Connection, number: int, template: FrozenTrial) -> int:
-        """The key of a new trial, or of the one that an earlier attempt wrote without hearing of it."""
+        """Insert a new trial and return its key; an earlier attempt may have inserted it without an answer."""
         trial, attribute = models.TrialModel, models.TrialUserAttributeModel
         attributes = {key: json.dumps(value) for key, value in template.user_attrs.items()}
         later = select(trial).where(trial.study_id == self._study_id, trial.number >= number)
         with Session(connection) as session:
             for found in session.scalars(later):
                 if found.number > number or {row.key: row.value_json for row in found.user_attributes} != attributes:
-                    raise OSError(f"{self._place.url}: something else adds trials to study {self._place.study!r}")
+                    raise OSError(f"{self._place.url}: another program adds trials to study {self._place.study!r}")
                 return int(found.trial_id)
             new = trial(
                 study_id=self._study_id,
@@ -206,7 +206,7 @@ class DatabaseStorage(InMemoryStorage):
             self._batch.append((statement, apply))
 
     def _write(self, changes: list[Change]) -> None:
-        """To the database, and then to the copy."""
+        """Write changes to the database, and then to the copy."""
 
         def write(connection: Connection) -> None:
             for statement, _ in changes:
@@ -220,12 +220,12 @@ class DatabaseStorage(InMemoryStorage):
 def _tables(url: str, *, skip_table_creation: bool = False) -> RDBStorage:
     try:
         return RDBStorage(with_driver(url), dict(ENGINE), skip_table_creation=skip_table_creation)
-    except RuntimeError as error:  # they are of another version of Optuna
+    except RuntimeError as error:  # the tables are from another version of Optuna
         raise ValueError(f"{url}: {error}") from error
 
 
 def _key(tables: RDBStorage, place: LedgerPlace) -> int | None:
-    """Of the study in the database, if it is there."""
+    """Return the key of the study in the database, or None if it is not there."""
     try:
         return int(tables.get_study_id_from_name(place.study))
     except KeyError:
@@ -234,19 +234,19 @@ def _key(tables: RDBStorage, place: LedgerPlace) -> int | None:
 
 
 def _check_new(place: LedgerPlace) -> None:
-    """A study that the database does not have must be one that begins. Raises ValueError otherwise."""
+    """Raise ValueError if the folder names a study that the database does not have."""
     if place.known:
-        raise ValueError(f"{place.url}: the study {place.study!r} of {place.folder} is there no more")
+        raise ValueError(f"{place.url}: the study {place.study!r} of {place.folder} is no longer there")
 
 
 def _fill(copy: InMemoryStorage, tables: RDBStorage, study_id: int, study: str) -> list[int]:
-    """Copies a study into an empty storage; returns the keys of its trials in the database, by number."""
+    """Copy a study into an empty storage; return the keys of its trials in the database, by trial number."""
     copy.create_new_study([StudyDirection.MAXIMIZE], study)
     for key, value in tables.get_study_user_attrs(study_id).items():
         InMemoryStorage.set_study_user_attr(copy, OWN, key, value)
     trials = tables.get_all_trials(study_id, deepcopy=False)
     for number, trial in enumerate(trials):
         if trial.number != number or "config" not in trial.user_attrs:
-            raise ValueError(f"study {study!r} in the database has a trial {trial.number} that no search made")
+            raise ValueError(f"study {study!r} in the database has a trial {trial.number} that no search created")
         InMemoryStorage.create_new_trial(copy, OWN, trial)
     return [trial._trial_id for trial in trials]

@@ -1,1 +1,1 @@
-"""What a study is: its settings, its space, the systems of the two reports."""
+"""Definition of a study: its settings, its space, and the systems of the two reports."""

@@ -1,7 +1,7 @@
 """The systems of the two student reports that this project grew from, each as a plain named configuration.
 
-Every row of their tables, and what else they tried as a variation of the row it belongs to. Where a report is silent
-the usual is taken: batches of 32, Adam at 1e-3, SGD at 0.05 with momentum 0.9.
+There is a system for every row of their tables. What else they tried is a variation of one of these rows. Where a
+report gives no value, a usual one is used: batches of 32, Adam at 1e-3, SGD at 0.05 with momentum 0.9.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ REPORTS = {
     "report-b": "U-Net of 2 to 4 blocks from 32 filters, dropout 0.5, cosine decay, flips and crops",
 }
 MAX_EPOCHS, PATIENCE = 150, 30
-"""Of a system at full length."""
+"""Epochs of a system at full length, and the patience of its early stopping."""
 MOST_SEEDS = 100
 
 
@@ -32,13 +32,13 @@ class System:
     report: str
     """A key of REPORTS."""
     title: str
-    """What the report calls it."""
+    """Title in the report."""
     config: Mapping[str, Scalar]
-    """In the flat form of `TrialConfig`; what is absent takes its default."""
+    """Configuration in the flat form of `TrialConfig`; absent keys take their defaults."""
     published: Mapping[str, float] = field(default_factory=dict)
-    """IoU in percent by the report's own kind of score; empty for what it tried without a number."""
+    """IoU in percent, by the part on which the report measured it; empty if the report gives no number."""
     varies: str | None = None
-    """The row of the table that this is a variation of; None for a row."""
+    """Name of the row of the table that this is a variation of; None for a row itself."""
     remark: str = ""
 
 
@@ -160,10 +160,10 @@ SYSTEMS: dict[str, System] = {system.name: system for system in (*_report_a(), *
 
 
 def choose_systems(text: str) -> tuple[str, ...]:
-    """Names of systems, in the order of SYSTEMS, from "all", reports and names joined by commas.
+    """Return names of systems, in the order of SYSTEMS, for "all", reports and names joined by commas.
 
     Raises:
-        ValueError: for a word that is none of them.
+        ValueError: for any other word.
     """
     wanted: set[str] = set()
     for word in text.split(","):
@@ -177,10 +177,10 @@ def choose_systems(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class SystemsSpace(Space):
-    """The systems as a space of two parameters: which one, and with which seed."""
+    """The systems as a space of two parameters: the name of the system, and the seed."""
 
     overrides: Mapping[str, Scalar]
-    """In the flat form of `TrialConfig`, for every system."""
+    """Values that replace those of every system, in the flat form of `TrialConfig`."""
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         chosen = super().suggest(trial)
@@ -192,19 +192,19 @@ def systems_space(overrides: Mapping[str, Scalar]) -> SystemsSpace:
     return SystemsSpace(
         (
             Parameter(name="system", choices=tuple(SYSTEMS), help="a system of the reports"),
-            Parameter(name="training.seed", low=0, high=2**31 - 1, whole=True, help="of weights and batches"),
+            Parameter(name="training.seed", low=0, high=2**31 - 1, whole=True, help="seed of weights and batches"),
         ),
         overrides,
     )
 
 
 def runs_of(names: Sequence[str], *, seeds: int, first_seed: int) -> list[dict[str, Scalar]]:
-    """Parameters of every run, seed by seed: more seeds later only add runs at the end."""
+    """Return the parameters of every run, seed by seed, so that more seeds only add runs at the end."""
     return [{"system": name, "training.seed": first_seed + index} for index in range(seeds) for name in names]
 
 
 def system_points(space: Space) -> list[dict[str, Scalar]]:
-    """Each row of the tables as the nearest point of a search space, without repetition."""
+    """Return each row of the tables as the nearest point of a search space, without duplicates."""
     points: list[dict[str, Scalar]] = []
     for system in SYSTEMS.values():
         if system.varies is None and (point := space.nearest(system.config)) not in points:

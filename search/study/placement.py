@@ -1,11 +1,12 @@
-"""How many trials share a GPU: the choice, from what a probe measured, and what the ledger keeps of it.
+"""How many trials share a GPU, chosen from the measurements of a probe, and recorded in the ledger.
 
-The choice is a study's, not a run's: it is made once, and what continues the study takes it over.
+The placement is chosen once for a study: later runs of the study reuse it.
 
-What does not fit, also with single images at a time, is not proposed. The space's choices cannot be narrowed to say
-so: depth 5 may fit with width 16, and width 64 with depth 2, but not both; and what a sampler has learned of a choice
-must not be lost. So the ledger records how large the smallest configuration is that did not fit, as
-`trainables.profiling.footprint` reckons one image, and the proposer passes over what is as large.
+Configurations that do not fit into memory, even with one image at a time, are not proposed. The choices of the space
+cannot be narrowed for that: depth 5 may fit with width 16, and width 64 with depth 2, but not both together; and a
+sampler would lose what it has learned about a removed choice. So the ledger records the size of the smallest
+configuration that did not fit, as `trainables.profiling.footprint` estimates it for one image, and the proposer skips
+configurations of that size or larger.
 """
 
 from __future__ import annotations
@@ -14,31 +15,31 @@ import math
 from dataclasses import dataclass
 
 UNITS = 10_000
-"""Ray counts a GPU in so many parts, and rounds to them."""
+"""Parts of a GPU: Ray rounds fractions of a GPU to 1 / UNITS."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """What a study does with a GPU."""
+    """How the trials of a study share a GPU."""
 
     trials_per_gpu: int
     device: str
-    """The one that was probed."""
+    """Name of the GPU that was probed."""
     reason: str
-    """Why not more trials."""
+    """Why not more trials share it."""
     too_large: int | None = None
-    """Bytes, as `Footprint.bytes` reckons one image: configurations of so many or more do not fit. None: all do."""
+    """Size in bytes of one image (`Footprint.bytes`) from which on configurations do not fit; None if all fit."""
 
     @property
     def gpus(self) -> float:
-        """Part of a GPU that a trial asks for."""
+        """Fraction of a GPU that a trial requests."""
         return share(self.trials_per_gpu)
 
     def sentence(self) -> str:
         trials = "1 trial" if self.trials_per_gpu == 1 else f"{self.trials_per_gpu} trials"
-        return f"{trials} a GPU ({self.device}): {self.reason}"
+        return f"{trials} per GPU ({self.device}): {self.reason}"
 
 
 def share(count: int) -> float:
-    """One of so many shares of a GPU, in Ray's units: rounded down, or the last of six would not get its sixth."""
+    """Return 1 / `count` of a GPU in Ray's units, rounded down: rounded up, the last of the trials would not fit."""
     return math.floor(UNITS / count) / UNITS

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """What the hardware decides about the search space and the trials."""
+    """Settings of the search space and of trials that depend on the hardware."""
 
     name: str
     depths: tuple[int, ...]
@@ -41,7 +41,7 @@ PROFILES = {
 
 
 def choose_profile(name: str, gpus: float) -> Profile:
-    """The named profile; "auto" is "gpu" where the cluster has a GPU, else "cpu"."""
+    """Return the named profile; "auto" is "gpu" where the cluster has a GPU, else "cpu"."""
     if name == "auto":
         name = "gpu" if gpus > 0 else "cpu"
     return PROFILES[name]

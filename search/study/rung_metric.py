@@ -1,4 +1,4 @@
-"""Which score of a trial early stopping compares: that of an epoch alone is noisy."""
+"""The rung metric: the score by which ASHA compares trials. The score of a single epoch is noisy."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ EMA_STEP = 0.5
 
 
 class RungMetric:
-    """The score of each trial as it is judged by, epoch for epoch.
+    """Computes the rung metric of each trial, epoch by epoch.
 
     Args:
-        kind: "last": of the epoch itself; "best": the best so far; "ema": an exponential moving average.
+        kind: "last": the epoch's own score; "best": the best so far; "ema": an exponential moving average.
     """
 
     def __init__(self, kind: str):
@@ -20,7 +20,7 @@ class RungMetric:
         self._past: dict[int, float] = {}
 
     def __call__(self, number: int, score: float) -> float:
-        """Take the next epoch's score of that trial in; returns what it is judged by."""
+        """Add the score of that trial's next epoch, and return its rung metric."""
         past = self._past.get(number, score)
         if self.kind == "best":
             score = max(past, score)

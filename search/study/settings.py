@@ -1,4 +1,4 @@
-"""What makes a study what it is. Recorded in its ledger; a study only continues under the same settings."""
+"""The settings that define a study. The ledger records them; a study only continues under the same settings."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from trainables.config import TrialConfig
 from trainables.uris import without_keys
 
 CHECKPOINTS = "checkpoints"
-"""The folder, below the study's, of the trials' folders."""
+"""Name of the folder, in the study's folder, that holds the checkpoint folders of the trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudySettings:
-    """Fixed for a study's whole life; budgets, resources and the sampler may change when it continues."""
+    """Settings that are fixed for a study; budgets, resources and the sampler may change when it continues."""
 
     data: str
     """Path or URI of the data set, or "sample"."""
     fingerprint: str
-    """Of the prepared data: content, cleaning and split."""
+    """Fingerprint of the prepared data: content, cleaning and split."""
     seed: int
-    """Of the split, the sampler, and every trial's weights, batches and augmentations."""
+    """Seed of the split, the sampler, and every trial's weights, batches and augmentations."""
     profile: str
     space: str
-    """default, wide, or systems: those of the two reports instead of a search."""
+    """One of default, wide and systems; systems runs those of the two reports instead of a search."""
     overrides: dict[str, Any]
-    """What every trial has instead of what its system says, in the flat form of `TrialConfig`."""
+    """Values that replace those of every system, in the flat form of `TrialConfig`."""
     systems: list[str]
-    """Names of the systems that are run; empty for a search."""
+    """Names of the systems to run; empty for a search."""
     train_fraction: float
-    """Part of the train part that is trained on."""
+    """Fraction of the train part to train on."""
     max_epochs: int
     grace_epochs: int
     reduction_factor: int
@@ -51,14 +51,14 @@ class StudySettings:
     ema_decay: float | None
     precision: str
     checkpoints: str
-    """URI, or path relative to the study's folder, below which each trial has its folder of checkpoints."""
+    """URI, or path relative to the study's folder, of the folder that holds each trial's checkpoint folder."""
 
     @classmethod
     def recorded(cls, values: dict[str, Any], folder: Path) -> StudySettings:
-        """Those that the ledger of the study in that folder holds; what an older version recorded besides is left out.
+        """Read the settings from the ledger of the study in that folder. Unknown ones, of older versions, are ignored.
 
         Raises:
-            ValueError: if there are none, or some that are needed now.
+            ValueError: if a setting is missing or invalid.
         """
         names = [field.name for field in dataclasses.fields(cls)]
         if lacking := [name for name in names if name not in values]:
@@ -67,36 +67,36 @@ class StudySettings:
             settings = from_json(cls, values)
             settings._check()
         except ValueError as error:
-            raise ValueError(f"{folder}: its settings are none of a search: {error}") from error
+            raise ValueError(f"{folder}: its settings are not those of a search: {error}") from error
         return dataclasses.replace(
             settings, data=without_keys(settings.data), checkpoints=without_keys(settings.checkpoints)
         )
 
     def _check(self) -> None:
-        """Raises ValueError if a search cannot have settings like these."""
+        """Raise ValueError if a search cannot have these settings."""
         if self.profile not in PROFILES:
-            raise ValueError(f"profile {self.profile!r} is none of {', '.join(PROFILES)}")
+            raise ValueError(f"profile {self.profile!r} is not one of {', '.join(PROFILES)}")
         if self.rung_metric not in RUNG_METRICS:
-            raise ValueError(f"rung_metric {self.rung_metric!r} is none of {', '.join(RUNG_METRICS)}")
+            raise ValueError(f"rung_metric {self.rung_metric!r} is not one of {', '.join(RUNG_METRICS)}")
         if min(self.seed, self.max_epochs - 1, self.grace_epochs - 1, self.reduction_factor - 2, self.patience - 1) < 0:
-            raise ValueError("a number is below the least that its option takes")
+            raise ValueError("a number is below the minimum of its option")
         if not 0 < self.train_fraction <= 1:
             raise ValueError(f"train_fraction is {self.train_fraction}")
         if "://" not in self.checkpoints and self.checkpoints != CHECKPOINTS:
-            raise ValueError(f"its checkpoints are in {self.checkpoints!r}, not in {CHECKPOINTS!r} or a store")
+            raise ValueError(f"its checkpoints are in {self.checkpoints!r}, not in {CHECKPOINTS!r} or an object store")
 
     def checkpoint_root(self, folder: Path) -> str:
-        """Where the checkpoints of the study in that folder are: an absolute path or a URI."""
+        """Return where the checkpoints of the study in that folder are: an absolute path or a URI."""
         return self.checkpoints if "://" in self.checkpoints else str(folder.resolve() / self.checkpoints)
 
     def search_space(self) -> Space:
-        """What the study's trials are chosen from."""
+        """Return the space from which the study's trials are chosen."""
         if self.space == "systems":
             return systems_space(self.overrides)
         return unet_space(PROFILES[self.profile], wide=self.space == "wide")
 
     def fixed_config(self) -> dict[str, Any]:
-        """The part of every trial's configuration that the search does not choose."""
+        """Return the part of every trial's configuration that the search does not choose."""
         fixed = {
             name: getattr(self, name)
             for name in ("max_epochs", "patience", "grad_clip", "ema_decay", "precision", "seed")
@@ -104,7 +104,7 @@ class StudySettings:
         return {f"training.{name}": value for name, value in fixed.items() if value is not None}
 
     def whole_config(self, chosen: dict[str, Any]) -> dict[str, Any]:
-        """A trial's configuration in the flat form of `TrialConfig`, from the part that the search chose."""
+        """Complete the part of a configuration that the search chose, in the flat form of `TrialConfig`."""
         return TrialConfig.from_flat(self.fixed_config() | chosen).to_flat()
 
     def check_same(self, recorded: dict[str, Any], name: str) -> None:
@@ -115,7 +115,7 @@ class StudySettings:
         """
         if isinstance(checkpoints := recorded.get("checkpoints"), str):
             recorded = recorded | {"checkpoints": without_keys(checkpoints)}
-        # The same data may have moved: its fingerprint decides.
+        # The data may have moved: its fingerprint is compared instead of its location.
         fields = [field.name for field in dataclasses.fields(self) if field.name != "data"]
         differing = [
             f"{field} was {recorded.get(field)!r}, is now {getattr(self, field)!r}"

@@ -1,8 +1,8 @@
-"""The search space: declared once, read by Optuna, TensorBoard, the report and `--help`.
+"""The search space, declared once for Optuna, TensorBoard, the report and `--help`.
 
-Conditional: a parameter exists only where it means something (ASPP rates with ASPP, momentum with SGD, gamma with
-focal loss). The choices of a categorical never vary within a study: they come from its profile, which the ledger
-records.
+The space is conditional: a parameter exists only where it has an effect (ASPP rates with ASPP, momentum with SGD, gamma
+with focal loss). The choices of a categorical parameter never change within a study: they come from its profile, which
+the ledger records.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ class Parameter:
     """One dimension: either `choices`, or a range from `low` to `high`."""
 
     name: str
-    """Its name in the study; also the key in the flat `TrialConfig`, unless `key` says another."""
+    """Name in the study; also the key in the flat `TrialConfig`, unless `key` gives another one."""
     help: str
     choices: tuple[Scalar, ...] | None = None
     low: float | None = None
     high: float | None = None
     log: bool = False
     whole: bool = False
-    """Whether the range has whole numbers only."""
+    """Whether the range holds whole numbers only."""
     when: tuple[str, tuple[Scalar, ...]] | None = None
-    """The parameter exists only where that earlier parameter has one of those values."""
+    """Condition: the parameter exists only where this earlier parameter has one of these values."""
     key: str | None = None
 
     def suggest(self, trial: optuna.Trial) -> Scalar:
@@ -45,7 +45,7 @@ class Parameter:
         return trial.suggest_float(self.name, self.low, self.high, log=self.log)
 
     def nearest(self, value: Scalar) -> Scalar | None:
-        """The value itself, or for a number the nearest that there is; None for a name that is none."""
+        """Return the value itself, or for a number the nearest possible value; None if there is no such value."""
         if self.choices is None:
             if isinstance(value, str | bool):
                 return None
@@ -70,14 +70,14 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Space:
-    """Parameters in an order in which each follows the one it depends on."""
+    """Parameters, ordered so that each one comes after the one it depends on."""
 
     parameters: tuple[Parameter, ...]
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Scalar]:
-        """Ask the trial for every parameter that exists for it.
+        """Suggest a value for every parameter that exists in the trial.
 
-        Returns: values for the flat `TrialConfig`. Asked again, the trial gives the same ones.
+        Returns: values for the flat `TrialConfig`. A second call with the same trial returns the same values.
         """
         values: dict[str, Scalar] = {}
         config: dict[str, Scalar] = {}
@@ -88,7 +88,7 @@ class Space:
         return config
 
     def existing(self, values: Mapping[str, Scalar]) -> dict[str, Scalar]:
-        """Of values for all parameters those of the ones that exist beside the others."""
+        """Return only the values of parameters that exist, given the other values."""
         found: dict[str, Scalar] = {}
         for parameter in self.parameters:
             if parameter.name in values and (
@@ -98,9 +98,9 @@ class Space:
         return found
 
     def nearest(self, config: Mapping[str, Scalar]) -> dict[str, Scalar]:
-        """The point nearest to a configuration in the flat form of `TrialConfig`, by parameter.
+        """Return the point nearest to a configuration in the flat form of `TrialConfig`, by parameter name.
 
-        A parameter that the configuration leaves to its default, or whose value is no choice, is left out.
+        A parameter is left out if the configuration has no value for it, or one that has no nearest choice.
         """
         values: dict[str, Scalar] = {}
         for parameter in self.parameters:

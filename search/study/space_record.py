@@ -1,4 +1,4 @@
-"""The space as a study records it: what its trials were chosen from must stay what it was."""
+"""The record of a study's space, which must not change when the study continues."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from search.study.space import Parameter, Space
 
 
 def described(space: Space) -> dict[str, dict[str, Any]]:
-    """By the parameter's name what its values are and when it exists, in what JSON has."""
+    """Describe each parameter by name, in JSON types: its values, and when it exists."""
     return {parameter.name: _described(parameter) for parameter in space.parameters}
 
 
 def check_same_space(space: Space, recorded: dict[str, dict[str, Any]], name: str) -> None:
-    """Refuse to continue a study in another space: samplers read its trials as points of theirs.
+    """Refuse to continue a study in another space: samplers read its trials as points of the current one.
 
     Args:
-        space: to continue in.
-        recorded: what `described` gave when the study was begun; {} for one that was begun before that was recorded.
-        name: the study's.
+        space: the current space.
+        recorded: what `described` returned when the study began; {} for a study that is older than this record.
+        name: name of the study.
 
     Raises:
         ValueError: naming each parameter that differs.
@@ -53,7 +53,7 @@ def _described(parameter: Parameter) -> dict[str, Any]:
 
 
 def _text(recorded: Any) -> str:
-    """In the words of `--dry-run`, or as it is where an older version recorded it otherwise."""
+    """Format a recorded parameter as `--dry-run` does, or with `repr` if an older version recorded it differently."""
     try:
         when = recorded.get("when")
         parameter = Parameter(

@@ -1,4 +1,4 @@
-"""The search space of the U-Net family: which parameters there are, and what is searched by default."""
+"""The search space of the U-Net family: its parameters, and which of their values are searched by default."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ OTHER_AUGMENTATIONS = (
 
 
 def unet_space(profile: Profile, *, wide: bool = False) -> Space:
-    """The U-Net family with its losses, optimizers, schedules and augmentations, in the profile's sizes.
+    """Return the space of the U-Net family with its losses, optimizers, schedules and augmentations.
 
-    Searched by default is what helped somebody on such data and costs no more than it brings: sizes, blocks, every skip
-    connection, ASPP, deep supervision, cross-entropy and its moderate relatives, flips and crops, and what makes the
-    rarest class less rare (copy-paste, a share of each batch, class weights).
+    The sizes are those of the profile. The default space holds what has helped on such data and is worth its cost:
+    sizes, blocks, all skip connections, ASPP, deep supervision, cross-entropy and moderate variants of it, flips and
+    crops, and what makes the rarest class less rare (copy-paste, a share of each batch, class weights).
 
-    `wide` adds what two reports and the public solutions found useless or harmful, and what multiplies a trial's cost.
-    Each would take trials from the rest, so it is for those who want to know: region and boundary losses alone;
-    rotations, distortions, brightness, coarse dropout, CutMix; a background network (twice the cost, and its verdict is
-    free in the score); the ignored class as a class; a second stage with a frozen encoder. A background network that is
-    trained before the other leaves no score for ASHA to judge by until then: it is among the systems only.
+    `wide` adds what the two reports and public solutions found useless or harmful, and what multiplies the cost of a
+    trial. It takes trials from the rest of the space, so it is optional: region and boundary losses alone; rotations,
+    distortions, brightness, coarse dropout, CutMix; a background network (twice the cost, and its output does not
+    enter the score); the ignored class as a class; a second stage with a frozen encoder. A background network that is
+    trained before the other network gives ASHA no score to compare until then: only the systems have it.
     """
     losses = MODERATE_LOSSES + (OTHER_LOSSES if wide else ())
     parameters = [
-        Parameter(name="model.depth", choices=profile.depths, help="down-samplings of the U-Net"),
-        Parameter(name="model.width", choices=profile.widths, help="channels of the first stage, doubled by each"),
+        Parameter(name="model.depth", choices=profile.depths, help="down-sampling steps of the U-Net"),
+        Parameter(name="model.width", choices=profile.widths, help="channels of the first stage, doubled at each step"),
         Parameter(
             name="model.block", choices=("plain", "residual", "plain_se", "residual_se"), help="convolution block"
         ),
@@ -73,11 +73,11 @@ def unet_space(profile: Profile, *, wide: bool = False) -> Space:
         Parameter(
             name="model.class_head",
             choices=("none", "auxiliary", "gate"),
-            help="a head that tells which classes an image shows",
+            help="head that predicts which classes are in the image",
         ),
         Parameter(name="model.dropout", low=0.0, high=0.5, help="probability of dropping a channel"),
         Parameter(name="model.deep_supervision", choices=(0.0, 0.5), help="weight of the auxiliary heads' losses"),
-        Parameter(name="loss.name", choices=losses, help="training loss, unlabelled pixels left out"),
+        Parameter(name="loss.name", choices=losses, help="training loss, without unlabelled pixels"),
         Parameter(
             name="loss.class_weight_exponent",
             low=0.1,
@@ -91,14 +91,14 @@ def unet_space(profile: Profile, *, wide: bool = False) -> Space:
             high=100.0,
             log=True,
             when=("loss.name", ("weighted_cross_entropy",)),
-            help="heaviest class weight over the lightest",
+            help="maximum ratio of the heaviest to the lightest class weight",
         ),
         Parameter(
             name="loss.gamma",
             low=0.5,
             high=4.0,
             when=("loss.name", tuple(name for name in losses if "focal" in name)),
-            help="focusing of the focal loss",
+            help="focusing parameter of the focal loss",
         ),
         Parameter(name="optimizer.name", choices=("adamw", "adam", "sgd"), help="optimizer"),
         Parameter(
@@ -125,7 +125,7 @@ def unet_space(profile: Profile, *, wide: bool = False) -> Space:
         Parameter(
             name="schedule.name", choices=("onecycle", "cosine", "plateau", "constant"), help="learning-rate schedule"
         ),
-        Parameter(name="training.batch_size", choices=profile.batch_sizes, help="images a step"),
+        Parameter(name="training.batch_size", choices=profile.batch_sizes, help="images per step"),
         Parameter(
             name="augmentation.name",
             choices=MODERATE_AUGMENTATIONS + (OTHER_AUGMENTATIONS if wide else ()),
@@ -139,7 +139,7 @@ def unet_space(profile: Profile, *, wide: bool = False) -> Space:
         Parameter(
             name="augmentation.rare_share",
             choices=(0.0, 0.125, 0.25),
-            help="least part of a batch's images that hold the rarest class",
+            help="minimum fraction of a batch's images that hold the rarest class",
         ),
     ]
     if wide:
@@ -154,13 +154,15 @@ def _wide_parameters(losses: tuple[str, ...]) -> list[Parameter]:
             low=0.1,
             high=0.9,
             when=("loss.name", tuple(name for name in losses if "tversky" in name)),
-            help="what a false positive counts in the Tversky loss",
+            help="weight of a false positive in the Tversky loss",
         ),
         Parameter(
-            name="augmentation.oversampling", choices=(1, 4, 12), help="draws of an image that holds the rarest class"
+            name="augmentation.oversampling",
+            choices=(1, 4, 12),
+            help="how many times as often images that hold the rarest class are drawn",
         ),
         Parameter(name="augmentation.cutmix", choices=(0.0, 0.5), help="probability of CutMix"),
-        Parameter(name="model.background", choices=("none", "joint"), help="a network for the ignored class"),
+        Parameter(name="model.background", choices=("none", "joint"), help="separate network for the ignored class"),
         Parameter(
             name="loss.learn_ignored",
             choices=(False, True),
@@ -173,7 +175,7 @@ def _wide_parameters(losses: tuple[str, ...]) -> list[Parameter]:
             low=0.1,
             high=0.5,
             when=("second_stage.name", ("frozen_encoder",)),
-            help="its part of the epochs",
+            help="fraction of the epochs in the second stage",
         ),
         Parameter(
             name="second_stage.lr",
@@ -181,6 +183,6 @@ def _wide_parameters(losses: tuple[str, ...]) -> list[Parameter]:
             high=3e-3,
             log=True,
             when=("second_stage.name", ("frozen_encoder",)),
-            help="its peak learning rate",
+            help="peak learning rate of the second stage",
         ),
     ]

@@ -83,7 +83,7 @@ def test_a_signal_in_the_first_seconds_ends_the_run_with_one_line(number, data_f
     process.send_signal(number)
     output, errors = process.communicate(timeout=HANGS_AFTER)
     assert process.returncode == 128 + number, output + errors
-    assert errors == "interrupted: the same command begins the study, or continues it\n"
+    assert errors == "interrupted: the same command starts or continues the study\n"
     assert "best trials" not in output
 
 

@@ -30,7 +30,7 @@ def test_a_study_is_named_after_its_data_begun_renamed_and_gone_on_with(command,
     (folder / FILE).touch()  # as a full disk leaves it
     done = command("search/run.py", "--data", data, "--budget", 1, *SHORT)
     assert done.returncode == 0, done.stderr
-    assert "the study's name is tiny-set-1, after 'tiny set (1)'" in done.stdout
+    assert "the study's name is tiny-set-1, made from 'tiny set (1)'" in done.stdout
     done = command("search/run.py", "--status", "tiny-set-1")
     assert done.returncode == 0, done.stderr
     assert "run by nobody; trials: 1 complete" in done.stdout

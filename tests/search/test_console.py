@@ -61,4 +61,4 @@ def test_what_is_no_command_is_refused_with_those_that_there_are(arguments, star
     assert ended.value.code == 2
     text = capsys.readouterr().err
     assert "usage: mars-search COMMAND" in text
-    assert ("'serch' is no command" in text) == bool(arguments)
+    assert ("'serch' is not a command" in text) == bool(arguments)

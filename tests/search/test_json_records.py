@@ -66,7 +66,7 @@ def test_what_is_missing_is_named(name):
 
 @pytest.mark.parametrize("values", [None, [], "a", 3])
 def test_what_is_no_set_of_named_values_is_shown(values):
-    with pytest.raises(ValueError, match=re.escape(f"{values!r} is no set of named values")):
+    with pytest.raises(ValueError, match=re.escape(f"{values!r} is not a JSON object")):
         from_json(Made, values)
 
 

@@ -86,7 +86,7 @@ def test_the_choice_knows_no_unit(rates, factor):
 def test_the_choice_in_a_sentence():
     placement = Placement(trials_per_gpu=6, device="NVIDIA T4", reason="12 bring +3% images/s together")
     assert placement.gpus == 0.1666
-    assert placement.sentence() == "6 trials a GPU (NVIDIA T4): 12 bring +3% images/s together"
+    assert placement.sentence() == "6 trials per GPU (NVIDIA T4): 12 bring +3% images/s together"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_trials_are_added_while_each_step_brings_a_tenth_more(rates, best):
 
 def test_one_trial_has_the_gpu_to_itself_and_what_was_probed_is_fixed():
     placement = Placement(trials_per_gpu=1, device="NVIDIA T4", reason="no more fit")
-    assert placement.sentence() == "1 trial a GPU (NVIDIA T4): no more fit"
+    assert placement.sentence() == "1 trial per GPU (NVIDIA T4): no more fit"
     assert placement.gpus == 1.0
     assert placement.too_large is None
     assert (MEMORY_SHARE, WORTHWHILE, UNITS) == (0.9, 1.1, 10_000)

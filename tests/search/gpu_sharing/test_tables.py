@@ -33,5 +33,5 @@ def test_what_was_measured_and_why_it_means_so_many_trials(capsys):
     assert any(row[2:] == ["-", "does not fit", "-"] for row in rows)
     assert "side by side: middle" in output
     assert ["2", "190", "1.90"] in rows
-    assert "2 trials a GPU (NVIDIA T4): 4 bring +3% images/s together" in output
+    assert "2 trials per GPU (NVIDIA T4): 4 bring +3% images/s together" in output
     assert "what is as large as a configuration that does not fit is not proposed" in output

@@ -143,7 +143,7 @@ def test_the_next_driver_ends_only_running_trials_whose_last_report_says_so(tmp_
 
 def test_settings_that_are_no_set_are_refused(tmp_path):
     Ledger.create(tmp_path / "study").study.set_user_attr("settings", [1])
-    with pytest.raises(ValueError, match=r"^study 'study': its settings are \[1\], no set of named values$"):
+    with pytest.raises(ValueError, match=r"^study 'study': its settings are \[1\], not a JSON object$"):
         _ = Ledger.open(tmp_path / "study").settings
 
 

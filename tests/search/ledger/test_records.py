@@ -170,7 +170,7 @@ def test_a_configuration_has_single_values_only(value):
 
 def test_only_an_epoch_that_diverged_may_have_a_score_that_is_no_number():
     endless = dataclasses.replace(epoch_report(1), mean_iou=float("nan"))
-    with pytest.raises(ValueError, match=r"^trial 7: a score is no number, but it did not diverge$"):
+    with pytest.raises(ValueError, match=r"^trial 7: a score is not a finite number, but the trial did not diverge$"):
         TrialRecord.of(frozen(entries("epoch", endless)))
     diverged = dataclasses.replace(endless, train_loss=float("nan"), ended="diverged")
     assert TrialRecord.of(frozen(entries("epoch", diverged))).score is None

@@ -40,7 +40,7 @@ def test_a_name_that_data_gives_obeys_the_rule_and_is_announced(file, name):
     assert found == name
     assert study_name(found) == found
     assert remark is not None
-    assert f"the study's name is {name}, after" in remark
+    assert f"the study's name is {name}, made from" in remark
     assert "\x1b" not in remark
 
 
@@ -52,7 +52,7 @@ def test_a_file_whose_name_obeys_the_rule_gives_it_as_it_is(file):
 @pytest.mark.parametrize("file", ["...npz", "....npz", "火星.npz", "_.npz", " .npz", "()().npz", "-.npz"])
 def test_a_file_that_gives_no_name_is_refused_with_a_suggestion(file):
     with pytest.raises(
-        ValueError, match=r"--data: nothing of .* can be a study's name: give one, such as --name study"
+        ValueError, match=r"--data: .* has no character for a study's name: give a name, such as --name study"
     ):
         from_data(file)
 
@@ -78,7 +78,9 @@ def test_every_text_gives_a_name_that_the_options_take_or_is_refused(text):
 
 @pytest.mark.parametrize("text", ["m" * 101, "../up", "", "a b", "-a", ".a", "ä", "a\n"])
 def test_a_name_that_breaks_the_rule_is_refused_with_it(text):
-    with pytest.raises(argparse.ArgumentTypeError, match=r"a name has letters, digits, .* and begins with a letter"):
+    with pytest.raises(
+        argparse.ArgumentTypeError, match=r"a name consists of letters, digits, .* and begins with a letter"
+    ):
         study_name(text)
 
 
@@ -93,7 +95,7 @@ def test_a_study_that_an_older_version_named_goes_on_under_its_name(tmp_path):
     Ledger.create(tmp_path)
     assert from_data("mars (2).npz", root=tmp_path)[0] == "mars-2"
     assert from_data("m" * 251 + ".npz", "-systems", root=tmp_path)[0] == "m" * 92 + "-systems"
-    with pytest.raises(ValueError, match="nothing of"):
+    with pytest.raises(ValueError, match="no character for a study's name"):
         from_data("...npz", root=tmp_path / "runs")
 
 
@@ -111,7 +113,10 @@ def test_a_search_takes_the_name_and_says_so(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("m" * 101, r"begins with a letter or digit, 100 at most$"), ("a b", r"begins with a letter or digit$")],
+    [
+        ("m" * 101, r"begins with a letter or digit, and has at most 100 characters$"),
+        ("a b", r"begins with a letter or digit$"),
+    ],
 )
 def test_the_length_is_spoken_of_where_it_is_the_matter(name, words):
     with pytest.raises(ValueError, match=words):

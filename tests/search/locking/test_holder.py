@@ -129,7 +129,7 @@ def test_one_that_renews_its_file_is_refused_after_a_look(place):
     assert files(place) == [path.name]
     assert len(told) == 1
     assert told[0].startswith("study 'mars' is or was run by bob on node9 (process 12)")
-    assert re.search(r": looking for at most 5[45]\d s whether that driver still runs$", told[0])
+    assert re.search(r": checking for up to 5[45]\d s whether that driver still runs$", told[0])
 
 
 @pytest.mark.parametrize("age", [0, -3600])

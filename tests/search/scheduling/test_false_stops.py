@@ -36,15 +36,15 @@ def test_it_says_how_often_stopping_was_wrong_and_what_it_would_have_cost(study)
     low, high = found.interval
     assert low == pytest.approx(0.2077, abs=1e-4)  # Wilson score interval of 2 in 3, by hand
     assert high == pytest.approx(0.9385, abs=1e-4)
-    assert "of 3 trials that ASHA was to stop and that ran on, 2 (67%, 95 % interval 21% to 94%)" in found.sentence()
-    assert "would have cost 0.0500 of mean IoU" in found.sentence()
+    assert "of 3 trials that ASHA would have stopped, 2 (67%, 95 % interval 21% to 94%)" in found.sentence()
+    assert "would have cost 0.0500 mean IoU" in found.sentence()
 
 
 def test_its_sentence_says_all_of_it(study):
     found = audit(study((0.5, False), (0.6, False), (0.7, True), (0.3, True)), study_settings())
     assert found.sentence() == (
-        "False-stop audit: of 2 trials that ASHA was to stop and that ran on, 1 (50%, 95 % interval 9% to 91%) ended "
-        "above the median of those that it let finish, and 1 above the best; stopping them would have cost 0.1000 of "
+        "False-stop audit: of 2 trials that ASHA would have stopped, 1 (50%, 95 % interval 9% to 91%) ended "
+        "above the median of those that it let finish, and 1 above the best; stopping them would have cost 0.1000 "
         "mean IoU."
     )
 
@@ -119,7 +119,7 @@ def test_where_every_trial_that_ran_on_diverged_stopping_was_never_wrong(ledger,
     diverge(ledger, space, make_report, [0.9])
     found = audit(ledger.records(), study_settings())
     assert (found.count, found.wrong, found.winners, found.lost) == (1, 0, 0, 0.0)
-    assert found.sentence().startswith("False-stop audit: of 1 trials that ASHA was to stop and that ran on, 0 (0%,")
+    assert found.sentence().startswith("False-stop audit: of 1 trials that ASHA would have stopped, 0 (0%,")
 
 
 def test_a_trial_that_broke_before_it_reported_says_nothing(ledger, study, space):

@@ -29,23 +29,23 @@ def test_trials_that_no_search_made_are_left_out_with_one_warning(add, folder, c
     with caplog.at_level(logging.WARNING):
         assert [record.number for record in read.records()] == [0]
         read.records()
-    assert caplog.messages == ["study study: trials [1] were made by no search: left out"]
-    with pytest.raises(ValueError, match=r"study: trials 1 were made by no search .* begin another study with"):
+    assert caplog.messages == ["study study: trials [1] were not created by a search: left out"]
+    with pytest.raises(ValueError, match=r"study: trials 1 were not created by a search .* begin another study with"):
         Ledger.create(folder)
 
 
 @pytest.mark.parametrize(
     ("entry", "rule"),
     [
-        ("null", "no set of named values"),
-        ('{"op_code": 99, "worker_id": "w"}', "its op_code is none of Optuna's"),
+        ("null", "not a JSON object"),
+        ('{"op_code": 99, "worker_id": "w"}', "its op_code is not one of Optuna's"),
         ('{"op_code": 2, "worker_id": "w", "study_id": 0}', "has no user_attr"),
-        ('{"op_code": 6, "worker_id": "w", "trial_id": 0, "state": "x", "values": null}', "its state makes no sense"),
+        ('{"op_code": 6, "worker_id": "w", "trial_id": 0, "state": "x", "values": null}', "its state is invalid"),
         (
             '{"op_code": 7, "worker_id": "w", "trial_id": 0, "step": 1, "intermediate_value": "x"}',
             "its intermediate_value",
         ),
-        ("[" * 5000 + "]" * 5000, "more levels than can be read"),
+        ("[" * 5000 + "]" * 5000, "nested too deeply"),
     ],
 )
 def test_what_is_no_entry_is_refused_with_its_line(entry, rule, folder):

@@ -103,8 +103,8 @@ def test_the_first_entry_may_be_cut_short_too(path):
         (lambda path: path.rename(path.with_name("elsewhere")), "moved or deleted"),
         (lambda path: path.parent.rename(path.parent.with_name("renamed")), "moved or deleted"),
         (lambda path: shutil.copy(path, path.with_name("copy")).replace(path), "replaced"),
-        (lambda path: os.truncate(path, 3), "cut off"),
-        (lambda path: path.write_bytes(b""), "cut off"),
+        (lambda path: os.truncate(path, 3), "truncated"),
+        (lambda path: path.write_bytes(b""), "truncated"),
         (lambda path: path.write_bytes(path.read_bytes() + b"{garbage}\n"), "damaged"),
         (lambda path: path.write_bytes(path.read_bytes() + b"[" * 10**5 + b"\n"), "damaged"),
     ],
@@ -158,7 +158,7 @@ def test_a_damaged_entry_is_named(path):
         journal.append_logs([{"n": number}])
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + b"\0" * 5 + b"\n" + lines[2])
-    with pytest.raises(ValueError, match=r"journal, line 2: damaged .*bring back a copy"):
+    with pytest.raises(ValueError, match=r"journal, line 2: damaged .*restore a copy"):
         entries(path)
 
 
@@ -185,7 +185,7 @@ def test_a_damaged_entry_behind_others_is_counted_from_the_files_first_line(path
         file.write(b'{"n": 2}\n{"n": \n')
     read = journal.read_logs(2)
     assert next(read) == {"n": 2}
-    with pytest.raises(ValueError, match=r"journal, line 4: damaged .*, which loses what follows"):
+    with pytest.raises(ValueError, match=r"journal, line 4: damaged .*, which loses all entries after it"):
         next(read)
 
 

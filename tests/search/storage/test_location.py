@@ -158,7 +158,7 @@ def test_host_port_and_name_tell_databases_apart(one, other, same, tmp_path):
     if same:
         assert LedgerPlace.of(tmp_path, database_url(other)).url == database_url(other)
     else:
-        with pytest.raises(ValueError, match=f"if that database has moved, write where it is now into {tmp_path}/"):
+        with pytest.raises(ValueError, match=f"if that database has moved, write its new URL into {tmp_path}/"):
             LedgerPlace.of(tmp_path, other)
 
 

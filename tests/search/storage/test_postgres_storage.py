@@ -199,7 +199,7 @@ def test_a_study_of_another_folder_is_refused_and_stays_as_it_is(ledger, space, 
     begin(ledger, space)
     ledger.close()
     before = Ledger.open(tmp_path / "study").study.user_attrs
-    with pytest.raises(ValueError, match=f"holds another study 'study', that of .* in {tmp_path / 'study'} on "):
+    with pytest.raises(ValueError, match=f"has another study 'study', last run by .* in {tmp_path / 'study'} on "):
         Ledger.create(tmp_path / "elsewhere" / "study", url)
     assert Ledger.open(tmp_path / "study").study.user_attrs == before
     assert not (tmp_path / "elsewhere" / "study" / POINTER).exists()
@@ -238,7 +238,7 @@ def test_a_study_that_was_removed_is_not_begun_anew(ledger, space, make_report, 
         ledger.add_epoch(number, make_report(1))
     ledger.close()
     for again in (Ledger.open, Ledger.create):
-        with pytest.raises(ValueError, match=r"study 'study' of .* is there no more"):
+        with pytest.raises(ValueError, match=r"study 'study' of .* is no longer there"):
             again(tmp_path / "study")
 
 
@@ -249,16 +249,16 @@ def test_a_database_that_was_emptied_is_not_filled_anew(ledger, postgres, url, t
     pointer.write_text(pointer.read_text().replace(url, moved))
     name_database(moved)
     for again in (Ledger.open, Ledger.create):
-        with pytest.raises(ValueError, match=r"study 'study' of .* is there no more"):
+        with pytest.raises(ValueError, match=r"study 'study' of .* is no longer there"):
             again(tmp_path / "study")
 
 
 def test_trials_of_something_else_are_refused(ledger, space, url, tmp_path):
     begin(ledger, space)
     optuna.load_study(storage=with_driver(url), study_name="study").enqueue_trial({"model.depth": 2})
-    with pytest.raises(OSError, match="something else adds trials to study 'study'"):
+    with pytest.raises(OSError, match="another program adds trials to study 'study'"):
         begin(ledger, space)
-    with pytest.raises(ValueError, match="has a trial 1 that no search made"):
+    with pytest.raises(ValueError, match="has a trial 1 that no search created"):
         Ledger.open(tmp_path / "study")
 
 

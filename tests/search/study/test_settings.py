@@ -125,16 +125,16 @@ def test_settings_are_fixed(settings):
 @pytest.mark.parametrize(
     ("field", "value", "rule"),
     [
-        ("profile", "tpu", "profile 'tpu' is none of "),
-        ("rung_metric", "mean", "rung_metric 'mean' is none of last, best, ema"),
-        ("seed", -1, "a number is below the least"),
-        ("max_epochs", 0, "a number is below the least"),
-        ("grace_epochs", 0, "a number is below the least"),
-        ("reduction_factor", 1, "a number is below the least"),
-        ("patience", 0, "a number is below the least"),
+        ("profile", "tpu", "profile 'tpu' is not one of "),
+        ("rung_metric", "mean", "rung_metric 'mean' is not one of last, best, ema"),
+        ("seed", -1, "a number is below the minimum"),
+        ("max_epochs", 0, "a number is below the minimum"),
+        ("grace_epochs", 0, "a number is below the minimum"),
+        ("reduction_factor", 1, "a number is below the minimum"),
+        ("patience", 0, "a number is below the minimum"),
         ("train_fraction", 0.0, "train_fraction is 0.0"),
         ("train_fraction", 1.25, "train_fraction is 1.25"),
-        ("checkpoints", "elsewhere", "its checkpoints are in 'elsewhere', not in 'checkpoints' or a store"),
+        ("checkpoints", "elsewhere", "its checkpoints are in 'elsewhere', not in 'checkpoints' or an object store"),
     ],
 )
 def test_a_ledger_with_settings_that_no_search_has_is_refused_with_the_rule(field, value, rule, settings, tmp_path):

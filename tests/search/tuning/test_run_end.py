@@ -116,10 +116,10 @@ def test_a_study_that_cannot_be_written_ends_the_run_with_what_the_system_said()
 def test_a_study_that_was_deleted_is_not_said_to_continue():
     stopping = Stopping()
     assert not stopping.lost
-    stopping.cannot_write(JournalLost("a/ledger.journal: cut off while the search ran"))
+    stopping.cannot_write(JournalLost("a/ledger.journal: truncated while the search ran"))
     assert (stopping.lost, stopping.unwritable, stopping.exit_code) == (True, True, 1)
     assert stopping.reason == (
-        "the study is lost (a/ledger.journal: cut off while the search ran): put it back as it was, or begin another"
+        "the study is lost (a/ledger.journal: truncated while the search ran): put it back as it was, or begin another"
     )
 
 
