@@ -1,12 +1,12 @@
-"""Tells Ray that this machine is about to be taken away, as soon as its cloud says so.
+"""Drains the Ray node of this machine as soon as its cloud announces that the machine will be preempted.
 
-Runs on each spot machine, beside Ray and with nothing but Ray installed:
+Runs on each spot machine, beside Ray, and needs no package except Ray:
 
-    python preemption_watch.py aws    # two minutes of warning
-    python preemption_watch.py gcp    # thirty seconds
+    python preemption_watch.py aws    # two minutes before the preemption
+    python preemption_watch.py gcp    # thirty seconds before the preemption
 
-Ray itself never asks. The node is drained: nothing starts there any more, and trials that run there go on elsewhere
-from their last epoch. Ends when Ray has been told.
+Ray itself does not watch for preemptions. Nothing new starts on a drained node, and its running trials resume elsewhere
+from their last epoch. The watch ends when Ray has accepted the drain request.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ import urllib.request
 from datetime import UTC, datetime
 
 INTERVAL_SECONDS = 5.0
-"""Both clouds advise to ask about so often."""
+"""Seconds between two requests to the metadata service, about as often as both clouds recommend."""
 GCP_SECONDS = 30
+"""Seconds between the notice of Google Cloud and the preemption."""
 
 
 def ask(url: str, method: str = "GET", **headers: str) -> str | None:
-    """The metadata service's answer, or None where it has nothing under that name.
+    """Return the response of the metadata service, or None if it has no entry at the URL.
 
     Raises:
-        OSError: if it does not answer.
+        OSError: if it does not respond.
     """
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
@@ -42,7 +43,7 @@ def ask(url: str, method: str = "GET", **headers: str) -> str | None:
 
 
 def aws(address: str) -> float | None:
-    """Seconds until the machine is taken away; None if it is not."""
+    """Return the seconds until the machine is preempted; None if no preemption is announced."""
     token = ask(f"{address}/latest/api/token", "PUT", X_aws_ec2_metadata_token_ttl_seconds="60")
     notice = ask(f"{address}/latest/meta-data/spot/instance-action", X_aws_ec2_metadata_token=token or "")
     if notice is None:
@@ -52,7 +53,7 @@ def aws(address: str) -> float | None:
 
 
 def gcp(address: str) -> float | None:
-    """Seconds until the machine is taken away; None if it is not."""
+    """Return the seconds until the machine is preempted; None if no preemption is announced."""
     answer = ask(f"{address}/computeMetadata/v1/instance/preempted", Metadata_Flavor="Google")
     return GCP_SECONDS if answer is not None and answer.strip() == "TRUE" else None
 
@@ -61,18 +62,18 @@ CLOUDS = {"aws": (aws, "http://169.254.169.254"), "gcp": (gcp, "http://metadata.
 
 
 def drain(seconds: float, node_id: str | None) -> int:
-    """Have Ray drain a node, by default the one on this machine. Returns the exit code of `ray drain-node`."""
+    """Drain a node, by default the one on this machine. Returns the exit code of `ray drain-node`."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "drain-node"]
-    command += ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "the cloud takes the machine away"]
+    command += ["--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "the cloud preempts the machine"]
     command += ["--deadline-remaining-seconds", str(int(seconds))]
     return subprocess.run(command + (["--node-id", node_id] if node_id else [])).returncode
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cloud", choices=CLOUDS)
-    parser.add_argument("--metadata", metavar="URL", help="of the metadata service (default: the cloud's)")
-    parser.add_argument("--node-id", metavar="ID", help="Ray's id of the node (default: the one on this machine)")
+    parser.add_argument("cloud", choices=CLOUDS, help="cloud that the machine runs in")
+    parser.add_argument("--metadata", metavar="URL", help="URL of the metadata service (default: the cloud's)")
+    parser.add_argument("--node-id", metavar="ID", help="Ray's ID of the node (default: the node on this machine)")
     options = parser.parse_args()
     taken_in, address = CLOUDS[options.cloud]
     silent = False
@@ -81,12 +82,12 @@ def main() -> int:
             seconds = taken_in((options.metadata or address).rstrip("/"))
         except OSError as error:
             if not silent:
-                print(f"the metadata service does not answer ({error}); asking on", file=sys.stderr, flush=True)
+                print(f"the metadata service does not respond ({error}); retrying", file=sys.stderr, flush=True)
             silent, seconds = True, None
         else:
             silent = False
         if seconds is not None:
-            print(f"this machine is taken away in {seconds:.0f} s: draining", flush=True)
+            print(f"this machine will be preempted in {seconds:.0f} s: draining its node", flush=True)
             if drain(seconds, options.node_id) == 0:
                 return 0
         time.sleep(INTERVAL_SECONDS)

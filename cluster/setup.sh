@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets up a node of a cluster: the same Python, packages and project on each. A second run finds all of it there and
-# takes a second. Usage: setup.sh EXTRA, with the extra of the project that the cloud needs (aws, gcp).
+# Sets up a node of a cluster with the same Python, packages and project as all others. If everything is already
+# installed, it takes a second. Usage: setup.sh EXTRA, where EXTRA is the project's extra for the cloud (aws, gcp).
 set -euo pipefail
 UV_VERSION=0.13.8
 PYTHON_VERSION=3.11.18
@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 PATH=$HOME/.local/bin:$PATH
 
 if [[ ! -s $TOKEN ]]; then
-    echo "error: no $TOKEN: run 'ray get-auth-token --generate' where you run 'ray up', then 'ray up' again" >&2
+    echo "error: $TOKEN is missing: run 'ray get-auth-token --generate' where you run 'ray up', then 'ray up' again" >&2
     exit 1
 fi
 chmod 600 "$TOKEN"
@@ -22,10 +22,10 @@ fi
 if [[ $("$VENV/bin/python" --version 2>/dev/null) != "Python $PYTHON_VERSION" ]]; then
     uv venv --quiet --clear --python "$PYTHON_VERSION" "$VENV"
 fi
-# The backend: torch of the same version for the node's driver, or for the CPU where there is none.
+# The torch backend matches the node's GPU driver, or is the CPU if there is none; the version of torch is the same.
 uv pip install --quiet --python "$VENV/bin/python" --torch-backend auto \
     --constraint constraints.txt --editable ".[$EXTRA,dashboard]"
 
-# For 'ray exec', 'ray attach' and whoever logs in. Nothing starts without the token.
+# For 'ray exec', 'ray attach' and login shells. With RAY_AUTH_MODE, nothing starts without the token.
 LINE="export PATH=$VENV/bin:\$PATH RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0"
 grep -qxF "$LINE" "$HOME/.bashrc" || echo "$LINE" >> "$HOME/.bashrc"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# A search on Slurm, over all GPUs of a job's nodes. From the project's root, on a file system that the nodes share:
+# Runs a search on Slurm, on all GPUs of a job's nodes. From the project's root, on a file system that the nodes share:
 #     sbatch --nodes 4 cluster/slurm.sh --budget 200 --data mars_for_students.npz
-# Everything behind slurm.sh goes to search/run.py. Ten minutes before the time limit the running trials end their epoch and the
-# job is queued again: it goes on where it was. `scancel` ends it; the same sbatch continues the study.
+# All arguments after slurm.sh are passed to search/run.py. Ten minutes before the time limit, the running trials finish
+# their epoch and the job is queued again, which continues the study. `scancel` ends the job; to continue the study
+# later, run the same sbatch command.
 # shellcheck disable=SC1091,SC2016,SC2329
 #SBATCH --job-name=mars-search
 #SBATCH --nodes=1
@@ -17,7 +18,7 @@ set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:?start it with sbatch}"
 source "${VENV:-.venv}/bin/activate"
 
-# Ray's processes answer no one without this token; srun hands it to every node.
+# Ray's processes reject requests without this token; srun passes it to every node.
 RAY_AUTH_TOKEN=$(umask 077 && ray get-auth-token --generate 2>/dev/null)
 export RAY_AUTH_TOKEN RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
 
@@ -26,21 +27,21 @@ finish() {
     kill "${rays[@]}" 2>/dev/null || true
     wait
 }
-stop() { # the trials end their epoch, and the search itself
+stop() { # the trials finish their epoch, then the search ends
     asked=$1
     kill -TERM "$search"
 }
 trap finish EXIT
 trap 'exit 143' TERM
 
-# This is the first node: the head, which runs trials too.
+# This script runs on the first node, which is the head and also runs trials.
 head=$(python -c 'import ray; print(ray.util.get_node_ip_address())')
 export RAY_ADDRESS=$head:${RAY_PORT:-6379}
 (unset RAY_ADDRESS && exec ray start --head --node-ip-address="$head" --port="${RAY_PORT:-6379}" \
     --dashboard-host=127.0.0.1 --num-cpus="$SLURM_CPUS_ON_NODE" --block) &
 rays+=($!)
 until ray status >/dev/null 2>&1; do
-    kill -0 "${rays[0]}" || exit 1 # it has said why
+    kill -0 "${rays[0]}" || exit 1 # ray start has printed the reason
     sleep 1
 done
 if ((SLURM_JOB_NUM_NODES > 1)); then

@@ -1,1 +1,1 @@
-"""The checkpoints of a study: whose they are, and which are kept."""
+"""The checkpoints of a study: which study they are part of, and which are kept."""

@@ -1,4 +1,4 @@
-"""Keeps only the checkpoints that something still needs."""
+"""Retention: deletes checkpoints that are no longer needed."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from search.tuning.callbacks import Callback
 from trainables.training.checkpoints import checkpoint_store, stored_trials
 
 KEPT = 3
-"""The best trials of a search whose weights stay; running trials keep all they need to resume."""
+"""Number of best trials whose weights are kept; running trials keep everything that they need to resume."""
 
 
 class CheckpointRetention(Callback):
-    """Deletes an ended trial's resume state at once, and its weights when it is not among the best.
+    """Deletes the resume state of each trial that ends, and its weights unless it is among the best.
 
-    Nothing is deleted from a place whose marker is not this run's: it is another's by then. Storage that does not
-    answer stops no search: what could not be deleted is when the study continues.
+    Nothing is deleted if the marker beside the checkpoints is not this run's, because another run then uses them.
+    Errors of the storage do not stop the search: files that could not be deleted are deleted when the study continues.
 
-    The weights of the best of the trials that the search began with stay as well: a report compares with them.
+    The weights of the best of the initial trials are kept as well, because the report compares with them.
 
     Args:
-        checkpoints: the study's root path or URI.
-        past: trials of earlier runs; what a killed driver left of them is deleted.
-        kept: how many of the best trials keep their weights; None: every trial.
-        marker: of this run of the study (`search.checkpoints.root.claim`); None: of a study that has none.
-        begun_with: numbers of the trials that the search began with.
+        checkpoints: path or URI of the study's checkpoints.
+        past: trials of earlier runs; checkpoints that a killed driver did not delete are deleted.
+        kept: number of best trials whose weights are kept; None: all trials.
+        marker: marker of this run (see `search.checkpoints.root.claim`); None if the study has no marker.
+        begun_with: numbers of the initial trials of the search.
     """
 
     def __init__(
@@ -65,5 +65,9 @@ class CheckpointRetention(Callback):
         return kept + [record for record in begun_with if record not in kept]
 
     def _is_ours(self) -> bool:
-        """Raises ValueError if the marker is damaged."""
+        """Return whether the marker is this run's.
+
+        Raises:
+            ValueError: if the marker is damaged.
+        """
         return Marker.read(self.checkpoints) == self.marker

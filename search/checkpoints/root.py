@@ -1,4 +1,4 @@
-"""Whose checkpoints a place holds. A study's identity says it, never the name of the study or of a folder."""
+"""Which study the checkpoints at a location are part of: the study's identity decides, not a study or folder name."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ FILE = "study.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Marker:
-    """Beside a study's checkpoints: which study they are of."""
+    """The content of a file beside the checkpoints that identifies their study."""
 
     identity: str
-    """The study's, which its ledger holds."""
+    """The study's identity, which is also in its ledger."""
     run: str
-    """Of the last run; the ledger holds it too. A copy of the study does not know of later runs of the other copy."""
+    """ID of the last run, which is also in the ledger. The ledger of a copy lacks later runs of the other copy."""
     user: str
     host: str
     folder: str
-    """The study's folder at that run."""
+    """The study's folder during that run."""
 
     @classmethod
     def read(cls, root: str) -> Marker | None:
-        """None where there is none.
+        """Read the marker beside the checkpoints; None if there is none.
 
         Raises:
-            ValueError: if it is damaged.
-            OSError: if the place does not answer.
+            ValueError: if the marker is damaged.
+            OSError: if the location cannot be read.
         """
         if (text := SmallFiles(root).read(FILE)) is None:
             return None
@@ -48,29 +48,33 @@ class Marker:
         except (ValueError, KeyError, TypeError):
             pass
         raise ValueError(
-            f"{root}: its {FILE}, which says whose checkpoints these are, is damaged: delete it if they are this "
-            "study's"
+            f"{root}: the file {FILE}, which names the study of these checkpoints, is damaged: delete it if they are "
+            "this study's"
         )
 
     def write(self, root: str) -> None:
-        """Raises OSError if the place takes nothing."""
+        """Write the marker beside the checkpoints.
+
+        Raises:
+            OSError: if the location cannot be written.
+        """
         files = SmallFiles(root)
         files.make_place()
         files.write(FILE, json.dumps(asdict(self), indent=2) + "\n")
 
 
 def check_root(root: str, ledger: Ledger | None) -> bool:
-    """Refuse a place whose checkpoints are not the study's.
+    """Check that the checkpoints at a location are the study's.
 
     Args:
         root: a path in the study's folder, or a URI.
-        ledger: the study's; None if it has none yet.
+        ledger: the study's ledger; None if there is none yet.
 
     Returns:
-        Whether there are some that `set_aside` takes out of the way: what the folder of a study without trials holds.
+        Whether the folder of a study without trials holds other checkpoints, which `set_aside` moves away.
 
     Raises:
-        ValueError: saying whose they are, or that the place does not answer.
+        ValueError: if they are another study's, which the message names, or if the location cannot be read.
     """
     try:
         others = _others(root, ledger)
@@ -82,15 +86,15 @@ def check_root(root: str, ledger: Ledger | None) -> bool:
 
 
 def set_aside(root: str, ledger: Ledger | None, tell: Callable[[str], None]) -> None:
-    """Keep what `check_root` found in the folder of a study that begins: it may be of one whose ledger was lost.
+    """Move the checkpoints that `check_root` found in a new study's folder; their own study's ledger may be lost.
 
     Args:
-        root: a path.
-        ledger: the study's, as it is now that its driver holds it.
-        tell: is told where the checkpoints are.
+        root: path of the checkpoints.
+        ledger: the study's ledger, opened while this driver holds the study.
+        tell: called with a message that names the new location.
 
     Raises:
-        ValueError: if they are in use by now, or cannot be moved.
+        ValueError: if they are now in use, or cannot be moved.
     """
     if not check_root(root, ledger):
         return
@@ -98,26 +102,32 @@ def set_aside(root: str, ledger: Ledger | None, tell: Callable[[str], None]) -> 
     try:
         Path(root).rename(aside)
     except OSError as error:
-        raise ValueError(f"{root}: cannot be moved out of the way ({error.strerror or error})") from error
-    tell(f"{root} held checkpoints that are not this study's: they are in {aside} now")
+        raise ValueError(
+            f"{root}: holds checkpoints that are not this study's and cannot be moved ({error.strerror or error}): "
+            "move them away, or give another --name"
+        ) from error
+    tell(f"{root} held checkpoints that are not this study's: they are now in {aside}")
 
 
 def claim(root: str, ledger: Ledger, folder: Path) -> Marker:
-    """Note in a study's ledger and beside its checkpoints that they belong together, at the begin of a run.
+    """Record at the start of a run, in the ledger and beside the checkpoints, that these are the study's checkpoints.
 
     Args:
-        root: of the checkpoints.
-        ledger: the study's, to write to; its driver holds the study.
-        folder: the study's.
+        root: path or URI of the checkpoints.
+        ledger: the study's ledger, writable; this driver must hold the study.
+        folder: the study's folder.
+
+    Returns:
+        The marker of this run.
 
     Raises:
-        ValueError: if the place is another study's, or cannot be written.
+        ValueError: if the checkpoints are another study's, or the location cannot be written.
     """
     driver, run = this_driver(), secrets.token_hex(8)
     try:
         if (others := _others(root, ledger)) is not None:
             raise _refusal(root, others)
-        # The ledger first: a run that is killed in between is one that the ledger knows of.
+        # The ledger comes first: if the run is killed in between, the ledger must contain the run of the marker.
         ledger.add_run(run)
         assert ledger.identity is not None
         marker = Marker(
@@ -131,20 +141,20 @@ def claim(root: str, ledger: Ledger, folder: Path) -> Marker:
 
 def _refusal(root: str, others: str) -> ValueError:
     return ValueError(
-        f"{root}: holds checkpoints {others}: give another --name or --storage, or move them away; if they are this "
-        f"study's all the same, delete {FILE} there"
+        f"{root}: holds checkpoints {others}: give another --name or --storage, or move them away; if they are "
+        f"nevertheless this study's, delete {FILE} there"
     )
 
 
 def _others(root: str, ledger: Ledger | None) -> str | None:
-    """Whose checkpoints lie there, if not the study's."""
+    """Describe the owner of the checkpoints if they are not this study's; None if they are."""
     marker = Marker.read(root)
-    if marker is None:  # as in studies that were begun before there were markers
+    if marker is None:  # studies that were started before markers existed have none
         return "of another study" if stored_trials(root) and not _has_trials(ledger) else None
     if ledger is None or marker.identity != ledger.identity:
-        return f"of another study, that of {marker.user} in {marker.folder} on {marker.host}"
+        return f"of another study, run by {marker.user} in {marker.folder} on {marker.host}"
     if "://" in root and marker.run not in ledger.runs:
-        return f"with which a copy of this study went on, that of {marker.user} in {marker.folder} on {marker.host}"
+        return f"that a copy of this study has continued, run by {marker.user} in {marker.folder} on {marker.host}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Studies as folders: what they take of the disk, and how one is renamed or deleted."""
+"""Study folders: their disk space, and how studies are renamed and deleted."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ OURS = (
     "report",
     "events.out.tfevents.*",
 )
-"""Patterns of what searches and reports write into a study's folder."""
+"""Name patterns of the files that searches and reports write into a study's folder."""
 
 
 def disk_space(folder: Path) -> str:
-    """What the files of a folder take, such as "12.3 MiB"."""
+    """Return the total size of the files in a folder, such as "12.3 MiB"."""
     size = 0
     for place, _, names in os.walk(folder):
         for name in names:
@@ -50,14 +50,14 @@ def disk_space(folder: Path) -> str:
 
 
 def rename_study(folder: Path, new: Path, tell: Callable[[str], None]) -> None:
-    """Give the study in a folder another name, under which the same command continues it.
+    """Rename the study in a folder; the same command with the new name continues it.
 
     Raises:
-        ValueError: if there is no study, somebody runs it, or the new name is taken.
+        ValueError: if there is no study in the folder, a driver is running it, or the new name is taken.
     """
     Ledger.open(folder)
     if new.exists():
-        raise ValueError(f"{new}: is there already; give another name")
+        raise ValueError(f"{new}: already exists; give another name")
     _check_idle(folder, tell)
     try:
         folder.rename(new)
@@ -68,11 +68,12 @@ def rename_study(folder: Path, new: Path, tell: Callable[[str], None]) -> None:
 def delete_study(folder: Path, tell: Callable[[str], None]) -> list[Path]:
     """Delete a study: its folder, its checkpoints wherever they are, and its part of a database.
 
-    Returns: what lies in its folder and is not of a study; it stays there, and the folder with it.
+    Returns:
+        Files in the folder that are not the study's. They are kept, and so is the folder if there are any.
 
     Raises:
-        ValueError: if there is no study, somebody runs it, or a part of it is out of reach. What could not be deleted
-            can be deleted by the same command later: the ledger goes last.
+        ValueError: if there is no study, a driver is running it, or a part of it cannot be reached. The same command
+            deletes the rest later, because the ledger is deleted last.
     """
     ledger, place = Ledger.open(folder), reachable_place(folder)
     refuse_links(folder)
@@ -96,16 +97,16 @@ def delete_study(folder: Path, tell: Callable[[str], None]) -> list[Path]:
 
 
 def _check_idle(folder: Path, tell: Callable[[str], None]) -> None:
-    """Raises ValueError if a driver runs the study."""
+    """Raises ValueError if a driver is running the study."""
     with held(str(folder), folder.name, tell), study_lock(folder):
         pass
 
 
 def _delete_remote(root: str, ledger: Ledger, tell: Callable[[str], None]) -> None:
-    """Delete the study's checkpoints at a URI, unless they are another study's by now."""
+    """Delete the study's checkpoints at a URI, unless they are now another study's."""
     marker = Marker.read(root)
     if marker is None or marker.identity != ledger.identity:
-        tell(f"{root}: holds no checkpoints that are known to be this study's, and is left alone")
+        tell(f"{root}: is not deleted, because no marker there shows that its checkpoints are this study's")
         return
     for number in stored_trials(root):
         checkpoint_store(root, number).delete()

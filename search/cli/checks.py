@@ -1,4 +1,4 @@
-"""What a study's options must agree with, checked before anything starts: its storage, the data, the systems."""
+"""Checks of a study's options against its storage, the data and the systems, before anything starts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trainables.training.checkpoints import CheckpointStore, join_uri
 
 
 def check_storage(folder: Path, uri: str | None) -> None:
-    """Raises ValueError if the study could not be written; leaves nothing behind."""
+    """Raises ValueError if the study cannot be written; leaves no files behind."""
     ancestor = next(path for path in (folder, *folder.resolve().parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=ancestor) as file:
@@ -29,7 +29,7 @@ def check_storage(folder: Path, uri: str | None) -> None:
         raise ValueError(f"--storage: cannot write to {ancestor} ({error.strerror or error})") from error
     if uri is not None:
         try:
-            # A place of its own: what lies beside it may be another study's, and is not this one's to touch.
+            # A unique folder, because the files beside it may be another study's and must not be touched.
             store = CheckpointStore(join_uri(uri, f"probe-{uuid.uuid4().hex[:8]}"), pauses=())
             store.save("probe", {})
             store.delete()
@@ -42,16 +42,17 @@ def _check_locks(file: int, folder: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise ValueError(
-            f"--storage: the file system of {folder} has no locks ({error.strerror or error}), which keep two drivers "
-            "apart: give a folder on another one, such as a local disk (Lustre: mount it with -o flock)"
+            f"--storage: the file system of {folder} does not support locks ({error.strerror or error}), which prevent "
+            "two drivers from writing to one study: give a folder on another file system, such as a local disk "
+            "(Lustre: mount it with -o flock)"
         ) from error
 
 
 def check_same_study(ledger: Ledger, settings: StudySettings, space: Space, name: str) -> None:
-    """Refuse to continue a study as another one than it is. One that has just begun is nothing yet.
+    """Check that the settings and the space are those of an existing study. A new study has no settings to compare.
 
     Raises:
-        ValueError: naming each setting and parameter that differs.
+        ValueError: if any differ; the message names each setting and parameter that differs.
     """
     if ledger.settings:
         settings.check_same(ledger.settings, name)
@@ -59,7 +60,7 @@ def check_same_study(ledger: Ledger, settings: StudySettings, space: Space, name
 
 
 def check_workers(workers: Workers, settings: StudySettings, data: PreparedData) -> None:
-    """Raises ValueError if a batch could have fewer images than a trial has workers."""
+    """Raises ValueError if a batch may have fewer images than a trial has workers."""
     if settings.systems:
         batches = [{**SYSTEMS[name].config, **settings.overrides}["training.batch_size"] for name in settings.systems]
     else:
@@ -67,20 +68,23 @@ def check_workers(workers: Workers, settings: StudySettings, data: PreparedData)
     smallest = min(*batches, len(data.train_part(settings.train_fraction)))
     if smallest < workers.most:
         raise ValueError(
-            f"--workers-per-trial: the smallest batch has {smallest} images, which {workers.most} workers cannot "
-            f"share: give at most {smallest}"
+            f"--workers-per-trial: the smallest batch has {smallest} images, too few for {workers.most} workers: give "
+            f"at most {smallest}"
         )
 
 
 def check_systems(settings: StudySettings, data: PreparedData) -> None:
-    """Raises ValueError if an override makes a system impossible, or the data lacks what one needs."""
+    """Raises ValueError if an override makes a system invalid, or a system needs an ignored label that is missing."""
     for key in settings.overrides.keys() & settings.fixed_config().keys():
-        raise ValueError(f"--set {key}: has an option of its own, --{key.partition('.')[2].replace('_', '-')}")
+        raise ValueError(f"--set {key}: use its own option instead, --{key.partition('.')[2].replace('_', '-')}")
     for name in settings.systems:
         try:
             config = TrialConfig.from_flat({**SYSTEMS[name].config, **settings.fixed_config(), **settings.overrides})
         except (TypeError, ValueError) as error:
             given = ", ".join(f"{key}={value}" for key, value in settings.overrides.items())
-            raise ValueError(f"--set {given}: system {name} cannot be made with it ({error})") from error
+            raise ValueError(f"--set {given}: not valid for system {name} ({error})") from error
         if config.model.background != "none" and data.description.ignored_label is None:
-            raise ValueError(f"system {name} has a network for the ignored label, but {data.name} has no such label")
+            raise ValueError(
+                f"--systems {name}: has a network for the ignored label, but {data.name} has no ignored label: leave "
+                "this system out"
+            )

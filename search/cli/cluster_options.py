@@ -1,4 +1,4 @@
-"""Options of a search on a cluster, and of looking after its studies."""
+"""Command-line options for searches on a cluster and for managing studies."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ def add_cluster_options(top: argparse.ArgumentParser) -> None:
     cluster.add_argument(
         "--address",
         metavar="ADDRESS",
-        help="http://host:port of a cluster's dashboard: submit the search there, and show it here; auto or host:port, "
-        "on a machine of the cluster: run it from this process (default: RAY_ADDRESS, else Ray on this machine)",
+        help="cluster to use: with http://host:port of its dashboard, submit the search as a Ray job and show it here; "
+        "with auto or the host:port of its head, on a machine of the cluster, run the driver in this process "
+        "(default: RAY_ADDRESS if it is set, otherwise Ray is started on this machine)",
     )
     cluster.add_argument(
         "--node-timeout",
         type=duration,
         metavar="TIME",
-        help="end the run when for so long no machine of the cluster could hold a trial (default: 15m, which leaves "
-        "an autoscaler time to start one; 30s where Ray was started for this run)",
+        help="end the run when no node of the cluster has been able to run a trial for this long (default: 15m, so "
+        "that an autoscaler can start a node; 30s if Ray was started for this run)",
     )
     asked = cluster.add_mutually_exclusive_group()
     asked.add_argument(
@@ -31,13 +32,15 @@ def add_cluster_options(top: argparse.ArgumentParser) -> None:
         const=True,
         type=study_name,
         metavar="NAME",
-        help="show how the study stands, with --address the one there; without a name: list the studies",
+        help="show the status of a study, or list the studies if no name is given; with --address http://..., those on "
+        "that cluster",
     )
     asked.add_argument(
         "--stop",
         type=study_name,
         metavar="NAME",
-        help="end the run of the study: running trials end their epoch; the same command resumes them later",
+        help="end the run of a study after the current epoch of each running trial; the same search command resumes "
+        "them later",
     )
     asked.add_argument(
         "--rename", nargs=2, type=study_name, metavar=("OLD", "NEW"), help="rename a study that is not running"
@@ -46,36 +49,39 @@ def add_cluster_options(top: argparse.ArgumentParser) -> None:
         "--delete",
         type=study_name,
         metavar="NAME",
-        help="delete a study that is not running, with its checkpoints and its report; asks first",
+        help="delete a study that is not running, with its checkpoints and its report, after confirmation",
     )
     asked.add_argument(
-        "--logs", type=study_name, metavar="NAME", help="show what the study there has said, and follow it"
+        "--logs",
+        type=study_name,
+        metavar="NAME",
+        help="show the output of a study on the cluster, and follow it until its run ends (needs --address http://...)",
     )
-    cluster.add_argument("--yes", action="store_true", help="delete without asking")
+    cluster.add_argument("--yes", action="store_true", help="with --delete: do not ask for confirmation")
     cluster.add_argument(
         "--view",
         choices=("auto", "events"),
         default="auto",
-        help="events: a JSON line an event instead of a live view or plain lines, for programs; not with http:// "
-        "(default: auto)",
+        help="output format: auto prints a live view on a terminal and plain lines elsewhere; events prints one JSON "
+        "line per event, for other programs, and cannot be combined with --address http://... (default: auto)",
     )
 
 
 def prepare_to_join() -> None:
-    """Set what Ray reads from the environment when it is imported, and joins a cluster that runs."""
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # else a refused token is a page of warnings
+    """Set the environment variables that Ray reads when it is imported in order to join a running cluster."""
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # otherwise a rejected token prints a page of warnings
     if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ or TOKEN.expanduser().exists():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # else Ray would not show it
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # otherwise Ray would not send the token
 
 
 def submission_address(options: argparse.Namespace) -> str | None:
-    """The address of the cluster that the search or the question goes to as a job; None where there is none."""
+    """Return the address of the dashboard for jobs and their queries; None if the search does not run as a job."""
     address = options.address or os.environ.get("RAY_ADDRESS", "")
     return address if address.startswith(("http://", "https://")) else None
 
 
 def without_address(arguments: list[str]) -> list[str]:
-    """The command line without --address."""
+    """Return the command line without --address."""
     only = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     only.add_argument("--address")
     return only.parse_known_args(arguments)[1]

@@ -1,4 +1,4 @@
-"""`--status`, `--stop`, `--rename` and `--delete` of studies in a folder of this machine, or of one that it shares."""
+"""`--status`, `--stop`, `--rename` and `--delete` for studies in a local or shared folder."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def run_study_command(options: argparse.Namespace) -> int:
     """Show, stop, rename or delete the study that the option names. Returns the exit code.
 
     Raises:
-        ValueError: if there is no such study, or that cannot be done from here.
+        ValueError: if there is no such study, or the command is not possible from this machine.
     """
     if options.logs:
-        raise ValueError("--logs is for a study that was submitted to a cluster: it wants --address http://...")
+        raise ValueError("--logs: only for studies that were submitted to a cluster: add --address http://...")
     if options.ledger is not None:
         name_database(options.ledger)
     console = Terminal()
@@ -52,12 +52,12 @@ def run_study_command(options: argparse.Namespace) -> int:
 def _list(console: Console, root: Path) -> None:
     folders = study_folders(root)
     if not folders:
-        raise ValueError(f"{root}: no studies there")
+        raise ValueError(f"{root}: contains no studies; give their folder with --storage")
     table = Table("study", "trials", "best mean IoU", "disk", "run by")
     for folder in folders:
         try:
             records = Ledger.open(folder).records()
-        except ValueError as error:  # one database that does not answer hides no other study
+        except ValueError as error:  # an unreachable database must not hide the other studies
             table.add_row(folder.name, "?", "?", disk_space(folder), str(error))
             continue
         best = max((record.score for record in records if record.score is not None), default=None)
@@ -78,33 +78,37 @@ def _show(console: Console, folder: Path) -> None:
 def _stop(console: Console, folder: Path) -> None:
     driver = driver_of(folder) if folder.is_dir() else None
     if driver is None:
-        Ledger.open(folder)  # says so if there is no such study; one that waits for its first node has no ledger yet
-        raise ValueError(f"study {folder.name!r}: nobody runs it")
+        Ledger.open(folder)  # raises if there is no such study; one that waits for its first node has no ledger yet
+        raise ValueError(f"study {folder.name!r} is not running")
     if not driver:
-        raise ValueError(f"study {folder.name!r} has just begun: try again")
+        raise ValueError(f"study {folder.name!r} has just started: try again")
     if driver["host"] != socket.gethostname():
         raise ValueError(f"study {folder.name!r} is run by {describe(driver)}: stop it there")
     try:
-        os.kill(driver["process"], signal.SIGTERM)  # what a script runs in the background ignores SIGINT
+        os.kill(driver["process"], signal.SIGTERM)  # background processes of a script ignore SIGINT
     except ProcessLookupError:
-        raise ValueError(f"study {folder.name!r}: nobody runs it any more") from None
+        raise ValueError(f"study {folder.name!r} is no longer running") from None
     except PermissionError:
         raise ValueError(f"study {folder.name!r} is run by {describe(driver)}: only that user can stop it") from None
-    console.print(f"study {folder.name} ends its running epochs; the same command continues it", markup=False)
+    console.print(
+        f"study {folder.name} ends after the current epochs; the same search command continues it", markup=False
+    )
 
 
 def _delete(console: Console, folder: Path, *, ask: bool) -> int:
     records, space = Ledger.open(folder).records(), disk_space(folder)
     if ask:
         if not sys.stdin.isatty():
-            raise ValueError(f"study {folder.name!r}: --delete asks before it deletes; without a terminal add --yes")
+            raise ValueError(
+                f"study {folder.name!r}: --delete cannot ask for confirmation without a terminal: add --yes"
+            )
         question = f"delete study {folder.name}, {len(records)} trials and {space} in {folder}? [y/N] "
         if console.input(question, markup=False).strip().lower() not in ("y", "yes"):
-            console.print("nothing is deleted")
+            console.print("nothing was deleted")
             return 0
     for left in delete_study(folder, console.print):
-        console.print(f"{left} is not of the study, and stays", markup=False, soft_wrap=True)
-    console.print(f"study {folder.name} is deleted: {space}", markup=False)
+        console.print(f"{left} is not part of the study and was kept", markup=False, soft_wrap=True)
+    console.print(f"study {folder.name} was deleted ({space})", markup=False)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Texts of the command line turned into values; what breaks a rule is refused with the rule."""
+"""Parsers for command-line values; their errors state the rule that a value violates."""
 
 from __future__ import annotations
 
@@ -24,25 +24,24 @@ def int_at_least(minimum: int) -> Callable[[str], int]:
 
 @dataclass(frozen=True)
 class Workers:
-    """Of a trial: a fixed number, or as many as there is room for."""
+    """Number of workers of a trial: fixed, or elastic between two limits."""
 
     least: int
     most: int
 
     @property
     def elastic_from(self) -> int | None:
-        """None for a fixed number."""
+        """The minimum number of workers; None if the number is fixed."""
         return self.least if self.least < self.most else None
 
 
 def workers(text: str) -> Workers:
-    """N or MIN:MAX."""
+    """Parse N or MIN:MAX."""
     match = re.fullmatch(r"(\d+)(?::(\d+))?", text)
     found = Workers(int(match[1]), int(match[2] or match[1])) if match else Workers(0, 0)
     if not 1 <= found.least <= found.most:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is neither a whole number N of at least 1 nor MIN:MAX with MIN of at least 1 and MAX of at "
-            "least MIN"
+            f"{text!r} is neither a whole number N of at least 1 nor MIN:MAX with 1 <= MIN <= MAX"
         )
     return found
 
@@ -78,12 +77,12 @@ def gpu_share(text: str) -> float | str:
 def decay(text: str) -> float:
     value = number(text, low=0, high=1, open_low=False)
     if value == 1:
-        raise argparse.ArgumentTypeError("a decay of 1 would never change: it must be below 1")
+        raise argparse.ArgumentTypeError("an average with decay 1 would never change: the decay must be below 1")
     return value
 
 
 def duration(text: str) -> float:
-    """ "90", "90s", "30m" or "2h"."""
+    """Parse "90", "90s", "30m" or "2h" into seconds."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
     seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
     if seconds <= 0:
@@ -106,7 +105,7 @@ def database(text: str) -> str:
 
 
 def location(text: str) -> str:
-    """A path or a URI."""
+    """Parse a path or a URI, which must not contain credentials."""
     try:
         check_keyless(text)
     except ValueError as error:
@@ -123,7 +122,7 @@ def share(text: str) -> float:
 
 
 def override(text: str) -> tuple[str, Any]:
-    """KEY=VALUE with the value as it reads: a whole number, a number, true or false, else a text."""
+    """Parse KEY=VALUE; the value becomes an int, a float or a bool if it is written like one, otherwise a string."""
     key, mark, value = text.partition("=")
     if not (key and mark and value):
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE, such as model.width=16")

@@ -1,4 +1,4 @@
-"""The command line of the search."""
+"""Command-line options of the search."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from search.study.rung_metric import RUNG_METRICS
 from search.study.unet_space import unet_space
 
 EPILOG = """\
-The same command again continues the study up to its budget; trials that were stopped or killed resume from
-their checkpoints.
-Compare trials while it runs: tensorboard --logdir runs/NAME. Report and submission: python reports/run.py runs/NAME.
+Running the same command again continues the study up to its budget: interrupted trials resume from their checkpoints.
+To compare trials during the search: tensorboard --logdir runs/NAME.
+To make the report and the submission: python reports/run.py runs/NAME.
 """
 
 
 def _space_text() -> str:
-    rows = ["the search space (profile gpu, --space default; --dry-run shows the one that would be used):"]
+    rows = ["search space (for profile gpu and --space default; --dry-run shows the space of a given command):"]
     for parameter in unet_space(PROFILES["gpu"]).parameters:
         condition = f" [{parameter.describe_condition()}]" if parameter.when else ""
         rows.append(f"  {parameter.name:<28} {parameter.describe_range()}{condition}")
@@ -45,7 +45,8 @@ def _space_text() -> str:
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python search/run.py",
-        description="Search for the best U-Net for a data set: Optuna proposes, ASHA stops, Ray runs the trials.",
+        description="Search for the best U-Net for a data set. An Optuna sampler proposes configurations,\n"
+        "Ray Tune runs the trials, and ASHA stops the weak ones early.",
         epilog=f"{_space_text()}\n\n{EPILOG}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -56,28 +57,39 @@ def parser() -> argparse.ArgumentParser:
         type=location,
         default="sample",
         metavar="FILE|URI",
-        help="npz file or URI (s3://, gs://, file://); default: the built-in synthetic sample",
+        help="data set, as the path or URI (s3://, gs://, file://) of an npz file (default: sample, a small built-in "
+        "synthetic data set)",
     )
-    study.add_argument("--name", type=study_name, help="the study's name and folder (default: the data's name)")
+    study.add_argument(
+        "--name",
+        type=study_name,
+        help="name of the study, which is also the name of its folder (default: the name of the data set)",
+    )
     study.add_argument(
         "--storage",
         type=location,
         default="runs",
         metavar="DIR|URI",
-        help="where studies are kept (default: runs); with a URI checkpoints go there and all else to runs",
+        help="folder for studies; with a URI, the checkpoints are stored there and everything else in runs (default: "
+        "runs)",
     )
     study.add_argument(
         "--ledger",
         type=database,
         metavar="URL",
-        help="keep the study in a PostgreSQL database, postgresql://USER@HOST/DATABASE, not in a file in its folder "
-        "(which remembers it); the password comes from PGPASSWORD or ~/.pgpass",
+        help="PostgreSQL database for the ledger, postgresql://USER@HOST/DATABASE; its password is read from "
+        "PGPASSWORD or ~/.pgpass, and later commands need no --ledger (default: a file in the study's folder)",
     )
     study.add_argument(
-        "--seed", type=int_at_least(0), default=0, help="of the split, the sampler and the trials (default: 0)"
+        "--seed",
+        type=int_at_least(0),
+        default=0,
+        help="random seed of the data split, the sampler and the trials (default: 0)",
     )
     study.add_argument(
-        "--dry-run", action="store_true", help="check the data, print the plan, the space and the resources, and stop"
+        "--dry-run",
+        action="store_true",
+        help="check the data, print the plan, the search space and the resources, and exit",
     )
 
     budget = top.add_argument_group("budget")
@@ -91,37 +103,38 @@ def parser() -> argparse.ArgumentParser:
         "--time-budget",
         type=duration,
         metavar="TIME",
-        help="stop after this long (90s, 30m, 2h); unfinished trials resume when the study continues",
+        help="maximum duration of this run (90s, 30m, 2h); unfinished trials resume when the study continues (default: "
+        "no limit)",
     )
     budget.add_argument(
         "--then-report",
         action="store_true",
-        help="make the report and the submission when the search ends, as python reports/run.py RUN does; a time "
-        "budget covers both, and trains the best configuration at full length in the larger part of it",
+        help="make the report and the submission after the search, as python reports/run.py does; --time-budget then "
+        "covers both, and most of it is spent on training the best configuration at full length",
     )
     budget.add_argument(
         "--epochs-budget",
         type=int_at_least(1),
         metavar="N",
-        help="stop when all trials together have trained this many epochs, including earlier runs",
+        help="maximum number of epochs of all trials together, including earlier runs (default: no limit)",
     )
     budget.add_argument(
         "--gpu-hours",
         type=positive,
         metavar="X",
-        help="stop when all trials together have used this many GPU-hours, including earlier runs",
+        help="maximum number of GPU-hours of all trials together, including earlier runs (default: no limit)",
     )
     budget.add_argument(
         "--price-per-hour",
         type=positive,
         metavar="X",
-        help="price of one GPU-hour, or CPU-hour where trials use no GPU: shows what the study cost",
+        help="price of one GPU-hour (of one CPU-hour if trials use no GPU), used to show the cost of the study",
     )
     budget.add_argument(
         "--max-epochs",
         type=int_at_least(1),
         metavar="N",
-        help="maximum number of epochs of a trial (default: the profile's)",
+        help="maximum number of epochs of a trial (default: set by the profile)",
     )
 
     choice = top.add_argument_group("sampling and early stopping")
@@ -129,65 +142,70 @@ def parser() -> argparse.ArgumentParser:
         "--sampler",
         choices=tuple(SAMPLERS),
         default="forest",
-        help="what proposes configurations: a forest over configuration and epoch, after a space-filling design; a "
-        "mixture of it with TPE and chance; TPE; a Gaussian process; or chance (default: forest)",
+        help="sampler that proposes configurations: forest is a random forest over configuration and epoch, after a "
+        "space-filling design; mixture alternates between forest, TPE and random sampling; tpe is Optuna's TPE; gp is "
+        "a Gaussian process; random is random sampling (default: forest)",
     )
     choice.add_argument(
         "--scheduler",
         choices=tuple(SCHEDULERS),
         default="asha-promotion",
-        help="ASHA that pauses trials at its rungs and promotes the best, or that only stops the weak ones (default: "
-        "asha-promotion)",
+        help="form of ASHA: asha-promotion pauses each trial at every rung and promotes the best; asha-stopping only "
+        "stops the weak trials at a rung (default: asha-promotion)",
     )
     choice.add_argument(
         "--rung-metric",
         choices=RUNG_METRICS,
         default="best",
-        help="what ASHA compares at a rung: the score there, the best so far, or a moving average (default: best)",
+        help="score that ASHA compares at a rung: of the last epoch (last), the best so far (best), or an exponential "
+        "moving average (ema) (default: best)",
     )
     choice.add_argument(
         "--grace-epochs",
         type=int_at_least(1),
         metavar="N",
-        help="epochs before which no trial is stopped or paused (default: the profile's)",
+        help="number of epochs that each trial runs before ASHA may stop or pause it (default: set by the profile)",
     )
     choice.add_argument(
         "--reduction-factor",
         type=int_at_least(2),
         default=3,
         metavar="N",
-        help="ASHA keeps the best 1/N at each rung (default: 3)",
+        help="reduction factor of ASHA, which keeps the best 1/N of the trials at each rung (default: 3)",
     )
     choice.add_argument(
         "--audit",
         type=share,
         default=0.0,
         metavar="X",
-        help="probability that a trial ASHA would stop or pause runs on, to estimate the false-stop rate (default: 0)",
+        help="probability that a trial continues although ASHA would stop or pause it, which estimates the rate of "
+        "false stops (default: 0)",
     )
     choice.add_argument(
         "--patience",
         type=int_at_least(1),
         metavar="N",
-        help="early stopping: a trial ends after N epochs without a better score (default: the profile's)",
+        help="number of epochs without a better score after which early stopping ends a trial (default: set by the "
+        "profile)",
     )
 
     choice.add_argument(
         "--space",
         choices=("default", "wide"),
         default="default",
-        help="wide adds what others found useless or costly, to try it yourself (default: default)",
+        help="search space: wide adds choices that others found useless or costly (default: default)",
     )
     choice.add_argument(
         "--start-from",
         metavar="NAME|systems",
-        help="begin with the best configurations of another study (name or folder), or with the systems of the "
-        "two reports, as near as the space has them",
+        help="start with the best configurations of another study, given by its name or folder, or with the systems of "
+        "the two reports, using the nearest values that the space has (default: start with the portfolio)",
     )
     choice.add_argument(
         "--no-portfolio",
         action="store_true",
-        help="begin with what the sampler proposes, and not with the four configurations that need no luck",
+        help="do not start with the portfolio, which is four hand-picked configurations, but with the sampler's "
+        "proposals",
     )
 
     systems = top.add_argument_group("systems of the two reports, instead of a search")
@@ -196,10 +214,14 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         const="list",
         metavar="NAMES",
-        help="run report-a, report-b, all, or names joined by commas, each to its own end; without names: list them",
+        help="train systems without ASHA: report-a, report-b, all, or their names separated by commas; without a "
+        "value, list the systems and exit",
     )
     systems.add_argument(
-        "--seeds", type=int_at_least(1), metavar="N", help="runs of each system, with seeds from --seed on (default: 1)"
+        "--seeds",
+        type=int_at_least(1),
+        metavar="N",
+        help="number of trials of each system, with consecutive seeds starting at --seed (default: 1)",
     )
     systems.add_argument(
         "--set",
@@ -207,7 +229,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         type=override,
         metavar="KEY=VALUE",
-        help="change every system, such as model.width=8; may be repeated",
+        help="override a setting of every system, for example model.width=8; can be given more than once",
     )
 
     trial = top.add_argument_group("trials")
@@ -215,100 +237,125 @@ def parser() -> argparse.ArgumentParser:
         "--profile",
         choices=("auto", *PROFILES),
         default="auto",
-        help="sizes and lengths that suit the hardware (default: gpu with a GPU, else cpu: narrower and shorter)",
+        help="network sizes and trial lengths to search: gpu, or cpu with narrower networks and shorter trials "
+        "(default: auto, which is gpu if the cluster has a GPU, otherwise cpu)",
     )
     trial.add_argument(
         "--train-fraction",
         type=fraction,
         default=1.0,
         metavar="X",
-        help="train on this fraction of the train part only, for a quick look (default: 1)",
+        help="fraction of the train part that trials are trained on; lower it for a quick test (default: 1)",
     )
     trial.add_argument(
         "--max-failures",
         type=int_at_least(0),
         default=2,
         metavar="N",
-        help="how often a trial may fail and resume from its checkpoint; lost nodes do not count (default: 2)",
+        help="how often a trial may fail and still resume from its checkpoint; lost nodes do not count (default: 2)",
     )
     trial.add_argument(
         "--hang-timeout",
         type=duration,
         metavar="TIME",
-        help="end the process of a trial that reports nothing for so long, and resume the trial, which counts as a "
-        "failure (default: ten times its median epoch and at least 2m); before its first report it has 15m or more",
+        help="maximum time without a report from a trial; its process is then killed and the trial resumes, which "
+        "counts as a failure; the first report may always take 15m (default: ten times the trial's median epoch, but "
+        "at least 2m)",
     )
     trial.add_argument(
-        "--precision", choices=("auto", "bf16", "fp32"), default="auto", help="default: bf16 where the hardware has it"
+        "--precision",
+        choices=("auto", "bf16", "fp32"),
+        default="auto",
+        help="numerical precision of training (default: auto, which is bf16 if the hardware supports it, otherwise "
+        "fp32)",
     )
     trial.add_argument(
-        "--grad-clip", type=positive, default=1.0, metavar="X", help="upper bound of the gradient norm (default: 1)"
+        "--grad-clip",
+        type=positive,
+        default=1.0,
+        metavar="X",
+        help="maximum gradient norm; larger gradients are clipped (default: 1)",
     )
     trial.add_argument(
         "--ema-decay",
         type=decay,
         metavar="X",
-        help="evaluate and keep an average of the weights with this decay (default: 0.99; 0, and with --systems: none)",
+        help="decay of the exponential moving average of the weights, which is evaluated and saved instead of the "
+        "weights; 0: no average (default: 0.99; with --systems no average)",
     )
 
     resources = top.add_argument_group("resources")
     resources.add_argument(
-        "--cpus-per-trial", type=positive, default=1.0, metavar="X", help="of each worker of a trial (default: 1)"
+        "--cpus-per-trial",
+        type=positive,
+        default=1.0,
+        metavar="X",
+        help="number of CPUs of a trial, or of each of its workers if it has several (default: 1)",
     )
     resources.add_argument(
         "--gpus-per-trial",
         type=gpu_share,
         metavar="X|auto",
-        help="of each worker of a trial, fractions too; auto probes one GPU with the space's smallest to largest "
-        "configurations and lets as many trials share a GPU as are worthwhile and fit (default: 1 if the cluster has "
-        "GPUs, else 0)",
+        help="number of GPUs of a trial, or of each of its workers if it has several; may be a fraction. auto probes "
+        "one GPU with configurations of increasing size and lets as many trials share a GPU as fit and raise the "
+        "throughput (default: 1 if the cluster has GPUs, otherwise 0)",
     )
     resources.add_argument(
         "--workers-per-trial",
         type=workers,
         default=Workers(1, 1),
         metavar="N|MIN:MAX",
-        help="more than 1: each trial trains in a Ray Train worker group, which with MIN:MAX takes as many workers as "
-        "there is room for, continues with fewer when one is lost and grows again. They share the configuration's "
-        "batches: batch size, learning rate and steps stay, whatever their number (default: 1)",
+        help="number of workers of each trial; with more than 1, a trial is trained by a Ray Train worker group. With "
+        "MIN:MAX the group is elastic: it starts with as many workers as fit, continues with fewer when one is lost, "
+        "and grows again. The workers split each batch, so their number does not change the batch size, the learning "
+        "rate or the number of steps (default: 1)",
     )
     resources.add_argument(
         "--max-concurrent",
         type=int_at_least(1),
         metavar="N",
-        help="maximum number of concurrent trials (default: as many as fit)",
+        help="maximum number of concurrent trials (default: as many as fit into the cluster)",
     )
     add_cluster_options(top)
     return top
 
 
 def check_grace(grace_epochs: int, max_epochs: int) -> None:
-    """Raises ValueError if a trial ends before ASHA may stop it."""
+    """Raises ValueError if trials would end before ASHA may stop them."""
     if grace_epochs > max_epochs:
-        raise ValueError(f"--grace-epochs {grace_epochs} is above --max-epochs {max_epochs}: no trial could be stopped")
+        raise ValueError(
+            f"--grace-epochs {grace_epochs} is greater than --max-epochs {max_epochs}: ASHA could stop no trial; lower "
+            "--grace-epochs"
+        )
 
 
 def check_together(options: argparse.Namespace) -> None:
-    """Options that mean nothing beside others.
+    """Check that no options were given that cannot be combined.
 
     Raises:
-        ValueError: naming both.
+        ValueError: if there are such options; the message names them.
     """
     if options.gpus_per_trial == AUTO and options.workers_per_trial.most > 1:
         raise ValueError(
-            "--gpus-per-trial auto lets trials share a GPU, --workers-per-trial spreads one over several: "
-            "with workers give a number"
+            "--gpus-per-trial auto lets trials share a GPU, but --workers-per-trial spreads a trial over several: give "
+            "a number for --gpus-per-trial"
         )
     if options.view == "events" and submission_address(options) is not None:
-        raise ValueError("--view events prints what a search in this process does: not with --address http://...")
+        raise ValueError(
+            "--view events shows a search in this process and cannot be combined with --address http://...: leave one "
+            "of them out"
+        )
     if options.then_report and (options.view == "events" or submission_address(options) is not None):
-        raise ValueError("--then-report: the report is made where the study is, not with --address http://...")
+        raise ValueError(
+            "--then-report cannot be combined with --address http://... or --view events: make the report with "
+            "python reports/run.py on the machine that has the study"
+        )
     if options.max_epochs is not None and options.grace_epochs is not None:
         check_grace(options.grace_epochs, options.max_epochs)
     if options.systems is None:
         for name, given in (("--seeds", options.seeds), ("--set", options.overrides)):
             if given:
-                raise ValueError(f"{name} belongs to --systems")
+                raise ValueError(f"{name} can only be used with --systems")
         return
     searching = {
         "--budget": options.budget is not None,
@@ -321,4 +368,4 @@ def check_together(options: argparse.Namespace) -> None:
     }
     for name, given in searching.items():
         if given:
-            raise ValueError(f"{name} belongs to a search; with --systems each system runs to its own end")
+            raise ValueError(f"{name} cannot be used with --systems, which trains the given systems without a search")

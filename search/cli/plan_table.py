@@ -1,4 +1,4 @@
-"""What a run is going to do, on the terminal."""
+"""Terminal tables of a run's plan and of its search space."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def show_plan(
     settings, demand = plan.settings, plan.launcher.demand()
     if profile.name == "cpu" and not settings.systems:
         console.print(
-            f"no GPU: the cpu profile narrows the search to widths {'/'.join(map(str, profile.widths))}, depths "
-            f"{'/'.join(map(str, profile.depths))} and {profile.max_epochs} epochs a trial (--max-epochs changes that)"
+            f"no GPU: the cpu profile limits the search to widths {'/'.join(map(str, profile.widths))}, depths "
+            f"{'/'.join(map(str, profile.depths))} and {profile.max_epochs} epochs per trial (or --max-epochs)"
             if size.total("GPU") == 0
             else "profile cpu: narrow networks and short trials",
             style="yellow",
@@ -37,23 +37,23 @@ def show_plan(
         )
     if settings.systems and size.total("GPU") == 0 and not settings.overrides and settings.train_fraction == 1:
         console.print(
-            "no GPU: systems of full size take many hours; --set model.width=8, --train-fraction 0.5 and --max-epochs "
-            "14 make a quick look of it",
+            "no GPU: systems of full size take many hours; for a quick test add --set model.width=8 --train-fraction "
+            "0.5 --max-epochs 14",
             style="yellow",
             soft_wrap=True,
         )
     limits = [duration(options.time_budget)] if options.time_budget else []
     if limits and options.then_report:
-        limits = [f"{limits[0]} (two fifths of the time; the report has the rest)"]
+        limits = [f"{limits[0]} (two fifths of the time budget; the rest is for the report)"]
     limits += [f"{options.epochs_budget} epochs"] if options.epochs_budget else []
     limits += [f"{options.gpu_hours:g} GPU-hours"] if options.gpu_hours else []
     limit = f", at most {' and '.join(limits)}" if limits else ""
-    done = f" ({len(existing.records())} are in the ledger already)" if existing else ""
+    done = f" ({len(existing.records())} are already in the ledger)" if existing else ""
     table = Table.grid(padding=(0, 2))
     table.add_row("study", str(plan.folder))
     table.add_row("budget", f"{plan.budget} trials{done}{limit}")
     table.add_row(
-        "a trial", f"at most {settings.max_epochs} epochs, patience {settings.patience}, seed {settings.seed}"
+        "each trial", f"at most {settings.max_epochs} epochs, patience {settings.patience}, seed {settings.seed}"
     )
     if settings.systems:
         seeds = len(plan.first) // len(settings.systems)
@@ -62,8 +62,8 @@ def show_plan(
     else:
         verb = "promotes" if settings.scheduler == "asha-promotion" else "keeps"
         rule = f"ASHA {verb} 1 in {settings.reduction_factor} from epoch {settings.grace_epochs} on"
-        begin = f"{len(plan.first)} starting points first, then " if plan.first else ""
-        table.add_row("choice", f"{begin}{plan.sampler} proposes, {rule}")
+        begin = f"{len(plan.first)} starting points, then " if plan.first else ""
+        table.add_row("search", f"{begin}sampler {plan.sampler}; {rule}")
     if settings.train_fraction < 1:
         table.add_row("training data", f"{settings.train_fraction:.0%} of the train part")
     at_most = "at most " if size.startable else ""
@@ -71,11 +71,11 @@ def show_plan(
     cpus, gpus = (_amount(demand[name], plan.launcher) for name in ("CPU", "GPU"))
     placement = existing.placement if existing else None
     if options.gpus_per_trial == AUTO and placement is None:
-        table.add_row("resources", f"{has}; a trial takes {cpus} and the part of a GPU that a probe finds")
+        table.add_row("resources", f"{has}; {cpus} CPUs per trial; a probe finds how many trials share a GPU")
     else:
-        table.add_row("resources", f"{has}; a trial takes {cpus} and {gpus}; {plan.concurrent} side by side")
+        table.add_row("resources", f"{has}; {cpus} CPUs and {gpus} GPUs per trial; {plan.concurrent} concurrent trials")
     if options.gpus_per_trial == AUTO and placement is not None:
-        table.add_row("as probed", placement.sentence())
+        table.add_row("GPU sharing", placement.sentence())
     console.print(table)
 
 
@@ -87,7 +87,7 @@ def _amount(most: float, launcher: Launcher) -> str:
 def show_space(console: Console, space: Space) -> None:
     table = Table(title="search space", title_justify="left")
     table.add_column("parameter", no_wrap=True)
-    for column in ("range", "exists with", "meaning"):
+    for column in ("range", "exists if", "meaning"):
         table.add_column(column, overflow="fold")
     for parameter in space.parameters:
         table.add_row(parameter.name, parameter.describe_range(), parameter.describe_condition(), parameter.help)

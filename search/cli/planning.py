@@ -1,4 +1,4 @@
-"""From options to a plan: everything that can be known of a study beforehand, checked and shown."""
+"""Makes a plan from the options: checks everything that can be checked before the search, and shows it."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ from trainables.training.checkpoints import join_uri
 
 LOCAL_STORAGE = "runs"
 EMA_DECAY = 0.99
-"""Of the weight average that trials keep: about the last hundred steps count."""
+"""Default decay of the weight average, which corresponds to about the last hundred steps."""
 BUDGET = 50
-"""Trials of a search that names no budget."""
+"""Default number of trials of a search."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyPlace:
-    """Where a study is kept."""
+    """The locations of a study."""
 
     folder: Path
     checkpoints: str
-    """As `StudySettings` has it."""
+    """Location of the checkpoints, in the form of `StudySettings.checkpoints`."""
     ledger: Ledger | None
-    """Of a study that exists; to read."""
+    """The ledger of an existing study, read-only; None for a new study."""
     remark: str | None
-    """What is to be said of its name."""
+    """A remark on the study's name to show to the user, if any."""
 
 
 def find_study(options: argparse.Namespace, data: PreparedData) -> StudyPlace:
-    """Where the study is, or will be.
+    """Return the locations of the study, whether it exists or not.
 
     Raises:
-        ValueError: if that cannot be written, or read, or no name can be made of the data's.
+        ValueError: if they cannot be read or written, or no valid study name follows from the name of the data.
     """
     remote = "://" in options.storage
     root = Path(LOCAL_STORAGE if remote else options.storage)
@@ -67,7 +67,7 @@ def find_study(options: argparse.Namespace, data: PreparedData) -> StudyPlace:
     if name is None:
         name, remark = derived_name(data.name, "-systems" if options.systems else "", root)
     folder = root / name
-    if options.view == "events":  # seen from elsewhere
+    if options.view == "events":  # shown by a process in another folder
         folder = folder.absolute()
     ledger = Ledger.find(folder, options.ledger)
     checkpoints = _remote_root(options.storage, name, ledger) if remote else CHECKPOINTS
@@ -79,7 +79,7 @@ def find_study(options: argparse.Namespace, data: PreparedData) -> StudyPlace:
 
 
 def _remote_root(storage: str, name: str, ledger: Ledger | None) -> str:
-    """Where the checkpoints of a study below a URI are: in the folder of the name that the study was begun with."""
+    """Return the URI of a study's checkpoints, whose folder keeps the first name of the study after a renaming."""
     recorded = ledger.settings.get("checkpoints", "") if ledger is not None else ""
     before, after = join_uri(storage, "\0", CHECKPOINTS).split("\0")
     first = recorded[len(before) : len(recorded) - len(after)]
@@ -91,16 +91,16 @@ def _remote_root(storage: str, name: str, ledger: Ledger | None) -> str:
 def make_plan(
     console: Console, options: argparse.Namespace, data: PreparedData, size: ClusterSize, study: StudyPlace
 ) -> SearchPlan:
-    """Check and show what is to be done on a cluster of that size.
+    """Make, check and show the plan of a run on a cluster of the given size.
 
     Raises:
-        ValueError: for whatever the user can put right; nothing has been written by then.
+        ValueError: if the user must change something; nothing has been written at that point.
     """
     folder, existing = study.folder, study.ledger
     profile = choose_profile(options.profile, size.total("GPU"))
     launcher = make_launcher(options, size.total("GPU"))
     if options.gpu_hours is not None and launcher.demand()["GPU"] == 0:
-        raise ValueError("--gpu-hours: trials use no GPU here; --time-budget or --epochs-budget limit them")
+        raise ValueError("--gpu-hours: trials use no GPU here; use --time-budget or --epochs-budget instead")
     settings = make_settings(options, data, profile, study.checkpoints)
     space = settings.search_space()
     check_workers(options.workers_per_trial, settings, data)
@@ -141,10 +141,10 @@ def make_plan(
 
 
 def probed_placement(console: Console, plan: SearchPlan, options: argparse.Namespace, data: PreparedData) -> Placement:
-    """Find out how the study's trials are to share GPUs, and show it.
+    """Probe how many of the study's trials should share a GPU, and show the result.
 
     Raises:
-        ValueError: if none fits.
+        ValueError: if no configuration fits into a GPU's memory.
     """
     chosen = probe_plan(plan.settings, data)
     console.print(f"probing one GPU with {len(chosen.each())} configurations, from the smallest to the largest")
@@ -157,7 +157,7 @@ def probed_placement(console: Console, plan: SearchPlan, options: argparse.Names
 def placed(
     plan: SearchPlan, options: argparse.Namespace, data: PreparedData, size: ClusterSize, placement: Placement
 ) -> SearchPlan:
-    """The plan with what a probe found; a number of GPUs on the command line counts more."""
+    """Return the plan with the result of a probe. A number of GPUs on the command line takes precedence."""
 
     def fits(config: dict[str, Any]) -> bool:
         too_large = placement.too_large
@@ -171,22 +171,22 @@ def placed(
 
 
 def max_concurrent_trials(launcher: Launcher, size: ClusterSize, options: argparse.Namespace) -> int:
-    """Trials at a time at most.
+    """Return the maximum number of concurrent trials.
 
     Raises:
-        ValueError: if not even one fits.
+        ValueError: if not even one trial fits into the cluster.
     """
     if size.joined and options.max_concurrent is not None:
-        return options.max_concurrent  # a cluster may grow in ways that are not seen from here
+        return options.max_concurrent  # the cluster may grow in ways that are unknown here
     check_fits(launcher, size)
     fit = concurrent_trials(launcher, size)
     return min(fit, options.max_concurrent or fit)
 
 
 def make_launcher(options: argparse.Namespace, cluster_gpus: float) -> Launcher:
-    """The launcher that the options name; with `auto` a trial has a whole GPU until one was probed."""
+    """Return the launcher that the options select; with `auto`, a trial has a whole GPU until the probe has run."""
     if options.gpus_per_trial == AUTO and cluster_gpus == 0:
-        raise ValueError("--gpus-per-trial auto: the cluster has no GPU that trials could share")
+        raise ValueError("--gpus-per-trial auto: the cluster has no GPU that trials could share; leave the option out")
     given = None if options.gpus_per_trial == AUTO else options.gpus_per_trial
     gpus = given if given is not None else float(cluster_gpus > 0)
     workers = options.workers_per_trial
@@ -196,7 +196,7 @@ def make_launcher(options: argparse.Namespace, cluster_gpus: float) -> Launcher:
 
 
 def _ema_decay(options: argparse.Namespace) -> float | None:
-    """The systems of the reports kept no average."""
+    """Return the decay of the weight average. By default, the systems of the reports have none, as in the reports."""
     if options.ema_decay is None:
         return None if options.systems else EMA_DECAY
     return options.ema_decay or None
@@ -204,7 +204,7 @@ def _ema_decay(options: argparse.Namespace) -> float | None:
 
 def make_settings(options: argparse.Namespace, data: PreparedData, profile: Profile, checkpoints: str) -> StudySettings:
     max_epochs = options.max_epochs or (MAX_EPOCHS if options.systems else profile.max_epochs)
-    # Systems are compared at their own ends: ASHA stops none.
+    # Systems are compared after their full training, so ASHA must not stop any.
     grace_epochs = max_epochs if options.systems else options.grace_epochs or min(profile.grace_epochs, max_epochs)
     check_grace(grace_epochs, max_epochs)
     return StudySettings(

@@ -1,4 +1,4 @@
-"""A search that runs on a cluster as a Ray job, and is seen from here. Closing this end does not touch it."""
+"""Submits searches to a cluster as Ray jobs and shows them here. The jobs do not depend on this process."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from search.views.terminal import Terminal
 
 PACKAGES = ("search", "trainables", "reports")
 STOP_SECONDS = 600
-"""A run that is to stop has so long to end its running epochs; then it is killed, which loses these epochs only."""
+"""Seconds that a stopped run has to finish its current epochs before it is killed, which loses only these epochs."""
 
 
 def submit(options: argparse.Namespace, address: str, arguments: list[str]) -> int:
-    """Start the search there, or find it running, and show it until it ends. Returns its exit code.
+    """Submit the search, unless it is already running, and show it until it ends. Returns its exit code.
 
     Args:
-        options: of the command line.
-        address: of the cluster's dashboard.
-        arguments: the command line itself.
+        options: the parsed command line.
+        address: address of the cluster's dashboard, http://host:port.
+        arguments: the command line.
 
     Raises:
-        ValueError: for whatever the user can put right.
+        ValueError: if the user must change something.
     """
     from trainables.data import DataSource
 
@@ -55,17 +55,17 @@ def submit(options: argparse.Namespace, address: str, arguments: list[str]) -> i
         job, theirs = running[-1].submission_id, running[-1].metadata[OPTIONS]
         if theirs != shlex.join(passed):
             raise ValueError(
-                f"study {name!r} runs there with other options ({theirs}): --logs {name} shows it; --stop {name} ends "
-                "it, and then other options continue it; or give another --name"
+                f"study {name!r} is already running there with other options ({theirs}): show it with --logs {name}, "
+                f"or end it with --stop {name} before you continue it with these options, or give another --name"
             )
-        console.print(f"study {name} runs there already: here it is", style="yellow", markup=False)
+        console.print(f"study {name} is already running there; showing its output", style="yellow", markup=False)
     else:
         command = shlex.join([*passed, "--name", name, "--view", "events"])
         with _packed() as folder:
             job = jobs.submit(
                 name,
                 shlex.join(passed),
-                # The folder is unpacked into a place that goes with the job: studies are kept in the home folder.
+                # Ray deletes the unpacked folder after the job, so studies are kept in the home folder.
                 f'ROOT="$PWD"; cd && COLUMNS={console.width} exec python "$ROOT/search/run.py" {command}',
                 {"working_dir": folder, "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}},
             )
@@ -75,7 +75,7 @@ def submit(options: argparse.Namespace, address: str, arguments: list[str]) -> i
 
 @contextmanager
 def _packed() -> Iterator[str]:
-    """A folder with the project's code and nothing else: no studies, no data, no environment."""
+    """Make a temporary folder with only the project's code: no studies, no data, no environment."""
     with tempfile.TemporaryDirectory() as folder:
         for package in PACKAGES:
             shutil.copytree(ROOT / package, Path(folder) / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -83,29 +83,34 @@ def _packed() -> Iterator[str]:
 
 
 def run_study_command(options: argparse.Namespace, address: str) -> int:
-    """`--status`, `--stop` or `--logs` of studies on a cluster. Returns the exit code.
+    """Run `--status`, `--stop` or `--logs` for studies on a cluster. Returns the exit code.
 
     Raises:
-        ValueError: if the cluster does not answer, or has no such study.
+        ValueError: if the cluster does not respond, or has no such study.
     """
     if options.rename or options.delete:
-        raise ValueError("--rename and --delete are for studies in a folder: run them on a machine that has it")
+        raise ValueError(
+            "--rename and --delete cannot be combined with --address http://...: run them on the machine that has the "
+            "study's folder"
+        )
     console = Terminal()
     jobs = Jobs(address)
     if options.stop:
         latest = jobs.latest(options.stop)
         if latest.status.is_terminal():
-            raise ValueError(f"study {options.stop!r} does not run there: its last run is {latest.status.lower()}")
+            raise ValueError(f"study {options.stop!r} is not running there: its last run is {latest.status.lower()}")
         known = len(jobs.said(latest.submission_id))
         jobs.stop(latest.submission_id)
-        console.print(f"study {options.stop} ends its running epochs; the same command continues it", markup=False)
+        console.print(
+            f"study {options.stop} ends after the current epochs; the same search command continues it", markup=False
+        )
         code = _show(console, jobs, options.stop, latest.submission_id, known)
         return 0 if code == INTERRUPTED else code
     if options.logs:
         latest = jobs.latest(options.logs)
         return _show(Terminal(force_terminal=False), jobs, options.logs, latest.submission_id)
     if options.status is True:
-        table = Table("study", "run", "state", "took", "options")
+        table = Table("study", "run", "state", "duration", "options")
         for job in jobs.all():
             took = (job.end_time / 1000 if job.end_time else time.time()) - (job.start_time or 0) / 1000
             state = job.status.lower()
@@ -123,10 +128,10 @@ def run_study_command(options: argparse.Namespace, address: str) -> int:
 
 
 def _show(console: Console, jobs: Jobs, name: str, job: str, known: int = 0) -> int:
-    """Show what a run says until it ends, but for its first `known` lines. Returns its exit code.
+    """Show the output of a run until it ends, without its first `known` lines. Returns the run's exit code.
 
     Raises:
-        ValueError: if the cluster knows the run no more.
+        ValueError: if the cluster no longer has the run.
     """
     said = 0
     tell = functools.partial(console.print, style="yellow", markup=False, soft_wrap=True)
@@ -137,7 +142,7 @@ def _show(console: Console, jobs: Jobs, name: str, job: str, known: int = 0) -> 
                 reader.read(line)
     except KeyboardInterrupt:
         again = f"python search/run.py --address {jobs.address}"
-        console.print(f"\nit continues there: {again} --status {name}, or --logs, or --stop", markup=False)
+        console.print(f"\nthe study keeps running there: {again} --status {name}, or --logs, or --stop", markup=False)
         return INTERRUPTED
     if not said and (message := jobs.info(job).message):
         print(f"error: {clean(message)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The replay command: recorded curves, a model of them, many simulated searches, a table and a recommendation."""
+"""The replay command: models recorded learning curves, simulates many searches, and recommends search settings."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from search.views.terminal import Terminal
 
 
 def run(options: argparse.Namespace) -> None:
-    """Replay and show.
+    """Replay the studies, show the results and write them to disk.
 
     Raises:
-        ValueError: if there is no such study, they do not belong together, or too little was recorded.
+        ValueError: if a study does not exist, they cannot be replayed together, or too few curves were recorded.
     """
     console = Terminal()
     settings, curves = recorded(options.studies)
@@ -45,8 +45,8 @@ def run(options: argparse.Namespace) -> None:
     spent = sum(len(curve.scores) for curve in curves)
     budget = options.epochs or spent
     console.print(
-        f"{len(curves)} recorded learning curves, {spent} epochs; the model of them, cross-validated over trials: "
-        f"error {surrogate.quality.error:.4f} of mean IoU, rank correlation of last epochs "
+        f"{len(curves)} recorded learning curves, {spent} epochs; surrogate model, cross-validated over trials: "
+        f"RMS error of mean IoU {surrogate.quality.error:.4f}, rank correlation of last epochs "
         f"{surrogate.quality.rank_correlation:.2f}",
         soft_wrap=True,
     )
@@ -60,8 +60,8 @@ def run(options: argparse.Namespace) -> None:
     reaching = [(epochs, -outcome.final, outcome) for outcome in outcomes if (epochs := outcome.epochs_to(target))]
     epochs, _, best = min(reaching, key=lambda found: found[:2])
     console.print(
-        f"recommended: {best.choice.options()}: half of its searches reach {target:.4f} in "
-        f"{epochs:.0f} epochs\nwrote {folder}",
+        f"recommended: {best.choice.options()} (half of its searches reach {target:.4f} within "
+        f"{epochs:.0f} epochs)\nwrote {folder}",
         markup=False,
         soft_wrap=True,
     )
@@ -73,7 +73,7 @@ def _choices(options: argparse.Namespace, settings: StudySettings) -> list[Choic
         grace = [2**power for power in range(settings.max_epochs.bit_length()) if 2**power < settings.max_epochs / 2]
         grace.append(settings.max_epochs)
     found = {
-        # Without stopping, how it would be done makes no difference.
+        # Without stopping, the settings of ASHA make no difference.
         Choice(sampler, slots, epochs, factor, scheduler, rung_metric)
         if epochs < settings.max_epochs
         else Choice(sampler, slots, epochs, 2, "asha-stopping", "last")
@@ -94,7 +94,7 @@ def _start(surrogate: Surrogate) -> None:
 
 
 def _search(settings: StudySettings, choice: Choice, budget: int) -> list[float]:
-    """Best so far after each epoch of one simulated search."""
+    """Return the best score so far after each epoch of one simulated search."""
     surrogate, trace = _surrogate, Trace()
     assert surrogate is not None
     simulation = Simulation(
@@ -106,7 +106,7 @@ def _search(settings: StudySettings, choice: Choice, budget: int) -> list[float]
         epochs=budget,
     )
     simulate(simulation, lambda record: surrogate.reports(record.params, settings.seed), Ledger.in_memory(), [trace])
-    missing = budget - len(trace.best)  # where the space was exhausted
+    missing = budget - len(trace.best)  # the search ends early if the space is exhausted
     return [*trace.best, *trace.best[-1:] * missing][:budget]
 
 
@@ -118,7 +118,7 @@ def _outcomes(
     choices: list[Choice],
     budget: int,
 ) -> list[Outcome]:
-    # Spawned: a fork of a process with threads (numpy's, rich's) may hang.
+    # Processes are spawned, because forking a process with threads (of numpy and rich) may hang.
     with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_start, initargs=(surrogate,)) as pool:
         pending = {
             choice: [
@@ -136,11 +136,11 @@ def _table(
     outcomes: list[Outcome], settings: StudySettings, target: float, budget: int, options: argparse.Namespace
 ) -> Table:
     table = Table(
-        title=f"{options.seeds} simulated searches each, {budget} epochs; stopping as in the study in bold",
+        title=f"{options.seeds} simulated searches per row, {budget} epochs each; bold: stopping as in the study",
         title_justify="left",
     )
     table.add_column("settings")
-    for column in ("best at the end", f"epochs to {target:.4f}"):
+    for column in ("median best score", f"epochs to {target:.4f}"):
         table.add_column(column, justify="right")
     for outcome in sorted(outcomes, key=lambda outcome: (outcome.epochs_to(target) or np.inf, -outcome.final)):
         epochs, choice = outcome.epochs_to(target), outcome.choice
@@ -169,7 +169,7 @@ def _write(outcomes: list[Outcome], target: float, folder: Path) -> None:
 
 
 DRAWN = 6
-"""Settings in the picture: the quickest ones."""
+"""Number of settings in the plot: those that reach the target first."""
 
 
 def _draw(outcomes: list[Outcome], target: float, max_epochs: int, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The search command: checks everything, then runs or continues the study. It is imported after `--help`."""
+"""The search command: checks everything, then runs or continues the study. `--help` does not import this module."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class _Run:
-    """What was prepared for one run of a study, which this process holds."""
+    """Everything prepared for one run of a study that this driver holds."""
 
     plan: SearchPlan
     data: PreparedData
@@ -70,9 +70,9 @@ class _Run:
 
 
 def run(options: argparse.Namespace, data: PreparedData) -> int:
-    """Run, continue, or with `--dry-run` only describe the study. Returns the exit code."""
+    """Run or continue the study, or only describe it with `--dry-run`. Returns the exit code."""
     console = Terminal()
-    if options.view == "events":  # with colours, and without what would move on a terminal
+    if options.view == "events":  # with colours, but without animations
         console = Terminal(file=TextEvents(sys.stdout), color_system="standard")
     tell = functools.partial(console.print, style="yellow", markup=False, soft_wrap=True)
     console.print(data.report.summary(), markup=False, soft_wrap=True)
@@ -98,16 +98,16 @@ def run(options: argparse.Namespace, data: PreparedData) -> int:
 def _prepare(
     stack: ExitStack, console: Console, tell: Tell, options: argparse.Namespace, data: PreparedData
 ) -> _Run | None:
-    """Check everything, and hold the study until the stack is closed; None for a dry run.
+    """Check everything, and hold the study until the stack is closed; return None for a dry run.
 
     Raises:
-        ValueError: for whatever the user can put right.
+        ValueError: if the user must change something.
     """
     study = find_study(options, data)
     if study.remark is not None:
         tell(study.remark)
     joined = start_ray(dashboard=options.workers_per_trial.most > 1, address=options.address)
-    raise_on_signals()  # until trials run
+    raise_on_signals()  # until the trials run
     raise_if_asked()
     server, patience = ray.get_runtime_context().gcs_address, CLUSTER_PATIENCE if joined else LOCAL_PATIENCE
     stack.enter_context(control_server_watched(server, patience, functools.partial(_end_without_ray, console, tell)))
@@ -117,7 +117,7 @@ def _prepare(
     if options.dry_run:
         check_root(checkpoints, study.ledger)
         return None
-    # What drivers of the study share comes first: one that is refused there leaves nothing here.
+    # The shared location is locked first, so that a driver that is refused there leaves nothing in the local folder.
     shared = checkpoints if "://" in checkpoints else str(study.folder)
     holder = stack.enter_context(held(shared, study.folder.name, tell))
     others = check_root(checkpoints, study.ledger)
@@ -129,7 +129,7 @@ def _prepare(
         check = stack.enter_context(probed_nodes(console, plan.launcher, checkpoints, source))
     ledger = Ledger.create(study.folder, options.ledger, tell)
     stack.callback(ledger.close)
-    # Another driver may have run the study since it was looked at: what it is holds from here on.
+    # Another driver may have run the study since the plan was made, so compare the settings again.
     check_same_study(ledger, plan.settings, plan.space, study.folder.name)
     marker = claim(checkpoints, ledger, study.folder)
     if options.gpus_per_trial == AUTO and ledger.placement is None:
@@ -155,7 +155,7 @@ def _prepare(
 
 
 def _end_without_ray(console: Console, tell: Tell) -> None:
-    """End this process at once: what waits for Ray would wait for ever, and the ledger has all that is to tell."""
+    """End this process at once: everything is in the ledger, and calls that wait for Ray would never return."""
     number = first_signal()
     why = "Ray has ended (its control server, GCS, is gone)" if number is None else "interrupted"
     try:
@@ -167,7 +167,7 @@ def _end_without_ray(console: Console, tell: Tell) -> None:
 
 
 def _shared(plan: SearchPlan, size: ClusterSize) -> SearchPlan:
-    """The plan on a cluster that other studies may use too."""
+    """Return the plan for a cluster that other studies may use at the same time."""
     places = max(plan.concurrent, concurrent_trials(plan.launcher, size))
     return dataclasses.replace(plan, slots=FairShare(plan.folder.name, wanted=plan.concurrent, places=places))
 
@@ -198,7 +198,7 @@ def _search(console: Console, tell: Tell, options: argparse.Namespace, prepared:
     if stopping.reason is not None and ended < plan.budget:
         tell(f"not finished, {stopping.reason}")
     if stopping.exit_code == 0 and ended and all(record.state in ("failed", "running") for record in records):
-        tell("no trial has completed: see their errors above")
+        tell("no trial has completed; see the errors of the trials above")
         return BROKEN
     return stopping.exit_code
 

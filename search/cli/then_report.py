@@ -1,4 +1,4 @@
-"""A search that goes over into its report, both within one time budget."""
+"""`--then-report`: a search followed by its report, both within one time budget."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from search import ROOT
 from search.formatting import clean
 
 SEARCH_PART = 0.4
-"""Of the time budget: the longer part trains what the search found best at full length, twice."""
+"""Fraction of the time budget for the search; in the rest, the best configuration is trained at full length, twice."""
 
 
 def share_time(options: argparse.Namespace) -> None:
-    """Leave the search its part of the time budget, and remember when both are to end."""
+    """Reduce the time budget to the search's fraction, and store when the report must end."""
     options.report_until = None
     if options.then_report and options.time_budget is not None:
         options.report_until = time.time() + options.time_budget
@@ -26,7 +26,7 @@ def share_time(options: argparse.Namespace) -> None:
 
 
 def begin_report(folder: Path, options: argparse.Namespace) -> NoReturn:
-    """Make this process the report's; nothing of the search is left in it."""
+    """Replace this process with the report command."""
     command = [sys.executable, str(ROOT / "reports" / "run.py"), str(folder)]
     if options.report_until is not None:
         command += ["--time-budget", f"{max(1.0, options.report_until - time.time()):.0f}s"]

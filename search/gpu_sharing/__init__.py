@@ -1,1 +1,1 @@
-"""How many trials share a GPU."""
+"""GPU sharing: a probe that finds how many trials should share a GPU."""

@@ -1,4 +1,4 @@
-"""The configurations of a study whose costs tell those of the others: the lightest to the heaviest, and the middle."""
+"""The configurations that a probe measures: a ladder from the lightest to the heaviest, and the middle of the space."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MAX_PROBE_CONFIGS = 12
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
-    """A configuration to be probed."""
+    """A configuration to probe."""
 
     label: str
     config: dict[str, Any]
-    """Whole, in the flat form of `TrialConfig`."""
+    """The complete configuration in the flat form of `TrialConfig`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,20 +33,21 @@ class ProbePlan:
     """At most `MAX_PROBE_CONFIGS` configurations of a study."""
 
     ladder: tuple[ProbeConfig, ...]
-    """From the lightest to the heaviest."""
+    """Configurations from the lightest to the heaviest."""
     middle: ProbeConfig
-    """What a search spends its time on; of the systems one of the ladder."""
+    """A typical configuration of the search; for a study of systems it is one of the ladder."""
 
     def each(self) -> tuple[ProbeConfig, ...]:
         return self.ladder if self.middle in self.ladder else (*self.ladder, self.middle)
 
 
 def probe_plan(settings: StudySettings, data: PreparedData) -> ProbePlan:
-    """The configurations of a study that are probed, with its fixed settings.
+    """Return the configurations of a study to probe, including its fixed settings.
 
-    All combinations of what sets memory and speed are thousands. So the ladder makes one parameter after the other its
-    heaviest, that with the greatest effect first: its last rungs are close together where memory ends, and each shows
-    what one parameter costs. Which choice is the heaviest, and which parameters matter at all, the footprint tells.
+    The parameters that affect memory and speed have thousands of combinations. The ladder therefore starts with the
+    lightest values and sets one parameter after another to its heaviest value, the most expensive parameter first.
+    Each step shows the cost of one parameter, and the last steps, where memory runs out, are the smallest. The
+    footprint determines the heaviest value of each parameter, and which parameters have an effect.
 
     Raises:
         ValueError: if a configuration of the space cannot be trained on the data.
@@ -60,7 +61,7 @@ def probe_plan(settings: StudySettings, data: PreparedData) -> ProbePlan:
 
 
 Size = Callable[[dict[str, Any]], int]
-"""Of a configuration in the flat form of `TrialConfig`, in bytes."""
+"""Returns the memory, in bytes, of a configuration in the flat form of `TrialConfig`."""
 
 
 def _of_space(settings: StudySettings, size: Size) -> ProbePlan:
@@ -76,7 +77,7 @@ def _of_space(settings: StudySettings, size: Size) -> ProbePlan:
     told = [name for _, name, *_ in costs]
     values = middle | {name: lightest for _, name, lightest, _ in costs}
     ladder = [_probe_config(settings, space, "lightest:", values, told)]
-    singly = MAX_PROBE_CONFIGS - 3  # besides the lightest, the middle, and the rung of those that matter least
+    singly = MAX_PROBE_CONFIGS - 3  # one each for the lightest, the middle, and all the least expensive parameters
     for step in [*([cost] for cost in costs[:singly]), costs[singly:]]:
         if step:
             raised = {name: heaviest for _, name, _, heaviest in step}
@@ -96,7 +97,7 @@ def _of_systems(settings: StudySettings, size: Size) -> ProbePlan:
 
 
 def _levels(space: Space) -> list[tuple[Parameter, tuple[Scalar, ...]]]:
-    """Each parameter's choices, or both ends of its range and what lies halfway."""
+    """Return each parameter with its choices, or with the ends and the middle of its range."""
     return [(parameter, parameter.choices or _range(parameter)) for parameter in space.parameters]
 
 

@@ -1,4 +1,4 @@
-"""Probes one GPU of the cluster: what the configurations of a plan take, and how many trials are to share it."""
+"""Probes one GPU of the cluster: the cost of each configuration of a plan, and how many trials should share it."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ from trainables.profiling.footprint import footprint
 from trainables.profiling.probe import Device, Measured, Probe
 
 SECONDS_ALONE, SECONDS_SHARED = 2.0, 5.0
-"""That a configuration is trained for after its first epoch."""
+"""Seconds for which a configuration is trained after its first epoch."""
 DIED = (RayActorError, OutOfMemoryError)
-"""A process: a configuration may also be too large for the machine's own memory."""
+"""Errors when the process dies, for example because a configuration is too large for the machine's main memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probed:
-    """What a probe found."""
+    """The result of a probe."""
 
     device: Device
     alone: tuple[tuple[ProbeConfig, Measured | None], ...]
-    """None: it does not fit. What is as large as such a one is left out."""
+    """Measurement of each configuration; None if it does not fit. Configurations at least as large are left out."""
     shared: ProbeConfig
-    """The configuration that was trained beside itself."""
+    """The configuration of which several copies were trained at once."""
     rates: dict[int, float]
-    """Images a second of all together, by how many shared the GPU."""
+    """Total images per second, by number of trials that shared the GPU."""
     placement: Placement
 
 
 def probe(probe_plan: ProbePlan, data: PreparedData, *, cpus: float, tell: Callable[[str], None]) -> Probed:
-    """Wait for a GPU, hold it, probe it, and choose. Ray must be running.
+    """Wait for a GPU, reserve it, probe it, and choose how many trials share it. Ray must be running.
 
-    How trials slow each other down is measured with the middle configuration: the small ones gain more by sharing and
-    the large ones less, but it is the large ones that take most of a search's time.
+    The middle configuration measures how much concurrent trials slow each other down: smaller ones gain more from
+    sharing, larger ones less, but the larger ones take most of a search's time.
 
     Args:
-        probe_plan: of the study.
-        data: the study's.
-        cpus: of a trial.
-        tell: hears what is going on.
+        probe_plan: the study's configurations to probe.
+        data: the study's data.
+        cpus: number of CPUs of a trial.
+        tell: called with a message about each step.
 
     Raises:
-        ValueError: if nothing fits.
+        ValueError: if no configuration fits into the GPU's memory, or no process starts on its node.
     """
     with _gpu(data.source, cpus) as gpu:
         alone, device = _alone(gpu, probe_plan, data, tell)
@@ -70,10 +70,10 @@ def probe(probe_plan: ProbePlan, data: PreparedData, *, cpus: float, tell: Calla
         shared, measured = next((pair for pair in fitting if pair[0] == probe_plan.middle), fitting[-1])
         rates: dict[int, float] = {}
         for count in counts(most):
-            tell(f"{count} side by side")
+            tell(f"concurrent trials: {count}")
             rates[count] = _together(gpu, shared.config, measured.micro_batches, count)
             if (best := best_count(rates)) < count:
-                reason = f"{count} bring {rates[count] / rates[best] - 1:+.0%} images/s together"
+                reason = f"{count} change the total images/s by {rates[count] / rates[best] - 1:+.0%}"
                 break
     too_large = min((_size(candidate, data) for candidate, measured in alone if measured is None), default=None)
     placement = Placement(trials_per_gpu=best, device=device.name, reason=reason, too_large=too_large)
@@ -81,14 +81,14 @@ def probe(probe_plan: ProbePlan, data: PreparedData, *, cpus: float, tell: Calla
 
 
 StartProbe = Callable[[int], Any]
-"""A `Probe` in a process of its own that has one of so many shares of the GPU."""
+"""Starts a `Probe` in its own process with 1/n of the GPU, for a given n."""
 
 
 @contextmanager
 def _gpu(source: DataSource, cpus: float) -> Iterator[StartProbe]:
-    """One GPU of one node: all that is started runs on it, beside nothing else of the cluster's."""
-    # The bundle has one trial's CPUs, so that every node that a trial can run on will do; a probe needs no more than
-    # that the CPUs are there, and nothing else runs yet.
+    """Reserve one GPU of one node, on which all the probe's processes run, and nothing else of the cluster."""
+    # The bundle has the CPUs of one trial, so that any node that can run a trial is suitable. Several processes may
+    # share them during a probe, because nothing else runs yet.
     held = placement_group([{"GPU": 1, "CPU": cpus}])
     started = []
 
@@ -113,7 +113,7 @@ def _gpu(source: DataSource, cpus: float) -> Iterator[StartProbe]:
 def _alone(
     gpu: StartProbe, probe_plan: ProbePlan, data: PreparedData, tell: Callable[[str], None]
 ) -> tuple[list[tuple[ProbeConfig, Measured | None]], Device]:
-    """Each configuration by itself."""
+    """Measure each configuration by itself; return the measurements and the device."""
     found: list[tuple[ProbeConfig, Measured | None]] = []
     process = gpu(1)
     try:
@@ -134,7 +134,7 @@ def _alone(
 
 
 def _together(gpu: StartProbe, config: dict[str, Any], micro_batches: int, count: int) -> float:
-    """Images a second of so many processes that train the same configuration at the same time; 0 if they cannot."""
+    """Return the total images per second of `count` processes that train a configuration at once; 0 if they cannot."""
     processes = [gpu(count) for _ in range(count)]
     try:
         ray.get([process.warm_up.remote(config, micro_batches) for process in processes])
@@ -155,6 +155,6 @@ def _size(candidate: ProbeConfig, data: PreparedData) -> int:
 
 
 def _cpus_per_gpu() -> float:
-    """On the node that has the fewest: trials come to all."""
+    """Return the CPUs per GPU on the node that has the fewest, because trials run on all nodes."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("GPU", 0) > 0]
     return min(node.get("CPU", 0) / node["GPU"] for node in nodes)

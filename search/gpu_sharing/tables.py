@@ -1,4 +1,4 @@
-"""What a probe is to measure, and what it found, on the terminal."""
+"""Terminal tables of a probe's plan and of its results."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ GIB = 2**30
 
 
 def show_probe_plan(console: Console, probe_plan: ProbePlan, data: PreparedData) -> None:
-    """For `--dry-run`."""
-    table = Table(title="a GPU is to be probed with", title_justify="left")
+    """Print the configurations that a probe would measure, for `--dry-run`."""
+    table = Table(title="configurations to probe on a GPU", title_justify="left")
     table.add_column("configuration")
     table.add_column("parameters", justify="right")
     for candidate in probe_plan.each():
@@ -28,7 +28,7 @@ def show_probed(console: Console, probed: Probed, data: PreparedData) -> None:
     device = probed.device
     alone = Table(title=f"alone on {device.name}, {device.memory / GIB:.1f} GiB", title_justify="left")
     alone.add_column("configuration")
-    for column in ("parameters", "parts of a batch", "GiB", "images/s"):
+    for column in ("parameters", "micro-batches", "GiB", "images/s"):
         alone.add_column(column, justify="right")
     for candidate, measured in probed.alone:
         figures = ("-", "does not fit", "-")
@@ -41,8 +41,8 @@ def show_probed(console: Console, probed: Probed, data: PreparedData) -> None:
         alone.add_row(candidate.label, f"{_parameters(candidate, data):,}", *figures)
     console.print(alone)
     first, best = min(probed.rates), probed.placement.trials_per_gpu
-    together = Table(title=f"side by side: {probed.shared.label.partition(':')[0]}", title_justify="left")
-    for column in ("trials a GPU", "images/s of all", "of one alone"):
+    together = Table(title=f"concurrent trials: {probed.shared.label.partition(':')[0]}", title_justify="left")
+    for column in ("trials per GPU", "total images/s", "relative to one"):
         together.add_column(column, justify="right")
     for count, rate in probed.rates.items():
         of_one = f"{rate / probed.rates[first]:.2f}"
@@ -50,7 +50,9 @@ def show_probed(console: Console, probed: Probed, data: PreparedData) -> None:
     console.print(together)
     console.print(probed.placement.sentence(), markup=False, soft_wrap=True)
     if probed.placement.too_large is not None:
-        console.print("what is as large as a configuration that does not fit is not proposed", style="yellow")
+        console.print(
+            "the search does not propose configurations as large as the smallest one that does not fit", style="yellow"
+        )
 
 
 def _parameters(candidate: ProbeConfig, data: PreparedData) -> int:

@@ -1,1 +1,1 @@
-"""Ray: the session, what the cluster can hold, what its nodes must have, its jobs."""
+"""Ray: the session, the capacity of the cluster, the requirements on its nodes, and its jobs."""

@@ -1,4 +1,4 @@
-"""How large a cluster can become: what runs now, and what its autoscaler may start."""
+"""The capacity of a cluster: the nodes that run now, and those that its autoscaler may start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 from trainables.launching.launchers import Launcher
 
 AUTOSCALER_CONFIG = Path("~/ray_bootstrap_config.yaml")
-"""What `ray up` leaves on a cluster's head for the autoscaler."""
+"""The configuration that `ray up` writes on the head node for the autoscaler."""
 
 Resources = Mapping[str, float]
 
@@ -24,30 +24,32 @@ class ClusterSize:
     """The nodes that a cluster can have at once."""
 
     fixed: Sequence[Resources]
-    """What each node has that is there whatever happens."""
+    """Resources of each node that is always part of the cluster."""
     startable: Sequence[Resources] = ()
-    """What each node would have that the autoscaler may start, or has started."""
+    """Resources of each node that the autoscaler may start or has started."""
     most_started: int = 0
-    """So many of them at once."""
+    """Maximum number of started nodes at once."""
     joined: bool = False
-    """Whether it ran before this process did, and may be shared, or grow."""
+    """Whether the cluster was running before this process; it may then be shared, and may grow."""
 
     def total(self, resource: str) -> float:
+        """Return the largest amount of a resource that the cluster can have."""
         started = sorted((node.get(resource, 0) for node in self.startable), reverse=True)[: self.most_started]
         return sum(node.get(resource, 0) for node in self.fixed) + sum(started)
 
     def places(self, demand: Resources) -> int:
-        """How many processes with this demand fit at once."""
+        """Return how many processes with this demand fit at once."""
         started = sorted((_places(node, demand) for node in self.startable), reverse=True)[: self.most_started]
         return sum(_places(node, demand) for node in self.fixed) + sum(started)
 
 
 def cluster_size(*, joined: bool, config: Path = AUTOSCALER_CONFIG) -> ClusterSize:
-    """Of the cluster that this process is connected to.
+    """Return the size of the cluster that this process is connected to.
 
     Args:
-        joined: whether it ran before this process; only then it may have an autoscaler, which is known on its head.
-        config: the autoscaler's.
+        joined: whether the cluster was running before this process. Only then can it have an autoscaler, whose
+            configuration is on the head node.
+        config: path of the autoscaler's configuration.
     """
     alive = [node for node in ray.nodes() if node["Alive"]]
     if joined and (path := config.expanduser()).is_file():
@@ -58,7 +60,7 @@ def cluster_size(*, joined: bool, config: Path = AUTOSCALER_CONFIG) -> ClusterSi
 def _autoscaled(alive: list[dict[str, Any]], config: dict[str, Any]) -> ClusterSize:
     head = [node["Resources"] for node in alive if "node:__internal_head__" in node["Resources"]]
     most = config.get("max_workers", 0)
-    # What runs tells of itself: on machines of one's own the file may say less than they have.
+    # Running nodes report their own resources: on-premise, the file may list less than the machines have.
     startable = [node["Resources"] for node in alive if node["Resources"] not in head]
     for name, kind in config["available_node_types"].items():
         if name != config["head_node_type"]:
@@ -67,10 +69,10 @@ def _autoscaled(alive: list[dict[str, Any]], config: dict[str, Any]) -> ClusterS
 
 
 def concurrent_trials(launcher: Launcher, size: ClusterSize) -> int:
-    """How many trials fit into a cluster at once, 0 or more.
+    """Return how many trials fit into the cluster at once (0 or more).
 
-    Elastic ones are counted at their full size, but for a single one: the first would take all the room that it can
-    use, and the others would only wait for it. What they can do without is for the day when machines are lost.
+    Elastic trials count at their full size, because the first one would use all the room it can, and the others would
+    wait for it. If not even one fits at full size, a single trial at its minimum size counts.
     """
     places = size.places(process_demand(launcher))
     return places // launcher.processes or int(places >= launcher.least_processes)
@@ -83,23 +85,23 @@ def check_fits(launcher: Launcher, size: ClusterSize) -> None:
         amount = most * launcher.least_processes / launcher.processes
         if amount > size.total(name):
             raise ValueError(
-                f"a trial asks for {amount:g} {name} but the cluster has {size.total(name):g} in all: {advice}"
+                f"a trial needs {amount:g} {name} but the cluster has {size.total(name):g} in total: {advice}"
             )
     if concurrent_trials(launcher, size) == 0:
         one = " and ".join(f"{amount:g} {name}" for name, amount in process_demand(launcher).items())
-        raise ValueError(f"a process of a trial asks for {one}, which no node of the cluster has: {advice}")
+        raise ValueError(f"a process of a trial needs {one}, which no node of the cluster has: {advice}")
 
 
 def process_demand(launcher: Launcher) -> dict[str, float]:
-    """What each process of a trial takes."""
+    """Return the resources that each process of a trial needs."""
     return {name: amount / launcher.processes for name, amount in launcher.demand().items() if amount > 0}
 
 
 def able_nodes(nodes: Sequence[dict[str, Any]], demand: Resources) -> list[dict[str, Any]]:
-    """Those of Ray's nodes that are alive and could hold a process with this demand, if nothing else ran there."""
+    """Return the nodes that are alive and could run a process with this demand if nothing else ran on them."""
     return [node for node in nodes if node["Alive"] and _places(node["Resources"], demand) > 0]
 
 
 def _places(node: Resources, demand: Resources) -> int:
-    # The tolerance keeps fractions such as 0.1 from losing a place to rounding.
+    # The tolerance keeps rounding from costing a place when the demand is a fraction such as 0.1.
     return min((math.floor(node.get(name, 0) / amount + 1e-6) for name, amount in demand.items()), default=1)

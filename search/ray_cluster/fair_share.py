@@ -1,4 +1,4 @@
-"""Studies that run on one cluster at the same time share it evenly."""
+"""Fair sharing of a cluster among the studies that run on it at the same time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ LOOK_SECONDS = 10.0
 
 
 class FairShare:
-    """How many trials this study may run side by side, as other studies come and go.
+    """The number of trials that this study may run at once, updated as other studies start and end.
 
-    Each driver holds an actor that takes nothing and ends with it: its name says how many trials the study wants.
+    Each driver keeps a named actor that needs no resources and ends with the driver. The actor's name contains the
+    number of trials that its study wants.
 
     Args:
-        study: its name.
-        wanted: trials side by side at most.
-        places: trials that fit into the cluster, as this study's trials are.
+        study: name of the study.
+        wanted: maximum number of concurrent trials of this study.
+        places: number of this study's trials that fit into the cluster.
     """
 
     def __init__(self, study: str, *, wanted: int, places: int):
@@ -37,7 +38,7 @@ class FairShare:
     def __call__(self) -> int:
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._looked = time.monotonic()
-            with suppress(RayError):  # a head that does not answer: the share stays as it was
+            with suppress(RayError):  # the head does not respond: keep the last share
                 self._share = self._due()
         return self._share
 
@@ -52,12 +53,12 @@ class _Present:
 
 
 def share(own: int, wanted: list[int], places: int) -> int:
-    """What is due to one that wants `own` places of so many; what others leave is shared by the rest.
+    """Return the fair share of a study; what a study does not need is divided among the others.
 
     Args:
-        own: places that it wants.
-        wanted: places that each wants, this one included.
-        places: in all.
+        own: number of places that this study wants.
+        wanted: number of places that each study wants, including this one.
+        places: total number of places.
     """
     left = places
     for rank, want in enumerate(sorted(wanted)):

@@ -1,4 +1,4 @@
-"""Studies that run on a cluster as Ray jobs, seen through its dashboard's address."""
+"""Studies that run on a cluster as Ray jobs, accessed through the address of its dashboard."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ from search.ray_cluster.token import pass_by_proxies
 STUDY, OPTIONS = "study", "options"
 """Keys of a job's metadata."""
 PAUSES = (1, 2, 4)
-"""Seconds between attempts at submitting."""
+"""Seconds between attempts to submit a job."""
 RECONNECT_SECONDS = 5.0
 CHATTY = (
     "ray.dashboard.modules.dashboard_sdk",
     "ray.dashboard.modules.job.sdk",
     "ray._private.runtime_env.packaging",
 )
-"""Loggers that tell of every upload and connection."""
+"""Loggers that report every upload and connection."""
 
 
 class Jobs:
     """The studies of a cluster.
 
     Args:
-        address: of its dashboard, http://host:port.
+        address: address of the cluster's dashboard, http://host:port.
 
     Raises:
-        ValueError: by this and every method, if no Ray answers there, or it does not let us in.
+        ValueError: from the constructor and every method, if no Ray dashboard responds at the address, or if it
+            rejects the token.
     """
 
     def __init__(self, address: str):
@@ -54,40 +55,40 @@ class Jobs:
             yield
         except AuthenticationError as error:
             said = _first_line(error)
-            raise ValueError(f"--address {self.address}: it does not let us in ({said}); {TOKEN_HELP}") from error
+            raise ValueError(f"--address {self.address}: the cluster denies access ({said}); {TOKEN_HELP}") from error
         except (OSError, RuntimeError, ValueError) as error:  # requests' own errors are OSErrors
             raise ValueError(
-                f"--address {self.address}: no Ray dashboard answers there ({_first_line(error)}); is the tunnel open "
-                "(ray dashboard cluster/gpu.yaml), and does the cluster run?"
+                f"--address {self.address}: no Ray dashboard responds there ({_first_line(error)}); check that the "
+                "tunnel is open (ray dashboard cluster/gpu.yaml) and that the cluster is running"
             ) from error
 
     def of_study(self, name: str) -> list[JobDetails]:
-        """The runs of a study, oldest first."""
+        """Return the runs of a study, oldest first."""
         return [job for job in self.all() if job.metadata[STUDY] == name]
 
     def latest(self, name: str) -> JobDetails:
-        """The last run of a study.
+        """Return the last run of a study.
 
         Raises:
-            ValueError: if there is none.
+            ValueError: if the study has no run on this cluster.
         """
         if not (runs := self.of_study(name)):
             known = ", ".join(sorted({job.metadata[STUDY] for job in self.all()})) or "none"
-            raise ValueError(f"no study {name!r} was submitted to {self.address}; known there: {known}")
+            raise ValueError(f"no study {name!r} was submitted to {self.address}; studies there: {known}")
         return runs[-1]
 
     def all(self) -> list[JobDetails]:
-        """The runs of all studies, oldest first."""
+        """Return the runs of all studies, oldest first."""
         with self._reached():
             jobs = self._client.list_jobs()
         ours = [job for job in jobs if STUDY in (job.metadata or {}) and job.submission_id]
         return sorted(ours, key=lambda job: job.start_time or 0)
 
     def submit(self, name: str, options: str, entrypoint: str, runtime_env: dict[str, Any]) -> str:
-        """Start a run of a study; returns its job's id.
+        """Submit a run of a study as a job and return the job's ID.
 
         Raises:
-            ValueError: if the cluster does not take it.
+            ValueError: if the cluster does not accept the job.
         """
         for pause in PAUSES:
             try:
@@ -98,8 +99,8 @@ class Jobs:
                     metadata={STUDY: name, OPTIONS: options},
                 )
             except (OSError, RuntimeError) as error:
-                if pause == PAUSES[-1] or "agent" not in str(error):  # a head that just started has none
-                    raise ValueError(f"{self.address} takes no job ({_first_line(error)})") from error
+                if pause == PAUSES[-1] or "agent" not in str(error):  # a head that has just started has no agent yet
+                    raise ValueError(f"{self.address} did not accept the job ({_first_line(error)})") from error
             time.sleep(pause)
         raise AssertionError
 
@@ -112,26 +113,28 @@ class Jobs:
             return self._client.get_job_info(job)
 
     def exit_code(self, job: str) -> int:
-        """Of the run's driver; 130 if it was stopped, 1 if it never began."""
+        """Return the exit code of the run's driver: 130 if the run was stopped, 1 if it never started."""
         info = self.info(job)
         if info.status == JobStatus.STOPPED:
             return INTERRUPTED
         return 0 if info.status == JobStatus.SUCCEEDED else info.driver_exit_code or 1
 
     def said(self, job: str) -> list[str]:
-        """The lines that the run has printed so far."""
+        """Return the lines that the run has printed so far."""
         with self._reached():
             return self._client.get_job_logs(job).removesuffix("\n").split("\n")
 
     def follow(self, job: str, tell: Callable[[str], None]) -> Iterator[str]:
-        """The lines that the run prints, from its first on, until it ends.
+        """Yield the lines that the run prints, from the first one until the run ends.
+
+        A lost connection is made again.
 
         Args:
-            job: the run's id.
-            tell: hears that the connection is lost; it is made again.
+            job: ID of the run's job.
+            tell: called with a message when the connection is lost.
 
         Raises:
-            ValueError: if the cluster knows no such run any more.
+            ValueError: if the cluster no longer has this run.
         """
         seen, lost = 0, False
         while True:
@@ -145,10 +148,11 @@ class Jobs:
             except (AuthenticationError, ClientError, OSError, RuntimeError) as error:  # tunnel, network, or cluster
                 if "404" in str(error):
                     raise ValueError(
-                        f"{self.address} knows no run {job} any more: was the cluster restarted?"
+                        f"{self.address} no longer has the run {job}: the cluster may have been restarted; the same "
+                        "search command continues the study if its folder still exists"
                     ) from error
                 if not lost:
-                    tell(f"the connection is lost ({_first_line(error)}): trying again; the study does not need it")
+                    tell(f"the connection is lost ({_first_line(error)}): reconnecting; the study keeps running")
                 lost = True
             time.sleep(RECONNECT_SECONDS)
         yield from self.said(job)[seen:]

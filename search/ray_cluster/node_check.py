@@ -1,4 +1,4 @@
-"""What a node must have for the trials of a run. Its trial processes load this: it imports no more than they need."""
+"""Requirements that a node must meet to run trials. Trial processes import this module, so it imports little."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ CODE = "the project's code"
 
 @dataclass(frozen=True)
 class NodeCheck:
-    """What a node must have for the trials of one run of a study. Nodes may come at any time of it."""
+    """Requirements that a node must meet for one run of a study. Nodes may join at any time during the run."""
 
     versions: tuple[tuple[str, str], ...]
-    """The driver's, by name."""
+    """(name, version) pairs of the driver."""
     data: DataSource | None = None
-    """Of the study, where the node may be another machine than the driver's."""
+    """The study's data; None if all trials run on the driver's machine."""
     folder: str | None = None
-    """Below the study's checkpoints: the driver has written there. None on the driver's own machine."""
+    """Folder among the study's checkpoints to which the driver has written; None on the driver's own machine."""
 
     def lacking(self) -> list[str]:
-        """What the node that this runs on has not, or not as the driver has it: data and versions."""
+        """Return the problems of the current node: missing data, and versions that differ from the driver's."""
         theirs = dict(versions())
         problems = [
             f"has {name} {theirs[name]}{f' in {ROOT}' if name == CODE else ''}, the driver has {version}: "
-            "set both up alike"
+            "install the same version on both"
             for name, version in self.versions
             if theirs[name] != version
         ]
@@ -49,21 +49,24 @@ class NodeCheck:
         return problems
 
     def unshared(self, store: CheckpointStore) -> list[str]:
-        """Whether the folder, here opened as `store`, is another one on this node than on the driver's.
+        """Return a problem if the folder, opened here as `store`, is not the one that the driver has written to.
 
         Raises:
-            StorageError: if the storage does not answer.
+            StorageError: if the storage does not respond.
         """
         if store.load("driver") is not None:
             return []
-        return [f"{self.folder} is not the driver's: --storage must be a folder that all nodes share, or a URI"]
+        return [
+            f"{self.folder} is not the folder that the driver uses: --storage must be a folder that all nodes share, "
+            "or a URI"
+        ]
 
     def guard(self, loop: Loop) -> Loop:
-        """The loop for a trial's process, which looks at its node before its first trial.
+        """Return the loop with a check of the node before the first trial of each process.
 
-        Else a node that joins without the data would break one trial after the other, one with other versions or
-        another checkout of the project would train them in its own way, and what one without the shared folder saves
-        would be gone with it.
+        Without the check, a node that joins without the data would fail every trial, a node with other versions or
+        another checkout of the project would train differently, and checkpoints that a node saves outside the shared
+        folder would be lost with it.
         """
         return functools.partial(_guarded, self, loop)
 
@@ -82,18 +85,18 @@ def _problems_here(check: NodeCheck) -> list[str]:
 
 
 def versions() -> tuple[tuple[str, str], ...]:
-    """What the driver and its trials must have alike, as this process has it, by name."""
+    """Return the versions in this process that must be the same in the driver and its trials, by name."""
     return (
         ("Python", ".".join(platform.python_version_tuple()[:2])),
         ("Ray", ray.__version__),
-        # As 2.13.0+cpu on a head without a GPU and 2.13.0+cu130 on its workers.
+        # The local part may differ: 2.13.0+cpu on a head without a GPU, 2.13.0+cu130 on its workers.
         ("torch", importlib.metadata.version("torch").partition("+")[0]),
         (CODE, _code()),
     )
 
 
 def _code() -> str:
-    """A short hash of the packages that a trial runs."""
+    """Return a short hash of the packages that a trial runs."""
     digest = hashlib.sha256()
     for package in ("search", "trainables"):
         for path in sorted((ROOT / package).rglob("*.py")):

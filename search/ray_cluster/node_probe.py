@@ -1,4 +1,4 @@
-"""Whether the nodes of a cluster can do what a trial will ask of them: before the first trial, and when one joins."""
+"""Checks that the nodes of a cluster can run trials, before the first trial starts."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from trainables.launching.launchers import Launcher
 from trainables.training.checkpoints import CheckpointStore, join_uri
 
 ANSWER_SECONDS = 180
-"""A node that is there must answer so soon."""
+"""Seconds in which a running node must respond."""
 START_SECONDS = 1800
-"""A cluster that starts its nodes on demand must have one so soon."""
+"""Seconds in which a cluster that starts nodes on demand must have started one."""
 MOST_CLOCK_SECONDS = 60
-"""Clocks may differ by so much; object stores refuse what is signed with a clock that is minutes off."""
-NO_ANSWER = "no answer; is its Ray in order, does it reach this machine?"
+"""Maximum difference between clocks, in seconds; object stores reject requests whose time is minutes off."""
+NO_RESPONSE = "no response; check that Ray runs there and that it can reach this machine"
 
 
 @contextmanager
 def probed_nodes(console: Console, launcher: Launcher, checkpoints: str, data: DataSource) -> Iterator[NodeCheck]:
-    """Let a process on each node that could run a trial write a checkpoint, look for the data and tell its versions.
+    """Run a probe on each node that could run a trial: write a checkpoint, find the data, compare versions.
 
     Args:
-        console: is told of what takes long.
-        launcher: of the trials; where no node has room for one, the autoscaler is given time to start one.
-        checkpoints: the study's, a path or URI.
-        data: of the study.
+        console: shows a message while the probe waits for a node to start.
+        launcher: the launcher of the trials. If no node has room for a trial, the autoscaler gets time to start one.
+        checkpoints: path or URI of the study's checkpoints.
+        data: the study's data.
 
     Yields:
-        What is to be asked of nodes that come later.
+        The check for nodes that join later.
 
     Raises:
-        ValueError: naming each node and what is wrong with it.
+        ValueError: if a node fails the probe; the message names each such node and its problem.
     """
-    # A name of its own: a driver elsewhere, which the ledger is going to refuse, must not touch what the one that runs
-    # the study has written.
+    # A unique name: the ledger may still refuse this driver because another one runs the study, whose files must not
+    # be touched.
     store = CheckpointStore(join_uri(checkpoints, f"probe-{uuid.uuid4().hex[:8]}"), pauses=())
     try:
         store.save("driver", {})
@@ -78,12 +78,12 @@ def _probe(console: Console, check: NodeCheck, store: CheckpointStore, demand: d
         call = asked.options(num_cpus=demand.get("CPU", 0), num_gpus=demand.get("GPU", 0))
         calls, nodes = {call.remote(check, "started"): "a node that was started"}, {}
     _, late = ray.wait(list(calls), num_returns=len(calls), timeout=ANSWER_SECONDS if able else START_SECONDS)
-    # An autoscaler may take an idle node away meanwhile, and machines are lost: such a node will run no trial.
+    # An autoscaler may have removed an idle node meanwhile, or a machine was lost: such a node will run no trial.
     alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
     staying = [call for call in calls if call not in nodes or nodes[call] in alive]
     problems = []
     for call in staying:
-        lacks = _problems(call, began, store) if call not in late else [NO_ANSWER]
+        lacks = _problems(call, began, store) if call not in late else [NO_RESPONSE]
         problems += [f"{calls[call]}: {problem}" for problem in lacks]
     if problems:
         raise ValueError("the cluster is not ready:\n  " + "\n  ".join(problems))
@@ -98,21 +98,21 @@ def _problems(call: Any, began: float, store: CheckpointStore) -> list[str]:
         return [f"cannot run a trial ({str(error).strip().splitlines()[-1]})"]
     problems = list(seen["problems"])
     if not problems and store.load(seen["mark"]) is None:
-        problems.append(f"what it writes to {store.location} is not seen here: the path is not shared")
-    # The node looked at its clock at some moment between: what lies outside is certain.
+        problems.append(f"files that it writes to {store.location} do not appear here: the path is not shared")
+    # The node read its clock at some moment between the two: any excess over this interval is a real difference.
     off = max(began - seen["time"], seen["time"] - time.time())
     if off > MOST_CLOCK_SECONDS:
-        problems.append(f"its clock is {off:.0f} s off: set it (chrony, systemd-timesyncd)")
+        problems.append(f"its clock is {off:.0f} s off: synchronize it (chrony, systemd-timesyncd)")
     return problems
 
 
 def _look(check: NodeCheck, mark: str) -> dict[str, Any]:
-    """On the node."""
+    """Probe the node that this runs on."""
     assert check.folder is not None
     problems, store = check.lacking(), CheckpointStore(check.folder, pauses=())
     try:
         problems += check.unshared(store)
         store.save(mark, {})
     except (StorageError, ValueError) as error:
-        problems.append(f"--storage: cannot be used from there ({error})")
+        problems.append(f"--storage: not usable from that node ({error})")
     return {"problems": problems, "mark": mark, "time": time.time()}

@@ -1,7 +1,7 @@
-"""Ray's own processes: how this process starts them, and the control server, without which no other can work.
+"""Ray's own processes: how this process starts them, and how it watches the control server (GCS).
 
-What the driver must do to private parts of Ray stands here. tests/integration/test_private_session.py tells when a new
-Ray changes them.
+All code that uses private parts of Ray is in this module. tests/integration/test_private_session.py fails when a new
+version of Ray changes them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LOOKS_EVERY = 1.0
 ANSWERS_WITHIN = 5.0
 """Seconds."""
 LOCAL_PATIENCE, CLUSTER_PATIENCE = 2.0, 45.0
-"""Seconds: a control server that was started for this run is never started again, one of a cluster may be."""
+"""Seconds. A control server that was started for this run is never restarted; that of a cluster may be."""
 UNREACHABLE = (errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETUNREACH, errno.ENETDOWN)
 
 _starting = False
@@ -32,18 +32,21 @@ _starting = False
 
 @functools.cache
 def _prepare_children() -> None:
-    """Ray starts its processes by `subprocess` with a `preexec_fn`, with which Python calls this in the child."""
+    """Put processes that Ray starts into process groups of their own.
+
+    Ray starts them by `subprocess` with a `preexec_fn`; Python then calls the function registered here in the child.
+    """
     os.register_at_fork(after_in_child=lambda: os.setpgid(0, 0) if _starting else None)
 
 
 @contextmanager
 def apart_from_signals() -> Iterator[None]:
-    """Start Ray within: signals that are for the driver then do what the driver does with them.
+    """Context in which to start Ray, so that signals to the driver reach only the driver.
 
-    Each process that starts has a process group of its own: a signal to the driver's group, as `timeout` and a closed
-    terminal send it, reaches the driver alone. Else Ray's control server ends first, and the driver waits for it for a
-    minute. Ray's handler for SIGTERM prints a stack to standard error, which therefore leads nowhere until the driver's
-    own handler is back; what else Ray has to say while it starts, it raises.
+    Each process that Ray starts gets its own process group. A signal to the driver's group, as sent by `timeout` or a
+    closed terminal, then reaches only the driver. Otherwise Ray's control server would end first, and the driver would
+    wait a minute for it. Ray's SIGTERM handler prints a stack trace to standard error, so standard error is discarded
+    until the driver's own handler is restored; Ray raises its other errors during the start.
     """
     global _starting
     _prepare_children()
@@ -54,7 +57,7 @@ def apart_from_signals() -> Iterator[None]:
             yield
         finally:
             _starting = False
-            if threading.current_thread() is threading.main_thread():  # elsewhere Ray sets none
+            if threading.current_thread() is threading.main_thread():  # Ray sets no handler in other threads
                 signal.signal(signal.SIGTERM, handler)
 
 
@@ -62,7 +65,7 @@ def apart_from_signals() -> Iterator[None]:
 def _no_standard_error() -> Iterator[None]:
     try:
         kept = os.dup(2)
-    except OSError:  # there is none
+    except OSError:  # no standard error is open
         yield
         return
     with Path(os.devnull).open("wb") as nothing:
@@ -76,10 +79,10 @@ def _no_standard_error() -> Iterator[None]:
 
 @contextmanager
 def on_loopback() -> Iterator[None]:
-    """Ray that starts within listens on 127.0.0.1 alone, as it does by default on macOS.
+    """Context in which Ray starts with all its ports on 127.0.0.1 only, as it does by default on macOS.
 
-    `ray.init` has no option for it: it replaces an address of the loopback by the machine's own. Ray's other processes
-    read the variable below; this one has read it already, when it imported Ray.
+    `ray.init` has no option for this: it replaces a loopback address with the machine's own. Ray's other processes
+    read the environment variable set below; this process read it when it imported Ray.
     """
     constants = ray._private.ray_constants
     name = constants.ENABLE_RAY_CLUSTERS_ENV_VAR
@@ -95,26 +98,27 @@ def on_loopback() -> Iterator[None]:
 
 
 def keep_session_private() -> None:
-    """Close the folder of the Ray that this process started to others: Ray lets all users read its sockets and logs."""
+    """Make Ray's session folder private: by default, all users of the machine can read its sockets and logs."""
     Path(ray._private.worker._global_node.get_session_dir_path()).chmod(0o700)
 
 
 def say_nothing_of_nodes() -> None:
-    """Keep Ray from printing a page of its log for each node that dies: the view says what that did to trials."""
+    """Keep Ray from printing a page of its log for each node that dies; the view shows which trials failed."""
     ray._private.worker.print_to_stdstream = lambda *_, **__: None
 
 
 @contextmanager
 def control_server_watched(address: str, patience: float, when_gone: Callable[[], None]) -> Iterator[None]:
-    """Call `when_gone`, from a thread, once Ray's control server (GCS) is gone.
+    """Call `when_gone` from a thread once Ray's control server (GCS) is gone.
 
-    It is gone when its port has refused connections for `patience`, or its host has not been reached for
-    `CLUSTER_PATIENCE`, which is less than the minute for which Ray waits. A server that is only slow is not gone.
+    The server counts as gone when its port has refused connections for `patience` seconds, or when its host has been
+    unreachable for `CLUSTER_PATIENCE` seconds, which is less than the minute that Ray waits. A slow server does not
+    count as gone.
 
     Args:
-        address: its host:port.
-        patience: seconds.
-        when_gone: is called once.
+        address: host:port of the server.
+        patience: seconds for which the port may refuse connections.
+        when_gone: called at most once.
     """
     host, _, port = address.rpartition(":")
     over = threading.Event()
@@ -139,13 +143,13 @@ def control_server_watched(address: str, patience: float, when_gone: Callable[[]
 
 
 def _limit(host: str, port: int, patience: float) -> float | None:
-    """For how long the server may be as it is now; None if it is there, or this process cannot tell."""
+    """Return how many seconds the server may stay in its current state; None if it is up or its state is unknown."""
     try:
         socket.create_connection((host, port), ANSWERS_WITHIN).close()
     except ConnectionRefusedError:
         return patience
     except TimeoutError:
         return CLUSTER_PATIENCE
-    except OSError as error:  # others are this process's own, such as too many open files
+    except OSError as error:  # other errors are this process's own, such as too many open files
         return CLUSTER_PATIENCE if error.errno in UNREACHABLE else None
     return None

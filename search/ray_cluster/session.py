@@ -1,4 +1,4 @@
-"""The cluster that a search runs on: one that runs already, or Ray started on this machine."""
+"""The Ray session of a search: a connection to a running cluster, or Ray started on this machine."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ from search.ray_cluster.token import keep_token_private, pass_by_proxies
 
 TOKEN_HELP = "every node and client of a cluster needs the same token, in ~/.ray/auth_token or RAY_AUTH_TOKEN"
 LONGEST_SOCKET = 107
-"""Bytes in a socket's path on Linux."""
+"""Maximum length of a socket's path on Linux, in bytes."""
 SOCKET = b"/ray/session_2000-01-01_00-00-00_000000_0000000/sockets/plasma_store"
-"""The longest below Ray's temporary folder, with its date and process."""
+"""The longest socket path below Ray's temporary folder, with the session's date and process ID."""
 ANSWERS_WITHIN = 10.0
-"""Seconds in which a cluster's head must take a connection; Ray itself would try for two minutes."""
+"""Seconds in which the head node must accept a connection; Ray itself would try for two minutes."""
 
 
 def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
-    """Connect to a cluster, or start Ray on this machine, which listens on 127.0.0.1 alone.
+    """Connect to a cluster, or start Ray on this machine, listening on 127.0.0.1 only.
 
     Args:
-        dashboard: whether one is needed, where Ray is started.
-        address: "auto" for the cluster that this machine belongs to, or the host:port of its head; without one
-            RAY_ADDRESS says it, and without that Ray is started.
+        dashboard: whether to start the dashboard, if Ray is started here.
+        address: "auto" for the cluster that this machine is part of, or the host:port of a cluster's head. Default:
+            the environment variable RAY_ADDRESS; without it, Ray is started here.
 
     Returns:
-        Whether the cluster ran before.
+        Whether the cluster was already running.
 
     Raises:
-        ValueError: if there is no such cluster, it does not let us in, or Ray cannot start here.
-        Interrupted: if a signal asks this process to end meanwhile.
+        ValueError: if there is no such cluster, if it rejects the token, or if Ray cannot start here.
+        Interrupted: if a signal to end arrives in the meantime.
     """
     environment = {
         "PYTHONWARNINGS": "ignore",
         "NO_ALBUMENTATIONS_UPDATE": "1",
-        # On a busy machine two workers may take longer than the default minute to start.
+        # On a busy machine two workers may need longer than the default minute to start.
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
-        # One trial may end while Tune still takes the last one's results in: give its thread time to end.
+        # A trial may end while Tune still processes the previous trial's results: give its thread time to end.
         "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
     }
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # see Stopping
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # a fifth of the driver's time, for files that nobody reads
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # they cost a fifth of the driver's time for unused files
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Tune's own progress output; verbose=0 silences the other kind
-    # Else Tune starts a trial of a drained node again by itself, from what it was first asked for.
+    # Otherwise Tune restarts a trial of a drained node by itself, with its original request.
     os.environ["RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"] = "1"
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # trials that break: the view shows them
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the view shows trials that fail
     say_nothing_of_nodes()
     pass_by_proxies()
     address = address or os.environ.get("RAY_ADDRESS")
@@ -63,20 +63,20 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
     if address is None:
         _check_temp_dir()
         keep_token_private()
-        # Without an address Ray would join whatever cluster happens to run on this machine.
+        # Without an address, Ray would join any cluster that happens to run on this machine.
         options = {"address": "local", "include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
         if dashboard:
-            # The cleaner of worker groups asks this address. Left to look for one, it gives up where a second Ray runs
-            # on the machine, and the groups of stopped trials are never freed.
+            # Ray's cleanup of worker groups uses this address. If it had to search for one, it would give up on a
+            # machine where a second Ray runs, and the worker groups of stopped trials would never be freed.
             options["dashboard_port"] = _free_port()
             environment["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{options['dashboard_port']}"
     else:
         _check_answers(address)
     try:
         _init(environment, options)
-    except SystemExit:  # of the handler of SIGTERM that Ray sets when it begins
+    except SystemExit:  # raised by the SIGTERM handler that Ray sets during its start
         raise Interrupted(signal.SIGTERM) from None
-    except Exception as error:  # Ray raises many kinds, among them Exception itself
+    except Exception as error:  # Ray raises many types, including Exception itself
         raise_if_asked()
         if address is None:
             said = str(error).strip().partition("\n")[0]
@@ -85,7 +85,7 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
             ) from error
         if not isinstance(error, ConnectionError | ray.exceptions.AuthenticationError | RuntimeError):
             raise
-        what = "no Ray runs on this machine" if address == "auto" else "no Ray there lets us in"
+        what = "no Ray cluster is running on this machine" if address == "auto" else "cannot join the Ray cluster there"
         raise ValueError(f"--address {address}: {what} ({error}); {TOKEN_HELP}") from error
     if address is None:
         keep_session_private()
@@ -93,12 +93,12 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
 
 
 def _init(environment: dict[str, str], options: dict[str, Any]) -> None:
-    """Start or join Ray. Its processes start once more where a busy machine takes longer than Ray waits for them."""
+    """Start or join Ray. If starting locally times out, as on a busy machine, try once more."""
     local = options["address"] == "local"
     for tries_left in (1, 0) if local else (0,):
         try:
-            # Ray lets worker processes look for modules where the driver started first. That must be the project that
-            # the driver runs: not another checkout, nor a folder of the user's with files that are named as packages.
+            # Worker processes import modules from the driver's working directory first. This must be the project that
+            # the driver runs, not another checkout or a folder with files that shadow packages.
             with chdir(ROOT), apart_from_signals(), on_loopback() if local else nullcontext():
                 ray.init(
                     log_to_driver=False,
@@ -116,17 +116,19 @@ def _init(environment: dict[str, str], options: dict[str, Any]) -> None:
 
 
 def _temp_dir() -> tuple[str | None, Path]:
-    """The variable that says where Ray's temporary folder is, if one does, and where that is."""
+    """Return the environment variable that sets Ray's temporary folder (None if none does), and the folder."""
     name = next((name for name in ("RAY_TMPDIR", "TMPDIR") if name in os.environ), None)
     return name, Path(os.environ[name] if name else "/tmp")
 
 
 def _check_temp_dir() -> None:
-    """Raises ValueError if Ray could not have its files and sockets there."""
+    """Raises ValueError if Ray cannot create its files and sockets in its temporary folder."""
     name, folder = _temp_dir()
     said = f"{name}={folder}" if name else str(folder)
     if (excess := len(os.fsencode(folder.absolute()) + SOCKET) - LONGEST_SOCKET) > 0:
-        raise ValueError(f"{said}: is {excess} bytes too long for Ray's sockets: let RAY_TMPDIR name a shorter folder")
+        raise ValueError(
+            f"{said}: the path is {excess} bytes too long for Ray's sockets: set RAY_TMPDIR to a shorter path"
+        )
     try:
         (folder / "ray").mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder / "ray"):
@@ -134,23 +136,25 @@ def _check_temp_dir() -> None:
     except OSError as error:
         why = error.strerror or error
         raise ValueError(
-            f"{said}: Ray cannot write its files there ({why}): let RAY_TMPDIR name another folder"
+            f"{said}: Ray cannot write its files there ({why}): set RAY_TMPDIR to another folder"
         ) from error
 
 
 def _check_answers(address: str) -> None:
-    """Raises ValueError if nothing listens there."""
+    """Raises ValueError if nothing listens at the address."""
     if address == "auto":
         return
     host, mark, port = address.rpartition(":")
     if "://" in address or not (mark and port.isdigit()):
         raise ValueError(
-            f"--address {address}: neither auto, nor a head's host:port, nor http://host:port to submit to"
+            f"--address {address}: must be auto, the host:port of a head, or the http://host:port of a dashboard"
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWERS_WITHIN).close()
     except (OSError, OverflowError) as error:
-        raise ValueError(f"--address {address}: nothing answers there ({error})") from error
+        raise ValueError(
+            f"--address {address}: nothing responds there ({error}); check the address and that the cluster is running"
+        ) from error
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""Ray's token, with which anybody may run code on a cluster: for this user alone, and shown to the cluster alone."""
+"""Ray's token, which lets its holder run code on the cluster. It is readable by this user and sent to Ray only."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from contextlib import suppress
 from pathlib import Path
 
 TOKEN = Path("~/.ray/auth_token")
-"""Where Ray keeps its own."""
+"""Ray's default token file."""
 LOOPBACK = ("localhost", "127.0.0.0/8", "127.0.0.1", "::1")
 
 
 def keep_token_private() -> None:
-    """Make the token that Ray would make for all to read, and take an existing one from the others' sight.
+    """Create Ray's token file readable by this user only, and make an existing one private.
 
-    One that the environment names is left as it is, and so is Ray without any (RAY_AUTH_MODE).
+    Ray itself would create a file that every user can read. Nothing is done if the environment provides a token, or
+    if it disables tokens (RAY_AUTH_MODE).
     """
     if os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
         return
     if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
         return
     path = TOKEN.expanduser()
-    with suppress(OSError):  # then Ray says why
+    with suppress(OSError):  # Ray then reports the error
         path.parent.mkdir(mode=0o700, exist_ok=True)
         if not path.exists():
             _make(path)
@@ -33,8 +34,8 @@ def keep_token_private() -> None:
 
 
 def _make(path: Path) -> None:
-    """Whole or not at all, and the first of several drivers makes it."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent) as new:  # readable by this user alone
+    """Write the token atomically; among several drivers, the first one creates it."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent) as new:  # readable by this user only
         new.write(secrets.token_hex(32))
         new.flush()
         with suppress(FileExistsError):
@@ -42,7 +43,7 @@ def _make(path: Path) -> None:
 
 
 def pass_by_proxies() -> None:
-    """Let no proxy hear what goes to this machine itself: requests to Ray's dashboard show the token."""
+    """Bypass proxies for requests to this machine, because requests to Ray's dashboard contain the token."""
     for name in ("no_proxy", "NO_PROXY"):
         known = [host for host in os.environ.get(name, "").split(",") if host]
         os.environ[name] = ",".join([*known, *(host for host in LOOPBACK if host not in known)])

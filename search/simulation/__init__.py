@@ -1,1 +1,1 @@
-"""Searches in virtual time."""
+"""Simulated searches in virtual time."""

@@ -1,4 +1,4 @@
-"""Recorded learning curves of studies, as a table."""
+"""Learning curves recorded by studies, and their table on disk."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from search.study.space import Space
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """What one trial scored, epoch by epoch."""
+    """The learning curve of one trial."""
 
     params: dict[str, Any]
-    """The space's parameters that exist for it."""
+    """Values of the space's parameters that exist for this trial."""
     scores: tuple[float, ...]
     """Mean IoU on the validation part after each epoch, in [0, 1]."""
     seconds: tuple[float, ...]
-    """Of training and validation, by epoch."""
+    """Duration of training and validation in each epoch, in seconds."""
     whole: bool
-    """Whether the trial ended by itself; else it was stopped, and nobody knows how it would have gone on."""
+    """Whether the trial ended by itself; otherwise it was stopped, and the rest of its curve is unknown."""
 
 
 def curves_of(records: list[TrialRecord]) -> list[Curve]:
-    """Of every trial that scored in each of its epochs."""
+    """Return the learning curve of each trial that has a score for every one of its epochs."""
     curves = []
     for record in records:
         scores = [report.mean_iou for report in record.reports if report.mean_iou is not None and not report.diverged]
@@ -47,7 +47,10 @@ def curves_of(records: list[TrialRecord]) -> list[Curve]:
 
 
 def write_curves(curves: list[Curve], space: Space, path: Path) -> None:
-    """One row an epoch: trial, epoch, mean_iou, seconds, whole, and the space's parameters (null where absent)."""
+    """Write a Parquet file with one row per epoch.
+
+    The columns are trial, epoch, mean_iou, seconds, whole, and the space's parameters (null where absent).
+    """
     rows = [
         {"trial": trial, "epoch": epoch, "mean_iou": score, "seconds": seconds, "whole": curve.whole}
         | {parameter.name: curve.params.get(parameter.name) for parameter in space.parameters}
@@ -58,7 +61,7 @@ def write_curves(curves: list[Curve], space: Space, path: Path) -> None:
 
 
 def read_curves(path: Path) -> list[Curve]:
-    """The inverse of `write_curves`."""
+    """Read a file that `write_curves` has written."""
     trials: dict[int, list[dict[str, Any]]] = {}
     for row in parquet.read_table(path).to_pylist():
         trials.setdefault(row["trial"], []).append(row)
@@ -79,10 +82,10 @@ def read_curves(path: Path) -> list[Curve]:
 
 
 def recorded(studies: list[Path]) -> tuple[StudySettings, list[Curve]]:
-    """The settings of the first of these studies, and the learning curves of all.
+    """Return the settings of the first of these studies, and the learning curves of all of them.
 
     Raises:
-        ValueError: if there is no such study, or they do not belong together.
+        ValueError: if a folder has no study, a study ran systems, or the studies differ in space or profile.
     """
     curves: list[Curve] = []
     first: StudySettings | None = None
@@ -90,12 +93,12 @@ def recorded(studies: list[Path]) -> tuple[StudySettings, list[Curve]]:
         ledger = Ledger.open(folder)
         settings = StudySettings.recorded(ledger.settings, folder)
         if settings.systems:
-            raise ValueError(f"{folder}: is a study of systems; only searches can be replayed")
+            raise ValueError(f"{folder}: is a study of systems, but only searches can be replayed: leave it out")
         first = first or settings
         if (settings.space, settings.profile) != (first.space, first.profile):
             raise ValueError(
-                f"{folder}: searched space {settings.space} in profile {settings.profile}, {studies[0]} space "
-                f"{first.space} in profile {first.profile}: they cannot be replayed together"
+                f"{folder}: has space {settings.space} and profile {settings.profile}, but {studies[0]} has space "
+                f"{first.space} and profile {first.profile}: replay them separately"
             )
         curves += curves_of(ledger.records())
     assert first is not None

@@ -1,4 +1,4 @@
-"""Search settings that `replay.py` tries, and what came of them."""
+"""Search settings that `replay.py` tries, and their outcomes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Choice:
     rung_metric: str
 
     def describe(self, max_epochs: int) -> str:
-        text = f"{self.sampler}, {self.slots} side by side"
+        text = f"{self.sampler}, {self.slots} concurrent"
         if self.grace_epochs >= max_epochs:
             return f"{text}, no stopping"
         judged = "" if self.rung_metric == "best" else f" ({self.rung_metric})"
         return f"{text}, {self.scheduler}{judged} of 1 in {self.reduction_factor} from epoch {self.grace_epochs}"
 
     def options(self) -> str:
-        """Of the search command."""
+        """Return these settings as options of the search command."""
         return (
             f"--sampler {self.sampler} --max-concurrent {self.slots} --scheduler {self.scheduler} "
             f"--rung-metric {self.rung_metric} --reduction-factor {self.reduction_factor} "
@@ -49,18 +49,18 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a choice came to, over its seeds."""
+    """The simulated searches of one choice, one per seed."""
 
     choice: Choice
     best: np.ndarray
-    """(seeds, epochs): best score so far after each epoch spent."""
+    """(seeds, epochs) floats: best score so far after each epoch of the budget."""
 
     @property
     def final(self) -> float:
         return float(np.median(self.best[:, -1]))
 
     def epochs_to(self, target: float) -> float | None:
-        """Epochs spent when half of the seeds have reached the target; None if fewer than half ever do."""
+        """Return the number of epochs until half of the seeds have reached the target; None if fewer than half do."""
         reached = sorted(int(np.argmax(row >= target)) + 1 if row[-1] >= target else np.inf for row in self.best)
         half = reached[(len(reached) - 1) // 2]  # not the mean of two: one of them may be infinite
         return half if np.isfinite(half) else None

@@ -1,4 +1,4 @@
-"""Searches in virtual time: searcher, scheduler, ledger and recorder are the real ones, trials take no time."""
+"""Simulates searches in virtual time, with the real searcher, scheduler, ledger and recorder, but simulated trials."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from search.tuning.searcher import LedgerSearcher
 from trainables.messages import EpochReport
 
 World = Callable[[TrialRecord], Iterable[EpochReport]]
-"""What a new trial reports to its own end; an epoch takes its `train_seconds` and `val_seconds`."""
+"""Yields the reports of a new trial until it ends; each epoch takes its `train_seconds` and `val_seconds`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +37,14 @@ class Simulation:
     sampler: str
     trials: int
     slots: int
-    """Trials side by side."""
+    """Number of concurrent trials."""
     epochs: int | None = None
-    """Budget of all trials together, if limited."""
+    """Maximum number of epochs of all trials together; None: no limit."""
 
 
 @dataclass
 class _Trial:
-    """What searcher, scheduler and recorder see of one of Tune's trials."""
+    """Stand-in for one of Tune's trials, as the searcher, scheduler and recorder use it."""
 
     trial_id: str
     config: dict[str, Any]
@@ -53,7 +53,7 @@ class _Trial:
 
 
 def simulate(simulation: Simulation, world: World, ledger: Ledger, callbacks: list[Callback]) -> None:
-    """Run a search to its end. Its times are virtual, all else in the ledger is as a real search leaves it."""
+    """Run a search to its end. Its times are virtual; everything else in the ledger is as in a real search."""
     clock = Clock()
     stopping, meter = Stopping(), Meter({"CPU": 1}, clock=clock)
     proposer = Proposer(ledger, simulation.space, simulation.settings, sampler=simulation.sampler)
@@ -61,7 +61,7 @@ def simulate(simulation: Simulation, world: World, ledger: Ledger, callbacks: li
     searcher = LedgerSearcher(ledger, proposer, scheduler, budget=simulation.trials, stopping=stopping)
     budgets = Budgets(stopping, meter, [], epochs=simulation.epochs, gpu_hours=None)
     recorder = Recorder(ledger, searcher, scheduler, stopping, meter, [*callbacks, budgets], max_failures=0)
-    running: list[tuple[float, int, _Trial]] = []  # by the time of the next report; equal ones in order of birth
+    running: list[tuple[float, int, _Trial]] = []  # by the time of the next report, then by the order of their starts
     reports: dict[int, Iterator[EpochReport]] = {}
     born = 0
     while True:
@@ -96,7 +96,7 @@ def simulate(simulation: Simulation, world: World, ledger: Ledger, callbacks: li
 
 
 class Trace(Callback):
-    """Best score so far after each epoch of a search."""
+    """Records the best score so far after each epoch of a search."""
 
     def __init__(self) -> None:
         self.best: list[float] = []
@@ -106,7 +106,7 @@ class Trace(Callback):
 
 
 class Clock:
-    """Virtual seconds since the search began."""
+    """Virtual seconds since the start of the search."""
 
     now = 0.0
 
@@ -119,7 +119,7 @@ def _seconds(trial: _Trial) -> float:
 
 
 def _report(trial: _Trial, scheduler: Scheduler, recorder: Recorder, stopping: Stopping) -> bool:
-    """Take the trial's next report in, in Tune's order; returns whether the trial ends with it."""
+    """Process the trial's next report in the same order as Tune; return whether the trial ends or pauses with it."""
     result = trial.coming.to_dict()
     if stopping(trial.trial_id, result):
         decision = TrialScheduler.STOP

@@ -1,4 +1,4 @@
-"""A model of learning curves, so that configurations can be tried that nobody trained."""
+"""A surrogate model of learning curves, which predicts configurations that were never trained."""
 
 from __future__ import annotations
 
@@ -18,40 +18,46 @@ from trainables.messages import EpochReport
 
 TREES, FOLDS = 100, 5
 FEWEST = 10
-"""Curves from which a model can be made."""
+"""Minimum number of curves for a model."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """Cross-validated over trials: no curve is predicted by a model that saw a part of it."""
+    """Accuracy of the model, cross-validated over trials: no curve is predicted by a model trained on part of it."""
 
     error: float
-    """Root mean square, in mean IoU."""
+    """Root mean square error, in mean IoU."""
     rank_correlation: float
-    """Spearman's, between predicted and recorded score of each trial's last epoch."""
+    """Spearman's rank correlation between predicted and recorded score of each trial's last epoch."""
 
 
 class Surrogate:
     """Random forests over (configuration, epoch): one for the score, one for the logarithm of the seconds.
 
-    A forest's curves are smoother than real ones, which would make early stopping too easy. So each simulated trial
-    gets what the cross-validated prediction of some recorded trial lacked, epoch by epoch: its error comes along.
+    A forest's curves are smoother than real ones, which would make early stopping too easy. Therefore, each simulated
+    curve adds the cross-validated prediction errors of a recorded trial, epoch by epoch.
 
     Args:
-        space: of the recorded trials, and of those to come.
-        curves: the recorded ones.
-        max_epochs: length of the simulated ones.
-        patience: a simulated trial ends after so many epochs without a better score.
+        space: search space of the recorded and the simulated trials.
+        curves: the recorded learning curves.
+        max_epochs: maximum number of epochs of a simulated trial.
+        patience: number of epochs without a better score after which a simulated trial ends.
 
     Raises:
-        ValueError: for too few curves, or none that is as long.
+        ValueError: if there are too few curves, or none has `max_epochs` epochs.
     """
 
     def __init__(self, space: Space, curves: list[Curve], *, max_epochs: int, patience: int):
         if len(curves) < FEWEST:
-            raise ValueError(f"{len(curves)} learning curves are too few to model: at least {FEWEST} are needed")
+            raise ValueError(
+                f"{len(curves)} learning curves are too few for a model, which needs at least {FEWEST}: continue the "
+                "study with a larger --budget"
+            )
         if max(len(curve.scores) for curve in curves) < max_epochs:
-            raise ValueError(f"no recorded trial has {max_epochs} epochs: what comes after the longest is unknown")
+            raise ValueError(
+                f"no recorded trial has {max_epochs} epochs, and a model cannot predict beyond the longest trial: "
+                "continue the study until a trial reaches its last epoch"
+            )
         self.space, self.max_epochs, self.patience = space, max_epochs, patience
         groups = np.repeat(np.arange(len(curves)), [len(curve.scores) for curve in curves])
         features = np.concatenate([self._encoded(curve.params, len(curve.scores)) for curve in curves])
@@ -70,7 +76,7 @@ class Surrogate:
         )
 
     def reports(self, params: Mapping[str, Scalar], seed: int) -> list[EpochReport]:
-        """Of a trial with these parameters, to its own end; the same ones for the same seed."""
+        """Return the reports of a simulated trial with these parameters until it ends; the seed determines them."""
         features = self._encoded(params, self.max_epochs)
         digest = hashlib.sha256(json.dumps([seed, params], sort_keys=True).encode()).digest()
         error = self._errors[int.from_bytes(digest[:4], "little") % len(self._errors)]
@@ -81,7 +87,7 @@ class Surrogate:
         return list(simulated_reports(epochs, max_epochs=self.max_epochs, patience=self.patience))
 
     def _encoded(self, params: Mapping[str, Scalar], epochs: int) -> np.ndarray:
-        """(epochs, features): the epoch, then each parameter; what does not exist is NaN."""
+        """Return (epochs, features) floats: the epoch, then each parameter; NaN for a number that does not exist."""
         columns = [value for parameter in self.space.parameters for value in _columns(parameter, params)]
         return np.column_stack([np.arange(1, epochs + 1), np.tile(columns, (epochs, 1))])
 
@@ -89,7 +95,7 @@ class Surrogate:
 def simulated_reports(
     epochs: Iterable[tuple[float, float]], *, max_epochs: int, patience: int
 ) -> Iterator[EpochReport]:
-    """Epochs of which only score and seconds are known, to the end that the real epoch loop would come to."""
+    """Yield reports from (score, seconds) of each epoch, ending where the real epoch loop would end the trial."""
     best, best_epoch = -1.0, 0
     for epoch, (score, seconds) in enumerate(epochs, start=1):
         if score > best:

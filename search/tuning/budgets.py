@@ -1,4 +1,4 @@
-"""What a study may spend: epochs, GPU-hours."""
+"""Budgets of a study: epochs and GPU-hours."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from trainables.messages import EpochReport
 
 
 class Budgets(Callback):
-    """Ends the run when a budget is spent. What runs then stays running in the ledger, and resumes under a larger one.
+    """Ends the run when a budget is spent. Unfinished trials stay running in the ledger and resume in a later run.
 
     Args:
-        stopping: of this run.
-        meter: of what runs.
-        past: trials of earlier runs: what they took counts.
-        epochs: of all trials together, if limited.
-        gpu_hours: of all trials together, if limited.
+        stopping: ends this run.
+        meter: measures the trials that are running.
+        past: trials of earlier runs, whose epochs and GPU-hours count.
+        epochs: maximum number of epochs of all trials together; None: no limit.
+        gpu_hours: maximum number of GPU-hours of all trials together; None: no limit.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Callbacks: what follows a study while it runs."""
+"""Callbacks that follow a study while it runs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from trainables.messages import EpochReport
 
 
 class Callback:
-    """Follows a study while it runs. Each method is called in the driver, after the ledger has the entry of it."""
+    """Follows a study while it runs. Each method is called in the driver after the event is in the ledger."""
 
     def trial_started(self, record: TrialRecord) -> None: ...
 
     def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None: ...
 
     def attempt_failed(self, record: TrialRecord) -> None:
-        """It resumes from its last checkpoint; the failure is the last one of its record."""
+        """Called when an attempt has failed and the trial is going to resume; the record's last failure is this one."""
 
     def trial_paused(self, record: TrialRecord) -> None:
-        """It waits for its promotion; it may start again, or end."""
+        """Called when a trial has paused at a rung; it may be promoted later, or end."""
 
     def trial_ended(self, record: TrialRecord) -> None: ...

@@ -1,4 +1,4 @@
-"""Ends a search whose first trials all fail for the same reason: more of them would, too."""
+"""Ends a search whose first trials all fail for the same reason, because later trials would fail too."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from search.tuning.callbacks import Callback
 from search.tuning.run_end import CONTINUES, Stopping
 
 ALIKE = 5
-"""Trials, before any has completed or was pruned."""
+"""Number of failed trials that end the run if no trial has completed or was pruned before."""
 
 
 class FirstFailures(Callback):
-    """Stops the run when the study's first trials have all failed alike. Trials that diverge are no such failures.
+    """Ends the run when its first trials have all failed for the same reason. Trials that diverge do not count.
 
     Args:
-        stopping: of this run.
-        past: trials of earlier runs. Those that failed then may have been put right since: they do not count.
+        stopping: ends this run.
+        past: trials of earlier runs. Failed ones do not count, because their cause may have been fixed since.
     """
 
     def __init__(self, stopping: Stopping, past: list[TrialRecord]):
@@ -34,19 +34,19 @@ class FirstFailures(Callback):
         self._reasons.append(reason(record))
         if len(self._reasons) == ALIKE and len(set(self._reasons)) == 1:
             self.stopping.stop(
-                f"the first {ALIKE} trials failed alike ({last_line(record)}); once that is put right{CONTINUES}, with "
-                "other trials",
+                f"the first {ALIKE} trials failed for the same reason ({last_line(record)}); once that is "
+                f"fixed{CONTINUES}, with new trials",
                 BROKEN,
             )
 
 
 def reason(record: TrialRecord) -> str:
-    """What makes failures alike: their kind, and of errors what they say but for numbers."""
+    """Return the reason by which failures are compared: their kind, or the message of an error without its numbers."""
     broken = record.failures[-1]
     return re.sub(r"\d+", "0", last_line(record)) if broken.kind == "error" else broken.kind
 
 
 def last_line(record: TrialRecord) -> str:
-    """What an error says, without the stack."""
+    """Return the last line of a trial's error, without the stack trace."""
     lines = (record.error or "").strip().splitlines()
     return lines[-1].strip() if lines else "no message"

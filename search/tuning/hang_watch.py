@@ -1,4 +1,4 @@
-"""Ends processes of trials that hang: stopped, deadlocked, or waiting for a file system that does not answer."""
+"""Kills processes of trials that hang: stopped, deadlocked, or waiting for a file system that does not respond."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from search.ledger.records import Failure
 from trainables.messages import EpochReport
 
 FIRST_SECONDS = 900.0
-"""A trial's process may take so long to its first report: it starts, maps the data and trains an epoch."""
+"""Maximum time until the first report of a trial's process, which must start, map the data and train an epoch."""
 LEAST_SECONDS = 120.0
 EPOCHS = 10
-"""Later reports may take so many times the trial's median epoch, but at least the seconds above."""
+"""Maximum time until a later report, in multiples of the trial's median epoch, but at least `LEAST_SECONDS`."""
 STEP_SECONDS = 10.0
-"""More does not pass between two looks, as far as trials are concerned: a driver that stood still did not watch."""
+"""Maximum time that counts between two checks, so that trials are not blamed when the driver itself was suspended."""
 
 
 @dataclass
 class _Watched:
     actor: Callable[[], Any]
     epochs: list[float]
-    """Seconds that each of the trial's epochs took."""
+    """Seconds of each of the trial's epochs."""
     since: float
-    """Of the watch's own clock: its start or its last report."""
+    """Time of the process's start or last report, on the watch's own clock."""
     reported: bool = field(default=False)
-    """Whether this process has."""
+    """Whether this process has reported."""
 
 
 class HangWatch(tune.Callback):
     """Kills the process of a trial that reports nothing for too long; the recorder then resumes the trial or fails it.
 
     Args:
-        ledger: of the study.
-        timeout: seconds without a report after which a process is killed; before its first one it has
-            `FIRST_SECONDS` all the same. Default: by the trial's own epochs.
-        clock: gives seconds.
-        kill: ends the process of a Ray actor, whatever it does.
+        ledger: the study's ledger.
+        timeout: seconds without a report after which a process is killed; until its first report, it always has at
+            least `FIRST_SECONDS`. Default: depends on the trial's own epochs.
+        clock: returns the time in seconds.
+        kill: kills the process of a Ray actor.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class HangWatch(tune.Callback):
         self._looked, self._now = clock(), 0.0
         self._watched: dict[int, _Watched] = {}
         self._killed: dict[int, str] = {}
-        """What is to be said of each."""
+        """Message for each trial whose process was killed, by the trial's number."""
 
     def failure(self, number: int, epoch: int) -> Failure | None:
-        """That of a trial whose process was killed by this, once; None for all others."""
+        """Return the failure of a trial whose process this watch has killed, once; None for any other trial."""
         message = self._killed.pop(number, None)
         return None if message is None else Failure(kind="hung", epoch=epoch, message=message)
 
@@ -71,7 +71,7 @@ class HangWatch(tune.Callback):
         number = trial.config["number"]
         epochs = [_seconds(report) for report in self.ledger.record(number).reports]
         self._killed.pop(number, None)
-        # Tune has no public name for the actor of a trial; a test with a real Ray tells when this changes.
+        # Tune has no public name for the actor of a trial; a test with a real Ray fails when this changes.
         self._watched[number] = _Watched(lambda: trial.temporary_state.ray_actor, epochs, self._now)
 
     def on_trial_result(
@@ -95,20 +95,20 @@ class HangWatch(tune.Callback):
             actor = watched.actor()
             if self._now - watched.since > limit and actor is not None:
                 del self._watched[number]
-                self._killed[number] = f"it reported nothing for {duration(limit)} ({why}), and its process was ended"
+                self._killed[number] = f"its process was killed after {duration(limit)} without a report ({why})"
                 self._kill(actor)
 
     def _limit(self, watched: _Watched) -> tuple[float, str]:
-        """Seconds that a trial may take to its next report, and why."""
+        """Return the maximum number of seconds until the trial's next report, and the reason."""
         if not watched.reported:
-            return max(FIRST_SECONDS, self.timeout or 0.0), "its first report of this start"
+            return max(FIRST_SECONDS, self.timeout or 0.0), "first report of this attempt"
         if self.timeout is not None:
             return self.timeout, "--hang-timeout"
         median = statistics.median(watched.epochs)
         return max(LEAST_SECONDS, EPOCHS * median), f"its median epoch takes {duration(median)}"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # for Tune's snapshots, which nobody reads: the ledger is the truth
+        return {}  # Tune's snapshots are never read: the ledger is the source of truth
 
 
 def _seconds(report: EpochReport) -> float:

@@ -1,4 +1,4 @@
-"""Measures what running trials hold of the machines, segment by segment."""
+"""Measures the resources that running trials hold, segment by segment."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from trainables.messages import EpochReport
 
 
 class Meter:
-    """Measures the segments of running trials: from start to end, or to where a trial broke or was interrupted.
+    """Measures the segments of running trials, from a start to the end, a failure or an interruption.
 
     Args:
-        demand: resources of one running trial ("CPU", "GPU"); elastic ones count at their full size throughout.
-        clock: gives seconds; of a simulation its virtual ones. Default: the machine's.
+        demand: resources of one running trial ("CPU", "GPU"); elastic trials always count at their full size.
+        clock: returns the time in seconds, which is virtual in simulations. Default: `time.monotonic`.
     """
 
     def __init__(self, demand: Mapping[str, float], clock: Callable[[], float] | None = None):
@@ -45,7 +45,7 @@ class Meter:
 
     @property
     def gpu_seconds(self) -> float:
-        """Of the trials that run now, so far."""
+        """GPU-seconds so far of the trials that are running now."""
         now = self._clock()
         return sum(now - running.begun for running in self._running.values()) * self.demand.get("GPU", 0)
 

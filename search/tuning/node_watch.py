@@ -1,4 +1,4 @@
-"""Ends a run whose trials no machine could hold any more."""
+"""Ends a run when no node of the cluster can run its trials any more."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from search.ray_cluster.capacity import able_nodes
 from search.tuning.run_end import CONTINUES, Stopping
 
 LOOKS_EVERY = 5.0
-"""Seconds."""
+"""Seconds between two checks."""
 LOCAL_TIMEOUT, CLUSTER_TIMEOUT = 30.0, 900.0
-"""Seconds without a machine: on a cluster the autoscaler may start one, here Ray itself is gone."""
+"""Seconds without a suitable node: on a cluster the autoscaler may start one, locally it means that Ray has ended."""
 
 
 class NodeWatch(tune.Callback):
-    """Stops the run when for so long no living node has had what a process of a trial takes: Tune would wait for ever.
+    """Ends the run when no live node has been able to run a process of a trial for `timeout`; Tune would wait forever.
 
     Args:
-        stopping: of this run.
-        demand: what a process of a trial takes.
-        timeout: seconds.
+        stopping: ends this run.
+        demand: resources that a process of a trial needs.
+        timeout: seconds without a suitable node.
         local: whether Ray was started for this run, on this machine.
-        nodes: gives Ray's nodes as `ray.nodes` does.
-        clock: gives seconds.
+        nodes: returns Ray's nodes, as `ray.nodes` does.
+        clock: returns the time in seconds.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class NodeWatch(tune.Callback):
             self._able = now
         elif now - self._able >= self.timeout:
             what = " and ".join(f"{amount:g} {name}" for name, amount in self.demand.items())
-            gone = "Ray on this machine has ended" if self.local else f"no machine of the cluster has {what}"
-            self.stopping.stop(f"{gone}, for {duration(self.timeout)} now; once that is put right{CONTINUES}", BROKEN)
+            gone = "Ray on this machine has not run" if self.local else f"no node of the cluster has had {what}"
+            self.stopping.stop(f"{gone} for {duration(self.timeout)}; once that is fixed{CONTINUES}", BROKEN)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # for Tune's snapshots, which nobody reads: the ledger is the truth
+        return {}  # Tune's snapshots are never read: the ledger is the source of truth

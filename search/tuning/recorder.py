@@ -1,4 +1,4 @@
-"""The one place where what happens in Tune becomes ledger entries, and where those who watch are told of it."""
+"""Records Tune's events in the ledger and passes them on to the callbacks. No other module does this."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from search.tuning.searcher import LedgerSearcher
 from trainables.messages import EpochReport
 
 MOST_IN_A_ROW = 3
-"""Trials that Ray does not start before its cluster counts as lost, or ends for want of memory before that counts as
-full, without an epoch of any trial between."""
+"""Number of consecutive failures, without an epoch of any trial in between, after which the run ends: trials that Ray
+did not start (the cluster counts as lost), or processes that Ray killed because of full memory."""
 
 
 def _writes(hook: Callable[..., None]) -> Callable[..., None]:
-    """Of a hook that writes: a full disk ends the run, and from then on nothing is written."""
+    """Decorate a hook that writes to the ledger: an OSError ends the run, and nothing is written after it."""
 
     @functools.wraps(hook)
     def guarded(self: Recorder, *arguments: Any, **named: Any) -> None:
@@ -46,17 +46,17 @@ def _writes(hook: Callable[..., None]) -> Callable[..., None]:
 
 
 class Recorder(tune.Callback):
-    """Writes each epoch and each end to the ledger before any callback hears of it.
+    """Writes each epoch and each end of a trial to the ledger before it calls the callbacks.
 
     Args:
-        ledger: of the study.
-        searcher: is told which trials have ended, and which are to resume.
-        scheduler: decides of each epoch, and knows which trials it stopped, and which it paused.
-        stopping: of this run.
-        meter: of what trials cost.
-        callbacks: in the order in which they hear.
+        ledger: the study's ledger.
+        searcher: gets the numbers of trials that have ended, paused, or are to resume.
+        scheduler: decides after each epoch, and has the trials that it stopped or paused.
+        stopping: ends this run.
+        meter: measures the cost of trials.
+        callbacks: called in this order.
         max_failures: how often a trial may fail and resume.
-        hangs: knows which processes it killed itself.
+        hangs: has the trials whose processes it killed.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Recorder(tune.Callback):
         self.meter, self.callbacks, self.max_failures = meter, callbacks, max_failures
         self._running: dict[int, TrialRecord] = {}
         self._in_a_row = Counter[str]()
-        """By kind of failure: so many since the last epoch of any trial, or failure of another kind."""
+        """Number of failures by kind, since the last epoch of any trial or the last failure of another kind."""
 
     @_writes
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -92,7 +92,7 @@ class Recorder(tune.Callback):
     ) -> None:
         number, report = trial.config["number"], EpochReport.from_dict(result)
         self._in_a_row.clear()
-        # Tune has asked the scheduler, but not once the run is to end: then too, the ledger says what was decided.
+        # Tune has already called the scheduler, except when the run is ending. The ledger needs its decision then too.
         self.scheduler.on_trial_result(None, trial, result)
         self.ledger.add_epoch(number, report)
         self.meter.epoch(number, report)
@@ -120,7 +120,7 @@ class Recorder(tune.Callback):
         self._end_segment(number)
         record = self.ledger.record(number)
         if record.reports and record.reports[-1].ended is not None:
-            # Its process was lost after its last report: it has nothing left to do, and would have nothing to report.
+            # The process was lost after its last report: the trial has nothing left to do or to report.
             self.ended(self.ledger.finish(number))
             return
         hung = self.hangs.failure(number, record.reported_epochs) if self.hangs is not None else None
@@ -129,17 +129,15 @@ class Recorder(tune.Callback):
             broken = dataclasses.replace(broken, final=True)
         record = self.ledger.add_failure(number, broken)
         if broken.kind == "storage":
-            self.stopping.stop(f"a checkpoint could not be written or read; once that is put right{CONTINUES}", BROKEN)
+            self.stopping.stop(f"a checkpoint could not be written or read; once that is fixed{CONTINUES}", BROKEN)
         if broken.kind == "node_unfit":
-            self.stopping.stop(
-                f"{root_message(broken)}; once that is put right, or the machine gone{CONTINUES}", BROKEN
-            )
+            self.stopping.stop(f"{root_message(broken)}; once that is fixed, or the node is removed{CONTINUES}", BROKEN)
         self._in_a_row = Counter({broken.kind: self._in_a_row[broken.kind] + 1})
         if self._in_a_row["not_started"] == MOST_IN_A_ROW:
-            self.stopping.stop(f"Ray starts no trial any more; once its cluster is back{CONTINUES}", BROKEN)
+            self.stopping.stop(f"Ray no longer starts trials; once its cluster is back{CONTINUES}", BROKEN)
         if self._in_a_row["memory_pressure"] == MOST_IN_A_ROW:
-            room = "once other programs have left room, or with a lower --max-concurrent"
-            self.stopping.stop(f"trials find no memory ({root_message(broken)}); {room}{CONTINUES}", BROKEN)
+            room = "once other programs use less memory, or with a lower --max-concurrent"
+            self.stopping.stop(f"trials do not get enough memory ({root_message(broken)}); {room}{CONTINUES}", BROKEN)
         if broken.final:
             self._fail(number, broken)
             return
@@ -148,11 +146,11 @@ class Recorder(tune.Callback):
             callback.attempt_failed(record)
 
     def _end_segment(self, number: int) -> None:
-        if self._running.pop(number, None) is not None:  # else it broke before it began
+        if self._running.pop(number, None) is not None:  # otherwise it failed before it started
             self.ledger.add_segment(number, self.meter.end(number))
 
     def _is_final(self, record: TrialRecord, broken: Failure) -> bool:
-        """Whether a trial that broke is not retried."""
+        """Return whether a failed trial is not retried."""
         kinds = [past.kind for past in (*record.failures, broken)]
         if broken.kind == "out_of_memory":
             return 2 ** kinds.count("out_of_memory") > record.config["training.batch_size"]
@@ -161,24 +159,24 @@ class Recorder(tune.Callback):
         return broken.kind not in NOT_COUNTED and sum(kind not in NOT_COUNTED for kind in kinds) > self.max_failures
 
     def _fail(self, number: int, broken: Failure) -> None:
-        tried = "out of memory, also with single images at a time\n" if broken.kind == "out_of_memory" else ""
+        tried = "out of memory even with micro-batches of one image\n" if broken.kind == "out_of_memory" else ""
         self.ended(self.ledger.fail(number, f"{tried}{broken.message}"))
 
     def ended(self, record: TrialRecord) -> None:
-        """Tell all who follow the study."""
+        """Pass the end of a trial on to the searcher and the callbacks."""
         self.searcher.ended(record.number)
         for callback in self.callbacks:
             callback.trial_ended(record)
 
     @_writes
     def prune(self, numbers: Iterable[int]) -> None:
-        """Trials that nobody runs, and that are not to resume."""
+        """Prune trials that are not running and are not to resume."""
         for number in numbers:
             self.ended(self.ledger.prune(number))
 
     @_writes
     def settle(self) -> None:
-        """Write what was decided, and not written, before this run."""
+        """Write to the ledger what an earlier run had decided but not yet written."""
         for record in self.ledger.records():
             if record.state == "running" and record.broke_for_good:
                 self._fail(record.number, record.failures[-1])
@@ -187,19 +185,19 @@ class Recorder(tune.Callback):
         self.prune((*self.scheduler.overdue, *self.scheduler.pop_evicted()))
 
     def end_waiting(self) -> None:
-        """No trial runs any more: unless the study continues later, none will come that could promote a paused one."""
+        """Prune the paused trials at the end of a study: no trial runs any more that could lead to a promotion."""
         if self.stopping.reason is None:
             self.prune(self.scheduler.waiting)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # for Tune's snapshots, which nobody reads: the ledger is the truth
+        return {}  # Tune's snapshots are never read: the ledger is the source of truth
 
 
 def _is_preempted(trial: Any) -> bool:
-    """Whether the trial's process died with a drained node, which only Ray's error itself says, as Tune kept it.
+    """Return whether the trial's process died with a drained node, according to the pickled error that Tune keeps.
 
-    The file lies in a folder that others may write to. It is therefore not unpickled, which would run what it says, but
-    searched for the attribute in which `ray.exceptions.RayActorError` keeps the answer.
+    The file is in a folder that others may be able to write to. Unpickling it could run foreign code, so its opcodes
+    are searched instead for the attribute `_preempted` of `ray.exceptions.RayActorError`.
     """
     path = Path(trial.pickled_error_file) if trial.pickled_error_file else None
     with suppress(Exception):  # not every error can be read
@@ -213,6 +211,6 @@ def _is_preempted(trial: Any) -> bool:
 
 
 def _error_text(trial: Any) -> str:
-    """The trial's traceback, as Tune kept it."""
+    """Return the trial's traceback from the file that Tune keeps."""
     path = Path(trial.error_file) if trial.error_file else None
     return path.read_text().strip() if path and path.is_file() else "the trial's process ended without a message"

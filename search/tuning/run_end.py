@@ -1,4 +1,4 @@
-"""When a run ends before its study does: Ctrl-C, a spent budget, or storage that is gone."""
+"""Ends a run before its study is finished: after Ctrl-C, when a budget is spent, or when the storage fails."""
 
 from __future__ import annotations
 
@@ -19,38 +19,39 @@ CONTINUES = ": the same command continues the study"
 
 
 class Stopping(tune.Stopper, tune.Callback):
-    """Once there is a `reason`, no trial starts and each running one ends at its next report, which is saved by then.
+    """Ends the run once there is a `reason`: no trial starts, and each running one stops at its next report.
 
-    Such trials stay running in the ledger: the same command resumes them.
+    A checkpoint is saved before each report. Trials that stop stay running in the ledger: the same command resumes
+    them.
 
     Args:
-        time_budget: seconds from now, if limited.
+        time_budget: seconds from now until the run ends; None: no limit.
     """
 
     def __init__(self, time_budget: float | None = None):
         self.reason: str | None = None
-        """Why the run ends, and what to do."""
+        """Why the run ends, and what to do; None while it continues."""
         self.exit_code = 0
         self.unwritable = False
-        """Whether the study's folder takes nothing any more."""
+        """Whether the ledger can no longer be written."""
         self.lost = False
-        """Whether somebody has moved, deleted or changed its ledger."""
+        """Whether the ledger was moved, deleted or changed by something else."""
         self.running: set[int] = set()
         """Numbers of the trials that have started and not ended."""
         self._deadline = None if time_budget is None else time.monotonic() + time_budget
 
     def stop(self, reason: str, exit_code: int) -> None:
-        """End the run; the first reason stays."""
+        """End the run. If it is already ending, the first reason is kept."""
         if self.reason is None:
             self.reason, self.exit_code = reason, exit_code
 
     def cannot_write(self, error: OSError) -> None:
-        """End the run; nothing more is to be written. The trials' own checkpoints hold what was not."""
+        """End the run without writing anything more. The trials' checkpoints hold what the ledger lacks."""
         self.unwritable = True
         if isinstance(error, JournalLost):
             self.lost = True
-            self.stop(f"the study is lost ({error}): put it back as it was, or begin another", BROKEN)
-        self.stop(f"the study cannot be written ({error}); once that is put right{CONTINUES}", BROKEN)
+            self.stop(f"the study's ledger is lost ({error}): restore it, or start a new study", BROKEN)
+        self.stop(f"the study cannot be written ({error}); once that is fixed{CONTINUES}", BROKEN)
 
     @property
     def over(self) -> bool:
@@ -68,7 +69,7 @@ class Stopping(tune.Stopper, tune.Callback):
         self.running.discard(trial.config["number"])
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        # One that ends by itself is left to: a stop would leave a worker group behind.
+        # A trial that ends by itself is not stopped: that would leave its worker group running.
         return self.over and result.get("ended") is None
 
     def stop_all(self) -> bool:
@@ -76,7 +77,7 @@ class Stopping(tune.Stopper, tune.Callback):
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Ctrl-C, SIGTERM and a closed terminal end the run; a second one ends it at once, by Interrupted."""
+        """Context in which Ctrl-C, SIGTERM or a closed terminal ends the run; a second signal raises Interrupted."""
 
         asked = False
 
@@ -95,4 +96,4 @@ class Stopping(tune.Stopper, tune.Callback):
                 signal.signal(number, handler)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # for Tune's snapshots, which nobody reads: the ledger is the truth
+        return {}  # Tune's snapshots are never read: the ledger is the source of truth

@@ -1,4 +1,4 @@
-"""What Ray Tune asks for trials: first those that are to resume, then new ones."""
+"""Ray Tune's searcher: suggests first the trials that are to resume, then new ones."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from trainables.messages import TrialRequest
 
 
 class LedgerSearcher(Searcher):
-    """Suggests `TrialRequest`s until the study holds as many ended trials as its budget.
+    """Suggests `TrialRequest`s until as many trials have ended as the budget of the study.
 
     Args:
-        ledger: of the study.
-        proposer: of new configurations.
-        scheduler: knows which paused trial is to resume.
+        ledger: the study's ledger.
+        proposer: proposes new configurations.
+        scheduler: promotes paused trials, which then resume.
         budget: total number of trials, including earlier runs.
-        stopping: of this run.
-        slots: says how many trials may run side by side now; without it Tune's own limit is all.
+        stopping: ends this run.
+        slots: returns the number of trials that may run at once now. Default: only Tune's own limit applies.
     """
 
     def __init__(
@@ -47,15 +47,15 @@ class LedgerSearcher(Searcher):
         self.to_resume = [
             record.number for record in records if record.state == "running" and record.number not in waiting
         ]
-        """Numbers of trials to suggest again: they have begun, and nobody runs them."""
+        """Numbers of trials to suggest again: they have started and not ended, and no process runs them."""
         self.running: set[int] = set()
-        """Numbers of those that were suggested and have not ended."""
+        """Numbers of trials that were suggested and have not ended."""
         self.exhausted = False
-        """Whether the space held nothing new any more."""
+        """Whether the space has no configuration left to propose."""
 
     @property
     def remaining(self) -> int:
-        """Trials still to be suggested, but for those that wait for their promotion."""
+        """Number of trials still to suggest, without those that are paused."""
         return len(self.to_resume) + self.budget - self.born
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -68,7 +68,7 @@ class LedgerSearcher(Searcher):
         elif (promoted := self.scheduler.promote(last=self.remaining == 0)) is not None:
             record = self.ledger.record(promoted)
         elif self.remaining == 0:
-            return None if self.running else Searcher.FINISHED  # one of those that run may break, or be promoted
+            return None if self.running else Searcher.FINISHED  # a running trial may fail, or lead to a promotion
         elif (proposal := self.proposer.propose(self.born, waiting=self.scheduler.waiting)) is None:
             self.budget, self.exhausted = self.born, True
             return self.suggest(trial_id)
@@ -89,25 +89,25 @@ class LedgerSearcher(Searcher):
         return asdict(request)
 
     def ended(self, number: int) -> None:
-        """The trial is not to be suggested again."""
+        """Do not suggest the trial again: it has ended."""
         self.running.discard(number)
         if number in self.to_resume:
             self.to_resume.remove(number)
 
     def paused(self, number: int) -> None:
-        """The scheduler says when it resumes."""
+        """Note that the trial has paused; the scheduler decides when it resumes."""
         self.running.discard(number)
 
     def requeue(self, number: int) -> None:
-        """The trial is to resume from its last checkpoint."""
+        """Suggest the trial again, so that it resumes from its last checkpoint."""
         self.running.discard(number)
         self.to_resume.append(number)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """The recorder tells; nothing is left to do here."""
+        """Do nothing: the recorder calls `ended`, `paused` or `requeue`."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Tune's own snapshots: nobody reads them, the ledger is the truth."""
+        """Do nothing: Tune's snapshots are never read, the ledger is the source of truth."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # for Tune's snapshots, see save
+        return {}  # Tune's snapshots are never read, see save

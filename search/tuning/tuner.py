@@ -1,4 +1,4 @@
-"""Runs a study: the ledger's searcher and scheduler, a launcher and the recorder, put together under Ray Tune."""
+"""Runs a study with Ray Tune, from the ledger's searcher and scheduler, a launcher and the recorder."""
 
 from __future__ import annotations
 
@@ -38,25 +38,25 @@ class SearchPlan:
     space: Space
     sampler: str
     first: tuple[dict[str, Any], ...] = ()
-    """Points of the space that come before what the sampler proposes."""
+    """Points of the space to try before those that the sampler proposes."""
     budget: int
     launcher: Launcher
     concurrent: int
-    """Trials side by side at most."""
+    """Maximum number of concurrent trials."""
     slots: Callable[[], int] | None = None
-    """Says how many of them are due now, where other studies share the cluster."""
+    """Returns the number of concurrent trials allowed now, where other studies share the cluster."""
     max_failures: int = 2
     """How often a trial may fail and resume."""
     audit: float = 0.0
-    """Probability that a trial runs on when ASHA would stop or pause it."""
+    """Probability that a trial continues when ASHA would stop or pause it."""
     fits: Fits = lambda config: True
-    """Whether a configuration can be trained on the cluster's devices."""
+    """Returns whether a configuration can be trained on the cluster's devices."""
     joined: bool = False
-    """Whether Ray ran before this process did; else it was started for this run."""
+    """Whether the run has joined a running cluster; otherwise Ray was started for this run."""
     hang_timeout: float | None = None
-    """Seconds without a report after which a trial's process is killed; None: by the trial's own epochs."""
+    """Seconds without a report after which a trial's process is killed; None: depends on the trial's own epochs."""
     node_timeout: float | None = None
-    """Seconds without a machine that could run a trial after which the run ends; None: by whether it joined a Ray."""
+    """Seconds without a node that could run a trial after which the run ends; None: depends on `joined`."""
 
 
 def run_search(
@@ -67,19 +67,19 @@ def run_search(
     stopping: Stopping,
     meter: Meter,
 ) -> None:
-    """Run trials until the study holds its budget, its space is exhausted, or the run is stopped. Ray must be running.
+    """Run trials until the budget is spent, the space is exhausted, or the run is stopped. Ray must be running.
 
     Args:
         plan: what to run.
-        ledger: the study's; what it holds already counts.
-        loop: what each trial runs.
-        callbacks: are told of every epoch and end.
-        stopping: of this run; afterwards it says why the run ended before the budget, if it did.
-        meter: of what trials cost.
+        ledger: the study's ledger; the trials in it count towards the budget.
+        loop: the epoch loop that each trial runs.
+        callbacks: called after every event.
+        stopping: ends this run; afterwards it has the reason if the run ended before the budget was spent.
+        meter: measures the cost of trials.
     """
     try:
         ledger.settings = asdict(plan.settings)
-        if not ledger.space and not plan.settings.systems:  # systems are named one by one
+        if not ledger.space and not plan.settings.systems:  # the settings already list the systems
             ledger.space = described(plan.space)
         ledger.enqueue(plan.first)
     except OSError as error:
@@ -97,7 +97,7 @@ def run_search(
         _run(plan, loop, searcher, scheduler, recorder, stopping)
     recorder.end_waiting()
     if searcher.exhausted:
-        stopping.stop("the space holds no other configuration", 0)
+        stopping.stop("the space has no configuration left to try", 0)
 
 
 def _run(
@@ -108,22 +108,22 @@ def _run(
     recorder: Recorder,
     stopping: Stopping,
 ) -> None:
-    """Let Ray Tune run trials until the searcher has none left, or the run is to end."""
+    """Let Ray Tune run trials until the searcher has none left, or the run is stopped."""
     if stopping.over:
         return
     timeout = plan.node_timeout or (CLUSTER_TIMEOUT if plan.joined else LOCAL_TIMEOUT)
     nodes = NodeWatch(stopping, process_demand(plan.launcher), timeout, local=not plan.joined)
     callbacks: list[Any] = [stopping, nodes, recorder.hangs, recorder]
     try:
-        # Tune saves snapshots and unpickles the newest one that it finds. A study's folder may be somebody else's, with
-        # a snapshot that runs their code, so Tune gets a new folder that only this user can enter.
+        # Tune saves snapshots and unpickles the newest one that it finds. A study's folder may come from someone else
+        # and contain a snapshot that runs their code, so Tune gets a new folder that only this user can access.
         scratch = tempfile.TemporaryDirectory(prefix="mars-search-", ignore_cleanup_errors=True)
         with stopping.on_signals(), scratch as folder:
             _tuner(plan, loop, searcher, scheduler, callbacks, stopping, folder).fit()
     except Exception as error:
         if isinstance(error, OSError):
-            stopping.cannot_write(error)  # Tune's own state
-        elif stopping.exit_code != BROKEN:  # else Tune has read back what it could not write
+            stopping.cannot_write(error)  # Tune could not write its own state
+        elif stopping.exit_code != BROKEN:  # otherwise Tune failed to read back what it could not write
             raise
 
 
@@ -141,7 +141,7 @@ def _tuner(
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
-            num_samples=-1,  # the searcher says when it is finished
+            num_samples=-1,  # the searcher decides when it is finished
             max_concurrent_trials=plan.concurrent,
             reuse_actors=plan.launcher.reuse_actors,
             trial_dirname_creator=_trial_folder,
@@ -151,7 +151,7 @@ def _tuner(
             storage_path=folder,
             callbacks=callbacks,
             stop=stopping,
-            # A trial that fails resumes as one that was interrupted does: the searcher suggests it again.
+            # A failed trial resumes in the same way as an interrupted one: the searcher suggests it again.
             failure_config=tune.FailureConfig(max_failures=0),
             verbose=0,
         ),

@@ -1,1 +1,1 @@
-"""What people see of a study: the terminal, events, TensorBoard, tables."""
+"""Views of a study: terminal output, events, TensorBoard, tables."""

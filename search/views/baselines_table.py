@@ -1,4 +1,4 @@
-"""The systems of the two reports on a terminal."""
+"""Terminal tables of the systems of the two reports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from search.views.terminal import Terminal
 
 
 def show_systems() -> None:
-    """One table a report: rows as in its own table, what else it tried below."""
+    """Print one table per report: the rows of its own table, and below them the variants that it tried."""
     console = Terminal()
     for report, described in REPORTS.items():
         table = Table(title=f"{report}: {described}", title_justify="left", expand=True)

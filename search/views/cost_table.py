@@ -1,4 +1,4 @@
-"""What a study cost, as a terminal table."""
+"""Terminal table of a study's cost."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from search.ledger.records import TrialRecord
 
 
 def receipt(records: list[TrialRecord], max_epochs: int, price_per_hour: float | None) -> Table:
-    """The study's costs as a terminal table.
+    """Return the study's cost as a terminal table.
 
     Args:
-        records: every trial of the study.
-        max_epochs: of a trial.
-        price_per_hour: of one GPU, or of one CPU where trials use no GPU; None: no money.
+        records: all trials of the study.
+        max_epochs: maximum number of epochs of a trial.
+        price_per_hour: price of one GPU-hour, or of one CPU-hour if trials use no GPU; None: no row for the price.
     """
     parts = {part: sum(seconds_of(record)[part] for record in records) for part in PARTS}
     held = {device: sum(device_seconds(record)[device] for record in records) / 3600 for device in ("CPU", "GPU")}

@@ -1,4 +1,4 @@
-"""A running study as JSON lines, one an event: what `--view events` prints and what is shown of a study from afar."""
+"""A running study as JSON lines, one per event: printed by `--view events`, and read to show a remote study."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class EventWriter(Callback):
     """Writes each event as a line.
 
     Args:
-        state: of the study; hears of each event first.
-        stopping: of this run.
-        stream: takes the lines.
+        state: progress of the study; must be called for each event before this callback.
+        stopping: has the reason when this run ends early.
+        stream: file to which the lines are written.
     """
 
     def __init__(self, state: ProgressState, stopping: Stopping, stream: TextIO):
@@ -66,7 +66,7 @@ class EventWriter(Callback):
 
 
 class TextEvents(io.StringIO):
-    """A file whose texts become events; for what a console prints beside the view."""
+    """A file that turns the texts written to it into events, for a console that prints beside the view."""
 
     def __init__(self, stream: TextIO):
         self.stream = stream
@@ -83,7 +83,7 @@ def write_event(stream: TextIO, event: str, **content: Any) -> None:
 
 
 class EventReader:
-    """Shows on this console what an `EventWriter` wrote elsewhere, by the same views. To be used in a `with`."""
+    """Context manager that shows the events of an `EventWriter` in another process, with the same views."""
 
     def __init__(self, console: Console):
         self.console = console
@@ -99,7 +99,7 @@ class EventReader:
         self._stack.close()
 
     def read(self, line: str) -> None:
-        """Take in a line; one that is no event is shown as it is."""
+        """Process a line; a line that is not an event is printed unchanged."""
         try:
             content = json.loads(line)
             event = content.pop("event")
@@ -111,11 +111,11 @@ class EventReader:
             self.state.started = time.monotonic() - at
         try:
             take_in(**content)
-        except (ValueError, TypeError, KeyError, AttributeError):  # looks like an event, and is none
+        except (ValueError, TypeError, KeyError, AttributeError):  # looks like an event but is not one
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _on_text(self, text: str) -> None:
-        shown = Text.from_ansi(text.removesuffix("\n"))  # with its colours, and nothing else that a terminal acts on
+        shown = Text.from_ansi(text.removesuffix("\n"))  # keeps colours, but no other terminal control sequences
         shown.plain = clean(shown.plain)
         self.console.print(shown, soft_wrap=True)
 
@@ -166,7 +166,7 @@ class EventReader:
 
 
 def _brief(record: TrialRecord) -> dict[str, Any]:
-    """What the views show of a trial: of its epochs the best and the last."""
+    """Return the parts of a record that the views show, with only the best and the last epoch."""
     best = record.best
     reports = [report for report in record.reports if report in (best, record.reports[-1])]
     return {

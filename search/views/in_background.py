@@ -1,4 +1,4 @@
-"""What only decorates a study runs in a thread of its own."""
+"""Runs callbacks that are not essential to a study in a background thread."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from search.tuning.callbacks import Callback
 from trainables.messages import EpochReport
 
 CLOSES_WITHIN = 20.0
-"""Seconds that a run waits at its end for what is still to be written."""
+"""Seconds that a run waits at its end for callbacks that are still writing."""
 
 
 class InBackground(Callback):
-    """Passes what happens on to callbacks that only decorate the study: pictures, TensorBoard, retention.
+    """Context manager that passes events on to callbacks in a thread: pictures, TensorBoard, retention.
 
-    They hear of everything in order, but later than it happens, and so can neither stop nor slow down what writes the
-    ledger: a checkpoint that cannot be read or storage that does not answer is warned of once for each callback, and so
-    is what ends a thread that one of them has started, as TensorBoard's writers do. Use it as a context manager; its
-    end waits for what is left to do.
+    The callbacks get all events in order but later than they happen, so they can neither stop nor delay writing to the
+    ledger. An exception, such as an unreadable checkpoint or storage that does not respond, causes one warning per
+    callback. So does an exception that ends a thread that a callback has started, as TensorBoard's writers do. Leaving
+    the context waits for pending events.
 
     Args:
-        callbacks: in the order in which they hear, by what the user knows them by.
-        warn: is called in the thread with a sentence about the first exception of each.
-        closes_within: seconds that the end waits.
+        callbacks: by the name that warnings show, in the order in which they are called.
+        warn: called in the thread with a message about the first exception of each callback.
+        closes_within: maximum number of seconds to wait when the context is left.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class InBackground(Callback):
         self._thread.join(self._closes_within if kind is None else 0)
         if kind is None and self._thread.is_alive():
             names = " and ".join(self._watchers)
-            self._warn(f"{names}: not all is done after {self._closes_within:.0f} s, is the storage away?")
+            self._warn(f"{names}: not finished after {self._closes_within:.0f} s; check that the storage is reachable")
 
     def trial_started(self, record: TrialRecord) -> None:
         self._calls.put(lambda callback: callback.trial_started(record))
@@ -78,9 +78,9 @@ class InBackground(Callback):
 
     def _thread_failed(self, ended: threading.ExceptHookArgs) -> None:
         if isinstance(ended.exc_value, Exception):
-            self._failed("a thread that decorates the study", ended.exc_value)
+            self._failed("a background thread", ended.exc_value)
 
     def _failed(self, name: str, error: Exception) -> None:
         if name not in self._warned:
             self._warned.add(name)
-            self._warn(f"{name}: {error}; the search continues, and this is said once")
+            self._warn(f"{name}: {error}; the search continues, and this warning is not repeated")

@@ -1,4 +1,4 @@
-"""Trials by score."""
+"""Terminal table of the best trials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from search.ledger.records import TrialRecord
 
 
 def leaderboard(records: list[TrialRecord], top: int = 10) -> Table:
-    """A terminal table of the best trials."""
+    """Return a terminal table of the best trials, ranked by score."""
     counts = Counter(record.state for record in records)
     caption = ", ".join(f"{count} {state}" for state, count in counts.items())
     table = Table(

@@ -1,4 +1,4 @@
-"""The study on a terminal: a live view, or plain lines where there is no terminal."""
+"""The progress of a study: a live view on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ERROR_LINES = 6
 
 
 class LiveView(Callback):
-    """Shows a `ProgressState`, which must hear of each event first. Use `with view.shown():` around the search."""
+    """Shows a `ProgressState`, which must be called for each event first. Run the search in `with view.shown():`."""
 
     def __init__(self, state: ProgressState, console: Console, stopping: Stopping):
         self.state, self.console, self.stopping = state, console, stopping
@@ -69,7 +69,7 @@ class LiveView(Callback):
             f"{state.ended}/{state.budget} trials",
             counts or "none ended",
             f"{state.epochs_per_second:.2f} epochs/s",
-            f"{duration(state.seconds)} gone, {duration(state.seconds_left)} left",
+            f"{duration(state.seconds)} elapsed, {duration(state.seconds_left)} left",
         )
         running = Table(title="running", title_justify="left", box=None, padding=(0, 2))
         for column in ("trial", "epoch", "mean IoU", "best", "configuration"):
@@ -86,7 +86,7 @@ class LiveView(Callback):
             )
         parts: list[RenderableType] = [head, running]
         if self.stopping.reason is not None:
-            waits = f"ending: waits for {len(self.stopping.running)} trials to end their epoch; Ctrl-C: at once"
+            waits = f"ending: waiting for {len(self.stopping.running)} trials to finish their epoch; Ctrl-C: end now"
             parts.insert(1, Text(waits, style="yellow"))
         if (best_trial := state.best) is not None:
             parts.append(

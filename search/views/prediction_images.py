@@ -1,4 +1,4 @@
-"""Pictures of what the best trials predict, for TensorBoard."""
+"""Pictures of the best trials' predictions, for TensorBoard."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Painter:
     """Paints a trial's predictions on a few validation images if it is among the best so far.
 
     Args:
-        data: the study's.
-        checkpoints: the study's root path or URI.
+        data: the study's data.
+        checkpoints: path or URI of the study's checkpoints.
         past: trials of earlier runs.
     """
 

@@ -1,4 +1,4 @@
-"""Pictures of predictions: input, truth, prediction and errors side by side."""
+"""Pictures of predictions: input, ground truth, prediction and errors side by side."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from trainables.data import DataDescription, PreparedData
 
 GAP = 2
 _COLOURS = np.array(
-    # Okabe and Ito's palette, told apart also by colour-blind readers; the ignored label is dark grey.
+    # The palette of Okabe and Ito, which colour-blind readers can distinguish; the ignored label is dark grey.
     [(230, 159, 0), (86, 180, 233), (0, 158, 115), (213, 94, 0), (0, 114, 178), (204, 121, 167), (240, 228, 66)],
     dtype=np.uint8,
 )
@@ -17,7 +17,7 @@ _ERROR = np.array((220, 30, 30), dtype=np.uint8)
 
 
 def class_colours(description: DataDescription) -> np.ndarray:
-    """(num_classes, 3) uint8 RGB."""
+    """Return the colour of each class: (num_classes, 3) uint8 RGB."""
     colours = np.resize(_COLOURS, (description.num_classes, 3))
     if description.ignored_label is not None:
         scored = list(description.scored_labels)
@@ -29,13 +29,15 @@ def class_colours(description: DataDescription) -> np.ndarray:
 def prediction_panel(
     images: np.ndarray, truth: np.ndarray, prediction: np.ndarray, description: DataDescription
 ) -> np.ndarray:
-    """One row an image: input, truth, prediction, errors (red; unlabelled pixels dark).
+    """Draw one row per image: input, ground truth, prediction, errors (red; unlabelled pixels dark).
 
     Args:
         images: (N, H, W) floats in [0, 1].
-        truth, prediction: (N, H, W) labels.
+        truth: (N, H, W) labels.
+        prediction: (N, H, W) labels.
 
-    Returns: (N * (H + gap) - gap, 4 * W + 3 gaps, 3) uint8 RGB.
+    Returns:
+        (N * (H + GAP) - GAP, 4 * (W + GAP) - GAP, 3) uint8 RGB.
     """
     colours = class_colours(description)
     grey = np.repeat((images * 255).astype(np.uint8)[..., None], 3, axis=-1)
@@ -56,7 +58,10 @@ def prediction_panel(
 
 
 def telling_images(data: PreparedData, part: str, count: int = 6) -> np.ndarray:
-    """Indices of images of a part worth looking at: for each class the one that shows most of it, rarest first."""
+    """Return indices of images of a part that show the classes best.
+
+    For each class, rarest first, the images with the most pixels of the class are chosen.
+    """
     indices = data.split[part]
     masks = np.asarray(data.masks[indices])
     pixels = np.stack([(masks == label).sum(axis=(1, 2)) for label in data.present_labels], axis=1)

@@ -1,4 +1,4 @@
-"""What there is to say about a running study: counts, speed, time left, the best trial."""
+"""The progress of a running study: counts, speed, time left, the best trial."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from trainables.messages import EpochReport
 
 @dataclass
 class ProgressState(Callback):
-    """Follows a study; the views read it.
+    """Follows a study and keeps the numbers that the views show.
 
     Args:
-        budget: trials of the study.
-        time_budget: seconds that this run may take, if limited.
+        budget: total number of trials of the study.
+        time_budget: maximum duration of this run in seconds; None: no limit.
         past: trials of earlier runs.
     """
 
@@ -27,7 +27,7 @@ class ProgressState(Callback):
     counts: Counter[str] = field(default_factory=Counter)
     running: dict[int, tuple[TrialRecord, EpochReport | None]] = field(default_factory=dict)
     paused: set[int] = field(default_factory=set)
-    """Numbers of trials that wait for their promotion."""
+    """Numbers of the paused trials."""
     best: TrialRecord | None = None
     best_score: float | None = None
     epochs: int = 0
@@ -84,7 +84,10 @@ class ProgressState(Callback):
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimated from the trials that ended in this run; None before the first."""
+        """Estimated seconds until the run ends, from the trials that ended in this run and from the time budget.
+
+        None if no trial has ended yet and there is no time budget.
+        """
         limits = []
         if self.ended_here:
             limits.append((self.budget - self.ended) * self.seconds / self.ended_here)

@@ -1,4 +1,4 @@
-"""The study in TensorBoard: scalars of every trial by epoch, the HParams table, pictures of the best trials."""
+"""TensorBoard logs of a study: scalars of every trial by epoch, the HParams table, pictures of the best trials."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Painter = Callable[[TrialRecord], np.ndarray | None]
 
 
 def scalars(report: EpochReport) -> dict[str, float]:
-    """A report's numbers by TensorBoard tag."""
+    """Return a report's numbers by TensorBoard tag."""
     values = {
         "mean_iou": report.mean_iou,
         "best_mean_iou": report.best_mean_iou,
@@ -39,19 +39,19 @@ def scalars(report: EpochReport) -> dict[str, float]:
 
 
 class TensorBoardLogger(Callback):
-    """Writes events below the study's folder, one run a trial, named by its number.
+    """Writes TensorBoard events below the study's folder, one TensorBoard run per trial, named by the trial's number.
 
     Args:
-        folder: the study's.
-        space: whose parameters are the columns of the HParams table.
-        class_names: the scored classes, each a metric of the table.
-        painter: makes a picture (H, W, 3) uint8 for a trial that is among the best, or None.
+        folder: the study's folder.
+        space: the search space; its parameters are the columns of the HParams table.
+        class_names: names of the scored classes; the IoU of each is a metric of the table.
+        painter: returns a picture, (H, W, 3) uint8, for a trial that is among the best, or None for any other.
     """
 
     def __init__(self, folder: Path, space: Space, class_names: Sequence[str], painter: Painter | None = None):
         self.folder, self.space, self.painter = folder, space, painter
         self._writers: dict[int, SummaryWriter] = {}
-        # Tables take the first experiment summary they meet: the study has exactly one, even when it continues.
+        # TensorBoard uses the first experiment summary that it finds, so a study has exactly one, even if it continues.
         if not any(folder.glob("events.out.tfevents.*")):
             with SummaryWriter(str(folder)) as writer:
                 _add(writer, metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=_experiment(space, class_names)))
@@ -76,14 +76,14 @@ class TensorBoardLogger(Callback):
             writer.close()
 
     def trial_paused(self, record: TrialRecord) -> None:
-        self.attempt_failed(record)  # its next start opens another file of the same run
+        self.attempt_failed(record)  # the next attempt opens another file of the same TensorBoard run
 
     def trial_ended(self, record: TrialRecord) -> None:
         with self._writers.pop(record.number, None) or self._writer(record) as writer:
             status = api_pb2.STATUS_FAILURE if record.state == "failed" else api_pb2.STATUS_SUCCESS
             end = SessionEndInfo(status=status, end_time_secs=time.time())
             _add(writer, metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
-            # Last: what it is painted from may be away.
+            # The picture comes last, because the checkpoint that it needs may be unavailable.
             if self.painter is not None and record.best is not None and (picture := self.painter(record)) is not None:
                 writer.add_image("input, truth, prediction, errors", picture, record.best.epoch, dataformats="HWC")
 
@@ -106,7 +106,7 @@ def _set(target: struct_pb2.Value, value: bool | float | str) -> None:
 
 def _value(parameter: Parameter, params: dict[str, Any]) -> Any:
     value = params.get(parameter.name, ABSENT)
-    # A column has one type: where a value may be absent it is written as text.
+    # Each column has one type: if a value may be absent, the column holds text.
     if parameter.when is None:
         return value
     return f"{value:.6g}" if isinstance(value, float) else str(value)

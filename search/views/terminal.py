@@ -1,4 +1,4 @@
-"""What is printed is seen as it is: no text of somebody else's moves the cursor, colours a terminal, or is markup."""
+"""A console that prints foreign text literally: it cannot move the cursor, colour the terminal, or act as markup."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from search.formatting import clean
 
 
 class Terminal(Console):
-    """A console for texts that may be anybody's: they are cleaned, and none is markup, a link or an emoji.
+    """A console for untrusted text, which it cleans and does not interpret as markup, links or emoji.
 
-    That holds for texts, also in tables and titles. A `rich.text.Text` is taken as it is: `clean` what it is made of.
+    This applies to strings, also in tables and titles. A `rich.text.Text` is printed unchanged: `clean` its parts.
     """
 
     def __init__(self, **options: Any):

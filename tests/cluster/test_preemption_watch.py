@@ -114,7 +114,7 @@ def test_a_notice_drains_the_node(metadata, monkeypatch):
             metadata.notice = datetime.now(UTC) + timedelta(minutes=2)
             output, _ = watch.communicate(timeout=200)
         assert watch.returncode == 0
-        assert "this machine is taken away in" in output
+        assert "this machine will be preempted in" in output
         assert set(state.get_draining_nodes()) == {node.node_id}
         del busy, work
     finally:

@@ -80,23 +80,23 @@ def test_bad_files(case, command, tmp_path):
         (["--sampler", "magic"], "argument --sampler: invalid choice: 'magic'"),
         (["--storage", "/proc/runs"], "error: --storage: cannot write to /proc"),
         (["--storage", "nowhere://runs"], "error: --storage: cannot write to nowhere://runs/"),
-        (["--cpus-per-trial", "4096"], "error: a trial asks for 4096 CPU but the cluster has"),
+        (["--cpus-per-trial", "4096"], "error: a trial needs 4096 CPU but the cluster has"),
         (["--gpus-per-trial", "auto", "--workers-per-trial", "2"], "error: --gpus-per-trial auto lets trials share a"),
-        (["--max-epochs", "2", "--grace-epochs", "3"], "error: --grace-epochs 3 is above --max-epochs 2"),
+        (["--max-epochs", "2", "--grace-epochs", "3"], "error: --grace-epochs 3 is greater than --max-epochs 2"),
         (
             ["--systems", "a-ce,magic"],
             "error: --systems: unknown system 'magic': known are all, report-a, ",
         ),
-        (["--systems", "a-ce", "--budget", "3"], "error: --budget belongs to a search; with --systems"),
-        (["--seeds", "3"], "error: --seeds belongs to --systems"),
+        (["--systems", "a-ce", "--budget", "3"], "error: --budget cannot be used with --systems"),
+        (["--seeds", "3"], "error: --seeds can only be used with --systems"),
         (["--systems", "all", "--set", "model.width"], "argument --set: 'model.width' is not KEY=VALUE"),
         (["--train-fraction", "1.5"], "argument --train-fraction: '1.5' is not a number above 0 and at most 1"),
         (["--max-failures", "-1"], "argument --max-failures: '-1'"),
         (["--audit", "2"], "argument --audit: '2' is not a number of at least 0 and at most 1"),
-        (["--systems", "a-ce", "--audit", "0.5"], "error: --audit belongs to a search; with --systems"),
+        (["--systems", "a-ce", "--audit", "0.5"], "error: --audit cannot be used with --systems"),
         (
             ["--systems", "a-ce", "--scheduler", "asha-stopping"],
-            "error: --scheduler belongs to a search; with --systems",
+            "error: --scheduler cannot be used with --systems",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -121,5 +121,5 @@ def test_a_class_that_no_mask_holds_is_a_warning(command, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "warning: no mask holds class 4 (big rock): it is left out of the mean IoU" in done.stdout
     assert "search space" in done.stdout
-    assert "side by side" in done.stdout
+    assert "concurrent trials" in done.stdout
     assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["four.npz"]

@@ -108,7 +108,7 @@ def test_a_full_disk_ends_the_run_and_the_study_goes_on_when_there_is_room(drive
     output, errors = process.communicate(timeout=HANGS_AFTER)
     assert process.returncode == 1, output + errors
     assert "No space left on device" in output
-    assert "once that is put right: the same command continues the study" in output
+    assert "once that is fixed: the same command continues the study" in output
     assert "Traceback" not in errors
     before = Ledger.open(small_disk / "runs" / "study").records()
     assert {record.state for record in before} == {"running"}

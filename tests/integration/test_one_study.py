@@ -36,12 +36,12 @@ def test_a_study_is_named_after_its_data_begun_renamed_and_gone_on_with(command,
     assert "run by nobody; trials: 1 complete" in done.stdout
     done = command("search/run.py", "--stop", "tiny-set-1")
     assert done.returncode == 2
-    assert "study 'tiny-set-1': nobody runs it" in done.stderr
+    assert "study 'tiny-set-1' is not running" in done.stderr
 
     renamed = folder.rename(tmp_path / "runs" / "mars-2026")
     done = command("search/run.py", "--data", data, "--budget", 2, "--name", "mars-2026", *SHORT)
     assert done.returncode == 0, done.stderr
-    assert "1 are in the ledger already" in done.stdout
+    assert "1 are already in the ledger" in done.stdout
     assert [record.state for record in Ledger.open(renamed).records()] == ["complete"] * 2
     assert weights(renamed) == ["checkpoints/0000/best.pt", "checkpoints/0001/best.pt"]
     assert not list(renamed.glob("driver-*"))
@@ -67,7 +67,7 @@ def test_two_machines_with_one_place_for_checkpoints_leave_each_others_alone(dri
     assert [path.name for path in before] == ["best.pt", "last.pt"]
     done = command("search/run.py", "--data", data_file, *options, cwd=second)
     assert done.returncode == 2, done.stdout
-    assert "checkpoints: holds checkpoints of another study, that of" in done.stderr
+    assert "checkpoints: holds checkpoints of another study, run by" in done.stderr
     assert f"{tmp_path}/runs/study" in done.stderr
     assert done.stderr.count("\n") == 1
     assert list(second.iterdir()) == []

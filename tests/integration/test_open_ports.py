@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 def test_the_readme_names_every_process_that_listens(ray_cluster):
     text = (ROOT / "cluster" / "README.md").read_text()
-    table = text.partition("| process | for | asks for the token |\n")[2].partition("\n\n")[0]
+    table = text.partition("| process | purpose | requires the token |\n")[2].partition("\n\n")[0]
     named = {name for row in table.splitlines()[1:] for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
     assert "raylet" in named
     ray.get(ray.remote(lambda: 7).remote())  # a worker listens now

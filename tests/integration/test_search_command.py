@@ -33,7 +33,7 @@ def test_a_search_continues_to_its_budget_under_the_same_settings(command, data_
     done = command("search/run.py", "--data", relative, "--budget", 3, *SMALL)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert "no GPU: the cpu profile narrows the search" in done.stdout
+    assert "no GPU: the cpu profile limits the search" in done.stdout
     assert "[3/3] trial" in done.stdout
     assert "cost of the study" in done.stdout
     assert "tensorboard --logdir runs/study" in done.stdout
@@ -123,7 +123,7 @@ def test_a_machine_whose_memory_others_fill_ends_the_run_and_charges_no_trial(da
     done = run_script("search/run.py", arguments, cwd=tmp_path, logs=logs, environment=environment)
     assert done.returncode == 1, done.stderr
     assert (
-        "not finished, trials find no memory (Ray ended its process because the machine's memory was full"
+        "not finished, trials do not get enough memory (Ray killed its process because the machine's memory was full"
         in done.stdout
     )
     assert "best trials" not in done.stdout

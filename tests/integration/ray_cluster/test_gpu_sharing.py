@@ -52,14 +52,14 @@ def test_the_search_probes_once_and_its_trials_share_the_gpu(cluster, data_file,
         return done.stdout
 
     output = search("--dry-run")
-    assert "a GPU is to be probed with" in output
-    assert "the part of a GPU that a probe finds" in output
+    assert "configurations to probe on a GPU" in output
+    assert "a probe finds how many trials share a GPU" in output
     assert not (tmp_path / "runs").exists()
 
     output = search()
     assert "probing one GPU with 2 configurations" in output
     assert "alone on CPU" in output
-    assert "side by side: b-unet" in output
+    assert "concurrent trials: b-unet" in output
     ledger = Ledger.open(tmp_path / "runs" / "study")
     placement = ledger.placement
     assert 1 <= placement.trials_per_gpu <= CPUS
@@ -70,7 +70,7 @@ def test_the_search_probes_once_and_its_trials_share_the_gpu(cluster, data_file,
 
     output = search("--seeds", 2)
     assert "probing one GPU" not in output
-    assert f"as probed  {placement.sentence()}" in output
+    assert f"GPU sharing  {placement.sentence()}" in output
     assert len(Ledger.open(tmp_path / "runs" / "study").records()) == 4
 
 
@@ -95,7 +95,7 @@ def test_what_fits_nowhere_is_told_and_what_is_as_large_is_left_out(joined, data
     assert probed.shared.label == "small"
     assert set(probed.rates) == {1, 2}
     assert all(rate > 0 for rate in probed.rates.values())
-    assert told == ["small", "huge", "1 side by side", "2 side by side"]
+    assert told == ["small", "huge", "concurrent trials: 1", "concurrent trials: 2"]
     assert probed.placement.too_large > 10**12
     # All that was held is given back.
     assert ray.get(ray.remote(num_gpus=1)(lambda: True).remote())

@@ -66,7 +66,7 @@ def test_data_that_a_node_does_not_see(tmp_path):
 def test_a_node_with_another_version(tmp_path, monkeypatch, what):
     ours = tuple((dict(node_check.versions()) | {what: "0.0"}).items())
     monkeypatch.setattr(node_probe, "versions", lambda: ours)
-    with pytest.raises(ValueError, match=rf"has {re.escape(what)} .*, the driver has 0\.0: set both up alike"):
+    with pytest.raises(ValueError, match=rf"has {re.escape(what)} .*, the driver has 0\.0: install the same version"):
         probed(tmp_path)
 
 
@@ -80,7 +80,7 @@ def test_what_else_is_wrong_is_told_beside_a_storage_that_cannot_be_used(tmp_pat
     ours = tuple((dict(node_check.versions()) | {"torch": "0.0"}).items())
     monkeypatch.setattr(node_probe, "versions", lambda: ours)
     monkeypatch.setattr(CheckpointStore, "save", lambda *_: None)  # of the driver: the node finds no mark
-    with pytest.raises(ValueError, match=r"(?s)the driver has 0\.0: .*no such file.*is not the driver's"):
+    with pytest.raises(ValueError, match=r"(?s)the driver has 0\.0: .*no such file.*is not the folder that the driver"):
         probed(tmp_path, uri="/nowhere.npz")
 
 
@@ -101,7 +101,7 @@ def test_a_node_whose_clock_is_off(tmp_path, monkeypatch):
 def test_a_folder_that_is_another_one_on_the_node(tmp_path, monkeypatch):
     """Each side sees a folder of its own under the name, as on machines that share nothing."""
     monkeypatch.chdir(tmp_path)  # workers started elsewhere: a relative path is another folder there
-    with pytest.raises(ValueError, match="is not the driver's: --storage must be a folder that all nodes share"):
+    with pytest.raises(ValueError, match="is not the folder that the driver uses: --storage must be a folder"):
         probed(tmp_path, checkpoints="runs")
 
 
@@ -131,5 +131,5 @@ def test_a_process_of_a_node_that_joins_later_looks_before_its_first_trial(tmp_p
         with pytest.raises(NodeMismatchError, match=r"\([\d.]+\): --data: .*: no such file"):
             ray.get(second.run.remote(loop))
         assert ray.get(first.run.remote(loop)) == [1]
-    with pytest.raises(NodeMismatchError, match="is not the driver's"):
+    with pytest.raises(NodeMismatchError, match="is not the folder that the driver uses"):
         ray.get(TrialProcess.remote().run.remote(loop))

@@ -54,10 +54,10 @@ def test_a_search_gets_over_a_killed_server_and_every_command_finds_the_study(
     assert "3 complete" in done.stdout
     done = command("search/run.py", "--data", data_file, "--dry-run", "--start-from", "runs/study", "--name", "next")
     assert done.returncode == 0, done.stderr
-    assert "starting points first" in done.stdout
+    assert "starting points, then" in done.stdout
     done = command("search/run.py", "--data", data_file, "--budget", 4, *LONG)
     assert done.returncode == 0, done.stderr
-    assert "3 are in the ledger already" in done.stdout
+    assert "3 are already in the ledger" in done.stdout
     assert len(Ledger.open(folder).records()) == 4
     other = postgres.new_database()
     done = command("search/run.py", "--data", data_file, "--budget", 5, "--ledger", other, *LONG)

@@ -136,11 +136,11 @@ def test_a_client_that_is_gone_stops_nothing_and_finds_the_study_again(head, cli
     line_with(first, "paused")
     first.send_signal(signal.SIGINT)
     code, text = ended(first)
-    assert (code, "it continues there" in text) == (130, True)
+    assert (code, "the study keeps running there" in text) == (130, True)
     again = client(*options)
-    line_with(again, "runs there already")
+    line_with(again, "is already running there")
     code, text = ended(client("--data", data_file, "--name", "left", "--budget", 10_001))
-    assert (code, "runs there with other options" in text) == (2, True)
+    assert (code, "is already running there with other options" in text) == (2, True)
     code, text = ended(client("--data", data_file, "--name", "beside", "--budget", 1, "--max-epochs", 1))
     assert code == 0, text  # it gets its share of the slots, though the other would fill them all for an hour
     code, text = ended(client("--stop", "left"))
@@ -148,7 +148,7 @@ def test_a_client_that_is_gone_stops_nothing_and_finds_the_study_again(head, cli
     code, text = ended(again)
     assert (code, "interrupted" in text) == (130, True)
     code, text = ended(client("--stop", "left"))
-    assert (code, "does not run there" in text) == (2, True)
+    assert (code, "is not running there" in text) == (2, True)
     before = Ledger.open(head.home / "runs/left").records()
     assert any(record.reports for record in before)
     fewer = len(before)
@@ -162,7 +162,7 @@ def test_a_client_that_is_gone_stops_nothing_and_finds_the_study_again(head, cli
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--gpus-per-trial", 1], "asks for 1 GPU but the cluster has 0"),
+        (["--gpus-per-trial", 1], "needs 1 GPU but the cluster has 0"),
         (["--data", "/nowhere.npz"], "/nowhere.npz: no such file"),
         (["--storage", "/proc/nothing"], "--storage: cannot write to /proc"),
         (["--status", "unknown"], "no study 'unknown' was submitted"),
@@ -178,12 +178,12 @@ def test_mistakes_that_the_cluster_finds(client, data_file, arguments, message):
 def test_a_wrong_token_and_a_wrong_address(client, tmp_path):
     (tmp_path / "token").write_text("b" * 64)
     code, text = ended(client("--status", RAY_AUTH_TOKEN_PATH=str(tmp_path / "token")))
-    assert (code, "it does not let us in" in text, "the same token" in text) == (2, True, True)
+    assert (code, "the cluster denies access" in text, "the same token" in text) == (2, True, True)
     code, text = ended(client("--status", RAY_AUTH_MODE="disabled"))
-    assert (code, "it does not let us in" in text) == (2, True)
+    assert (code, "the cluster denies access" in text) == (2, True)
     code, text = ended(client("--address", "http://127.0.0.1:9", "--status"))
-    assert (code, "no Ray dashboard answers there" in text) == (2, True)
+    assert (code, "no Ray dashboard responds there" in text) == (2, True)
     code, text = ended(client("--address", "127.0.0.1:9", "--dry-run"))
-    assert (code, "nothing answers there" in text) == (2, True)
+    assert (code, "nothing responds there" in text) == (2, True)
     code, text = ended(client("--address", "ray://127.0.0.1:9", "--dry-run"))
-    assert (code, "neither auto, nor a head's host:port" in text) == (2, True)
+    assert (code, "must be auto, the host:port of a head" in text) == (2, True)

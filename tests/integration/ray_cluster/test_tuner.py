@@ -192,7 +192,7 @@ def test_a_process_that_hangs_is_ended_and_its_trial_resumes(search):
 def test_memory_that_does_not_suffice_for_one_image_fails_the_trial(search):
     (record,) = search(hungry, budget=1)
     assert record.state == "failed"
-    assert record.error.startswith("out of memory, also with single images")
+    assert record.error.startswith("out of memory even with micro-batches of one image")
     assert 2 ** len(record.failures) == 2 * record.config["training.batch_size"]
 
 
@@ -211,7 +211,7 @@ def test_a_machine_that_lacks_something_ends_the_run_and_fails_nobody(search):
     stopping = Stopping()
     (record,) = search(misplaced, budget=9, stopping=stopping)
     assert (record.state, record.failures[0].kind) == ("running", "node_unfit")
-    assert stopping.reason.startswith("b (10.0.0.2): --data: /mars.npz: no such file; once that is put right, or")
+    assert stopping.reason.startswith("b (10.0.0.2): --data: /mars.npz: no such file; once that is fixed, or")
     assert stopping.exit_code == 1
 
 

@@ -86,9 +86,7 @@ def test_two_studies_never_share_a_place(tmp_path, shared, space):
     assert len(before) == 3
     for again in range(2):
         other = tmp_path / f"other{again}" / "mars"
-        expected = (
-            f"{shared}: holds checkpoints of another study, that of .* in {tmp_path}/one/mars on .*: give another"
-        )
+        expected = f"{shared}: holds checkpoints of another study, run by .* in {tmp_path}/one/mars on .*: give another"
         with pytest.raises(ValueError, match=expected):
             driven(other, space, root=shared)
         assert not other.exists()
@@ -105,7 +103,7 @@ def test_a_copy_does_not_go_on_with_checkpoints_that_went_on_without_it(tmp_path
     shutil.copytree(tmp_path / "mars", tmp_path / "copy")
     driven(tmp_path / "copy", space, 0.9, root=shared)
     before = weights(tmp_path / "store")
-    with pytest.raises(ValueError, match=f"with which a copy of this study went on, that of .* in {tmp_path}/copy on"):
+    with pytest.raises(ValueError, match=f"that a copy of this study has continued, run by .* in {tmp_path}/copy on"):
         driven(tmp_path / "mars", space, 0.2, root=shared)
     assert weights(tmp_path / "store") == before
     driven(tmp_path / "copy", space, 0.95, root=shared)
@@ -212,7 +210,7 @@ def test_a_damaged_marker_is_named(text, tmp_path, space):
     driven(tmp_path / "mars", space, 0.5)
     (tmp_path / "mars" / "checkpoints" / FILE).write_text(text)
     with pytest.raises(
-        ValueError, match=rf"checkpoints: its {FILE}, .* is damaged: delete it if they are this study's"
+        ValueError, match=rf"checkpoints: the file {FILE}, .* is damaged: delete it if they are this study's"
     ):
         driven(tmp_path / "mars", space, 0.6)
     (tmp_path / "mars" / "checkpoints" / FILE).unlink()

@@ -53,7 +53,7 @@ def test_a_renamed_study_is_the_same_one(folder, tmp_path):
 
 def test_a_name_that_is_taken_is_refused(folder, tmp_path):
     (tmp_path / "new").mkdir()
-    with pytest.raises(ValueError, match="new: is there already; give another name"):
+    with pytest.raises(ValueError, match="new: already exists; give another name"):
         rename_study(folder, tmp_path / "new", print)
     assert folder.exists()
 
@@ -104,4 +104,4 @@ def test_checkpoints_elsewhere_go_with_their_study_alone(whose, folder, tmp_path
     delete_study(tmp_path / "far", said.append)
     assert not (tmp_path / "far").exists()
     assert (tmp_path / "store" / "checkpoints" / "0000" / "best.pt").exists() == (whose == "another's")
-    assert ("is left alone" in "".join(said)) == (whose == "another's")
+    assert ("is not deleted" in "".join(said)) == (whose == "another's")

@@ -132,9 +132,7 @@ def test_a_file_system_without_locks_is_named_and_left_as_it_was(number, planned
         raise OSError(number, "Function not implemented")
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    expected = (
-        rf"^--storage: the file system of {tmp_path} has no locks \(Function not implemented\), .*: give a folder"
-    )
+    expected = rf"^--storage: the file system of {tmp_path} does not support locks \(Function not implemented\), .*"
     with pytest.raises(ValueError, match=expected):
         planned("--storage", str(tmp_path / "runs"))
     assert list(tmp_path.iterdir()) == []
@@ -191,7 +189,7 @@ def test_a_network_for_the_ignored_label_needs_one(background, ignored_label, re
     )
     data = SimpleNamespace(name="x.npz", description=SimpleNamespace(ignored_label=ignored_label))
     settings = study_settings(space="systems", systems=[system])
-    with pytest.raises(ValueError, match=r"x\.npz has no such label") if refused else nullcontext():
+    with pytest.raises(ValueError, match=r"x\.npz has no ignored label") if refused else nullcontext():
         check_systems(settings, data)
 
 
@@ -200,6 +198,6 @@ def test_no_more_workers_than_the_smallest_batch_has_images(monkeypatch):
     settings = study_settings(profile="cpu")
     smallest = min(PROFILES["cpu"].batch_sizes)
     check_workers(Workers(least=1, most=smallest), settings, data)
-    expected = f"the smallest batch has {smallest} images, which {smallest + 1} workers cannot share: give at most"
+    expected = f"the smallest batch has {smallest} images, too few for {smallest + 1} workers: give at most"
     with pytest.raises(ValueError, match=expected):
         check_workers(Workers(least=1, most=smallest + 1), settings, data)

@@ -50,7 +50,7 @@ def test_a_study_that_nobody_runs(root, capsys):
     text = capsys.readouterr().out
     assert "run by nobody; trials: 1 complete" in text
     assert "0.6250" in text
-    with pytest.raises(ValueError, match="nobody runs it"):
+    with pytest.raises(ValueError, match="is not running"):
         ask(root, "--stop", "first")
 
 
@@ -72,7 +72,7 @@ def test_a_study_that_runs_is_stopped_where_it_is(root, capsys, hold):
     ("error", "message"),
     [
         (PermissionError, r"study 'first' is run by .* \(process \d+\) since .*: only that user can stop it"),
-        (ProcessLookupError, "study 'first': nobody runs it any more"),
+        (ProcessLookupError, "study 'first' is no longer running"),
     ],
 )
 def test_a_driver_that_cannot_be_signalled_is_named(error, message, root, hold, monkeypatch):
@@ -90,7 +90,7 @@ def test_no_process_is_signalled_that_has_a_dead_drivers_number(root, hold):
     owner = root / "first" / OWNER
     innocent = subprocess.Popen(["sleep", "60"])
     owner.write_text(json.dumps(this_driver() | {"process": innocent.pid, "since": "2024-05-01T12:00:00+02:00"}))
-    with pytest.raises(ValueError, match="study 'first' has just begun: try again"):
+    with pytest.raises(ValueError, match="study 'first' has just started: try again"):
         ask(root, "--stop", "first")
     assert innocent.poll() is None
     innocent.kill()
@@ -102,7 +102,7 @@ def test_no_process_is_signalled_that_has_a_dead_drivers_number(root, hold):
     [
         (["--status", "none"], "no study there"),
         (["--stop", "none"], "no study there"),
-        (["--logs", "first"], "wants --address"),
+        (["--logs", "first"], "add --address"),
     ],
 )
 def test_mistakes(root, arguments, message):
@@ -111,7 +111,7 @@ def test_mistakes(root, arguments, message):
 
 
 def test_no_studies(tmp_path):
-    with pytest.raises(ValueError, match="no studies there"):
+    with pytest.raises(ValueError, match="contains no studies"):
         ask(tmp_path, "--status")
 
 
@@ -142,14 +142,14 @@ def test_a_study_is_deleted_when_the_answer_is_yes(answer, deleted, root, capsys
     assert "delete study first, 1 trials and 0.0 MiB in" in text
     assert asked == [True]
     assert (root / "first").exists() != deleted
-    assert ("study first is deleted" in text) == deleted
+    assert ("study first was deleted" in text) == deleted
     assert (root / "second").exists()
 
 
 def test_without_a_terminal_it_is_deleted_only_when_that_is_meant(root, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
-    with pytest.raises(ValueError, match="without a terminal add --yes"):
+    with pytest.raises(ValueError, match="without a terminal: add --yes"):
         ask(root, "--delete", "first")
     (root / "first" / "notes.txt").touch()
     assert ask(root, "--delete", "first", "--yes") == 0
-    assert "notes.txt is not of the study, and stays" in capsys.readouterr().out
+    assert "notes.txt is not part of the study and was kept" in capsys.readouterr().out

@@ -34,21 +34,21 @@ def plan(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--cpus-per-trial", "4096"], "a trial asks for 4096 CPU but the cluster has 2"),
-        (["--gpus-per-trial", "0.5", "--cpus-per-trial", "1"], "a trial asks for 0.5 GPU but the cluster has 0"),
+        (["--cpus-per-trial", "4096"], "a trial needs 4096 CPU but the cluster has 2"),
+        (["--gpus-per-trial", "0.5", "--cpus-per-trial", "1"], "a trial needs 0.5 GPU but the cluster has 0"),
         (["--gpus-per-trial", "auto"], "--gpus-per-trial auto: the cluster has no GPU that trials could share"),
-        (["--gpu-hours", "1"], "--gpu-hours: trials use no GPU here; --time-budget or --epochs-budget limit them"),
-        (["--grace-epochs", "10000"], "--grace-epochs 10000 is above --max-epochs 12"),
+        (["--gpu-hours", "1"], "--gpu-hours: trials use no GPU here; use --time-budget or --epochs-budget instead"),
+        (["--grace-epochs", "10000"], "--grace-epochs 10000 is greater than --max-epochs 12"),
         (
             ["--workers-per-trial", "1:9", "--profile", "cpu"],
-            "--workers-per-trial: the smallest batch has 8 images, which 9 workers cannot share: give at most 8",
+            "--workers-per-trial: the smallest batch has 8 images, too few for 9 workers: give at most 8",
         ),
         (
             ["--systems", "a-ce", "--set", "model.width=0"],
-            r"--set model.width=0: system a-ce cannot be made with it \(ModelConfig.width = 0: must be a whole",
+            r"--set model.width=0: not valid for system a-ce \(ModelConfig.width = 0: must be a whole",
         ),
         (["--systems", "a-ce", "--set", "model.colour=1"], "unknown configuration key 'model.colour'"),
-        (["--systems", "a-ce", "--set", "training.max_epochs=2"], "has an option of its own, --max-epochs"),
+        (["--systems", "a-ce", "--set", "training.max_epochs=2"], "use its own option instead, --max-epochs"),
         (["--start-from", "gone"], "--start-from gone: no study there"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -49,8 +49,8 @@ def test_it_finds_that_stopping_pays(study, tmp_path, logs):
     assert done.returncode == 0, done.stderr
     assert "30 recorded learning curves, 240 epochs" in done.stdout
     expected = "--sampler random --max-concurrent 2 --scheduler asha-promotion --rung-metric best "
-    expected += "--reduction-factor 3 --grace-epochs 1:"
-    assert f"recommended: {expected} half of its searches" in done.stdout
+    expected += "--reduction-factor 3 --grace-epochs 1"
+    assert f"recommended: {expected} (half of its searches" in done.stdout
     assert len(read_curves(folder / "replay" / "curves.parquet")) == 30
     rows = {row["grace_epochs"]: row for row in csv.read_csv(folder / "replay" / "replay.csv").to_pylist()}
     assert set(rows) == {1, 8}
@@ -79,9 +79,9 @@ def test_what_cannot_be_replayed_is_refused_in_words(study, tmp_path):
 
     cases = {
         (tmp_path / "gone",): "no study there",
-        (study("few", trials=4),): "4 learning curves are too few to model",
-        (study("one"), study("other", profile="gpu")): "they cannot be replayed together",
-        (study("systems", systems=["a-ce"], trials=1),): "is a study of systems; only searches can be replayed",
+        (study("few", trials=4),): "4 learning curves are too few for a model",
+        (study("one"), study("other", profile="gpu")): "replay them separately",
+        (study("systems", systems=["a-ce"], trials=1),): "is a study of systems, but only searches can be replayed",
     }
     for folders, message in cases.items():
         with pytest.raises(ValueError, match=message):

@@ -49,7 +49,7 @@ def test_the_process_becomes_the_reports(until, budget, monkeypatch, capsys):
 
 @pytest.mark.parametrize("arguments", [["--view", "events"], ["--address", "http://127.0.0.1:8265"]])
 def test_a_submitted_search_makes_no_report_here(arguments):
-    with pytest.raises(ValueError, match="--then-report: the report is made where the study is"):
+    with pytest.raises(ValueError, match="--then-report cannot be combined with --address"):
         check_together(options("--then-report", *arguments))
 
 

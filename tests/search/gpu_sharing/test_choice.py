@@ -36,8 +36,8 @@ def test_more_memory_never_means_fewer_trials(largest, memory, more, cpus):
 @pytest.mark.parametrize(
     ("cpus_per_gpu", "most", "reason"),
     [
-        (64, 9, "no more of the largest fit into 90% of its memory"),
-        (8, 8, "there are CPUs for no more (8 for each GPU, a trial takes 1)"),
+        (64, 9, "no more of the largest trials fit into 90% of its memory"),
+        (8, 8, "there are no CPUs for more (8 per GPU, 1 per trial)"),
     ],
 )
 def test_what_bounds_the_trials_is_said(cpus_per_gpu, most, reason):
@@ -84,9 +84,9 @@ def test_the_choice_knows_no_unit(rates, factor):
 
 
 def test_the_choice_in_a_sentence():
-    placement = Placement(trials_per_gpu=6, device="NVIDIA T4", reason="12 bring +3% images/s together")
+    placement = Placement(trials_per_gpu=6, device="NVIDIA T4", reason="12 change the total images/s by +3%")
     assert placement.gpus == 0.1666
-    assert placement.sentence() == "6 trials per GPU (NVIDIA T4): 12 bring +3% images/s together"
+    assert placement.sentence() == "6 trials per GPU (NVIDIA T4): 12 change the total images/s by +3%"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,9 @@ def test_what_was_measured_and_why_it_means_so_many_trials(capsys):
         alone=((found.ladder[0], measured), (found.ladder[-1], None)),
         shared=found.middle,
         rates={1: 100.0, 2: 190.0, 4: 195.0},
-        placement=Placement(trials_per_gpu=2, device="NVIDIA T4", reason="4 bring +3% images/s together", too_large=9),
+        placement=Placement(
+            trials_per_gpu=2, device="NVIDIA T4", reason="4 change the total images/s by +3%", too_large=9
+        ),
     )
     console = Console(width=160)
     show_probe_plan(console, found, data)
@@ -31,7 +33,7 @@ def test_what_was_measured_and_why_it_means_so_many_trials(capsys):
     assert "alone on NVIDIA T4, 16.0 GiB" in output
     assert any(row[2:] == ["2", "1.50", "1,234"] for row in rows)
     assert any(row[2:] == ["-", "does not fit", "-"] for row in rows)
-    assert "side by side: middle" in output
+    assert "concurrent trials: middle" in output
     assert ["2", "190", "1.90"] in rows
-    assert "2 trials per GPU (NVIDIA T4): 4 bring +3% images/s together" in output
-    assert "what is as large as a configuration that does not fit is not proposed" in output
+    assert "2 trials per GPU (NVIDIA T4): 4 change the total images/s by +3%" in output
+    assert "the search does not propose configurations as large as" in output

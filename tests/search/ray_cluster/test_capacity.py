@@ -44,11 +44,11 @@ def test_how_many_trials_fit(launcher, size, expected):
 @pytest.mark.parametrize(
     ("launcher", "message"),
     [
-        (InlineLauncher(cpus=9), "asks for 9 CPU but the cluster has 8"),
-        (InlineLauncher(gpus=0.5), "asks for 0.5 GPU but the cluster has 0"),
-        (WorkersLauncher(workers=5, cpus=2), "asks for 10 CPU but the cluster has 8"),
-        (WorkersLauncher(workers=9, least=5, cpus=2), "asks for 10 CPU but the cluster has 8"),
-        (InlineLauncher(cpus=5), "a process of a trial asks for 5 CPU, which no node"),
+        (InlineLauncher(cpus=9), "needs 9 CPU but the cluster has 8"),
+        (InlineLauncher(gpus=0.5), "needs 0.5 GPU but the cluster has 0"),
+        (WorkersLauncher(workers=5, cpus=2), "needs 10 CPU but the cluster has 8"),
+        (WorkersLauncher(workers=9, least=5, cpus=2), "needs 10 CPU but the cluster has 8"),
+        (InlineLauncher(cpus=5), "a process of a trial needs 5 CPU, which no node"),
     ],
 )
 def test_what_can_never_start_is_refused(launcher, message):

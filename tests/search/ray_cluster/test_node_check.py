@@ -42,7 +42,8 @@ def test_a_process_like_the_drivers_runs_the_loop():
 
 @pytest.mark.parametrize("name", ["Python", "Ray", "torch"])
 def test_another_version_than_the_drivers_stops_it_before_its_first_epoch(name):
-    message = rf"\([\d.]+\): has {name} {re.escape(dict(versions())[name])}, the driver has 0\.0: set both up alike"
+    here = re.escape(dict(versions())[name])
+    message = rf"\([\d.]+\): has {name} {here}, the driver has 0\.0: install the same version on both"
     with pytest.raises(NodeMismatchError, match=message):
         run(NodeCheck(changed(name)))
 
@@ -82,7 +83,9 @@ def test_the_code_that_is_compared_is_the_projects():
 def test_a_folder_in_which_the_driver_has_written_nothing_is_another_one(tmp_path):
     store = CheckpointStore(str(tmp_path / "probe"))
     check = NodeCheck(versions=(), folder="runs/probe")
-    expected = "runs/probe is not the driver's: --storage must be a folder that all nodes share, or a URI"
+    expected = (
+        "runs/probe is not the folder that the driver uses: --storage must be a folder that all nodes share, or a URI"
+    )
     assert check.unshared(store) == [expected]
     store.save("driver", {})
     assert check.unshared(store) == []

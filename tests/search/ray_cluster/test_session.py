@@ -103,7 +103,7 @@ def test_a_temporary_folder_that_is_too_long_for_sockets_is_named(name, init, mo
     long = "/" + "x" * (107 - suffix)
     monkeypatch.setitem(os.environ, name, long)
     with pytest.raises(
-        ValueError, match=rf"^{name}={long}: is 1 bytes too long for Ray's sockets: let RAY_TMPDIR name"
+        ValueError, match=rf"^{name}={long}: the path is 1 bytes too long for Ray's sockets: set RAY_TMPDIR"
     ):
         start_ray(dashboard=False)
 
@@ -113,7 +113,7 @@ def test_one_that_cannot_be_written_is_named_and_rays_own_variable_counts_first(
     monkeypatch.setitem(os.environ, "RAY_TMPDIR", "/proc/nowhere")
     monkeypatch.setitem(os.environ, "TMPDIR", "/tmp")
     with pytest.raises(
-        ValueError, match=r"^RAY_TMPDIR=/proc/nowhere: Ray cannot write its files there \(.*\): let RAY"
+        ValueError, match=r"^RAY_TMPDIR=/proc/nowhere: Ray cannot write its files there \(.*\): set RAY"
     ):
         start_ray(dashboard=False)
 
@@ -130,10 +130,10 @@ def test_a_folder_in_order_passes(init, monkeypatch, tmp_path_factory):
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("http://127.0.0.1:8265", "neither auto, nor a head's host:port"),
-        ("127.0.0.1", "neither auto, nor a head's host:port"),
-        ("127.0.0.1:1", "nothing answers there"),
-        ("127.0.0.1:99999", "nothing answers there"),
+        ("http://127.0.0.1:8265", "must be auto, the host:port of a head"),
+        ("127.0.0.1", "must be auto, the host:port of a head"),
+        ("127.0.0.1:1", "nothing responds there"),
+        ("127.0.0.1:99999", "nothing responds there"),
     ],
 )
 def test_an_address_where_no_ray_can_be_is_told_before_ray_tries(address, message, init):
@@ -144,7 +144,9 @@ def test_an_address_where_no_ray_can_be_is_told_before_ray_tries(address, messag
 
 def test_a_cluster_that_does_not_let_us_in_is_told_with_what_it_wants(init, monkeypatch):
     init.error = ConnectionError("none found")
-    with pytest.raises(ValueError, match=r"--address auto: no Ray runs on this machine \(none found\); every node and"):
+    with pytest.raises(
+        ValueError, match=r"--address auto: no Ray cluster is running on this machine \(none found\); every node and"
+    ):
         start_ray(dashboard=False, address="auto")
     monkeypatch.setitem(os.environ, "RAY_ADDRESS", "auto")
     init.error = None

@@ -77,7 +77,7 @@ def test_no_proxy_hears_the_token_on_its_way_to_this_machine(address, path, monk
 
     monkeypatch.setattr(requests.Session, "send", send)
     monkeypatch.setattr(jobs, "JobSubmissionClient", lambda address: dashboard_sdk.requests.request("GET", address))
-    with pytest.raises(ValueError, match="no Ray dashboard answers there"):
+    with pytest.raises(ValueError, match="no Ray dashboard responds there"):
         jobs.Jobs(address)
     assert not any(key in used for used in proxies for key in ("http", "all"))
     assert proxies

@@ -86,7 +86,7 @@ def test_a_process_that_died_with_a_drained_node_lost_its_node():
 def test_the_message_of_a_drained_node_follows_what_ray_said():
     found = failure(DIED.strip(), 3, preempted=True)
     assert found.epoch == 3
-    assert found.message == f"{DIED}Its node was drained, and gone before the trial was."
+    assert found.message == f"{DIED}Its node was drained and went away while the trial was running."
 
 
 MEMORY = (
@@ -98,15 +98,15 @@ MEMORY = (
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (MEMORY, "the machine's memory was full: 22.77 of 23.54 GB of 10.0.0.7 were used"),
+        (MEMORY, "the machine's memory was full: 22.77 of 23.54 GB on 10.0.0.7 were in use"),
         ("2 worker(s) were killed due to the node running low on memory. In other words", "memory was full"),
-        (DIED + MEMORY, "the machine's memory was full: 22.77 of 23.54 GB of 10.0.0.7 were used"),
+        (DIED + MEMORY, "the machine's memory was full: 22.77 of 23.54 GB on 10.0.0.7 were in use"),
     ],
 )
 def test_what_else_filled_a_machines_memory_is_not_kept(text, message):
     found = failure(text, 2)
     assert (found.kind, found.epoch) == ("memory_pressure", 2)
-    assert found.message.startswith("Ray ended its process because")
+    assert found.message.startswith("Ray killed its process because")
     assert found.message.endswith(message)
     assert "browser" not in found.message
     assert root_message(found) == found.message

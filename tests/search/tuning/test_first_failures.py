@@ -46,8 +46,8 @@ def test_five_that_fail_alike_end_the_run_with_what_they_say(ended):
     records = [ended(bug(number)) for number in range(5)]
     assert reason_after(records[:4]) is None
     assert reason_after(records) == (
-        "the first 5 trials failed alike (IndexError: index 4 is out of bounds); once that is put right: the same "
-        "command continues the study, with other trials"
+        "the first 5 trials failed for the same reason (IndexError: index 4 is out of bounds); once that is fixed: the "
+        "same command continues the study, with new trials"
     )
 
 

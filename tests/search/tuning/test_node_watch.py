@@ -39,9 +39,7 @@ def test_ray_that_is_gone_for_its_time_ends_the_run_with_an_exit_code():
     cluster.wait(29)
     assert cluster.stopping.reason is None
     cluster.wait(5)
-    expected = (
-        "Ray on this machine has ended, for 30 s now; once that is put right: the same command continues the study"
-    )
+    expected = "Ray on this machine has not run for 30 s; once that is fixed: the same command continues the study"
     assert (cluster.stopping.reason, cluster.stopping.exit_code) == (expected, 1)
 
 
@@ -52,7 +50,7 @@ def test_a_cluster_without_a_machine_that_holds_a_process_of_a_trial_ends_it(lac
     cluster.wait(899)
     assert cluster.stopping.reason is None
     cluster.wait(6)
-    assert cluster.stopping.reason.startswith("no machine of the cluster has 2 CPU and 0.5 GPU, for 15 min 00 s now;")
+    assert cluster.stopping.reason.startswith("no node of the cluster has had 2 CPU and 0.5 GPU for 15 min 00 s;")
 
 
 def test_a_machine_that_comes_in_time_begins_the_time_anew_even_if_it_is_busy():

@@ -109,7 +109,7 @@ def test_a_study_that_cannot_be_written_ends_the_run_with_what_the_system_said()
     assert stopping.over
     assert stopping.exit_code == 1
     assert stopping.reason == (
-        "the study cannot be written (no space left); once that is put right: the same command continues the study"
+        "the study cannot be written (no space left); once that is fixed: the same command continues the study"
     )
 
 
@@ -119,7 +119,7 @@ def test_a_study_that_was_deleted_is_not_said_to_continue():
     stopping.cannot_write(JournalLost("a/ledger.journal: truncated while the search ran"))
     assert (stopping.lost, stopping.unwritable, stopping.exit_code) == (True, True, 1)
     assert stopping.reason == (
-        "the study is lost (a/ledger.journal: truncated while the search ran): put it back as it was, or begin another"
+        "the study's ledger is lost (a/ledger.journal: truncated while the search ran): restore it, or start a new study"
     )
 
 

@@ -79,7 +79,9 @@ def test_one_that_fails_is_warned_of_once_and_hides_nothing_from_the_others(reco
     callbacks = {"TensorBoard": Failing(heard, "a"), "old checkpoints": Noting(heard, "b")}
     with InBackground(callbacks, warnings.append) as background:
         tell_all(background, record)
-    assert warnings == ["TensorBoard: epoch 1: the picture is gone; the search continues, and this is said once"]
+    assert warnings == [
+        "TensorBoard: epoch 1: the picture is gone; the search continues, and this warning is not repeated"
+    ]
     assert [event[1] for event in heard if event[0] == "a"] == ["start", "attempt failed", "paused"]
     assert [event[1] for event in heard if event[0] == "b"] == [
         "start",
@@ -99,7 +101,7 @@ def test_a_thread_of_one_that_fails_is_warned_of_once_and_prints_no_stack(capsys
             failing = threading.Thread(target=lambda: 1 / 0)
             failing.start()
             failing.join()
-    assert said == ["a thread that decorates the study: division by zero; the search continues, and this is said once"]
+    assert said == ["a background thread: division by zero; the search continues, and this warning is not repeated"]
     assert threading.excepthook is before
     assert capsys.readouterr() == ("", "")
 
@@ -109,7 +111,7 @@ def test_one_that_is_stuck_keeps_nobody_waiting_and_is_named_at_the_end(record):
     try:
         with InBackground({"TensorBoard": stuck}, warnings.append, closes_within=0.01) as background:
             tell_all(background, record)  # returns, though the first call has not
-        assert warnings == ["TensorBoard: not all is done after 0 s, is the storage away?"]
+        assert warnings == ["TensorBoard: not finished after 0 s; check that the storage is reachable"]
     finally:
         stuck.back.set()
 

@@ -76,7 +76,7 @@ def test_a_trial_that_broke_and_an_end_that_waits_are_shown(ledger, space, make_
     view.stopping.running = {4, 5}
     view.stopping.stop("interrupted", 130)
     view.console.print(view.render())
-    assert "waits for 2 trials to end their epoch; Ctrl-C: at once" in view.console.file.getvalue()
+    assert "waiting for 2 trials to finish their epoch; Ctrl-C: end now" in view.console.file.getvalue()
 
 
 @pytest.mark.parametrize("terminal", [False, True])

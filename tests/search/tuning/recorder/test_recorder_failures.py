@@ -22,7 +22,7 @@ TEXTS = {
     "not_started": "The actor never ran - it was cancelled",
     "storage": "trainables.errors.StorageError: s3://x: gone",
 }
-STARTS_NONE = "Ray starts no trial any more; once its cluster is back: the same command continues the study"
+STARTS_NONE = "Ray no longer starts trials; once its cluster is back: the same command continues the study"
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_out_of_memory_halves_the_batch_down_to_single_images(batch_size, most, 
     assert driver.state(number) == "running"
     breaks(driver, number, "out_of_memory")
     record = driver.ledger.record(number)
-    expected = "out of memory, also with single images at a time\n" + TEXTS["out_of_memory"]
+    expected = "out of memory even with micro-batches of one image\n" + TEXTS["out_of_memory"]
     assert (record.state, record.error) == ("failed", expected)
 
 
@@ -182,7 +182,7 @@ def test_storage_that_is_gone_ends_the_run_and_fails_no_trial(make):
     number = driver.begin()
     breaks(driver, number, "storage")
     assert driver.stopping.reason == (
-        "a checkpoint could not be written or read; once that is put right: the same command continues the study"
+        "a checkpoint could not be written or read; once that is fixed: the same command continues the study"
     )
     assert driver.stopping.exit_code == 1
     assert driver.state(number) == "running"
@@ -194,7 +194,7 @@ def test_a_machine_that_lacks_something_ends_the_run_and_says_what(make):
     number = driver.begin()
     breaks(driver, number, "node_unfit")
     assert driver.stopping.reason == (
-        "b (10.0.0.2): --data: no such file; once that is put right, or the machine gone"
+        "b (10.0.0.2): --data: no such file; once that is fixed, or the node is removed"
         ": the same command continues the study"
     )
     assert driver.stopping.exit_code == 1
@@ -239,8 +239,8 @@ def test_a_start_alone_does_not(make):
 
 
 FULL = (
-    "trials find no memory (Ray ended its process because the machine's memory was full); once other programs have "
-    "left room, or with a lower --max-concurrent: the same command continues the study"
+    "trials do not get enough memory (Ray killed its process because the machine's memory was full); once other "
+    "programs use less memory, or with a lower --max-concurrent: the same command continues the study"
 )
 
 
@@ -281,7 +281,7 @@ def test_a_trial_that_finds_no_memory_where_others_do_fails_at_the_sixth_time(ma
         driver.epoch(other, time)
     record = driver.ledger.record(number)
     assert record.state == "failed"
-    assert record.error == "Ray ended its process because the machine's memory was full"
+    assert record.error == "Ray killed its process because the machine's memory was full"
     assert driver.stopping.reason is None
 
 
@@ -303,7 +303,7 @@ def test_only_the_pickled_error_says_that_a_process_died_with_a_drained_node(mak
     expected = Failure(
         kind="node_lost",
         epoch=0,
-        message=f"{TEXTS['process_lost']}\nIts node was drained, and gone before the trial was.",
+        message=f"{TEXTS['process_lost']}\nIts node was drained and went away while the trial was running.",
     )
     assert driver.ledger.record(number).failures == (expected,)
     assert driver.state(number) == "running"

@@ -11,7 +11,7 @@ from tests.made.recording import Driver
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 REASON = (
-    "the study cannot be written ([Errno 28] No space left on device); once that is put right"
+    "the study cannot be written ([Errno 28] No space left on device); once that is fixed"
     ": the same command continues the study"
 )
 
