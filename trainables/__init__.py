@@ -1,1 +1,1 @@
-"""One trial: its configuration, data, model, loss, epoch loop and launchers. Knows nothing of `search` or `reports`."""
+"""A trial: configuration, data, model, loss, epoch loop and launchers. Imports nothing from `search` or `reports`."""

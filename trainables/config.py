@@ -1,8 +1,8 @@
-"""What a trial is: the settings of its parts, each validated when it is made, in a nested and in a flat form.
+"""The configuration of a trial, in a nested and in a flat form. Each part validates its settings on construction.
 
-The flat form (`{"model.depth": 3, "loss.name": "focal", ...}`) is what the search space suggests, the ledger stores
-and TensorBoard shows. A field that means nothing for a choice is None and absent from the flat form; one that means
-something and was left out is filled with its default.
+The flat form (`{"model.depth": 3, "loss.name": "focal", ...}`) is what a sampler proposes, the ledger stores and
+TensorBoard shows. A field that does not apply to the chosen component is None and absent from the flat form. A field
+that applies but is not given takes its default.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from trainables.validation import check, check_name, check_positive, resolve
 
 @dataclass(frozen=True, kw_only=True)
 class SecondStageConfig:
-    """What follows when the first stage of training is over: fine-tuning from its best epoch."""
+    """An optional second training stage: fine-tuning from the best epoch of the first stage."""
 
     name: str = "none"
-    """none, or "frozen_encoder": bottleneck and decoder are trained on, the encoder and its batch statistics stay."""
+    """none, or "frozen_encoder": encoder and its batch statistics are frozen, bottleneck and decoder train."""
     fraction: float | None = None
-    """The second stage's part of `training.max_epochs`, in (0, 1) (default 0.3). Only with a second stage."""
+    """Fraction of `training.max_epochs` for the second stage, in (0, 1) (default 0.3). Only with a second stage."""
     lr: float | None = None
-    """Its peak learning rate (default 3e-4). Only with a second stage."""
+    """Peak learning rate of the second stage (default 3e-4). Only with a second stage."""
 
     def __post_init__(self) -> None:
         check_name(self, "name", ("none", "frozen_encoder"))
@@ -43,21 +43,22 @@ class SecondStageConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How the epoch loop runs."""
+    """Settings of the epoch loop."""
 
     batch_size: int = 32
-    """Images per optimizer step, over all ranks together."""
+    """Images per optimizer step, summed over all ranks."""
     max_epochs: int = 30
-    """Length of the learning-rate schedule, and the epoch at which training ends at the latest."""
+    """Length of the learning-rate schedule, and the maximum number of epochs."""
     patience: int = 30
-    """Early stopping: epochs without a better mean IoU on the validation part before training ends."""
+    """Early stopping: training ends after this many epochs without a better mean IoU on the validation part."""
     grad_clip: float = 1.0
-    """Upper bound of the gradient's L2 norm."""
+    """Gradients are clipped to this global L2 norm."""
     ema_decay: float | None = None
-    """Decay, in (0, 1), of the weights' exponential moving average that is evaluated and kept. None: no average."""
+    """Decay, in (0, 1), of the weights' exponential moving average, which is evaluated and saved. None: no average."""
     seed: int = 0
+    """Seed of the initial weights and of everything that training draws at random, at least 0."""
     precision: str = "auto"
-    """bf16 (autocast), fp32, or auto: bf16 where the device computes in it natively."""
+    """bf16 (autocast), fp32, or auto: bf16 on devices that support it natively."""
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_epochs", "patience"):
@@ -71,7 +72,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialConfig:
-    """Everything that makes a trial what it is; the data apart."""
+    """The configuration of a trial: all its settings except the data set."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -84,12 +85,12 @@ class TrialConfig:
     def __post_init__(self) -> None:
         if self.loss.learn_ignored and self.model.background != "none":
             raise ValueError(
-                f"loss.learn_ignored means nothing with model.background = {self.model.background!r}: "
+                f"loss.learn_ignored cannot be combined with model.background = {self.model.background!r}: "
                 "the background network learns the ignored label"
             )
 
     def to_flat(self) -> dict[str, Any]:
-        """`{"model.depth": 3, ...}` with plain scalars; None fields are absent, several rates read "1-2-4"."""
+        """Return the flat form, `{"model.depth": 3, ...}`: scalars, no None fields; tuples are joined ("1-2-4")."""
         flat: dict[str, Any] = {}
         for section in SECTIONS:
             values = getattr(self, section)
@@ -104,10 +105,10 @@ class TrialConfig:
 
     @classmethod
     def from_flat(cls, flat: Mapping[str, Any]) -> TrialConfig:
-        """The inverse of `to_flat`; what is absent takes its default.
+        """Build a configuration from its flat form, the inverse of `to_flat`. Absent keys take their defaults.
 
         Raises:
-            ValueError: for an unknown key or a value that breaks its field's rule.
+            ValueError: if a key is unknown or a value violates the rule of its field.
         """
         nested: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         for key, value in flat.items():
@@ -117,7 +118,7 @@ class TrialConfig:
                 continue
             fields = {field_.name: field_ for field_ in dataclasses.fields(SECTIONS.get(section, cls))}
             if section not in SECTIONS or name not in fields or name == "parameters":
-                raise ValueError(f"unknown configuration key {key!r}: known are {', '.join(cls().to_flat())}, ...")
+                raise ValueError(f"unknown configuration key {key!r}: valid keys are {', '.join(cls().to_flat())}, ...")
             separator, kind = fields[name].metadata.get("flat", ("", str))
             if separator and isinstance(value, str):
                 value = tuple(kind(part) for part in value.split(separator))
@@ -126,4 +127,4 @@ class TrialConfig:
 
 
 SECTIONS: dict[str, type[Any]] = get_type_hints(TrialConfig)
-"""The fields of `TrialConfig` and their types."""
+"""The fields of `TrialConfig` and their types, by name."""

@@ -1,4 +1,4 @@
-"""Where and in which precision a model computes."""
+"""The device and the precision that a model runs with."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def default_device() -> torch.device:
+    """Return the current CUDA device if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def uses_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to run under bf16 autocast: "bf16", "fp32", or "auto" for "where the device has bf16 arithmetic".
+    """Return whether to use bf16 autocast. `precision` is "bf16", "fp32" or "auto" (bf16 if the device supports it).
 
-    On a CPU that is AVX512-BF16 or AMX: without them bf16 is emulated and slower than fp32.
+    A CPU supports it with AVX512-BF16 or AMX; without them bf16 is emulated and slower than fp32.
     """
     if precision != "auto":
         return precision == "bf16"
@@ -28,9 +29,10 @@ def uses_bf16(precision: str, device: torch.device) -> bool:
 
 
 def place(model: Network, device: torch.device) -> Network:
-    """The model on a device, its weights in the layout in which convolutions are fastest there (channels last)."""
+    """Move a model to a device, with its weights in channels-last memory format, the fastest one for convolutions."""
     return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def autocast(device: torch.device, bf16: bool) -> AbstractContextManager:
+    """Return the context manager of bf16 autocast on a device; it does nothing if `bf16` is False."""
     return torch.autocast(device.type, torch.bfloat16, enabled=bf16)

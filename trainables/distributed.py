@@ -1,4 +1,4 @@
-"""The processes that train one model together, if there are several (torch.distributed, set up by Ray Train)."""
+"""Helpers for data-parallel training (torch.distributed, set up by Ray Train). In a single process they do nothing."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def world_size() -> int:
+    """Return the number of processes that train the model together, 1 without torch.distributed."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def rank() -> int:
+    """Return the rank of this process, 0 without torch.distributed."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def parallel(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model to call in training: wrapped so that gradients are averaged over ranks where there are several."""
+    """Return the model to call in training: wrapped in DistributedDataParallel if there are several ranks."""
     if world_size() == 1:
         return model
     return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
 
 
 def synchronised(model: Network, device: torch.device) -> Network:
-    """The model with batch statistics that are those of all ranks' images together, where there are several.
+    """Convert batch normalisation to SyncBatchNorm if there are several ranks, so that it uses the whole batch.
 
-    On GPUs only, where torch has it: on CPUs each rank normalises with its own part of the batch.
+    PyTorch supports SyncBatchNorm only on GPUs. On CPUs each rank normalises with its own part of the batch.
     """
     if world_size() == 1 or device.type != "cuda":
         return model
@@ -37,19 +39,19 @@ def synchronised(model: Network, device: torch.device) -> Network:
 
 
 def all_sum(values: torch.Tensor) -> torch.Tensor:
-    """The elementwise sum over ranks, on each of them."""
+    """Sum a tensor elementwise over all ranks, in place; every rank gets the sum."""
     if world_size() > 1:
         distributed.all_reduce(values)
     return values
 
 
 def any_of(value: bool, device: torch.device) -> bool:
-    """Whether it is true on any rank; the same answer on each of them."""
+    """Return whether `value` is true on any rank; every rank gets the same result."""
     return bool(all_sum(torch.tensor(float(value), device=device)))
 
 
 def from_first(value: Any) -> Any:
-    """The first rank's value, on each of them."""
+    """Return the value of rank 0 on every rank."""
     if world_size() == 1:
         return value
     values = [value]
@@ -58,7 +60,7 @@ def from_first(value: Any) -> Any:
 
 
 def share_buffers(model: nn.Module) -> None:
-    """Give every rank the first rank's buffers (batch-norm statistics), so that all evaluate the same model."""
+    """Broadcast the buffers of rank 0 (batch-norm statistics), so that all ranks evaluate the same model."""
     if world_size() > 1:
         for buffer in model.buffers():
             distributed.broadcast(buffer, 0)

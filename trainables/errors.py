@@ -1,19 +1,19 @@
-"""Failures that say nothing about a trial's configuration, and what a search can do about each."""
+"""Failures that the configuration of a trial did not cause, and what a search can do about each."""
 
 from __future__ import annotations
 
 
 class OutOfMemory(RuntimeError):
-    """The device has not enough memory for a step: the same batch in more micro-batches may fit."""
+    """A training step does not fit in device memory. The same batch in more micro-batches may fit."""
 
 
 class StorageError(RuntimeError):
-    """A checkpoint could not be written or read: no trial can continue until somebody has seen to it."""
+    """A checkpoint could not be written or read. No trial can continue until the storage works again."""
 
 
 class NodeMismatchError(RuntimeError):
-    """The machine has not what the driver has: data, storage or versions. Its trials would break, or be others."""
+    """A node differs from the driver in data, storage or versions. Its trials would fail, or not be comparable."""
 
 
 class Preempted(RuntimeError):
-    """A machine that the trial runs on is about to go away: the trial resumes elsewhere from its last epoch."""
+    """A node that the trial runs on is about to shut down. The trial resumes on another node after its last epoch."""

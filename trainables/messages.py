@@ -1,4 +1,4 @@
-"""What a trial is asked for, and what it reports."""
+"""Messages between the driver and a trial: the request that starts it, and its epoch reports."""
 
 from __future__ import annotations
 
@@ -11,41 +11,45 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class EpochReport:
-    """One epoch. Scores are of the validation part, and None where a run has none (the final training on all data)."""
+    """Results of one epoch. Scores are on the validation part, None without one (final training on all images)."""
 
     epoch: int
-    """Counted from 1 over the trial's whole life, also across resumes."""
+    """Number of the epoch in the trial, counted from 1 and across resumes."""
     train_loss: float
+    """Mean over the epoch's steps."""
     val_loss: float | None
+    """Mean over the labelled pixels of the validation part."""
     mean_iou: float | None
-    """Mean over the scored classes of `class_iou`, in [0, 1]."""
+    """Mean of `class_iou`, in [0, 1]."""
     class_iou: dict[str, float]
-    """IoU of each scored class; a class that is neither in the masks nor predicted has none and is absent."""
+    """IoU of each scored class by name, in [0, 1]; without classes that are neither in the masks nor predicted."""
     best_mean_iou: float | None
+    """Highest `mean_iou` of the epochs so far; None without validation."""
     best_epoch: int
+    """Epoch of `best_mean_iou`; without validation, this epoch."""
     learning_rate: float
-    """At the end of the epoch."""
+    """Learning rate at the end of the epoch."""
     gradient_norm: float
-    """Mean over the epoch's steps of the gradient's L2 norm before clipping."""
+    """L2 norm of the gradient before clipping, mean over the epoch's steps."""
     images_per_second: float
-    """Training images; validation and checkpoints not counted."""
+    """Training throughput, without the time of validation and checkpoints."""
     train_seconds: float
     val_seconds: float
     parameters: int
-    """Of the model."""
+    """Number of parameters of the model."""
     checkpoint_seconds: float = 0.0
-    """Of the checkpoints after the epoch before."""
+    """Time spent on saving checkpoints after the previous epoch."""
     stage: int = 1
-    """Stage of the training that the epoch belongs to, counted from 1."""
+    """Training stage of the epoch, counted from 1."""
     ended: str | None = None
-    """Why the trial ends with this epoch: "max_epochs", "early_stopping", "diverged"; None while it continues."""
+    """Why the trial ends after this epoch: "max_epochs", "early_stopping" or "diverged"; None if it continues."""
 
     @property
     def diverged(self) -> bool:
         return self.ended == "diverged"
 
     def is_finite(self) -> bool:
-        """Whether training still makes sense: every number that steers it is finite."""
+        """Return whether the losses, the gradient norm and the score are finite. If not, training has diverged."""
         steering = (self.train_loss, self.gradient_norm, self.val_loss, self.mean_iou)
         return all(value is None or math.isfinite(value) for value in steering)
 
@@ -54,22 +58,23 @@ class EpochReport:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EpochReport:
-        """The inverse of `to_dict`; other keys, such as those that Tune adds, are passed over."""
+        """Build a report from a dict, the inverse of `to_dict`. Other keys, such as those from Tune, are ignored."""
         return cls(**{field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values})
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRequest:
-    """What the search asks of a trial."""
+    """Request of the driver to run a trial."""
 
     number: int
-    """The trial's number in its study."""
+    """Number of the trial in its study."""
     config: dict[str, Any]
-    """Its configuration in the flat form of `TrialConfig`."""
+    """Configuration in the flat form of `TrialConfig`."""
     reported_epochs: int = 0
-    """Epochs that the ledger already knows: a resumed trial reports those after them."""
+    """Number of epochs already in the ledger. A resumed trial reports only later ones."""
     micro_batches: int = 1
-    """Parts of a batch that are computed one after the other, to spare memory."""
+    """Number of parts that each batch is split into, computed one after the other to save memory."""
 
 
 Loop = Callable[[TrialRequest], Iterator[EpochReport]]
+"""A training loop: takes the request of a trial and yields one report per epoch."""

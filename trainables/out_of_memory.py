@@ -1,4 +1,4 @@
-"""When a device has not enough memory: how that is told, and a forward pass that continues in smaller parts."""
+"""Out-of-memory errors: how to recognise them, and a forward pass that retries with smaller batches."""
 
 from __future__ import annotations
 
@@ -8,28 +8,38 @@ from torch import nn
 from trainables.device import autocast
 
 MESSAGES = ("can't allocate memory", "out of memory", "_STATUS_ALLOC_FAILED")
-"""What the messages hold: of the CPU's allocator, of CUDA's driver, of cuDNN and cuBLAS."""
+"""Parts of the error messages of the CPU allocator, the CUDA driver, and cuDNN and cuBLAS."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether the device had not enough memory: smaller parts of a batch may fit."""
+    """Return whether an error means that the device ran out of memory, so that a smaller batch may fit."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(mark in str(error) for mark in MESSAGES)
 
 
 class ForwardInParts:
-    """The logits of a model in evaluation mode, whatever number of images the device can compute at a time.
+    """Computes the logits of a model in evaluation mode, with smaller batches if memory runs out.
 
-    A batch that does not fit is computed in halves, these in halves, and so on; later batches begin with what fitted.
-    In evaluation mode no image's logits depend on the others, so the parts change nothing but memory.
+    A batch that does not fit is split into halves, these into halves again, and so on. Later batches start with the
+    size that fitted. In evaluation mode the logits of an image do not depend on the other images, so the split changes
+    only the memory use.
+
+    Args:
+        model: maps images (N, C, H, W) to logits (N, num_classes, H, W).
+        device: the device of the model.
+        bf16: whether to compute under bf16 autocast.
     """
 
     def __init__(self, model: nn.Module, device: torch.device, *, bf16: bool):
         self._model, self._device, self._bf16 = model, device, bf16
         self._most: int | None = None
-        """Images at a time; None: no batch was too large yet."""
+        """Largest batch to try; None until a batch did not fit."""
 
     def __call__(self, images_nchw: torch.Tensor) -> torch.Tensor:
-        """Logits (N, num_classes, H, W) of images (N, C, H, W), in the precision that the model computes in."""
+        """Return logits (N, num_classes, H, W) of images (N, C, H, W), in the precision that the model computes in.
+
+        Raises:
+            RuntimeError, MemoryError: if a single image does not fit, or for another reason.
+        """
         while True:
             size = min(self._most or len(images_nchw), len(images_nchw))
             try:
@@ -39,6 +49,6 @@ class ForwardInParts:
             except (RuntimeError, MemoryError) as error:
                 if size == 1 or not is_out_of_memory(error):
                     raise
-            # Not in the handler: what has been computed so far is only let go behind it.
+            # Outside the handler: until it ends, the exception keeps the tensors of the failed attempt alive.
             self._most = -(-size // 2)
             torch.cuda.empty_cache()

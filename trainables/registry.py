@@ -1,4 +1,4 @@
-"""Registries: plain dicts from a name to what it stands for, and how they are read."""
+"""Registries: plain dicts that map names to components, and functions to read them."""
 
 from __future__ import annotations
 
@@ -12,43 +12,44 @@ Product = TypeVar("Product")
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """A number that some components of a registry take."""
+    """A parameter of one or more components of a registry."""
 
     help: str
+    """A short description."""
     default: Any
-    """None where the component can do without."""
+    """Default value; None if the parameter is optional."""
     allows: Callable[[Any], bool]
-    """Whether a value that is not None keeps the rule."""
+    """Returns whether a value other than None satisfies the rule."""
     rule: str
-    """The rule in words: "must be at least 0"."""
+    """The rule in words, for error messages: "must be at least 0"."""
 
 
 @dataclass(frozen=True)
 class Component(Generic[Product]):
-    """What a name of a registry stands for: how it is built, and the parameters that its builder takes by name."""
+    """An entry of a registry: a builder, and the parameters that the builder takes as keyword arguments."""
 
     builder: Callable[..., Product]
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
     def build(self, *arguments: Any, given: Mapping[str, Any], **more: Any) -> Product:
-        """Call the builder; of the given parameters it gets those that it has."""
+        """Call the builder with those of the given parameters that it takes."""
         return self.builder(*arguments, **more, **{name: given[name] for name in self.parameters})
 
 
 def lookup(registry: Mapping[str, Entry], name: str, kind: str) -> Entry:
-    """The entry called `name`.
+    """Return the entry `name` of a registry.
 
     Raises:
-        ValueError: if there is none; the message lists the known names. `kind` says what is looked up ("loss").
+        ValueError: if there is none. The message lists the valid names; `kind` is the noun in it ("loss").
     """
     try:
         return registry[name]
     except KeyError:
-        raise ValueError(f"unknown {kind} {name!r}: known are {', '.join(registry)}") from None
+        raise ValueError(f"unknown {kind} {name!r}: must be one of {', '.join(registry)}") from None
 
 
 def parameter_owners(registry: Mapping[str, Component[Any]]) -> dict[str, list[str]]:
-    """For each parameter of a registry's components the names of those that have it."""
+    """Return, for each parameter in a registry, the names of the components that take it."""
     owners: dict[str, list[str]] = {}
     for name, component in registry.items():
         for parameter in component.parameters:

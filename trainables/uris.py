@@ -1,4 +1,4 @@
-"""URIs of object stores. Keys never stand in one: they would be recorded with a study, and shown."""
+"""URIs of object stores. They must not contain access keys, because a study records and displays its URIs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ _KEYS = re.compile(r"(?<=://)(?:[^/@]*:[^@]*@)|(?<=^s3://)[^/@]*@")
 
 
 def check_keyless(uri: str) -> None:
-    """Raises ValueError if a path or URI holds keys. The message does not."""
+    """Check that a path or URI contains no access keys.
+
+    Raises:
+        ValueError: if it does. The message does not repeat them.
+    """
     if _KEYS.search(uri):
         raise ValueError(
-            "leave the keys out of the URI, every user of the machine sees a command line: they are taken from the "
+            "leave the keys out of the URI: every user of the machine can see the command line. Keys are read from the "
             "environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY) or from ~/.aws/credentials"
         )
 
 
 def without_keys(uri: str) -> str:
-    """The URI without the keys that an older version let it have; the environment has them."""
+    """Return the URI without access keys, which older versions accepted in it. The environment provides them."""
     return _KEYS.sub("", uri)

@@ -1,4 +1,4 @@
-"""Rules that the fields of a configuration keep; each breach is a ValueError that names the field and the value."""
+"""Checks of configuration fields. A violated rule raises a ValueError that names the field, the value and the rule."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from typing import Any
 from trainables.registry import Component, parameter_owners
 
 PLUS = "+"
-"""Joins names where several may be taken together: "focal+dice", "flips+crop"."""
+"""Separator of names where several can be combined: "focal+dice", "flips+crop"."""
 
-# A default that applies only where another field has one of the given values: field -> (that field, values, default).
+# Defaults of conditional fields: field -> (other field, the values of it with which the field applies, default).
 Conditions = Mapping[str, tuple[str, tuple[str, ...], Any]]
 
 
 def resolve(config: Any, conditions: Conditions) -> None:
-    """Fill the conditional fields that apply; refuse those that are given where they mean nothing."""
+    """Fill in the defaults of the conditional fields that apply.
+
+    Raises:
+        ValueError: if a field is given that does not apply.
+    """
     for name, (owner, values, default) in conditions.items():
         applies = not set(values).isdisjoint(str(getattr(config, owner)).split(PLUS))
         value = getattr(config, name)
@@ -24,47 +28,50 @@ def resolve(config: Any, conditions: Conditions) -> None:
             object.__setattr__(config, name, default)
         elif not applies and value is not None:
             raise ValueError(
-                f"{type(config).__name__}.{name} = {value!r} means nothing with {owner} = {getattr(config, owner)!r}: "
-                f"it belongs to {', '.join(values)}"
+                f"{type(config).__name__}.{name} = {value!r} has no effect with {owner} = {getattr(config, owner)!r}: "
+                f"it applies only to {', '.join(values)}"
             )
 
 
 def check(config: Any, name: str, ok: bool, rule: str) -> None:
+    """Raise a ValueError that names the field, its value and the rule if `ok` is False."""
     if not ok:
         raise ValueError(f"{type(config).__name__}.{name} = {getattr(config, name)!r}: {rule}")
 
 
 def check_positive(config: Any, *names: str) -> None:
+    """Check that fields are finite and above 0."""
     for name in names:
         value = getattr(config, name)
         check(config, name, math.isfinite(value) and value > 0, "must be a positive number")
 
 
 def check_name(config: Any, name: str, known: tuple[str, ...]) -> None:
-    check(config, name, getattr(config, name) in known, f"known are {', '.join(known)}")
+    """Check that a field is one of the known names."""
+    check(config, name, getattr(config, name) in known, f"must be one of {', '.join(known)}")
 
 
 def check_names(config: Any, name: str, known: tuple[str, ...]) -> None:
-    """One or more known names, each once, joined by a plus."""
+    """Check that a field is one or more different known names joined by a plus."""
     given = str(getattr(config, name)).split(PLUS)
-    rule = f"known are {', '.join(known)}, and any of them joined by {PLUS}, each once"
+    rule = f"must be one of {', '.join(known)}, or several different ones joined by {PLUS}"
     check(config, name, set(given) <= set(known) and len(set(given)) == len(given), rule)
 
 
 def resolve_parameters(config: Any, registry: Mapping[str, Component[Any]]) -> None:
-    """Fill `config.parameters` with the defaults of the components that `config.name` names, and check their rules.
+    """Complete `config.parameters` with the defaults of the components named in `config.name`, and check their rules.
 
     Raises:
-        ValueError: for a parameter that none of them has, and for a value that breaks its rule.
+        ValueError: if none of them takes a given parameter, or a value violates its rule.
     """
     kind, names, owners = type(config).__name__, config.name.split(PLUS), parameter_owners(registry)
     for key, value in config.parameters.items():
         if key not in owners:
-            raise ValueError(f"{kind}.{key} = {value!r}: known are {', '.join(owners)}")
+            raise ValueError(f"{kind}.{key} = {value!r}: unknown parameter, must be one of {', '.join(owners)}")
         if value is not None and set(owners[key]).isdisjoint(names):
             raise ValueError(
-                f"{kind}.{key} = {value!r} means nothing with name = {config.name!r}: "
-                f"it belongs to {', '.join(owners[key])}"
+                f"{kind}.{key} = {value!r} has no effect with name = {config.name!r}: "
+                f"it applies only to {', '.join(owners[key])}"
             )
     resolved = {}
     for name in names:

@@ -144,5 +144,5 @@ def test_none_is_nothing_to_do():
 def test_an_unknown_name_is_refused_with_the_known_ones():
     config = AugmentationConfig()
     object.__setattr__(config, "name", "flips+magic")
-    with pytest.raises(ValueError, match=rf"unknown augmentation 'magic': known are {', '.join(AUGMENTATIONS)}"):
+    with pytest.raises(ValueError, match=rf"unknown augmentation 'magic': must be one of {', '.join(AUGMENTATIONS)}"):
         build_augmentation(config, size=SIZE)

@@ -160,5 +160,5 @@ def test_the_gradient_is_the_slope(name):
 def test_an_unknown_name_is_refused_with_the_known_ones():
     config = LossConfig()
     object.__setattr__(config, "name", "magic")
-    with pytest.raises(ValueError, match=rf"unknown loss 'magic': known are {', '.join(LOSSES)}"):
+    with pytest.raises(ValueError, match=rf"unknown loss 'magic': must be one of {', '.join(LOSSES)}"):
         build_loss(config, described=IGNORING, pixel_counts=COUNTS)

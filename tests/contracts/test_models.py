@@ -199,5 +199,5 @@ def test_parameter_counts(config, parameters):
 def test_an_unknown_name_is_refused_with_the_known_ones(field, registry):
     config = ModelConfig()
     object.__setattr__(config, field, "magic")
-    with pytest.raises(ValueError, match=rf"unknown .* 'magic': known are {', '.join(registry)}"):
+    with pytest.raises(ValueError, match=rf"unknown .* 'magic': must be one of {', '.join(registry)}"):
         build_model(config, in_channels=1, num_classes=5)

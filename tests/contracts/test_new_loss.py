@@ -41,7 +41,7 @@ def test_its_parameter_has_a_place_in_the_configuration():
     ("given", "message"),
     [
         ({"loss.name": "huber", "loss.delta": -1}, "LossConfig.delta = -1: must be positive"),
-        ({"loss.delta": 1}, "LossConfig.delta = 1 means nothing with name = 'cross_entropy': it belongs to huber"),
+        ({"loss.delta": 1}, "LossConfig.delta = 1 has no effect with name = 'cross_entropy': it applies only to huber"),
         ({"loss.name": "huber", "loss.beta": 1}, "unknown configuration key 'loss.beta'"),
         ({"loss.name": "huber", "loss.parameters": {}}, "unknown configuration key 'loss.parameters'"),
     ],

@@ -89,5 +89,5 @@ def test_it_resumes_to_the_same_weights(name):
 def test_an_unknown_name_is_refused_with_the_known_ones():
     config = OptimizerConfig()
     object.__setattr__(config, "name", "magic")
-    with pytest.raises(ValueError, match=rf"unknown optimizer 'magic': known are {', '.join(OPTIMIZERS)}"):
+    with pytest.raises(ValueError, match=rf"unknown optimizer 'magic': must be one of {', '.join(OPTIMIZERS)}"):
         build_optimizer(config, network())

@@ -92,5 +92,5 @@ def test_a_score_that_is_not_a_number_does_no_harm(name):
 def test_an_unknown_name_is_refused_with_the_known_ones():
     config = ScheduleConfig()
     object.__setattr__(config, "name", "magic")
-    with pytest.raises(ValueError, match=rf"unknown schedule 'magic': known are {', '.join(SCHEDULES)}"):
+    with pytest.raises(ValueError, match=rf"unknown schedule 'magic': must be one of {', '.join(SCHEDULES)}"):
         make(config)

@@ -31,7 +31,7 @@ BAD_FILES = {
         {"training_set": PAIRS[:, 0]},
         "training_set has shape (24, 16, 24), must have 4 axes: (N, 2, H, W)",
     ),
-    "unpaired": ({"training_set": PAIRS[:, :1]}, "its second axis must pair image and mask, so be 2"),
+    "unpaired": ({"training_set": PAIRS[:, :1]}, "its second axis must have size 2: image and mask"),
     "test set of another size": (
         {"training_set": PAIRS, "test_set": PAIRS[:, 0, 1:]},
         "test_set has shape (24, 15, 24), must be (M, 16, 24)",
@@ -46,7 +46,10 @@ BAD_FILES = {
         "training_set image 7 holds nan at row 1, column 4: pixels must be finite",
     ),
     "empty set": ({"training_set": PAIRS[:0]}, "training_set has shape (0, 2, 16, 24): it is empty"),
-    "no labelled pixel": ({"training_set": changed((slice(None), 1), 0)}, "no mask holds a labelled pixel: all are 0"),
+    "no labelled pixel": (
+        {"training_set": changed((slice(None), 1), 0)},
+        "no mask holds a labelled pixel: all pixels are 0",
+    ),
     "too few images": ({"training_set": PAIRS[:9]}, "9 images are too few to split 80/10/10: at least 10 are needed"),
 }
 

@@ -67,7 +67,7 @@ def test_an_unknown_key_is_refused_with_the_known_ones(key):
     with pytest.raises(ValueError) as refused:
         TrialConfig.from_flat({"model.depth": 4, key: 3})
     known = ", ".join(TrialConfig().to_flat())
-    assert str(refused.value) == f"unknown configuration key {key!r}: known are {known}, ..."
+    assert str(refused.value) == f"unknown configuration key {key!r}: valid keys are {known}, ..."
 
 
 def test_a_flat_form_is_not_changed_by_reading_it():
@@ -93,7 +93,7 @@ def test_what_is_no_sum_of_different_losses_is_refused(name):
     with pytest.raises(ValueError) as refused:
         LossConfig(name=name)
     assert str(refused.value) == (
-        f"LossConfig.name = {name!r}: known are {', '.join(LOSSES)}, and any of them joined by +, each once"
+        f"LossConfig.name = {name!r}: must be one of {', '.join(LOSSES)}, or several different ones joined by +"
     )
 
 
@@ -102,7 +102,7 @@ def test_there_is_one_weight_for_each_term_of_a_sum(name, weights):
     with pytest.raises(ValueError) as refused:
         LossConfig(name=name, term_weights=weights)
     assert str(refused.value) == (
-        f"LossConfig.term_weights = {weights!r}: must be one weight for each term of a sum, the loss is {name!r}"
+        f"LossConfig.term_weights = {weights!r}: must have one weight for each term of a sum; the loss is {name!r}"
     )
 
 
@@ -121,7 +121,7 @@ def test_augmentations_are_joined_in_any_order(name):
 def test_no_augmentation_stands_alone(name):
     with pytest.raises(ValueError) as refused:
         AugmentationConfig(name=name)
-    assert str(refused.value) == f"AugmentationConfig.name = {name!r}: none stands alone"
+    assert str(refused.value) == f"AugmentationConfig.name = {name!r}: none cannot be combined with other names"
 
 
 @pytest.mark.parametrize("background", ["joint", "sequential"])
@@ -131,7 +131,7 @@ def test_the_ignored_label_is_learned_by_the_loss_or_by_the_background_network(b
     with pytest.raises(ValueError) as refused:
         TrialConfig(model=ModelConfig(background=background), loss=LossConfig(learn_ignored=True))
     assert str(refused.value) == (
-        f"loss.learn_ignored means nothing with model.background = {background!r}: "
+        f"loss.learn_ignored cannot be combined with model.background = {background!r}: "
         "the background network learns the ignored label"
     )
 

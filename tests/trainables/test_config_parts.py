@@ -26,7 +26,14 @@ POSITIVE = "must be a positive number"
 RULES: list[tuple[type, dict[str, Any], str, list[Any], list[Any], str]] = [
     (ModelConfig, {}, "depth", [2, 3, 4, 5], [1, 6, 2.5], "must be 2, 3, 4 or 5"),
     (ModelConfig, {}, "width", [1, 64], [0, -1, 1.5], "must be a whole number of at least 1"),
-    (ModelConfig, ASPP, "aspp_rates", [(1,), (1, 2), (6, 12, 18)], [(), (0, 1), (1, 0)], "must be rates of at least 1"),
+    (
+        ModelConfig,
+        ASPP,
+        "aspp_rates",
+        [(1,), (1, 2), (6, 12, 18)],
+        [(), (0, 1), (1, 0)],
+        "must be one or more rates of at least 1",
+    ),
     (ModelConfig, {}, "dropout", [0.0, 0.99], [-0.01, 1.0, NAN], BELOW_1),
     (ModelConfig, {}, "deep_supervision", [0.0, 1.0], [-0.01, 1.01, NAN], SHARE),
     (LossConfig, SUM, "term_weights", [(0.1, 5.0)], [(1.0, 0.0), (-1.0, 1.0), (INF, 1.0)], "must be positive numbers"),
@@ -103,7 +110,7 @@ def test_a_name_is_one_of_the_known_ones(part, name, known):
         assert getattr(part(**{name: value}), name) == value
     with pytest.raises(ValueError) as refused:
         part(**{name: "magic"})
-    assert str(refused.value) == f"{part.__name__}.{name} = 'magic': known are {known}"
+    assert str(refused.value) == f"{part.__name__}.{name} = 'magic': must be one of {known}"
 
 
 @pytest.mark.parametrize("name", ["block", "skip", "bottleneck"])
@@ -113,7 +120,7 @@ def test_the_parts_of_a_model_are_those_of_its_registries(name):
     registry = getattr(models, f"{name.upper()}S")
     for key in registry:
         assert getattr(ModelConfig(**{name: key}), name) == key
-    with pytest.raises(ValueError, match=rf"^ModelConfig\.{name} = 'magic': known are {', '.join(registry)}$"):
+    with pytest.raises(ValueError, match=rf"^ModelConfig\.{name} = 'magic': must be one of {', '.join(registry)}$"):
         ModelConfig(**{name: "magic"})
 
 
@@ -148,7 +155,7 @@ def test_a_field_has_its_default_where_it_means_something_and_is_none_elsewhere(
     with pytest.raises(ValueError) as refused:
         made(part, elsewhere, name, value)
     assert str(refused.value) == (
-        f"{part.__name__}.{name} = {value!r} means nothing with {field} = {choice!r}: it belongs to {owner}"
+        f"{part.__name__}.{name} = {value!r} has no effect with {field} = {choice!r}: it applies only to {owner}"
     )
 
 

@@ -1,1 +1,1 @@
-"""Changes to training images and their masks."""
+"""Augmentation of training images and their masks."""

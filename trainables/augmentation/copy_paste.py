@@ -1,4 +1,4 @@
-"""Copy-paste of the rarest class: its regions appear in other training images."""
+"""Copy-paste augmentation: regions of the rarest class are pasted into other training images."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ if TYPE_CHECKING:
     from trainables.data import PreparedData
 
 MOST_PASTED = 3
-"""Regions in one image."""
+"""Maximum number of regions to paste into an image."""
 SMALLEST = 1 / 2048
-"""Part of an image's area below which a region is not worth pasting: 4 pixels of 64x128."""
+"""Minimum area of a region to paste, as a fraction of the image area: 4 pixels of 64x128."""
 SCALES = (3 / 4, 4 / 3)
-"""Regions are resized by a factor between these, log-uniform."""
+"""Range of the resize factor, drawn log-uniformly."""
 MARGIN = 2
-"""Pixels around a region that come along, in which its edge fades out."""
+"""Width in pixels of the border around a region that is copied along, to blend its edge."""
 SOFTNESS = 1.0
-"""Standard deviation, in pixels, of the Gaussian by which the edge fades."""
+"""Standard deviation in pixels of the Gaussian blur that blends the edge."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """A connected region of a class, cut out with its margin."""
+    """A connected region of a class, with its margin."""
 
     pixels: np.ndarray
-    """(h, w) of the image, as stored."""
+    """(h, w) pixels of the image, in their stored dtype."""
     belongs: np.ndarray
-    """(h, w) bool: the pixels of the class."""
+    """(h, w) bool: whether a pixel is part of the region."""
 
 
 class CopyPaste:
-    """Pastes 1 to 3 regions of the rarest class at random places (Ghiasi et al. 2021, "Simple Copy-Paste").
+    """Pastes 1 to 3 regions of the rarest class at random positions (Ghiasi et al. 2021, "Simple Copy-Paste").
 
-    First an image that holds the class is drawn, then one of its regions, so that an image of many small ones counts
-    no more than another. A region may be mirrored, is resized a little, and fades into its new surroundings (Dwibedi
-    et al. 2017, "Cut, Paste and Learn", section 4.2); its labels have a sharp edge.
+    First an image with the class is drawn, then one of its regions, so that images with many small regions are not
+    drawn more often than others. A region is mirrored with probability 1/2, resized, and blended into the image
+    (Dwibedi et al. 2017, "Cut, Paste and Learn", section 4.2). Its labels are not blended.
 
     Args:
         data: the data set.
-        indices: (K,) the training images: only they are copied from.
+        indices: (K,) the training images, the only ones to copy from.
     """
 
     def __init__(self, data: PreparedData, indices: np.ndarray):
@@ -53,10 +53,10 @@ class CopyPaste:
         least = SMALLEST * math.prod(data.images.shape[1:])
         large = [[region for region in image if region.belongs.sum() >= least] for image in found]
         self.donors = [image for image in large if image] or [image for image in found if image]
-        """Of each image its regions; the small ones only where there are no others."""
+        """Regions by image. Small regions are included only if there are no larger ones in any image."""
 
     def __call__(self, image_hw: np.ndarray, mask_hw: np.ndarray, rng: np.random.Generator) -> None:
-        """Write into image (H, W) uint8 or float32 and mask (H, W) uint8."""
+        """Paste into image (H, W) uint8 or float32 and mask (H, W) uint8, in place."""
         if not self.donors:
             return
         for _ in range(rng.integers(1, MOST_PASTED + 1)):
@@ -81,11 +81,11 @@ class CopyPaste:
 
 
 def regions(image_hw: np.ndarray, belongs_hw: np.ndarray) -> list[Region]:
-    """The connected regions of one image; pixels that touch at a corner are connected."""
+    """Return the connected regions where `belongs_hw` (H, W) bool is True. Diagonal neighbours are connected."""
     _, numbers, boxes, _ = cv2.connectedComponentsWithStats(belongs_hw.astype(np.uint8))
     found = []
     for number, (left, top, width, height, _) in enumerate(boxes):
-        if number:  # 0 is everything else
+        if number:  # 0 is the background
             rows = slice(max(0, top - MARGIN), top + height + MARGIN)
             columns = slice(max(0, left - MARGIN), left + width + MARGIN)
             found.append(Region(np.array(image_hw[rows, columns]), numbers[rows, columns] == number))
@@ -93,7 +93,7 @@ def regions(image_hw: np.ndarray, belongs_hw: np.ndarray) -> list[Region]:
 
 
 def resized(region: Region, factor: float, size: tuple[int, ...]) -> Region:
-    """The region enlarged by a factor, but to no more than an image's size (height, width)."""
+    """Return the region resized by a factor, at most to the size (height, width) of the image."""
     shape = region.belongs.shape
     factor = min(factor, *(whole / part for whole, part in zip(size, shape, strict=True)))
     height, width = (max(1, round(factor * length)) for length in shape)
@@ -105,7 +105,7 @@ def resized(region: Region, factor: float, size: tuple[int, ...]) -> Region:
 
 
 def opacity(belongs_hw: np.ndarray) -> np.ndarray:
-    """(h, w) float32 in [0, 1]: how much a pasted pixel covers what was there; about one half at the region's edge."""
+    """Return the opacity of pasted pixels: (h, w) float32 in [0, 1], about 1/2 at the edge of the region."""
     return cv2.GaussianBlur(
         belongs_hw.astype(np.float32), (2 * MARGIN + 1,) * 2, SOFTNESS, borderType=cv2.BORDER_REPLICATE
     )

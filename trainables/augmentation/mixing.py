@@ -1,4 +1,4 @@
-"""Augmentation that takes pixels, and their labels, from other training images."""
+"""Augmentation that mixes pixels and labels from other training images into an image."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 class Mixing:
     """A pure function of (image, mask, seed): CutMix, then copy-paste of the rarest class.
 
-    CutMix (Yun et al. 2019, section 3.1): a box, whose share of the area is uniform in [0, 1], shows another training
-    image. Where no training image holds the rarest class, nothing is pasted.
+    CutMix (Yun et al. 2019, section 3.1) replaces a box, with an area fraction drawn uniformly from [0, 1], by the same
+    box of another training image. Without a training image of the rarest class, nothing is pasted.
 
     Args:
-        config: `cutmix` and `copy_paste` are the probabilities that an image is changed.
+        config: `cutmix` and `copy_paste` are the probabilities of each change to an image.
         data: the data set.
-        indices: (K,) the training images: only they are shown and copied from.
+        indices: (K,) the training images, the only ones to take pixels from.
     """
 
     def __init__(self, config: AugmentationConfig, data: PreparedData, indices: np.ndarray):
@@ -30,7 +30,7 @@ class Mixing:
         self.copy_paste = CopyPaste(data, indices) if config.copy_paste else None
 
     def __call__(self, image_hw: np.ndarray, mask_hw: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Image (H, W) uint8 or float32 and mask (H, W) uint8, in and out; the given ones stay as they are."""
+        """Return image (H, W) uint8 or float32 and mask (H, W) uint8 after mixing. The arguments are not modified."""
         rng = np.random.default_rng((seed, 1))
         cut, paste = rng.random(2) < (self.config.cutmix, self.config.copy_paste)
         if cut or paste:
@@ -54,5 +54,5 @@ class Mixing:
 
 
 def build_mixing(config: AugmentationConfig, data: PreparedData, indices: np.ndarray) -> Mixing | None:
-    """The mixing of a configuration; None where there is nothing to do."""
+    """Build the mixing of a configuration; None if both probabilities are 0."""
     return Mixing(config, data, indices) if config.cutmix or config.copy_paste else None

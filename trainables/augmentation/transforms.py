@@ -1,4 +1,4 @@
-"""Albumentations sets by name, applied to image and mask together."""
+"""Albumentations transforms by name, applied to image and mask together."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ import numpy as np
 from trainables.registry import lookup
 from trainables.validation import PLUS, check, check_names
 
-# Albumentations is imported where it is used: it takes a second, and only processes that train need it.
+# Albumentations is imported on first use: the import takes a second, and only training processes need it.
 if TYPE_CHECKING:
     from albumentations import BasicTransform
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for newer versions when imported
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no check for updates over the network on import
 
 Size = tuple[int, int]
+"""(height, width) of an image."""
 
 
 SHARE = 0.5
-"""Part of the images that each transform changes."""
+"""Probability of each transform."""
 MOST_ROTATION = 15
-"""Degrees."""
+"""Maximum rotation angle in degrees."""
 
 
 def _none(size: Size) -> list[BasicTransform]:
@@ -46,7 +47,7 @@ def _flips(size: Size) -> list[BasicTransform]:
 
 
 def _crop(size: Size) -> list[BasicTransform]:
-    """60 to 100 % of the area, at nearly the image's own aspect, resized back."""
+    """Crop 60 to 100 % of the area, at 0.8 to 1.25 times the aspect ratio of the image, and resize to its size."""
     import albumentations as A
 
     aspect = size[1] / size[0]
@@ -66,7 +67,7 @@ def _brightness(size: Size) -> list[BasicTransform]:
 
 
 def _elastic(size: Size) -> list[BasicTransform]:
-    """Smooth random displacement (Simard et al. 2003) of a few pixels, over a tenth of the height."""
+    """Smooth random displacement (Simard et al. 2003) of a few pixels, smoothed over a tenth of the shorter side."""
     import albumentations as A
 
     smooth = 0.1 * min(size)
@@ -80,7 +81,7 @@ def _grid_distortion(size: Size) -> list[BasicTransform]:
 
 
 def _coarse_dropout(size: Size) -> list[BasicTransform]:
-    """Up to four black boxes (DeVries and Taylor 2017, "Cutout"). Labels stay: the surroundings must tell them."""
+    """Up to four black boxes (DeVries and Taylor 2017, "Cutout"). Labels are kept, to be predicted from context."""
     import albumentations as A
 
     side = (0.1, 0.3)
@@ -98,29 +99,29 @@ AUGMENTATIONS: dict[str, Callable[[Size], list[BasicTransform]]] = {
     "grid_distortion": _grid_distortion,
     "coarse_dropout": _coarse_dropout,
 }
-"""Name to builder((height, width)) of the transforms. Masks are resampled by nearest neighbour, the default; what comes
-in over a border is the reflected image, with its labels."""
+"""Name to builder((height, width)) of the transforms. Masks are resampled by nearest neighbour, the default. Borders
+are filled by reflection, in the image and in the mask."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationConfig:
-    """The training augmentation: keys of `AUGMENTATIONS`, and what mixes images."""
+    """The training augmentation: keys of `AUGMENTATIONS`, mixing of images, and oversampling."""
 
     name: str = "hflip"
-    """A key, or several joined by a plus: "flips+crop" applies them in this order."""
+    """A key, or several joined by a plus: "flips+crop" applies both in this order."""
     cutmix: float = 0.0
-    """Probability that a box of an image is replaced by that of another training image, labels included."""
+    """Probability of CutMix: a box of the image and its labels are replaced by those of another training image."""
     copy_paste: float = 0.0
-    """Probability that regions of the rarest class are pasted into an image from other training images."""
+    """Probability of copy-paste: regions of the rarest class from other training images are pasted into the image."""
     oversampling: int = 1
-    """Images that hold the rarest class are drawn this many times as often as the others."""
+    """Images with the rarest class are drawn this many times as often as others, at least 1."""
     rare_share: float = 0.0
-    """At least this part of each batch's images hold the rarest class, in [0, 1)."""
+    """Minimum fraction, in [0, 1), of images with the rarest class in each batch."""
 
     def __post_init__(self) -> None:
         check_names(self, "name", tuple(AUGMENTATIONS))
         alone = self.name == "none" or "none" not in self.name.split(PLUS)
-        check(self, "name", alone, "none stands alone")
+        check(self, "name", alone, "none cannot be combined with other names")
         for name in ("cutmix", "copy_paste"):
             check(self, name, 0 <= getattr(self, name) <= 1, "must be between 0 and 1")
         ok = isinstance(self.oversampling, int) and self.oversampling >= 1
@@ -129,25 +130,25 @@ class AugmentationConfig:
 
 
 class Augmentation:
-    """A pure function of (image, mask, seed): same seed, same result, in whatever order or process."""
+    """A pure function of (image, mask, seed): the result does not depend on the process or on earlier calls."""
 
     def __init__(self, transforms: list[BasicTransform]):
         import albumentations as A
 
-        cv2.setNumThreads(0)  # for one small image at a time, its threads would only get into torch's way
+        cv2.setNumThreads(0)  # for small images, its threads would only compete with those of PyTorch
         self._compose = A.Compose(transforms)
 
     def __call__(self, image_hw: np.ndarray, mask_hw: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Image (H, W) uint8 or float32 and mask (H, W) uint8, in and out; labels are never mixed."""
-        # Not `set_random_seed`: that gives each transform its own generator with one and the same seed, so that
-        # all of them draw alike and two flips come together or not at all.
+        """Return the augmented image (H, W) uint8 or float32 and mask (H, W) uint8. Labels are not interpolated."""
+        # Not `set_random_seed`: it gives each transform a generator with the same seed, so that all transforms draw
+        # the same numbers, and two flips always occur together.
         self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
         result = self._compose(image=image_hw, mask=mask_hw)
         return result["image"], result["mask"]
 
 
 def build_augmentation(config: AugmentationConfig, *, size: Size) -> Augmentation | None:
-    """The augmentation of a configuration for images (height, width); None where there is nothing to do."""
+    """Build the augmentation of a configuration for images (height, width); None if there are no transforms."""
     transforms = [
         transform for name in config.name.split(PLUS) for transform in lookup(AUGMENTATIONS, name, "augmentation")(size)
     ]

@@ -1,4 +1,4 @@
-"""Finds training pairs that are no data: they are dropped, and the report says which and why."""
+"""Finds training pairs that are not usable data. They are dropped and listed in the report, with the reason."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import numpy as np
 from trainables.data.description import DataDescription
 
 SHARED_BY = 3
-"""A mask of several classes that at least this many images share is no labelling of them."""
+"""A mask of several classes that at least this many images share is not a real labelling."""
 MEAN_DEVIATIONS = 6.0
-"""An image whose mean pixel is further from the median of all, in robust standard deviations, is an outlier."""
+"""An image is an outlier if its mean pixel is more than this many robust standard deviations from the median."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dropped:
-    """Training pairs that were left out for one reason."""
+    """Training pairs that were dropped for the same reason."""
 
     reason: str
-    """A verb phrase: images that ..."""
+    """A verb phrase that completes "images that ..."."""
     indices: tuple[int, ...]
-    """Positions in the file's training_set."""
+    """Indices into the `training_set` of the file."""
 
 
 def audit(images: np.ndarray, masks: np.ndarray, description: DataDescription) -> list[Dropped]:
-    """What to drop of images and masks (N, H, W).
+    """Return the training pairs to drop, by reason. Images and masks are (N, H, W).
 
-    Shared masks: the same pixel-exact mask of two or more scored classes under three or more images cannot be a
-    labelling of them (the competition hides 110 such "aliens"). Masks of one class, also where part of the image is
-    unlabelled, repeat legitimately; and a pair may be two shots of one scene.
+    Shared masks: three or more images with pixel-identical masks of two or more scored classes cannot be a real
+    labelling (the competition data contains 110 such "aliens"). Masks of a single class, with or without unlabelled
+    pixels, may repeat; and two images with the same mask may show the same scene.
 
-    Mean pixel: beyond 6 robust standard deviations (1.4826 times the median absolute deviation) of the median.
+    Mean pixel: more than 6 robust standard deviations (1.4826 times the median absolute deviation) from the median.
     """
     return [dropped for dropped in (_shared_masks(masks, description), _odd_brightness(images)) if dropped.indices]
 
@@ -55,7 +55,7 @@ def _shared_masks(masks: np.ndarray, description: DataDescription) -> Dropped:
 def _odd_brightness(images: np.ndarray) -> Dropped:
     means = images.mean(axis=(1, 2), dtype=np.float64)
     distances = np.abs(means - np.median(means))
-    # A spread below half a grey level would call rounding an outlier.
+    # At least half a grey level, so that rounding errors do not become outliers.
     grey_level = 1 / 255 if images.dtype.kind == "f" else 1.0
     deviation = max(1.4826 * float(np.median(distances)), 0.5 * grey_level)
     odd = np.flatnonzero(distances > MEAN_DEVIATIONS * deviation)

@@ -1,4 +1,4 @@
-"""Batches of images and masks, as a pure function of (seed, epoch): a resumed or distributed run sees the same ones."""
+"""Batches of images and masks, as a pure function of (seed, epoch): the same in a resumed or distributed run."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ if TYPE_CHECKING:
     from trainables.data import PreparedData
 
 COUNTED_EPOCHS = 8
+"""Number of epochs whose images are drawn to count pixels."""
 COUNTED_IMAGES = 1024
+"""Number of images that are augmented to count pixels."""
 COUNTED_SEED = 2**32
-"""Of the draws by which pixels are counted; no training has it."""
+"""Seed of the draws for counting pixels; no training uses it."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def prefetch(make: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """`map(make, items)` with the next result made in a thread while the caller works on this one."""
+    """Yield `make(item)` for each item, like `map`, and compute the next result in a thread in the meantime."""
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
         pending = None
         for item in items:
@@ -36,7 +38,7 @@ def prefetch(make: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[
 
 
 Transform = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
-"""Of (image, mask, seed) to another image and mask; a pure function."""
+"""A pure function that maps (image, mask, seed) to another image and mask."""
 
 
 def _changed(
@@ -48,16 +50,21 @@ def _changed(
 
 
 class Batches:
-    """Reads batches of the given images of a data set and brings them to a device.
+    """Reads batches of the given images of a data set and copies them to a device.
 
     Args:
         data: the data set.
         indices: (K,) the images to draw from.
-        batch_size: images a batch, over all ranks together.
-        device: where the batches go.
-        oversampling: in training, images that hold the rarest class come this many times as often as the others.
-        rare_share: at least this part of the images of each training batch hold the rarest class, if any image does.
-        rank, world: this process's share: every `world`-th image of each batch, from `rank` on.
+        batch_size: images per batch, summed over all ranks; reduced to K if there are fewer images.
+        device: the device to copy the batches to.
+        oversampling: in training, images with the rarest class are drawn this many times as often as others.
+        rare_share: minimum fraction, in [0, 1), of images with the rarest class in each training batch, if there are
+            any.
+        rank, world: rank of this process and number of ranks; it reads every `world`-th image of each batch, starting
+            at `rank`.
+
+    Raises:
+        ValueError: if a batch has fewer images than there are ranks.
     """
 
     def __init__(
@@ -79,16 +86,16 @@ class Batches:
         self._pool = np.repeat(indices, np.where(np.isin(indices, self._rare), oversampling, 1))
         self._rare_a_batch = math.ceil(rare_share * self.batch_size) if len(self._rare) else 0
         if self.batch_size < world:
-            raise ValueError(f"a batch of {self.batch_size} images cannot be shared by {world} workers")
+            raise ValueError(f"a batch of {self.batch_size} images cannot be split among {world} workers")
 
     def shuffled(
         self, seed: int, epoch: int, changes: Sequence[Transform] = ()
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Training batches of one epoch: images (N, 1, H, W) float32 in [0, 1] and masks (N, H, W) int64.
+        """Yield the training batches of one epoch: images (N, 1, H, W) float32 in [0, 1] and masks (N, H, W) int64.
 
-        Each epoch has its own order, of as many images as there are: those that do not fill a last batch are left out,
-        and as many as come again with oversampling or a share of rare ones. What `changes`, one after the other, make
-        of an image depends on (seed, epoch, its place in the order) alone, not on which rank it falls to.
+        Each epoch has its own random order. Its length does not depend on oversampling: for each image that is drawn
+        again, another one is left out. An incomplete last batch is dropped. `changes` are applied in order; their
+        result depends only on the image and on (seed, epoch, position in the order), not on the rank.
         """
         rng = np.random.default_rng((seed, epoch))
         order = self._order(rng)
@@ -110,11 +117,11 @@ class Batches:
             yield self.to_device(images, masks)
 
     def _order(self, rng: np.random.Generator) -> np.ndarray:
-        """(steps * batch_size,) indices of one epoch's images, batch after batch."""
+        """Return the indices of the images of one epoch, batch after batch: (steps * batch_size,)."""
         order = rng.permutation(self._pool)[: self.steps * self.batch_size]
         if self._rare_a_batch:
-            # Rare-class sampling (Hoyer et al. 2022, "DAFormer", section 3.2, for one class): others give way, from the
-            # batch's end, and the rare ones come in turns.
+            # Rare-class sampling (Hoyer et al. 2022, "DAFormer", section 3.2, for one class): rare images, in random
+            # order, replace others from the end of the batch.
             batches = order.reshape(self.steps, self.batch_size)
             turns = -(-self.steps * self._rare_a_batch // len(self._rare))
             rare = iter(np.concatenate([rng.permutation(self._rare) for _ in range(turns)]))
@@ -126,11 +133,11 @@ class Batches:
         return order
 
     def drawn_pixels(self, changes: Sequence[Transform] = ()) -> np.ndarray:
-        """(num_classes,) pixels of each class that training draws, of as many images as there are.
+        """Return the pixels of each class that an epoch draws, scaled to as many images as there are: (num_classes,).
 
-        Without oversampling, a share of rare images, or `changes` that say what an image's labels become, these are the
-        images' own. Otherwise they are counted in a few epochs' orders, and what the changes bring in some of their
-        images.
+        Without oversampling, `rare_share` and `changes` (transforms that alter labels) these are the counts of the
+        images. Otherwise they are estimated: from the orders of a few epochs, and from the effect of `changes` on a
+        sample of their images.
         """
         counts = self.data.pixel_counts(self.indices).astype(np.float64)
         if len(self._rare):
@@ -148,18 +155,19 @@ class Batches:
                 if changed is not mask:
                     gained += np.bincount(changed.ravel(), minlength=len(counts))
                     gained -= np.bincount(mask.ravel(), minlength=len(counts))
-            # A few images say little about what a rare class loses: half of it stays in any case.
+            # The estimate is noisy for rare classes: a class keeps at least half of its pixels.
             counts = np.maximum(counts + gained * (len(self.indices) / COUNTED_IMAGES), counts / 2)
         return counts
 
     def in_order(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Every image of this rank once, in order; shapes and types as `shuffled`."""
+        """Yield every image of this rank once, in order, with the shapes and dtypes of `shuffled`."""
         rows = self.indices[self.rank :: self.world]
         for start in range(0, len(rows), self.batch_size):
             chosen = rows[start : start + self.batch_size]
             yield self.to_device(self.data.images[chosen], self.data.masks[chosen])
 
     def to_device(self, images: np.ndarray, masks: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Copy stored images and masks (N, H, W) to the device, with the shapes and dtypes of `shuffled`."""
         return (
             images_to_device(images, self.data.scale, self.device),
             torch.from_numpy(masks).to(self.device, non_blocking=True).long(),
@@ -167,15 +175,15 @@ class Batches:
 
     @property
     def steps(self) -> int:
-        """Full batches in the images."""
+        """Number of training batches per epoch."""
         return steps_of(len(self.indices), self.batch_size)
 
 
 def steps_of(images: int, batch_size: int) -> int:
-    """Optimizer steps an epoch: the full batches in so many images, at least one."""
+    """Return the number of optimizer steps per epoch: the full batches in this number of images, at least 1."""
     return images // min(batch_size, images)
 
 
 def images_to_device(images: np.ndarray, scale: float, device: torch.device) -> torch.Tensor:
-    """Stored pixels (N, H, W) to network input (N, 1, H, W) float32 in [0, 1]; they travel in their stored type."""
+    """Convert stored pixels (N, H, W) to network input (N, 1, H, W) float32 in [0, 1]; copied in their stored dtype."""
     return torch.from_numpy(images).to(device, non_blocking=True).float().mul_(scale).unsqueeze(1)

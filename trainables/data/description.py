@@ -1,22 +1,22 @@
-"""What the labels of a data set mean."""
+"""The meaning of the labels of a data set."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 NOTHING_IGNORED = -100
-"""A label that no mask holds."""
+"""A label that occurs in no mask."""
 MOST_CLASSES = 256
-"""Masks are kept as bytes."""
+"""Masks are stored as uint8."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataDescription:
-    """Names of the classes, by label, and the label that says "unlabelled"."""
+    """Names of the classes, by label, and the label of unlabelled pixels."""
 
     class_names: tuple[str, ...]
     ignored_label: int | None
-    """Pixels of this label neither train nor score; None: every label counts."""
+    """Pixels with this label are excluded from loss and score; None: no label is ignored."""
 
     def __post_init__(self) -> None:
         if len(self.class_names) < 2 or len(set(self.class_names)) != len(self.class_names):
@@ -34,13 +34,14 @@ class DataDescription:
 
     @property
     def ignore_index(self) -> int:
-        """The ignored label for functions that want one: without any, a label that no mask holds."""
+        """The ignored label for functions that require one; -100, which occurs in no mask, if no label is ignored."""
         return NOTHING_IGNORED if self.ignored_label is None else self.ignored_label
 
     @property
     def scored_labels(self) -> tuple[int, ...]:
+        """All labels except the ignored one."""
         return tuple(label for label in range(self.num_classes) if label != self.ignored_label)
 
 
 MARS = DataDescription(class_names=("background", "soil", "bedrock", "sand", "big rock"), ignored_label=0)
-"""The competition's classes; background is what nobody labelled."""
+"""The classes of the competition; background marks unlabelled pixels."""

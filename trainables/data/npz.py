@@ -1,8 +1,8 @@
 """Reads and checks an npz file in the competition's layout.
 
 `training_set` (N, 2, H, W): image, then mask. Optional `test_set` (M, H, W): images without masks. Optional
-`class_names` (C,) text and `ignored_label` (a whole number) describe the labels; without `class_names` they are the
-competition's own.
+`class_names` (C,) strings and `ignored_label` (an integer) describe the labels; without `class_names` the labels are
+those of the competition.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import numpy as np
 from trainables.data.description import MARS, DataDescription
 
 BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
-"""What a damaged archive raises. RuntimeError: a compression method that this Python lacks, or an encrypted member."""
+"""Errors of a damaged archive. RuntimeError: an unsupported compression method, or an encrypted member."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawData:
-    """A data set as its file holds it, checked and in its smallest exact type."""
+    """A data set as read from its file: checked, and in the smallest dtype that stores it exactly."""
 
     description: DataDescription
     images: np.ndarray
@@ -31,22 +31,23 @@ class RawData:
     masks: np.ndarray
     """(N, H, W) uint8."""
     unlabelled: np.ndarray | None
-    """(M, H, W) in the images' type."""
+    """(M, H, W) in the dtype of the images; None if there is no test set."""
 
 
 def read_npz(stream: BinaryIO, name: str) -> RawData:
-    """Read a data set.
+    """Read and check a data set.
 
     Args:
-        stream: the file's content.
-        name: the file's name, for messages.
+        stream: the content of the file, seekable.
+        name: the name of the file, for error messages.
 
     Raises:
-        ValueError: naming the file, and where it applies the index and the value that broke a rule.
+        ValueError: if the file is not a valid data set. The message names the file, the rule and, for a wrong pixel,
+            its index and value.
     """
     stream.seek(0)
     if stream.read(2) != b"PK" or not zipfile.is_zipfile(stream):
-        raise ValueError(f"{name}: not an npz file (it is no zip archive)")
+        raise ValueError(f"{name}: not an npz file (it is not a zip archive)")
     stream.seek(0)
     try:
         with np.load(stream, allow_pickle=False) as archive:
@@ -85,26 +86,28 @@ def _read(archive: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
         raise ValueError(f"{name}: {key} does not fit into memory ({error})") from error
     except BROKEN:
         raise
-    except Exception as error:  # what Python's own parser makes of a header that is none
+    except Exception as error:  # Python's parser raises various errors for an invalid header
         raise ValueError(f"{name}: {key} cannot be read ({error})") from error
-    if not isinstance(array, np.ndarray):  # NumPy hands out members that are no arrays as plain bytes
-        raise ValueError(f"{name}: {key} is no NumPy array")
+    if not isinstance(array, np.ndarray):  # NumPy returns members that are not arrays as bytes
+        raise ValueError(f"{name}: {key} is not a NumPy array")
     return array
 
 
 def _describe(archive: np.lib.npyio.NpzFile, name: str) -> DataDescription:
     if "class_names" not in archive:
         if "ignored_label" in archive:
-            raise ValueError(f"{name}: has ignored_label without class_names: it needs both")
+            raise ValueError(f"{name}: has ignored_label but no class_names: add class_names")
         return MARS
     names = _read(archive, "class_names", name)
     if names.ndim != 1 or names.dtype.kind != "U":
-        raise ValueError(f"{name}: class_names must be a list of texts, has shape {names.shape} and type {names.dtype}")
+        raise ValueError(
+            f"{name}: class_names must be a list of strings, has shape {names.shape} and type {names.dtype}"
+        )
     ignored = None
     if "ignored_label" in archive:
         value = _read(archive, "ignored_label", name)
         if value.shape != () or value.dtype.kind not in "iu":
-            raise ValueError(f"{name}: ignored_label must be one whole number, is {value!r}")
+            raise ValueError(f"{name}: ignored_label must be a single integer, is {value!r}")
         ignored = int(value)
     try:
         return DataDescription(class_names=tuple(map(str, names)), ignored_label=ignored)
@@ -117,7 +120,7 @@ def _check_training_shape(training: np.ndarray, name: str) -> None:
         raise ValueError(f"{name}: training_set has shape {training.shape}, must have 4 axes: (N, 2, H, W)")
     if training.shape[1] != 2:
         raise ValueError(
-            f"{name}: training_set has shape {training.shape}: its second axis must pair image and mask, so be 2"
+            f"{name}: training_set has shape {training.shape}: its second axis must have size 2: image and mask"
         )
     if 0 in training.shape:
         raise ValueError(f"{name}: training_set has shape {training.shape}: it is empty")
@@ -126,7 +129,7 @@ def _check_training_shape(training: np.ndarray, name: str) -> None:
 
 
 def _refuse(wrong_nhw: np.ndarray, pixels_nhw: np.ndarray, what: str, rule: str) -> None:
-    """Raise a ValueError for the first pixel that is wrong, if any is."""
+    """Raise a ValueError for the first wrong pixel, if there is one. `wrong_nhw` is (N, H, W) bool."""
     if wrong_nhw.any():
         n, row, column = (int(i) for i in np.unravel_index(int(wrong_nhw.argmax()), wrong_nhw.shape))
         value = pixels_nhw[n, row, column]
@@ -141,7 +144,7 @@ def _labels(masks: np.ndarray, description: DataDescription, name: str) -> np.nd
     _refuse(wrong, masks, f"{name}: training_set mask", f"labels are whole numbers from 0 to {top}")
     labels = masks.astype(np.uint8)
     if description.ignored_label is not None and not (labels != description.ignored_label).any():
-        raise ValueError(f"{name}: no mask holds a labelled pixel: all are {description.ignored_label}")
+        raise ValueError(f"{name}: no mask holds a labelled pixel: all pixels are {description.ignored_label}")
     return labels
 
 

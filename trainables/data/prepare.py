@@ -1,4 +1,4 @@
-"""From a source to arrays ready for training, decoded once a node and memory-mapped by every process on it."""
+"""Prepares a data set for training: decoded once per node, memory-mapped by every process on it."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ from trainables.data.source import SAMPLE, DataSource, find
 from trainables.data.split import split, stratified_part
 
 FORMAT = "1"
-"""Of the prepared files and of what the cleaning does: another one means other data."""
+"""Version of the prepared files and of the cleaning. Data of different versions has different fingerprints."""
 CACHE_VARIABLE = "MARS_SEARCH_CACHE"
+"""Environment variable that sets the cache folder."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PreparedData:
-    """A cleaned, split data set. Pickles as a path: every process on a node maps the same files.
+    """A cleaned and split data set. Pickled as a path, so that all processes on a node map the same files.
 
-    Pixels have no channel axis and keep the type in which they are stored; the batches add the axis and scale them.
+    Pixels have no channel axis and keep their stored dtype; `Batches` adds the axis and scales them.
     """
 
     folder: Path
@@ -49,7 +50,7 @@ class PreparedData:
 
     @property
     def fingerprint(self) -> str:
-        """Of content, cleaning and split."""
+        """Identifies the content of the data, its cleaning and its split."""
         return f"{self.folder.name}-{self.source.seed}"
 
     @cached_property
@@ -69,51 +70,52 @@ class PreparedData:
 
     @cached_property
     def unlabelled(self) -> np.ndarray | None:
-        """(M, H, W) in the images' type, read-only; None if the data set has no test set."""
+        """(M, H, W) in the dtype of the images, read-only; None if there is no test set."""
         return self._map("unlabelled") if (self.folder / "unlabelled.npy").exists() else None
 
     @property
     def scale(self) -> float:
-        """Stored pixels times this are in [0, 1]."""
+        """Factor that scales stored pixels to [0, 1]."""
         return 1 / 255 if self.images.dtype == np.uint8 else 1.0
 
     @cached_property
     def split(self) -> dict[str, np.ndarray]:
-        """Indices (int64) of the images in "train", "val" and "test"."""
+        """Sorted indices (int64) of the images by part: "train", "val" and "test"."""
         return split(self._counts[:, list(self.description.scored_labels)], self.source.seed)
 
     @cached_property
     def present_labels(self) -> tuple[int, ...]:
-        """The scored labels that some mask holds, in order."""
+        """The scored labels that occur in the masks, in ascending order."""
         total = self._counts.sum(axis=0)
         return tuple(label for label in self.description.scored_labels if total[label])
 
     def pixel_counts(self, indices: np.ndarray) -> np.ndarray:
-        """(num_classes,) int64 pixels of each class in the masks of these images."""
+        """Return the number of pixels of each class in the masks of the given images: (num_classes,) int64."""
         return self._counts[indices].sum(axis=0)
 
     @property
     def rarest_label(self) -> int:
-        """The scored label with the fewest pixels of those that some mask holds."""
+        """The scored label with the fewest pixels, among those that occur in the masks."""
         total = self._counts.sum(axis=0)
         return min(self.present_labels, key=lambda label: total[label])
 
     def train_part(self, fraction: float = 1.0) -> np.ndarray:
-        """Indices (int64) of that fraction of the train part, stratified by the rarest class."""
+        """Return sorted indices (int64) of a fraction, in (0, 1], of the train part, stratified by the rarest class."""
         train = self.split["train"]
         return stratified_part(train, self.holds(train, self.rarest_label), fraction, self.source.seed)
 
     def holds(self, indices: np.ndarray, label: int) -> np.ndarray:
-        """(K,) bool: whether these images' masks have a pixel of that label."""
+        """Return whether the masks of the given images (K,) have pixels of a label: (K,) bool."""
         return self._counts[indices, label] > 0
 
     @cached_property
     def dropped(self) -> tuple[Dropped, ...]:
-        """What the audit left out of the file's training pairs."""
+        """The training pairs of the file that the audit dropped."""
         return tuple(Dropped(reason=reason, indices=tuple(found)) for reason, found in self._meta["dropped"])
 
     @cached_property
     def report(self) -> DataReport:
+        """A summary of the data set for its user."""
         shares = self._counts.sum(axis=0) / self._counts.sum()
         return DataReport(
             name=self.name,
@@ -130,7 +132,7 @@ class PreparedData:
 
     @cached_property
     def _counts(self) -> np.ndarray:
-        """(N, num_classes) int64 pixels of each class in each image."""
+        """Pixels of each class in each image: (N, num_classes) int64."""
         return np.load(self.folder / "counts.npy", allow_pickle=False)
 
     def _map(self, name: str) -> np.ndarray:
@@ -141,14 +143,14 @@ class PreparedData:
 
 
 def prepare(source: DataSource, *, cache: Path | None = None) -> PreparedData:
-    """The data set of a source. The first call on a node decodes, checks and cleans it; later ones map its files.
+    """Return the data of a source. The first call on a node decodes, checks and cleans it, later ones map its files.
 
     Args:
-        source: what, and how to split it.
-        cache: where prepared data is kept; default: MARS_SEARCH_CACHE, else ~/.cache/mars-search.
+        source: the data set, and the seed of its split.
+        cache: folder for prepared data; default: MARS_SEARCH_CACHE, else ~/.cache/mars-search.
 
     Raises:
-        ValueError: if the source is no usable data set, or the cache cannot be written.
+        ValueError: if the source is not a usable data set, or the cache cannot be written.
     """
     cache = cache or Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "mars-search")
     try:
@@ -157,14 +159,14 @@ def prepare(source: DataSource, *, cache: Path | None = None) -> PreparedData:
     except OSError as error:
         raise ValueError(
             f"{cache}: prepared data cannot be kept there ({error.strerror or error}); "
-            f"name another folder in {CACHE_VARIABLE}"
+            f"set {CACHE_VARIABLE} to another folder"
         ) from error
     _check_usable(data)
     return data
 
 
 def _check_usable(data: PreparedData) -> None:
-    """Raise a ValueError if what the audit left cannot be split or holds nothing to learn."""
+    """Raise a ValueError if the data that the audit kept cannot be split, or has no labelled pixel."""
     after = "".join(f"; {len(found.indices)} were dropped: they {found.reason}" for found in data.dropped)
     try:
         _ = data.split
@@ -175,11 +177,12 @@ def _check_usable(data: PreparedData) -> None:
 
 
 def _prepared_folder(source: DataSource, cache: Path) -> Path:
+    """Return the folder with the prepared data of a source, creating it if needed."""
     if source.uri == SAMPLE:
         key = f"{SAMPLE}-{FORMAT}"
         return _build(cache, key, sample)
     file = find(source.uri)
-    # The content's hash names the folder; this small file remembers it for the file, and the format, as they are now.
+    # The folder is named by the hash of the content. This small file stores the hash by URI, version and format.
     known = cache / f"{_hash(f'{file.uri} {file.version} {FORMAT}'.encode())}.known"
     if known.exists() and _is_whole(cache / (key := known.read_text())):
         return cache / key
@@ -194,27 +197,28 @@ def _prepared_folder(source: DataSource, cache: Path) -> Path:
 
 
 def _hash(content: Any) -> str:
+    """Return the first 16 hex digits of the SHA-256 of bytes or of a binary stream."""
     if isinstance(content, bytes):
         return hashlib.sha256(content).hexdigest()[:16]
     return hashlib.file_digest(content, "sha256").hexdigest()[:16]
 
 
 def _build(cache: Path, key: str, read: Callable[[], RawData]) -> Path:
-    """The prepared folder of that key; made by the first process that asks, the others wait for it."""
+    """Return the prepared folder of a key. The first process that needs it creates it, the others wait."""
     folder = cache / key
-    if _is_whole(folder):  # needs no lock, so a cache that is only readable will do
+    if _is_whole(folder):  # checked without the lock, so that a read-only cache works
         return folder
     with FileLock(cache / f"{key}.lock"):
         if not _is_whole(folder):
             shutil.rmtree(folder, ignore_errors=True)
-            for left_behind in cache.glob(f"{key}.*/"):  # by a process that was killed while it held the lock
+            for left_behind in cache.glob(f"{key}.*/"):  # from a process that was killed while it held the lock
                 shutil.rmtree(left_behind, ignore_errors=True)
             _write_whole(folder, lambda path: _write(path, read()))
     return folder
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether every file of a prepared folder is as long as it was written."""
+    """Return whether a prepared folder is complete: every file has the size that it was written with."""
     try:
         sizes = json.loads((folder / "meta.json").read_text())["sizes"]
         return all((folder / name).stat().st_size == size for name, size in sizes.items())
@@ -223,6 +227,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _write(folder: Path, raw: RawData) -> None:
+    """Clean a data set and write it to a new folder."""
     folder.mkdir()
     dropped = audit(raw.images, raw.masks, raw.description)
     kept = np.setdiff1d(np.arange(len(raw.images)), [index for found in dropped for index in found.indices])
@@ -245,7 +250,7 @@ def _write(folder: Path, raw: RawData) -> None:
 
 
 def _write_whole(target: Path, write: Callable[[Path], Any]) -> None:
-    """A file or folder that appears complete or not at all."""
+    """Create a file or folder atomically: it appears complete or not at all."""
     temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
     try:
         write(temporary)

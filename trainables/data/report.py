@@ -1,4 +1,4 @@
-"""What is to know about a data set before training on it."""
+"""A report on a data set, to read before training on it."""
 
 from __future__ import annotations
 
@@ -10,30 +10,32 @@ from trainables.data.audit import Dropped
 from trainables.data.description import DataDescription
 
 SHOWN_INDICES = 5
+"""Number of dropped indices to list for each reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataReport:
-    """Sizes, what was dropped and why, class shares, warnings."""
+    """Sizes, dropped images with the reasons, class shares and warnings."""
 
     name: str
     uri: str
     synthetic: bool
+    """Whether it is the built-in sample."""
     labelled: int
-    """Images with masks that were kept."""
+    """Number of images with masks, without the dropped ones."""
     unlabelled: int
-    """Images of the test set to predict."""
+    """Number of test images, to predict."""
     size: tuple[int, int]
     """(height, width)."""
     dropped: tuple[Dropped, ...]
     class_shares: dict[str, float]
-    """Part of the kept pixels, by class name."""
+    """Fraction of all pixels, in [0, 1], by class name."""
     parts: dict[str, int]
-    """Images of each part of the split."""
+    """Number of images, by part of the split."""
     warnings: tuple[str, ...]
 
     def summary(self) -> str:
-        """A few lines for the terminal."""
+        """Return a few lines for the terminal."""
         kind = "built-in synthetic sample, not real terrain" if self.synthetic else self.uri
         parts = ", ".join(f"{count} {part}" for part, count in self.parts.items())
         shares = ", ".join(f"{name} {share:.2%}" for name, share in self.class_shares.items())
@@ -50,12 +52,12 @@ class DataReport:
 
 
 def warnings_of(description: DataDescription, pixel_counts: np.ndarray, parts: dict[str, np.ndarray]) -> list[str]:
-    """What the user should know of the classes.
+    """Return warnings about classes that are absent from the masks, or from a part of the split.
 
     Args:
-        description: of the labels.
+        description: the classes.
         pixel_counts: (N, num_classes) pixels of each class in each image.
-        parts: indices by part of the split.
+        parts: indices of the images, by part of the split.
     """
     found = []
     for label in description.scored_labels:
@@ -64,5 +66,5 @@ def warnings_of(description: DataDescription, pixel_counts: np.ndarray, parts: d
         if not sum(holding.values()):
             found.append(f"no mask holds class {label} ({name}): it is left out of the mean IoU")
         elif missing := [part for part, count in holding.items() if not count]:
-            found.append(f"class {label} ({name}) is too rare for every part: none in {', '.join(missing)}")
+            found.append(f"class {label} ({name}) is too rare to be in every part: none in {', '.join(missing)}")
     return found

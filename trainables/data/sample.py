@@ -1,8 +1,8 @@
-"""The built-in sample: synthetic pictures in the competition's layout, to try everything without the real data.
+"""The built-in sample: synthetic images in the competition's layout, to try everything without the real data.
 
-They are drawn, not photographed. Classes differ in texture more than in brightness (soil is grainy, bedrock is cracked
-plates, sand is rippled), light varies between and within images, big rocks are rare and small, about a quarter of the
-pixels is unlabelled, and a few "aliens" share one mask. A score on them says nothing about Mars.
+Classes differ in texture more than in brightness: soil is grainy, bedrock consists of cracked plates, sand is rippled.
+Light varies between and within images. Big rocks are rare and small, about a quarter of the pixels is unlabelled, and a
+few "aliens" share one mask. Scores on the sample are not comparable to scores on images of Mars.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ LABELLED, ALIENS, UNLABELLED = 560, 8, 120
 SEED = 20_25
 BACKGROUND, SOIL, BEDROCK, SAND, BIG_ROCK = range(5)
 WITH_ROCK = 0.1
-"""Part of the images that hold big rocks."""
+"""Probability that an image contains big rocks."""
 
 
 def sample() -> RawData:
-    """The same images and masks on every machine: 568 training pairs, 8 of them aliens, and 120 test images."""
+    """Generate the sample: 568 training pairs, 8 of them aliens, and 120 test images; the same on every machine."""
     rng = np.random.default_rng(SEED)
     scenes = [_scene(rng) for _ in range(LABELLED + UNLABELLED)]
     images = [image for image, _ in scenes[:LABELLED]]
@@ -41,25 +41,25 @@ def sample() -> RawData:
 
 
 def _field(rng: np.random.Generator, cell: float) -> np.ndarray:
-    """(H, W) smooth noise with zero mean and unit spread; features are about `cell` pixels wide."""
+    """Smooth noise (H, W) float32 with mean 0 and standard deviation 1. Features are about `cell` pixels wide."""
     coarse = rng.standard_normal((max(2, round(HEIGHT / cell) + 2), max(2, round(WIDTH / cell) + 2)))
     field = cv2.resize(coarse.astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
     return (field - field.mean()) / (field.std() + 1e-6)
 
 
 def _scene(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """An image (H, W) uint8 in grey levels and its mask (H, W) uint8."""
-    # Which terrain is where: the strongest of three fields, with soil the commonest and some images of one kind.
+    """Return a grayscale image (H, W) uint8 and its mask (H, W) uint8."""
+    # Each pixel gets the terrain with the largest of three fields. Soil is the most common, some images have only one.
     bias = rng.normal((0.35, 0.0, -0.05), 0.9)
     kinds = np.stack([_field(rng, 48) + b for b in bias])
     terrain = kinds.argmax(axis=0) + SOIL
-    textures = (_soil(rng), _bedrock(rng), _sand(rng))  # in the order of their labels
+    textures = (_soil(rng), _bedrock(rng), _sand(rng))  # in the order of the labels
     surface = np.choose(terrain - SOIL, textures)
     mask = terrain.astype(np.uint8)
     if rng.random() < WITH_ROCK:
         for _ in range(int(rng.integers(1, 4))):
             surface, mask = _with_rock(rng, surface, mask)
-    # People leave out what they are unsure of: patches, mostly far away (at the top).
+    # Annotators leave uncertain areas unlabelled: patches, mostly far away (at the top).
     distance = np.linspace(1.2, -0.8, HEIGHT)[:, None]
     mask[_field(rng, 32) + distance * rng.uniform(0.3, 1.5) > rng.uniform(0.4, 1.6)] = BACKGROUND
     light = rng.uniform(70, 125) * (1 + rng.uniform(0, 0.25) * _field(rng, 120))
@@ -86,7 +86,7 @@ def _sand(rng: np.random.Generator) -> np.ndarray:
 
 
 def _with_rock(rng: np.random.Generator, surface: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A boulder that is lit from the left and throws a shadow to the right."""
+    """Add a boulder that is lit from the left and casts a shadow to the right. Returns new surface and mask (H, W)."""
     centre = (int(rng.integers(10, WIDTH - 10)), int(rng.integers(HEIGHT // 3, HEIGHT - 6)))
     radii = (int(rng.integers(5, 11)), int(rng.integers(4, 9)))
     tilt = float(rng.uniform(-20, 20))
@@ -99,7 +99,7 @@ def _with_rock(rng: np.random.Generator, surface: np.ndarray, mask: np.ndarray) 
 
 
 def _alien(rng: np.random.Generator) -> np.ndarray:
-    """A saucer over noise."""
+    """Return an image (H, W) uint8 of a flying saucer over noise."""
     image = (90 + 25 * _field(rng, 20)).astype(np.float32)
     centre = (int(rng.integers(30, WIDTH - 30)), int(rng.integers(20, HEIGHT - 20)))
     cv2.ellipse(image, centre, (24, 7), 0, 0, 360, 200, -1)

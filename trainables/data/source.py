@@ -1,4 +1,4 @@
-"""Where a data set comes from."""
+"""The source of a data set: a file, a URI or the built-in sample."""
 
 from __future__ import annotations
 
@@ -9,42 +9,43 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 SAMPLE = "sample"
+"""URI of the built-in sample."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSource:
-    """A data set and how it is split."""
+    """The location of a data set, and the seed of its split."""
 
     uri: str
     """A path, a URI that `pyarrow.fs` opens (`s3://`, `gs://`, `file://`), or "sample" for the built-in one."""
     seed: int = 0
-    """Of the split."""
+    """Seed of the split."""
 
     @property
     def name(self) -> str:
-        """The file's name without its ending."""
+        """The name of the file without its extension."""
         return PurePosixPath(self.uri.split("?")[0]).stem
 
     @property
     def anywhere(self) -> DataSource:
-        """The same place seen from any working directory."""
+        """The same source with an absolute path, valid in any working directory."""
         absolute = self.uri == SAMPLE or "://" in self.uri
         return self if absolute else dataclasses.replace(self, uri=str(Path(self.uri).resolve()))
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFile:
-    """An npz file that was found."""
+    """An npz file that exists."""
 
     uri: str
     version: str
-    """Size and time of change: another one means other content."""
+    """Size and modification time: they change with the content."""
 
     def open(self) -> BinaryIO:
-        """The content, seekable.
+        """Open the file as a seekable binary stream.
 
         Raises:
-            ValueError: if it cannot be read.
+            ValueError: if the file cannot be read.
         """
         try:
             if "://" not in self.uri:
@@ -57,10 +58,10 @@ class SourceFile:
 
 
 def find(uri: str) -> SourceFile:
-    """The file behind a path or URI.
+    """Find the file at a path or URI.
 
     Raises:
-        ValueError: if there is no such file, or its store does not answer.
+        ValueError: if there is no such file, or its storage does not respond.
     """
     if "://" not in uri:
         path = Path(uri)
@@ -69,7 +70,7 @@ def find(uri: str) -> SourceFile:
                 what = "is a folder, not an npz file" if path.is_dir() else "no such file"
                 raise ValueError(f"{uri}: {what}")
             status = path.stat()
-        except OSError as error:  # a folder that may not be entered, a name that is too long
+        except OSError as error:  # a folder without permission, a name that is too long
             raise ValueError(f"{uri}: cannot be reached ({error.strerror})") from error
         return SourceFile(uri=str(path.resolve()), version=f"{status.st_size} {status.st_mtime_ns}")
     from pyarrow import fs
@@ -85,6 +86,7 @@ def find(uri: str) -> SourceFile:
 
 
 def _filesystem(uri: str) -> tuple[Any, str]:
+    """Return the pyarrow file system of a URI, and the path in it."""
     from pyarrow import fs
 
     return fs.FileSystem.from_uri(uri)

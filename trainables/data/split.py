@@ -1,29 +1,31 @@
-"""The split into train, validation and test parts."""
+"""The split of a data set into train, validation and test part."""
 
 from __future__ import annotations
 
 import numpy as np
 
 HELD_OUT = 0.1
-"""Part of the images that validation and test get, each."""
+"""Fraction of the images in the validation part, and in the test part."""
 FEWEST = 10
-"""Fewer images cannot be split 80/10/10."""
+"""Smallest number of images that can be split 80/10/10."""
 
 
 def split(pixel_counts: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """A seeded, stratified 80/10/10 split.
+    """Split images 80/10/10, stratified and seeded.
 
-    An image's stratum is the rarest class that it holds; each stratum is split alike, and one of three or more images
-    gives at least one to validation and to test, so that the rarest class is in every part.
+    The stratum of an image is the rarest class in it. Each stratum is split in the same proportions. A stratum of three
+    or more images has at least one in the validation and one in the test part, so that the rarest class is in every
+    part.
 
     Args:
         pixel_counts: (N, C) pixels of each scored class in each image.
-        seed: of the shuffling.
+        seed: seed of the shuffling.
 
-    Returns: sorted indices (int64) by part: "train", "val", "test".
+    Returns:
+        Sorted indices (int64) by part: "train", "val", "test".
 
     Raises:
-        ValueError: for fewer than 10 images.
+        ValueError: if there are fewer than 10 images.
     """
     count, classes = pixel_counts.shape
     if count < FEWEST:
@@ -37,12 +39,13 @@ def split(pixel_counts: np.ndarray, seed: int) -> dict[str, np.ndarray]:
 
 
 def _split_strata(stratum: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """Split each stratum 80/10/10. `stratum` is (N,) int64."""
     rng = np.random.default_rng(seed)
     parts: dict[str, list[np.ndarray]] = {"train": [], "val": [], "test": []}
     seen, given = 0, 0
     for label in np.unique(stratum):
         members = rng.permutation(np.flatnonzero(stratum == label))
-        # Rounded over all strata so far, so that small strata do not add up to a part that is too small or too large.
+        # Rounded on the total of the strata so far, so that rounding errors of small strata do not add up.
         seen += len(members)
         held_out = max(round(HELD_OUT * seen) - given, 1 if len(members) >= 3 else 0)
         held_out = min(held_out, (len(members) - 1) // 2)
@@ -54,13 +57,13 @@ def _split_strata(stratum: np.ndarray, seed: int) -> dict[str, np.ndarray]:
 
 
 def stratified_part(indices: np.ndarray, holds_rarest: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """A seeded part of the images with the same share of those that hold the rarest class, sorted; at least one.
+    """Return the sorted indices of a random fraction of the images, stratified by the rarest class; at least one.
 
     Args:
-        indices: (K,) of the images.
-        holds_rarest: (K,) bool.
-        fraction: in (0, 1].
-        seed: of the choice; a larger fraction holds a smaller one.
+        indices: (K,) sorted indices of the images.
+        holds_rarest: (K,) bool, whether an image contains the rarest class.
+        fraction: fraction of the images, in (0, 1].
+        seed: seed of the choice. With the same seed, a larger fraction includes the images of a smaller one.
     """
     if fraction == 1:
         return indices

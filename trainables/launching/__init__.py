@@ -1,1 +1,1 @@
-"""How Ray runs a trial."""
+"""Launchers, which run trials with Ray."""

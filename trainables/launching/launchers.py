@@ -1,7 +1,7 @@
-"""How a trial's loop is run under Ray Tune: in the trial's own process, or by a group of workers.
+"""Launchers, which run the loop of a trial with Ray Tune: in the trial's own process, or in a worker group.
 
-A launcher turns a loop, that is a function from a `TrialRequest` to epoch reports, into a Tune trainable. Whichever
-launcher runs it, Tune receives the same reports, one an epoch.
+A launcher turns a loop (a function from a `TrialRequest` to epoch reports) into a Tune trainable. With every launcher
+Tune receives the same reports, one per epoch.
 """
 
 from __future__ import annotations
@@ -14,33 +14,34 @@ from trainables.messages import Loop, TrialRequest
 
 
 class Launcher(Protocol):
-    """How trials are run, and what each needs of the cluster."""
+    """Runs trials, and states the resources that each needs."""
 
     @property
     def reuse_actors(self) -> bool:
-        """Whether Tune may run the next trial in the process of an ended one."""
+        """Whether Tune may reuse the process of an ended trial for the next one."""
         ...
 
     @property
     def processes(self) -> int:
-        """That a trial trains in, equal ones; of an elastic trial, at most."""
+        """Number of processes that train a trial together; the maximum, if the trial is elastic."""
         ...
 
     @property
     def least_processes(self) -> int:
-        """That a trial can do with."""
+        """Smallest number of processes that can train a trial."""
         ...
 
     def demand(self) -> dict[str, float]:
-        """Resources of one running trial ("CPU", "GPU"), over all its processes."""
+        """Return the resources of a running trial ("CPU", "GPU"), summed over its processes."""
         ...
 
     def trainable(self, loop: Loop, study: str) -> Any:
-        """A Tune trainable whose config is a `TrialRequest` as a dict. `study` tells studies of a cluster apart."""
+        """Return a Tune trainable whose config is a `TrialRequest` as a dict. `study` is unique in the cluster."""
         ...
 
 
 def use_threads(cpus: float) -> None:
+    """Set the number of threads of PyTorch to the number of CPUs, at least 1."""
     import torch
 
     torch.set_num_threads(max(1, int(cpus)))
@@ -48,14 +49,16 @@ def use_threads(cpus: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class InlineLauncher:
-    """The loop in the trial's own process: Ray Train's local mode inside a Tune function, processes reused.
+    """Runs the loop in the trial's own process: Ray Train's local mode inside a Tune function, with reused processes.
 
-    Local mode reports to nobody, so the loop's reports go to Tune directly. A trial whose node is drained ends after
-    its epoch: it resumes elsewhere.
+    Reports of local mode do not reach Tune, so the loop reports to Tune directly. A trial whose node is drained ends
+    after the current epoch and resumes on another node.
     """
 
     cpus: float = 1
+    """CPUs of a trial."""
     gpus: float = 0
+    """GPUs of a trial; fractions share a GPU."""
     reuse_actors: bool = True
     processes: int = 1
     least_processes: int = 1
@@ -74,13 +77,13 @@ class InlineLauncher:
             def train() -> None:
                 use_threads(cpus)
                 node = this_node()
-                leave_in_time(node)  # the process may be a reused one, and its node on the way out
+                leave_in_time(node)  # the process may be reused, and its node already draining
                 for report in loop(TrialRequest(**config)):
                     tune.report(report.to_dict())
                     if report.ended is None:
                         leave_in_time(node)
 
-            TorchTrainer(train, scaling_config=ScalingConfig(num_workers=0)).fit()  # keeps no state in any folder
+            TorchTrainer(train, scaling_config=ScalingConfig(num_workers=0)).fit()  # writes no state to disk
 
         from ray import tune
 

@@ -1,4 +1,4 @@
-"""Nodes that are about to go away, as Ray knows of them: an autoscaler or `ray drain-node` has told it."""
+"""Nodes that are being drained, by an autoscaler or by `ray drain-node`."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from trainables.errors import Preempted
 
 
 def this_node() -> str:
-    """Ray's id of the node that this process runs on."""
+    """Return the Ray node ID of the node that this process runs on."""
     import ray
 
     return ray.get_runtime_context().get_node_id()
 
 
 def leaving_nodes() -> set[str]:
-    """The nodes that are drained: Ray starts nothing there any more, and they are gone soon."""
-    from ray._private.state import state  # what Ray Train's own watcher asks; the public state API wants a dashboard
+    """Return the IDs of the nodes that are being drained: Ray schedules nothing on them, and they shut down soon."""
+    from ray._private.state import state  # as in Ray Train; the public state API requires the dashboard
 
     return set(state.get_draining_nodes())
 
 
 def leave_in_time(*nodes: str) -> None:
-    """Ends a trial that has just saved what it has, so that it resumes elsewhere while there is time.
+    """End a trial if one of its nodes is being drained. Call it after a checkpoint: the trial resumes elsewhere.
 
     Raises:
-        Preempted: if one of the nodes that it runs on is about to go away.
+        Preempted: if one of the nodes is being drained.
     """
     if not leaving_nodes().isdisjoint(nodes):
-        raise Preempted("a node of the trial is drained")
+        raise Preempted("a node of the trial is being drained")

@@ -1,4 +1,4 @@
-"""A trial's loop in a Ray Train worker group, of a fixed size or an elastic one."""
+"""Runs the loop of a trial in a Ray Train worker group, of fixed or elastic size."""
 
 from __future__ import annotations
 
@@ -22,40 +22,42 @@ from trainables.launching.preemption import leaving_nodes, this_node
 from trainables.messages import Loop, TrialRequest
 
 WAITING_MEMORY = 200 * 2**20
-"""Bytes that Ray sets aside for a trial's process that waits for its workers."""
+"""Bytes of memory that Ray reserves for the process of a trial, which only waits for its workers."""
 STOP_SECONDS = 60
-"""What a group has to end in; then its processes die with the trial's, and Ray's cleaner frees what it held."""
+"""Time in seconds for a group to end by itself. After it, its processes are killed and Ray frees their resources."""
 ROOM_SECONDS, ROOM_TRIES = 30, 20
-"""An elastic group that does not get the room that Ray's list promised it looks again: a node may be gone."""
+"""Timeout in seconds and number of retries of an elastic group that does not get the resources that Ray's list of nodes
+promised: a node may have been lost."""
 POLL_SECONDS = 0.2
-"""How often a group's controller asks its workers, each of which waits with its next epoch until it was asked."""
+"""Interval in seconds at which the controller polls its workers. They wait after each epoch until they are polled."""
 PEER_SECONDS = 120
-"""Longer than Ray takes to tell that a node has died."""
+"""Delay of communication errors in seconds, longer than Ray takes to detect a dead node."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkersLauncher:
-    """The loop in a Ray Train worker group: DDP over the workers, the first worker's reports forwarded to Tune.
+    """Runs the loop in a Ray Train worker group: DDP over the workers, with the reports of rank 0 forwarded to Tune.
 
-    With `least` below `workers` the group is elastic: it takes as many workers as the cluster has room for when it
-    starts, and grows while it runs. A group that fails is not mended: the trial resumes as every one that failed does,
-    from its last epoch and with a new group. Batches are those of the configuration whatever the group's size, see
-    `Training`, so the size changes speed alone.
+    With `least` the group is elastic: it starts with as many workers as the cluster has resources for, and may grow
+    while it runs. A group that fails is not repaired: the trial resumes like any failed trial, after its last epoch and
+    with a new group. The batch size is that of the configuration for any number of workers (see `Training`), so the
+    size of the group changes only the speed.
 
-    Needs Ray's dashboard: from it a group's cleaner learns that the group's controller has died; without it the groups
-    of trials that died keep their resources for ever.
+    It needs Ray's dashboard, which Ray uses to detect that the controller of a group has died. Without it, the groups
+    of trials that died never free their resources.
     """
 
     workers: int
+    """Number of workers; the maximum, if the group is elastic."""
     least: int | None = None
-    """Workers that the group can do with; default: all."""
+    """Smallest number of workers of an elastic group; None: the size is fixed."""
     cpus: float = 1
     """CPUs of one worker."""
     gpus: float = 0
     """GPUs of one worker."""
     growth_seconds: float = 60
-    """How often a running group that is elastic looks for room to grow."""
-    reuse_actors: bool = False  # a stop ends the process that would be reused
+    """Interval in seconds at which a running elastic group checks for resources to grow."""
+    reuse_actors: bool = False  # a stopped trial ends its process, which cannot be reused
 
     @property
     def processes(self) -> int:
@@ -72,11 +74,11 @@ class WorkersLauncher:
         from ray import tune
 
         if elastic := self.least is not None:
-            _coordinator()  # made here it is where the driver is, and not on the node of some trial
+            _coordinator()  # created here, so that it runs on the node of the driver and not on that of a trial
         launcher = self
 
         def run(config: dict[str, Any]) -> None:
-            # Ray Train's own state: written by the group's controller, which runs on this node, and of no use later.
+            # State of Ray Train: written by the controller of the group, which runs on this node, and not needed later.
             with tempfile.TemporaryDirectory(prefix="mars-search-", ignore_cleanup_errors=True) as storage:
                 train(config, storage)
 
@@ -98,7 +100,7 @@ class WorkersLauncher:
                     name=f"train-{tune.get_context().get_trial_id()}",
                     storage_path=storage,
                     callbacks=[_NewEpochs()],
-                    # The search decides which trial resumes, in one way for every failure.
+                    # No retries by Ray Train: the search decides which trials resume, after any kind of failure.
                     failure_config=FailureConfig(
                         max_failures=0, controller_failure_limit=ROOM_TRIES if elastic else 0, max_preemption_failures=0
                     ),
@@ -109,24 +111,24 @@ class WorkersLauncher:
             try:
                 group.fit()
             except TrainingFailedError as error:
-                if _is_preemption_failure(error):  # the text of a worker that died with a drained node does not say so
+                if _is_preemption_failure(error):  # the message of a worker that died with its node does not show it
                     raise Preempted(
-                        f"a node of the trial's workers was drained, and gone before they were: {error}"
+                        f"a node of the trial's workers was drained and shut down before they ended: {error}"
                     ) from error
                 raise
 
         class GroupTrial(wrap_function(run)):  # type: ignore[misc]
             def cleanup(self) -> None:
                 _Group.end_current()
-                with suppress(Exception):  # what the thread says that has seen its group go
+                with suppress(Exception):  # the error of the thread that was waiting for the group
                     super().cleanup()
 
-        # The trial's own process only waits: a CPU for it could be the one that its workers wait for. Tune wants it to
-        # ask for something, so it asks for the memory of a waiting process.
+        # The trial's own process only waits. If it reserved a CPU, its workers might wait for that CPU. Tune requires a
+        # resource request that is not empty, so it requests the memory of a waiting process.
         return tune.with_resources(GroupTrial, {"cpu": 0, "memory": WAITING_MEMORY})
 
     def _worker(self, loop: Loop, *, trial_node: str) -> Any:
-        """What each worker runs."""
+        """Return the function that each worker runs."""
         cpus = self.cpus
 
         def train(config: dict[str, Any]) -> None:
@@ -143,7 +145,7 @@ class WorkersLauncher:
 
             def leave_in_time() -> None:
                 if distributed.any_of(bool(nodes & leaving_nodes()), device):
-                    raise Preempted("a node of the trial's workers is drained")
+                    raise Preempted("a node of the trial's workers is being drained")
 
             with _peers_first():
                 leave_in_time()
@@ -157,21 +159,23 @@ class WorkersLauncher:
 
 @contextmanager
 def _peers_first() -> Iterator[None]:
-    """A worker whose peer is gone hears of it at once, from a broken connection; Ray takes longer to say what has
-    died, a process or a node. It waits for that: the group is ended as soon as Ray knows, with the true reason.
+    """Delay communication errors of torch.distributed until Ray has detected what died.
+
+    A worker whose peer dies gets a connection error at once. Ray takes longer to detect whether a process or a node
+    died, and then ends the group with the actual reason. Without the delay, the connection error would hide it.
     """
     from torch.distributed import DistError
 
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error, DistError) or "/gloo/" in str(error):  # gloo's errors have no class of their own
+        if isinstance(error, DistError) or "/gloo/" in str(error):  # errors of gloo have no class of their own
             time.sleep(PEER_SECONDS)
         raise
 
 
 class _NewEpochs(TuneReportCallback):
-    """Forwards each epoch once: a group that has grown repeats epochs which Tune has heard of already."""
+    """Forwards each epoch once: a group that has grown reports epochs again that Tune already has."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -184,7 +188,7 @@ class _NewEpochs(TuneReportCallback):
 
 
 class _ElasticPolicy(ElasticScalingPolicy):
-    """Ray's own, which would wait for room on nodes that are drained."""
+    """The elastic policy of Ray, except that it does not count resources on nodes that are being drained."""
 
     def _count_possible_workers(self, reserved_resources: dict[str, Any]) -> int:
         leaving = leaving_nodes()
@@ -193,17 +197,17 @@ class _ElasticPolicy(ElasticScalingPolicy):
 
 
 class _Group(TorchTrainer):
-    """A trainer that can be ended from another thread than the one that waits for it."""
+    """A trainer that another thread can end while `fit` is waiting for it."""
 
     _current: _Group | None = None
-    """Of this process: it runs one trial."""
+    """The group of this process, which runs one trial."""
     _controller: Any = None
 
     def reserve_afresh(self, name: str) -> None:
-        """Take the place of an earlier group of that name in Ray's list of who may take what.
+        """Cancel the reservation of an earlier group of the same name in Ray's autoscaling coordinator.
 
-        What a group that has died had reserved would stay reserved for minutes, and the list may not know yet which
-        nodes died with it.
+        Resources that a dead group reserved would stay reserved for minutes, and the coordinator may not know yet which
+        nodes died with the group.
         """
         import ray
 
@@ -214,11 +218,11 @@ class _Group(TorchTrainer):
         ray.get(coordinator.get_reserved_resources.remote(requester, recompute=True))
 
     def _create_default_callbacks(self) -> list[Any]:
-        # One keeps a process a group for the shards of Ray's data sets, which trials do not use.
+        # DatasetsCallback runs a process per group for shards of Ray Data sets, which trials do not use.
         return [one for one in super()._create_default_callbacks() if not isinstance(one, DatasetsCallback)]
 
     def _initialize_and_run_controller(self, **arguments: Any) -> Any:
-        # As Ray's own, which keeps its controller to itself.
+        # Like the method of Ray, but it keeps a reference to the controller.
         import ray
         from ray.train.v2._internal.constants import get_env_vars_to_propagate
         from ray.train.v2._internal.execution.controller import TrainController
@@ -226,7 +230,7 @@ class _Group(TorchTrainer):
         here = {ray._raylet.RAY_NODE_ID_KEY: this_node()}
         environment = get_env_vars_to_propagate() | {
             "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": str(POLL_SECONDS),
-            "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a process a group, for what `leaving_nodes` tells it
+            "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a process per group, for what `leaving_nodes` does
         }
         if self.scaling_config.elasticity_enabled:
             environment["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(ROOM_SECONDS)
@@ -238,7 +242,7 @@ class _Group(TorchTrainer):
 
     @classmethod
     def end_current(cls) -> None:
-        """End the workers and free what they hold. The thread that waits for them sees their controller die."""
+        """End the workers and free their resources. The thread that waits for them gets an error."""
         import ray
 
         if cls._current is not None and (controller := cls._current._controller) is not None:
@@ -246,6 +250,7 @@ class _Group(TorchTrainer):
 
 
 def _coordinator() -> Any:
+    """Return the autoscaling coordinator of the Ray cluster, an actor; created by the first call."""
     from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import (
         get_or_create_autoscaling_coordinator,
     )

@@ -1,4 +1,4 @@
-"""Training losses by name. All take logits (N, C, H, W) and labels (N, H, W) int64, and leave ignored pixels out."""
+"""Training losses by name. All take logits (N, C, H, W) and labels (N, H, W) int64, and exclude ignored pixels."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["LOSSES", "Loss", "LossConfig", "LossTask", "build_loss"]
 
 
 def build_loss(config: LossConfig, *, described: DataDescription, pixel_counts: np.ndarray) -> Loss:
-    """The loss of a configuration, computed in fp32 whatever precision the logits have.
+    """Build the loss of a configuration. It is computed in fp32 for logits of any precision.
 
     Args:
-        config: which loss, or which weighted sum of losses, and their parameters.
-        described: the classes; pixels of the ignored label have exactly zero gradient, unless the configuration says
-            to learn them as a class.
-        pixel_counts: (num_classes,) pixels of each class that training draws.
+        config: the loss, or the weighted sum of losses, and their parameters.
+        described: the classes. Pixels of the ignored label have exactly zero gradient, unless `config.learn_ignored` is
+            set.
+        pixel_counts: (num_classes,) number of pixels of each class that training draws.
 
     Returns:
-        A function of logits (N, num_classes, H, W) and target (N, H, W) int64 to a scalar fp32 tensor. A batch
-        without a labelled pixel gives zero, with zero gradient.
+        A function that maps logits (N, num_classes, H, W) and target (N, H, W) int64 to a scalar fp32 tensor. For a
+        batch without labelled pixels the loss and its gradient are 0.
     """
     if config.learn_ignored:
         described = dataclasses.replace(described, ignored_label=None)

@@ -16,13 +16,13 @@ class LossConfig:
     """The training loss: one or more keys of `LOSSES`, and their parameters."""
 
     name: str = "cross_entropy"
-    """A key, or several joined by a plus: "focal+dice" is their weighted sum."""
+    """A key, or several joined by a plus: "focal+dice" is the weighted sum of both."""
     term_weights: tuple[float, ...] | None = field(default=None, metadata={"flat": (":", float)})
-    """Weights of the sum's terms (default: 1 each). Only with a sum."""
+    """Weights of the terms of a sum, above 0 (default: 1 each). Only with several losses."""
     learn_ignored: bool = False
-    """Train on pixels of the ignored label as on any other class. The score leaves them out in any case."""
+    """Train on pixels of the ignored label as on any other class. The score excludes them in any case."""
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """By name, those that the loss's terms have (see `LOSSES`); what is left out takes its default."""
+    """Parameters of the losses by name (see `LOSSES`). Missing ones take their defaults."""
     REGISTRY: ClassVar = LOSSES
 
     def __post_init__(self) -> None:
@@ -34,6 +34,6 @@ class LossConfig:
         if self.term_weights is not None:
             object.__setattr__(self, "term_weights", tuple(map(float, self.term_weights)))
             ok = len(terms) > 1 and len(self.term_weights) == len(terms)
-            check(self, "term_weights", ok, f"must be one weight for each term of a sum, the loss is {self.name!r}")
+            check(self, "term_weights", ok, f"must have one weight for each term of a sum; the loss is {self.name!r}")
             ok = all(math.isfinite(weight) and weight > 0 for weight in self.term_weights)
             check(self, "term_weights", ok, "must be positive numbers")

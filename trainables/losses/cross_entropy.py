@@ -14,24 +14,24 @@ def cross_entropy(task: LossTask) -> Loss:
 
 
 def weighted_cross_entropy(task: LossTask, *, class_weight_exponent: float, class_weight_cap: float | None) -> Loss:
-    """Mean over labelled pixels of -w(label) log p(label), w the label's frequency to a negative power, capped.
+    """Mean over labelled pixels of -w(label) log p(label), with weights from `class_weights`.
 
-    Weights are scaled so that their mean over the training pixels is 1: the loss, and with it a fitting learning rate,
-    keeps the size it has without weights.
+    Weights are scaled so that their mean over the training pixels is 1. The loss then has the same scale as without
+    weights, and the same learning rates suit it.
     """
     return _cross_entropy(task, class_weights(task, class_weight_exponent, class_weight_cap))
 
 
 def class_weights(task: LossTask, exponent: float, cap: float | None = None) -> torch.Tensor:
-    """Inverse class frequencies to a power, scaled to mean 1 over the training pixels.
+    """Return inverse class frequencies to a power, scaled to mean 1 over the training pixels.
 
     Args:
-        task: how many of the drawn pixels each class has.
+        task: the classes and their pixel counts.
         exponent: the power.
-        cap: no class weighs more than this many times the lightest (None: no cap).
+        cap: upper bound of the ratio of each weight to the smallest one, at least 1 (None: no bound).
 
     Returns:
-        (num_classes,) float32; 0 for the ignored class and for those that no training pixel has.
+        (num_classes,) float32; 0 for the ignored class and for classes without training pixels.
     """
     scored = list(task.described.scored_labels)
     counts = torch.zeros(task.described.num_classes, dtype=torch.float64)
@@ -45,7 +45,7 @@ def class_weights(task: LossTask, exponent: float, cap: float | None = None) -> 
 
 def _cross_entropy(task: LossTask, weights: torch.Tensor | None) -> Loss:
     def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        # torch's own mean is 0 / 0 for a batch without a labelled pixel, and divides by the sum of the weights drawn.
+        # reduction="mean" is 0 / 0 for a batch without labelled pixels, and divides by the sum of the pixels' weights.
         total = functional.cross_entropy(
             logits,
             target,

@@ -8,12 +8,12 @@ from trainables.losses.task import Loss, LossTask
 
 
 def lovasz_softmax(task: LossTask) -> Loss:
-    """Lovasz extension of 1 - IoU, mean over the classes that the batch's labelled pixels hold.
+    """Lovasz extension of 1 - IoU, mean over the classes in the labelled pixels of the batch.
 
-    Berman et al. 2018, "The Lovasz-Softmax loss", section 3.2. All images of the batch are one set of pixels, as they
-    are where IoU is scored.
+    Berman et al. 2018, "The Lovasz-Softmax loss", section 3.2. The pixels of all images of the batch are one set, as in
+    the score.
     """
-    # kornia has a loss of that name, but it knows no ignored label.
+    # The loss of the same name in kornia does not support an ignored label.
 
     def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         probabilities = logits.softmax(1).transpose(0, 1).flatten(1)
@@ -22,7 +22,7 @@ def lovasz_softmax(task: LossTask) -> Loss:
         classes = torch.arange(len(probabilities), device=labels.device)
         members = (labels == classes.unsqueeze(1)) & labelled
         errors = torch.where(members, 1 - probabilities, probabilities)
-        # Unlabelled pixels come last, where weights are 0. Selecting the others would make a GPU wait for their number.
+        # Unlabelled pixels are sorted last, where weights are 0. Boolean indexing would synchronise with the GPU.
         errors, order = errors.masked_fill(~labelled, -1.0).sort(dim=1, descending=True)
         per_class = (errors * jaccard_steps(members.gather(1, order))).sum(1)
         return per_class.sum() / members.any(1).sum().clamp(min=1)
@@ -31,16 +31,17 @@ def lovasz_softmax(task: LossTask) -> Loss:
 
 
 def jaccard_steps(members: torch.Tensor) -> torch.Tensor:
-    """By how much 1 - IoU of a class grows with each further wrong pixel: algorithm 1 of the paper.
+    """Return the increase of 1 - IoU of a class with each further wrong pixel (algorithm 1 of the paper).
 
     Args:
-        members: (classes, pixels) bool, whether a pixel is of the class; those that become wrong first come first.
+        members: (classes, pixels) bool, whether a pixel is of the class; pixels in the order in which they become
+            wrong.
 
     Returns:
-        (classes, pixels) float32, at least 0; 0 once all of the class is wrong, and for a class without a pixel.
+        (classes, pixels) float32, at least 0; 0 once all pixels of a class are wrong, and for a class without pixels.
     """
-    # Algorithm 1 takes differences of 1 - IoU, tiny ones of numbers near 1. These are the same in closed form: a missed
-    # pixel of the class takes 1 from the intersection, any other adds 1 to the union.
+    # Algorithm 1 subtracts consecutive values of 1 - IoU, which loses precision. This is the closed form: a missed
+    # pixel of the class reduces the intersection by 1, any other pixel increases the union by 1.
     missed, added = members.cumsum(1), (~members).cumsum(1)
     size = members.sum(1, keepdim=True)
     intersection, union = size - missed, size + added

@@ -8,9 +8,9 @@ from trainables.losses.task import Loss, LossTask
 
 
 def dice(task: LossTask) -> Loss:
-    """1 - Dice, mean over the classes that an image's labelled pixels hold, then over images that have any.
+    """1 - Dice, mean over the classes in the labelled pixels of an image, then over the images with labelled pixels.
 
-    Dice is 2 sum(p y) / (sum(p) + sum(y)) over the image's labelled pixels, p the softmax, y one-hot labels
+    Dice is 2 sum(p y) / (sum(p) + sum(y)) over the labelled pixels of an image, p the softmax, y one-hot labels
     (Milletari et al. 2016, section 3, without the squares).
     """
     from kornia.losses import dice_loss
@@ -23,34 +23,35 @@ def dice(task: LossTask) -> Loss:
 
 
 def jaccard(task: LossTask) -> Loss:
-    """1 - Jaccard (intersection over union), averaged as `dice` is.
+    """1 - Jaccard index (intersection over union), averaged like `dice`.
 
-    Jaccard is sum(p y) / (sum(p) + sum(y) - sum(p y)) over the image's labelled pixels (Rahman and Wang 2016,
+    Jaccard is sum(p y) / (sum(p) + sum(y) - sum(p y)) over the labelled pixels of an image (Rahman and Wang 2016,
     "Optimizing intersection-over-union in deep neural networks for image segmentation").
     """
     return _tversky(task, false_positive=1.0, false_negative=1.0)
 
 
 def tversky(task: LossTask, *, alpha: float) -> Loss:
-    """1 - Tversky index, averaged as `dice` is (Salehi et al. 2017, "Tversky loss function for image segmentation").
+    """1 - Tversky index, averaged like `dice` (Salehi et al. 2017, "Tversky loss function for image segmentation").
 
-    The index is TP / (TP + alpha FP + (1 - alpha) FN) over the image's labelled pixels, with TP = sum(p y),
-    FP = sum(p (1 - y)), FN = sum((1 - p) y). At alpha = 1/2 it is Dice.
+    The index is TP / (TP + alpha FP + (1 - alpha) FN) over the labelled pixels of an image, with TP = sum(p y),
+    FP = sum(p (1 - y)), FN = sum((1 - p) y). With alpha = 1/2 it is Dice.
     """
     return _tversky(task, false_positive=alpha, false_negative=1 - alpha)
 
 
 def batch_dice(task: LossTask) -> Loss:
-    """1 - Dice, as `batch_tversky` at alpha = 1/2."""
+    """1 - Dice over the batch: `batch_tversky` with alpha = 1/2."""
     return _batch_tversky(task, alpha=0.5)
 
 
 def batch_tversky(task: LossTask, *, alpha: float) -> Loss:
-    """1 - Tversky index with all labelled pixels of the batch as one set, mean over the classes that training draws.
+    """1 - Tversky index over all labelled pixels of the batch, mean over the classes with training pixels.
 
-    Where `tversky` leaves out what an image does not hold, a class that is predicted in a batch without it costs here.
-    The index has one pixel more in numerator and denominator, so that it is 1 for a class that is neither there nor
-    predicted (Sudre et al. 2017, "Generalised Dice overlap", section 2.2, for why to pool a rare class over images).
+    Unlike `tversky`, which skips classes that are not in an image, it penalises predictions of a class that is not in
+    the batch. The numerator and the denominator are smoothed by 1, so that the index is 1 for a class that is neither
+    in the labels nor predicted. Sudre et al. 2017, "Generalised Dice overlap", section 2.2, explain why to pool a rare
+    class over images.
     """
     return _batch_tversky(task, alpha=alpha)
 
@@ -82,7 +83,7 @@ def _tversky(task: LossTask, *, false_positive: float, false_negative: float) ->
 
 
 def _over_labelled_images(mean: torch.Tensor, target_nhw: torch.Tensor, task: LossTask) -> torch.Tensor:
-    """kornia's mean over all images, turned into the mean over those with a labelled pixel (0 without any)."""
-    # An image without a labelled pixel enters kornia's mean as a constant 1: take it out again.
+    """Convert kornia's mean over all images to the mean over those with labelled pixels (0 if there are none)."""
+    # In kornia's mean, an image without labelled pixels counts as a constant 1: subtract it.
     labelled = (target_nhw != task.ignore_index).flatten(1).any(1).sum()
     return (mean * len(target_nhw) - (len(target_nhw) - labelled)) / labelled.clamp(min=1)

@@ -1,4 +1,4 @@
-"""The losses by name, and the parameters that each has."""
+"""The losses by name, and their parameters."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ GAMMA = Parameter(
     rule="must be at least 0",
 )
 EXPONENT = Parameter(
-    help="class weights are inverse class frequencies to this power",
+    help="class weights are the inverse class frequencies to this power",
     default=0.5,
     allows=lambda value: 0 <= value <= 2,
     rule="must be between 0 and 2",
 )
 CAP = Parameter(
-    help="no class weighs more than this many times the lightest; without it there is no cap",
+    help="upper bound of the ratio of each class weight to the smallest one; None: no bound",
     default=None,
     allows=lambda value: 1 <= value < math.inf,
     rule="must be at least 1",
 )
 ALPHA = Parameter(
-    help="what a false positive counts in the Tversky index; a false negative counts 1 - alpha",
+    help="weight of a false positive in the Tversky index; a false negative has weight 1 - alpha",
     default=0.3,
     allows=lambda value: 0 < value < 1,
     rule="must be above 0 and below 1",
@@ -51,4 +51,4 @@ LOSSES: dict[str, Component[Loss]] = {
     "lovasz_softmax": Component(lovasz_softmax),
     "boundary": Component(boundary),
 }
-"""Each builder takes the task, then its parameters by name."""
+"""Each builder takes the task, then its parameters as keyword arguments."""

@@ -1,4 +1,4 @@
-"""What a loss needs to know of the data set."""
+"""The properties of a data set that losses need."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ import torch
 from trainables.data import DataDescription
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Of logits (N, C, H, W) and labels (N, H, W) int64 to a scalar."""
+"""A function that maps logits (N, C, H, W) and labels (N, H, W) int64 to a scalar."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossTask:
-    """The classes, and how many of the pixels that training draws each has."""
+    """The classes, and the number of pixels of each that training draws."""
 
     described: DataDescription
     pixel_counts: np.ndarray
-    """(num_classes,) pixels of each class."""
+    """(num_classes,) number of pixels of each class."""
 
     @property
     def ignore_index(self) -> int:
+        """Label of the pixels to exclude; -100, which occurs in no mask, if no label is ignored."""
         return self.described.ignore_index
 
     def labelled_pixels(self, target_nhw: torch.Tensor) -> torch.Tensor:
-        """Their number, at least 1: a sum over pixels divided by it is a mean that is 0 where nothing is labelled."""
+        """Return the number of labelled pixels, at least 1, so that a mean over no pixels is 0: a scalar int64."""
         return (target_nhw != self.ignore_index).sum().clamp(min=1)

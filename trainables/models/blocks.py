@@ -1,4 +1,4 @@
-"""Convolution blocks: (N, in, H, W) to (N, out, H, W)."""
+"""Convolution blocks that map (N, in_channels, H, W) to (N, out_channels, H, W)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import nn
 from torch.nn import functional
 
 REDUCTION = 8
-"""Channels over those that squeeze-and-excitation decides with."""
+"""Reduction ratio of squeeze-and-excitation: channels over channels of its hidden layer."""
 
 
 def conv(in_channels: int, out_channels: int, kernel: int = 1, dilation: int = 1) -> nn.Conv2d:
-    """Convolution that keeps the size and feeds a ReLU: weights from He et al. 2015, eq. 10.
+    """Convolution that keeps the size, initialised for a following ReLU (He et al. 2015, eq. 10).
 
-    Without a bias: batch normalisation, which follows, would take it out again.
+    It has no bias, because the batch normalisation that follows would remove it.
     """
     padding = dilation * (kernel // 2)
     layer = nn.Conv2d(in_channels, out_channels, kernel, padding=padding, dilation=dilation, bias=False)
@@ -24,7 +24,7 @@ def conv(in_channels: int, out_channels: int, kernel: int = 1, dilation: int = 1
 
 
 def conv_norm_relu(in_channels: int, out_channels: int, kernel: int = 3, dilation: int = 1) -> nn.Sequential:
-    """Convolution that keeps the size, batch normalisation, ReLU."""
+    """Convolution that keeps the size, followed by batch normalisation and ReLU."""
     return nn.Sequential(
         conv(in_channels, out_channels, kernel, dilation), nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)
     )
@@ -38,7 +38,7 @@ class DualConv(nn.Sequential):
 
 
 class ResidualConv(nn.Module):
-    """Two 3x3 convolutions whose output is added to the input (He et al. 2016), projected where channels differ."""
+    """Two 3x3 convolutions with a shortcut (He et al. 2016), which is projected if the numbers of channels differ."""
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
@@ -54,10 +54,10 @@ class ResidualConv(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Scales each channel by a weight that the image's mean features decide (Hu et al. 2018, section 3).
+    """Scales each channel by a weight computed from the mean features of the image (Hu et al. 2018, section 3).
 
-    With SiLU inside, as in EfficientNet (Tan and Le 2019): the means, of features after a ReLU, are positive, so a
-    ReLU may be dead for all images alike. A weight of 2 sigmoid(w), which starts at 1, keeps the features' scale.
+    The activation is SiLU, as in EfficientNet (Tan and Le 2019). Means of features after a ReLU are positive, so a unit
+    with a ReLU could be dead for all images. The weight is 2 sigmoid(w): it starts at 1, which keeps the scale.
     """
 
     def __init__(self, channels: int):
@@ -75,11 +75,12 @@ class SqueezeExcitation(nn.Module):
 
 
 def plain_se(in_channels: int, out_channels: int) -> nn.Module:
+    """Two convolutions, followed by squeeze-and-excitation."""
     return nn.Sequential(DualConv(in_channels, out_channels), SqueezeExcitation(out_channels))
 
 
 def residual_se(in_channels: int, out_channels: int) -> nn.Module:
-    """Other than in the paper, the sum of input and residual is scaled."""
+    """A residual block, followed by squeeze-and-excitation. Unlike in the paper, the shortcut is scaled, too."""
     return nn.Sequential(ResidualConv(in_channels, out_channels), SqueezeExcitation(out_channels))
 
 

@@ -1,4 +1,4 @@
-"""What the deepest features pass before they are upsampled: (N, C, H, W) to the same shape."""
+"""Modules between encoder and decoder, which add context: (N, C, H, W) to the same shape."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from torch.nn import functional
 from trainables.models.blocks import conv_norm_relu
 
 GRIDS = (1, 2, 3, 6)
-"""Cells a side of pyramid pooling."""
+"""Grid sizes of pyramid pooling: n x n cells."""
 
 
 class ASPP(nn.Module):
     """Atrous spatial pyramid pooling (Chen et al. 2017, "Rethinking Atrous Convolution", section 3.3).
 
-    A 1x1 convolution, one dilated 3x3 convolution a rate and the image's mean, side by side, projected back. Each
-    branch has a quarter of the channels, so that three rates cost less than the block before them. The mean's branch
-    has a bias in place of batch normalisation: a single image's one value a channel has no spread to normalise.
+    Parallel branches, concatenated and projected to C channels: a 1x1 convolution, a dilated 3x3 convolution for each
+    rate, and the mean over the image. Each branch has C / 4 channels, so that three rates cost less than the block
+    before them. The branch of the mean has a bias instead of batch normalisation, which is undefined for a batch of a
+    single image: it has one value per channel.
+
+    Args:
+        channels: C.
+        rates: dilation rates, in pixels of the feature map.
     """
 
     def __init__(self, channels: int, rates: Sequence[int]):
@@ -41,9 +46,9 @@ class ASPP(nn.Module):
 class PyramidPooling(nn.Module):
     """Pyramid pooling (Zhao et al. 2017, "Pyramid Scene Parsing Network", section 3.2).
 
-    Means over grids of 1, 2x2, 3x3 and 6x6 cells, each with a 1x1 convolution to a quarter of the channels, upsampled
-    and put beside the features, projected back. The means' convolutions have a bias in place of batch normalisation, as
-    the mean's branch of ASPP has.
+    Means over grids of 1, 2x2, 3x3 and 6x6 cells pass a 1x1 convolution to C / 4 channels, are upsampled, concatenated
+    with the features and projected to C channels. These convolutions have a bias instead of batch normalisation, like
+    the branch of the mean in `ASPP`.
     """
 
     def __init__(self, channels: int):
@@ -61,7 +66,7 @@ class PyramidPooling(nn.Module):
 
 
 def _biased(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """A 1x1 convolution that feeds a ReLU."""
+    """1x1 convolution with a bias, initialised for a following ReLU (He et al. 2015, eq. 10)."""
     layer = nn.Conv2d(in_channels, out_channels, 1)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
@@ -69,12 +74,13 @@ def _biased(in_channels: int, out_channels: int) -> nn.Conv2d:
 
 
 def pyramid_pooling(channels: int, rates: Sequence[int]) -> nn.Module:
+    """`PyramidPooling`, which has no dilation rates."""
     assert not rates
     return PyramidPooling(channels)
 
 
 def plain(channels: int, rates: Sequence[int]) -> nn.Module:
-    """Nothing more."""
+    """The identity."""
     assert not rates
     return nn.Identity()
 

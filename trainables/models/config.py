@@ -12,31 +12,31 @@ from trainables.validation import check, check_name, resolve
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """The U-Net: its size and its parts (registries beside this file)."""
+    """The U-Net: its size and its parts (see the registries in this package)."""
 
     depth: int = 3
-    """Number of down-samplings, 2 to 5."""
+    """Number of downsampling steps, 2 to 5."""
     width: int = 16
-    """Channels of the first encoder stage; each stage doubles them."""
+    """Channels of the first encoder stage, at least 1. Each further stage doubles them."""
     block: str = "plain"
-    """Convolution block: a key of BLOCKS."""
+    """Convolution block: a key of `BLOCKS`."""
     skip: str = "concat"
-    """How encoder features join the decoder: a key of SKIPS."""
+    """Skip connection: a key of `SKIPS`."""
     bottleneck: str = "plain"
-    """What follows the last encoder stage: a key of BOTTLENECKS."""
+    """Module after the last encoder stage: a key of `BOTTLENECKS`."""
     aspp_rates: tuple[int, ...] | None = field(default=None, metadata={"flat": ("-", int)})
-    """Dilation rates of the ASPP branches, in pixels of the bottleneck's map (default 1, 2, 4). Only with ASPP."""
+    """Dilation rates of the ASPP branches, in pixels of the bottleneck features (default 1, 2, 4). Only with ASPP."""
     dropout: float = 0.0
     """Probability of dropping a channel, in [0, 1)."""
     deep_supervision: float = 0.0
-    """Weight of the auxiliary heads' losses: the one at half the size gets this, each coarser one half of the one
-    before (0: no such heads). They do not exist at inference."""
+    """Weight of the auxiliary heads' losses, in [0, 1]. The head at half the image size has this weight, each coarser
+    one half the weight of the previous (0: no auxiliary heads). They are used only in training."""
     class_head: str = "none"
-    """A head that tells which classes an image shows: none, "auxiliary" (trained beside the pixels) or "gate" (and its
-    log-probabilities are added to the pixels' logits)."""
+    """Head that classifies which classes are in an image: none, "auxiliary" (only an additional loss) or "gate" (its
+    log-probabilities are also added to the logits of all pixels)."""
     background: str = "none"
-    """A second network that tells the ignored class from the others: none, "joint" (trained together with the first)
-    or "sequential" (trained first, alone)."""
+    """Second network that separates the ignored class from all others: none, "joint" (both networks train together) or
+    "sequential" (the second network trains first, then the first one)."""
 
     def __post_init__(self) -> None:
         check(self, "depth", self.depth in range(2, 6), "must be 2, 3, 4 or 5")
@@ -50,7 +50,7 @@ class ModelConfig:
                 self,
                 "aspp_rates",
                 len(self.aspp_rates) > 0 and min(self.aspp_rates) >= 1,
-                "must be rates of at least 1",
+                "must be one or more rates of at least 1",
             )
         check(self, "dropout", 0 <= self.dropout < 1, "must be at least 0 and below 1")
         check(self, "deep_supervision", 0 <= self.deep_supervision <= 1, "must be between 0 and 1")

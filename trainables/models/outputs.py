@@ -1,4 +1,4 @@
-"""What a model gives in training, beside what it predicts."""
+"""The outputs of a model in training."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 
 
 class Outputs(NamedTuple):
-    """All of one batch's images (N, in_channels, H, W)."""
+    """All outputs for a batch of images (N, in_channels, H, W)."""
 
     logits: torch.Tensor
-    """(N, num_classes, H, W)."""
+    """Logits of the prediction: (N, num_classes, H, W)."""
     auxiliary: list[tuple[float, torch.Tensor]]
-    """Auxiliary heads: the weight of each one's loss, and its logits (N, num_classes, H, W)."""
+    """Loss weight and logits (N, num_classes, H, W) of each auxiliary head."""
     background: torch.Tensor | None = None
-    """(N, 1, H, W) logits of "this pixel is unlabelled", where there is a network for it."""
+    """Logits that a pixel is unlabelled: (N, 1, H, W); None without a background network."""
     presence: torch.Tensor | None = None
-    """(N, num_classes) logits of "the image shows this class", where there is a head for it."""
+    """Logits that a class is in the image: (N, num_classes); None without a class head."""

@@ -1,4 +1,4 @@
-"""Skip connections: how an encoder stage's features join the decoder's."""
+"""Skip connections, which merge the features of an encoder stage into the decoder."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import nn
 from trainables.models.blocks import conv
 
 OPEN = 2.0
-"""Bias of the gates at the start, sigmoid(2) = 0.88: they begin by letting nearly everything through."""
+"""Initial bias of the gates: sigmoid(2) = 0.88, so that they start nearly open."""
 
 
 class Skip(nn.Module):
-    """Joins (skip, upsampled), both (N, channels, H, W), into (N, out_channels, H, W)."""
+    """Merges encoder features and upsampled features, both (N, channels, H, W), into (N, out_channels, H, W)."""
 
     out_channels: int
 
 
 class Concat(Skip):
-    """Features side by side (Ronneberger et al. 2015)."""
+    """Concatenation (Ronneberger et al. 2015)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -31,7 +31,7 @@ class Concat(Skip):
 
 
 class Add(Skip):
-    """Their sum (Chaurasia and Culurciello 2017, "LinkNet", section 3)."""
+    """Sum (Chaurasia and Culurciello 2017, "LinkNet", section 3)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -42,7 +42,7 @@ class Add(Skip):
 
 
 class AdaptiveFusion(Skip):
-    """Their mean under two learned weights a channel (Tan et al. 2020, "EfficientDet", section 3.3, softmax fusion)."""
+    """Mean with two learned weights per channel (Tan et al. 2020, "EfficientDet", section 3.3, softmax fusion)."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -55,8 +55,10 @@ class AdaptiveFusion(Skip):
 
 
 class GatedSkip(Skip):
-    """Concatenation after a gate a channel and pixel, sigmoid(W [skip, upsampled]), on the skip (Dauphin et al. 2017,
-    "Language Modeling with Gated Convolutional Networks", eq. 1)."""
+    """Concatenation, with a gate sigmoid(W [skip, upsampled]) per channel and pixel on the encoder features.
+
+    Dauphin et al. 2017, "Language Modeling with Gated Convolutional Networks", eq. 1.
+    """
 
     def __init__(self, channels: int):
         super().__init__()
@@ -71,10 +73,10 @@ class GatedSkip(Skip):
 
 
 class AttentionGate(Skip):
-    """Concatenation after an additive attention gate on the skip (Oktay et al. 2018, "Attention U-Net", eq. 1 and 2).
+    """Concatenation, with additive attention on encoder features (Oktay et al. 2018, "Attention U-Net", eq. 1 and 2).
 
-    A weight a pixel, sigmoid(psi(relu(W_x x + W_g g))), scales the encoder's features x. Other than in the paper, the
-    gating signal g is the upsampled one, so that the weights need no resampling, and the sum is batch-normalised.
+    One weight per pixel, sigmoid(psi(relu(W_x x + W_g g))), scales the encoder features x. Unlike in the paper, the
+    gating signal g are the upsampled features, so that the weights need no resampling, and the sum is batch-normalised.
     """
 
     def __init__(self, channels: int):

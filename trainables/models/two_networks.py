@@ -1,4 +1,4 @@
-"""Two networks: one tells the ignored class from all others, one tells the others apart."""
+"""Two networks: one separates the ignored class from all others, one classifies the others."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from trainables.models.unet import UNet
 
 
 class BackgroundPair(nn.Module):
-    """A terrain network and a background network of the same make.
+    """A terrain network and a background network with the same architecture.
 
-    Predicts log-probabilities: of the ignored class log p(background), of every other log(1 - p(background)) + log q, q
-    the terrain network's softmax over the classes that are not ignored. Where the ignored class is suppressed, what is
-    left is the terrain network's choice.
+    Predicts log-probabilities: log p(background) for the ignored class, log(1 - p(background)) + log q for each other
+    class, q the softmax of the terrain network over all classes but the ignored one. With the ignored class suppressed,
+    the prediction is that of the terrain network.
 
     Args:
-        config: of both networks; the background network has one logit, and neither auxiliary heads nor a class head.
-        in_channels: of the images.
-        num_classes: of the prediction.
-        ignored_label: the class that the background network answers for.
+        config: settings of both networks. The background network has one logit, no auxiliary heads and no class head.
+        in_channels: channels of the images.
+        num_classes: number of classes, the ignored one included.
+        ignored_label: the label that the background network predicts.
     """
 
     ignored: torch.Tensor
+    """(num_classes, 1, 1) bool: True for the ignored class."""
 
     def __init__(self, config: ModelConfig, *, in_channels: int, num_classes: int, ignored_label: int):
         super().__init__()
@@ -39,15 +40,15 @@ class BackgroundPair(nn.Module):
         self.register_buffer("ignored", ignored.view(-1, 1, 1), persistent=False)
 
     def forward(self, x_nchw: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities (N, num_classes, H, W) of images (N, in_channels, H, W) of any size."""
+        """Return log-probabilities (N, num_classes, H, W) fp32 of images (N, in_channels, H, W) of any size."""
         terrain, background = self.terrain(x_nchw).float(), self.background(x_nchw).float()
         log_q = terrain.masked_fill(self.ignored, -torch.inf).log_softmax(1)
         return torch.where(self.ignored, functional.logsigmoid(background), log_q + functional.logsigmoid(-background))
 
     def outputs(self, x_nchw: torch.Tensor) -> Outputs:
-        """Both networks' logits apart: each has its own loss."""
+        """Return the logits of both networks separately: each has its own loss."""
         return self.terrain.outputs(x_nchw)._replace(background=self.background(x_nchw))
 
     def encoders(self) -> list[nn.Module]:
-        """What a second stage of training freezes."""
+        """Return the modules that a second training stage freezes."""
         return [*self.terrain.encoders(), *self.background.encoders()]

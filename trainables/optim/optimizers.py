@@ -15,8 +15,7 @@ from trainables.validation import check, check_name, check_positive, resolve_par
 
 Groups = list[dict[str, Any]]
 
-# One kernel for all parameters where torch has it: half the time of the default on a CPU (foreach for SGD, whose
-# fused kernel is the slower of the two there).
+# Fused implementations take half the time of the default on a CPU. For SGD on a CPU, foreach is faster than fused.
 
 
 def _adam(groups: Groups, *, lr: float, weight_decay: float) -> torch.optim.Optimizer:
@@ -45,8 +44,9 @@ OPTIMIZERS: dict[str, Component[torch.optim.Optimizer]] = {
     "adam": Component(_adam),
     "sgd": Component(_sgd, {"momentum": MOMENTUM}),
 }
-"""Each builder takes the parameter groups, then `lr`, `weight_decay` and its parameters by name. Adam's decay is an L2
-penalty, AdamW's is decoupled from the gradient (Loshchilov and Hutter 2019). SGD uses Nesterov momentum."""
+"""Each builder takes the parameter groups, then `lr`, `weight_decay` and its parameters as keyword arguments. The decay
+of Adam is an L2 penalty, that of AdamW is decoupled from the gradient (Loshchilov and Hutter 2019). SGD uses Nesterov
+momentum."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +55,11 @@ class OptimizerConfig:
 
     name: str = "adamw"
     lr: float = 1e-3
-    """Learning rate: the peak of the schedule."""
+    """Learning rate, the peak of the schedule, above 0."""
     weight_decay: float = 1e-4
+    """Weight decay of convolutions and linear layers, at least 0."""
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """By name, those that the optimizer has (see `OPTIMIZERS`); what is left out takes its default."""
+    """Parameters of the optimizer by name (see `OPTIMIZERS`). Missing ones take their defaults."""
     REGISTRY: ClassVar = OPTIMIZERS
 
     def __post_init__(self) -> None:
@@ -69,10 +70,10 @@ class OptimizerConfig:
 
 
 def build_optimizer(config: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of a configuration for a model's parameters, which are on their device already.
+    """Build the optimizer of a configuration for the trainable parameters of a model, which is already on its device.
 
-    What multiplies features decays: the weights of convolutions and linear layers. Biases, normalisation parameters and
-    the weights by which features are fused do not.
+    Weight decay applies to the weights of convolutions and linear layers, and not to biases, normalisation parameters
+    and the fusion weights of skip connections.
     """
     layers = (layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear))
     kernels = {id(layer.weight) for layer in layers}

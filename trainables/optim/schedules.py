@@ -13,13 +13,13 @@ from trainables.registry import Component, Parameter, lookup
 from trainables.validation import check_name, resolve_parameters
 
 COSINE_FLOOR = 0.01
-"""Cosine decay ends at this part of the peak learning rate."""
+"""Final learning rate of cosine decay, as a fraction of the peak."""
 
 
 class Schedule:
-    """A constant learning rate, and what the others share: the loop calls both steps and knows no schedule's name.
+    """A constant learning rate, and the base class of all schedules. The epoch loop calls both step methods.
 
-    Learning rates are part of the optimizer's state: to resume, load that as well, before or after.
+    Learning rates are part of the optimizer's state. To resume, load both states, in any order.
     """
 
     def step_batch(self) -> None:
@@ -36,7 +36,7 @@ class Schedule:
 
 
 class TorchSchedule(Schedule):
-    """Holds a torch scheduler's state."""
+    """Wraps a scheduler of PyTorch, and saves and loads its state."""
 
     def __init__(self, scheduler: LRScheduler):
         self.scheduler = scheduler
@@ -49,7 +49,7 @@ class TorchSchedule(Schedule):
 
 
 class BatchSchedule(TorchSchedule):
-    """Follows a torch scheduler over `steps` batches and stays at its end."""
+    """Steps a scheduler of PyTorch after each of the first `steps` batches; later the learning rate is constant."""
 
     def __init__(self, scheduler: LRScheduler, steps: int):
         super().__init__(scheduler)
@@ -61,7 +61,7 @@ class BatchSchedule(TorchSchedule):
 
 
 class PlateauSchedule(TorchSchedule):
-    """Lowers the learning rate when the epochs' score stalls."""
+    """Lowers the learning rate when the score stops improving."""
 
     scheduler: ReduceLROnPlateau
 
@@ -73,9 +73,9 @@ class ReplayedSchedule(Schedule):
     """Follows recorded learning rates, stretched or compressed to a number of steps.
 
     Args:
-        optimizer: whose groups all get the recorded rate.
-        rates: one for each recorded step.
-        steps: of the training that follows them; it stays at the last rate.
+        optimizer: the optimizer; all its parameter groups get the recorded rate.
+        rates: learning rate of each recorded step.
+        steps: number of optimizer steps to spread the rates over. Later steps keep the last rate.
     """
 
     def __init__(self, optimizer: Optimizer, rates: Sequence[float], steps: int):
@@ -104,7 +104,7 @@ def _constant(optimizer: Optimizer, steps: int) -> Schedule:
 
 
 def _plateau(optimizer: Optimizer, steps: int, *, factor: float, patience: int) -> Schedule:
-    # Better is better, by however little, as for early stopping. Torch's own threshold is relative: for scores above 0.
+    # Threshold 0: any improvement counts, as in early stopping. The default is relative, which needs scores above 0.
     return PlateauSchedule(
         ReduceLROnPlateau(
             optimizer,
@@ -118,11 +118,14 @@ def _plateau(optimizer: Optimizer, steps: int, *, factor: float, patience: int) 
 
 
 def _onecycle(optimizer: Optimizer, steps: int, *, warmup_fraction: float) -> Schedule:
-    """The 1cycle policy (Smith and Topin 2018), by cosines: from 1/25 of the peak up to it in the first
-    `warmup_fraction` of the steps, then down to next to nothing. Momentum stays."""
+    """The 1cycle policy (Smith and Topin 2018) with cosine annealing.
+
+    The learning rate rises from 1/25 of the peak to the peak in the first `warmup_fraction` of the steps, then falls to
+    nearly 0 (1/250000 of the peak). Momentum is constant.
+    """
     peak = [group["lr"] for group in optimizer.param_groups]
-    # One step more than batches, as OneCycleLR counts the rate it starts with. It has the peak at
-    # pct_start * total_steps - 1, and divides by zero where that is 0.
+    # One step more than batches, because OneCycleLR counts the initial rate as a step. It reaches the peak at step
+    # pct_start * total_steps - 1, and divides by zero if that is 0.
     total_steps = steps + 1
     pct_start = (warmup_fraction * steps + 1) / total_steps
     scheduler = OneCycleLR(optimizer, max_lr=peak, total_steps=total_steps, pct_start=pct_start, cycle_momentum=False)
@@ -136,19 +139,19 @@ def _cosine(optimizer: Optimizer, steps: int) -> Schedule:
 
 
 FACTOR = Parameter(
-    help="the learning rate is multiplied by this when the score stalls",
+    help="factor of the learning rate when the score stops improving",
     default=0.5,
     allows=lambda value: 0 < value < 1,
     rule="must be above 0 and below 1",
 )
 PATIENCE = Parameter(
-    help="epochs without a better score before the learning rate falls",
+    help="number of epochs without a better score before the learning rate is lowered",
     default=5,
     allows=lambda value: value >= 0,
     rule="must be at least 0",
 )
 WARMUP_FRACTION = Parameter(
-    help="part of all steps in which the learning rate rises",
+    help="fraction of the steps in which the learning rate rises",
     default=0.3,
     allows=lambda value: 0 < value < 1,
     rule="must be above 0 and below 1",
@@ -160,7 +163,7 @@ SCHEDULES: dict[str, Component[Schedule]] = {
     "plateau": Component(_plateau, {"factor": FACTOR, "patience": PATIENCE}),
     "constant": Component(_constant),
 }
-"""Each builder takes the optimizer and the number of batches in the whole training, then its parameters by name."""
+"""Each builder takes the optimizer and the number of training steps, then its parameters as keyword arguments."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +172,7 @@ class ScheduleConfig:
 
     name: str = "onecycle"
     parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """By name, those that the schedule has (see `SCHEDULES`); what is left out takes its default."""
+    """Parameters of the schedule by name (see `SCHEDULES`). Missing ones take their defaults."""
     REGISTRY: ClassVar = SCHEDULES
 
     def __post_init__(self) -> None:
@@ -178,6 +181,6 @@ class ScheduleConfig:
 
 
 def build_schedule(config: ScheduleConfig, optimizer: Optimizer, *, steps_per_epoch: int, epochs: int) -> Schedule:
-    """The schedule of a configuration for a training of that length; the optimizer's learning rate is its peak."""
+    """Build the schedule of a configuration for a number of epochs. Its peak is the current rate of the optimizer."""
     component = lookup(SCHEDULES, config.name, "schedule")
     return component.build(optimizer, steps_per_epoch * epochs, given=config.parameters)

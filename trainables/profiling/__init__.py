@@ -1,1 +1,1 @@
-"""What a configuration takes of time and memory."""
+"""Time and memory that a configuration needs."""

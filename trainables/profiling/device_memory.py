@@ -1,4 +1,4 @@
-"""What this process takes of its device's memory."""
+"""Memory that this process uses on its device."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ import torch
 
 
 class DeviceMemory(Protocol):
-    """Of one device, as this process sees it."""
+    """The memory of one device, as seen by this process."""
 
     @property
     def device(self) -> str:
-        """Its name."""
+        """Name of the device."""
         ...
 
     @property
     def total(self) -> int:
-        """Bytes that it has."""
+        """Total memory in bytes."""
         ...
 
     def reset(self) -> None:
-        """Give back what is not in use, and measure the peak anew."""
+        """Free unused memory and reset the peak."""
         ...
 
     def peak(self) -> int:
-        """The most bytes that this process took since."""
+        """Return the peak memory in bytes of this process since the last reset."""
         ...
 
 
 class CudaMemory:
-    """Of a CUDA device: what the allocator reserved, and what the process takes besides (context, kernels).
+    """Memory of a CUDA device: the peak that the caching allocator reserved, and other memory (context, kernels).
 
-    The latter is all that is in use on the device and not reserved here: what other programs hold there counts in, so
-    it is never too little.
+    The other memory is all that is in use on the device and not reserved by the allocator of this process. It includes
+    memory of other programs on the device, so the sum is never too low.
     """
 
     def __init__(self, device: torch.device):
@@ -57,7 +57,7 @@ class CudaMemory:
 
 
 class HostMemory:
-    """Of the machine itself (Linux), for processes that compute on the CPU: their peak resident size."""
+    """Memory of the machine (Linux), for CPU training: the peak resident set size of this process."""
 
     device = "CPU"
 
@@ -66,7 +66,7 @@ class HostMemory:
 
     def reset(self) -> None:
         gc.collect()
-        Path("/proc/self/clear_refs").write_text("5")  # sets the peak to what is resident now
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the current resident set size
 
     def peak(self) -> int:
         found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
@@ -75,4 +75,5 @@ class HostMemory:
 
 
 def device_memory(device: torch.device) -> DeviceMemory:
+    """Return the memory of a device: that of the GPU for CUDA devices, else that of the machine."""
     return CudaMemory(device) if device.type == "cuda" else HostMemory()

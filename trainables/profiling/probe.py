@@ -1,4 +1,4 @@
-"""A few steps of a configuration on this process's device, as a trial makes them: what they take, and how fast."""
+"""Measures the memory and speed of a configuration: a few training steps on the device of this process."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ from trainables.training.epoch_loop import epochs
 from trainables.training.evaluation import EVALUATION_BATCH
 
 STEPS = 16
-"""Of an epoch: enough that what an epoch adds to its steps hardly counts."""
+"""Training steps per epoch of a probe: enough for the overhead of an epoch to be negligible."""
 ENDLESS = 10**6
-"""Epochs of a schedule and of the patience, so that no probe comes to its end."""
+"""Length of the schedule and patience in epochs, so that a probe never ends by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One configuration alone on a device, in the fewest parts of a batch that fit."""
+    """Measurements of one configuration alone on a device, with the fewest micro-batches that fit."""
 
     micro_batches: int
     memory: int
-    """Bytes at the peak, with all that the process takes."""
+    """Peak memory of the whole process in bytes."""
     images_per_second: float
-    """In training, after the first epoch."""
+    """Training throughput after the first epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """Where a probe runs."""
+    """The device that a probe runs on."""
 
     name: str
     memory: int
-    """Bytes in all."""
+    """Total memory in bytes."""
 
 
 class Probe:
-    """Trains configurations on this process's device by the trials' own epoch loop, in short epochs.
+    """Trains configurations on the device of this process, with the epoch loop of trials and short epochs.
 
     Args:
-        source: of the data set.
-        cpus: of a trial.
+        source: source of the data set.
+        cpus: CPUs of a trial, the number of threads.
     """
 
     def __init__(self, source: DataSource, cpus: float = 1):
@@ -59,16 +59,18 @@ class Probe:
         self._running: Iterator[EpochReport] = iter(())
 
     def device(self) -> Device:
+        """Return the device of this process."""
         return Device(name=self._memory.device, memory=self._memory.total)
 
     def measure(self, config: dict[str, Any], seconds: float) -> Measured | None:
-        """Train for at least so long after a first epoch, in as many parts of a batch as it takes.
+        """Train for at least `seconds` after a first epoch, with the fewest micro-batches that fit.
 
-        None if the device has not enough memory, also for single images at a time.
+        Returns:
+            The measurements; None if not even micro-batches of a single image fit in memory.
         """
         batch_size = TrialConfig.from_flat(config).training.batch_size
         micro_batches = 1
-        while micro_batches < 2 * batch_size:  # as a search does it with a trial
+        while micro_batches < 2 * batch_size:  # doubled on out of memory, as a search does
             self._memory.reset()
             try:
                 self.warm_up(config, micro_batches)
@@ -85,12 +87,12 @@ class Probe:
         return None
 
     def warm_up(self, config: dict[str, Any], micro_batches: int = 1) -> None:
-        """Begin with a configuration and train its first epoch."""
+        """Start training a configuration and run its first epoch."""
         self._running = self._epochs(TrialConfig.from_flat(config), micro_batches)
         next(self._running)
 
     def rate(self, seconds: float) -> float:
-        """Go on for at least so long. Returns training images a second."""
+        """Continue training for at least `seconds`. Returns training images per second."""
         images = trained_seconds = 0.0
         started = time.perf_counter()
         while time.perf_counter() < started + seconds or not images:
@@ -102,7 +104,7 @@ class Probe:
     def _epochs(self, config: TrialConfig, micro_batches: int) -> Iterator[EpochReport]:
         training = dataclasses.replace(config.training, max_epochs=ENDLESS, patience=ENDLESS)
         fraction = STEPS * training.batch_size / len(self._data.split["train"])
-        while True:  # one that diverges ends, and begins anew
+        while True:  # a training that diverges ends, and is started again
             yield from epochs(
                 dataclasses.replace(config, training=training),
                 self._data,

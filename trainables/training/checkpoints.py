@@ -16,31 +16,32 @@ from pyarrow import fs
 from trainables.errors import StorageError
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds to wait before each retry of a storage operation."""
 OURS = re.compile(r"(?:last|best)\.pt(?:\.[0-9a-f]+)?")
-"""Files of a trial, and what is written of one before it is whole."""
+"""Names of the checkpoint files of a trial, and of their temporary files while they are written."""
 
 Result = TypeVar("Result")
 
 
 class DamagedCheckpoint(ValueError):
-    """A file that is there but holds no checkpoint: cut short, or written by something else."""
+    """A file that exists but is not a valid checkpoint: truncated, or not written by this project."""
 
 
 def join_uri(root: str, *parts: str) -> str:
-    """A path or URI below another; a URI keeps its options (`s3://bucket/study?endpoint_override=...`)."""
+    """Append parts to a path or URI. A URI keeps its options (`s3://bucket/study?endpoint_override=...`)."""
     address, mark, options = root.partition("?") if "://" in root else (root, "", "")
     return "/".join([address.rstrip("/"), *parts]) + mark + options
 
 
 class CheckpointStore:
-    """Named checkpoints under one path or URI; each is written whole or not at all.
+    """Named checkpoints in one folder, at a path or URI. Each is written atomically.
 
-    A symbolic link in the place of the folder, or of the one above it, is not followed: a study's folder may be
-    somebody else's, and the link may lead to files of whoever runs the study.
+    If the folder or its parent is a symbolic link, it is not followed: the folder of a study may belong to another
+    user, who could direct the link to files of the user who runs the study.
 
     Args:
-        location: a local path or any URI that `pyarrow.fs` opens. Made on the first save.
-        pauses: seconds to wait before each further attempt at a storage that does not answer.
+        location: a local path or any URI that `pyarrow.fs` opens. The first save creates the folder.
+        pauses: seconds to wait before each retry if the storage fails.
     """
 
     def __init__(self, location: str, pauses: Sequence[float] = PAUSES):
@@ -50,21 +51,21 @@ class CheckpointStore:
         self._folder: str = opened[1]
 
     def save(self, name: str, content: dict[str, Any]) -> None:
-        """Write `<name>.pt`, replacing an older one in a single step.
+        """Write `<name>.pt`, atomically replacing an older one.
 
         Raises:
-            StorageError: if the storage takes nothing, also after a while.
+            StorageError: if the storage fails on every retry, permission is denied, or the folder is a symbolic link.
         """
         buffer = io.BytesIO()
         torch.save(content, buffer)
         self._insist(lambda: self._write(name, buffer))
 
     def load(self, name: str, device: torch.device | str = "cpu") -> dict[str, Any] | None:
-        """The content of `<name>.pt`, or None if there is none. Only tensors and plain values are unpickled.
+        """Return the content of `<name>.pt`, or None if it does not exist. Only tensors and plain values are unpickled.
 
         Raises:
-            StorageError: if the storage gives nothing, also after a while.
-            DamagedCheckpoint: if the file cannot be read as a checkpoint.
+            StorageError: if the storage fails on every retry, permission is denied, or the folder is a symbolic link.
+            DamagedCheckpoint: if the file is not a valid checkpoint.
         """
         content = self._insist(lambda: self._read(name))
         if content is None:
@@ -75,7 +76,7 @@ class CheckpointStore:
             raise DamagedCheckpoint(f"{self.location}/{name}.pt: not a readable checkpoint ({error})") from error
 
     def keep(self, *names: str) -> None:
-        """Delete all of a trial's checkpoints but these, also what a killed process wrote in part; no other files."""
+        """Delete all checkpoints of a trial but these, and temporary files of killed processes; no other files."""
         if self._is_linked():
             return
         kept = {f"{name}.pt" for name in names}
@@ -84,12 +85,12 @@ class CheckpointStore:
                 self._fs.delete_file(file.path)
 
     def delete(self) -> None:
-        """Delete all there is, and the place itself."""
+        """Delete the folder and everything in it."""
         if self._exists(self._folder) and not self._is_linked():
             self._fs.delete_dir(self._folder)
 
     def folders(self) -> list[str]:
-        """Names of the folders below, but for those that are links."""
+        """Return the names of the subfolders that are not symbolic links."""
         if self._is_linked():
             return []
         found = self._fs.get_file_info(fs.FileSelector(self._folder, allow_not_found=True))
@@ -105,8 +106,13 @@ class CheckpointStore:
         return self._is_local and (folder.is_symlink() or folder.parent.is_symlink())
 
     def _insist(self, action: Callable[[], Result]) -> Result:
+        """Run a storage operation, with retries.
+
+        Raises:
+            StorageError: if it fails on every retry, permission is denied, or the folder is a symbolic link.
+        """
         if self._is_linked():
-            raise StorageError(f"{self.location}: a symbolic link in the place of a folder is not followed")
+            raise StorageError(f"{self.location}: a symbolic link in place of a folder is not followed")
         for pause in (*self.pauses, None):
             try:
                 return action()
@@ -119,7 +125,7 @@ class CheckpointStore:
     def _write(self, name: str, content: io.BytesIO) -> None:
         self._fs.create_dir(self._folder, recursive=True)
         target = f"{self._folder}/{name}.pt"
-        # Object stores show an upload only when it is complete; elsewhere a rename makes it so.
+        # Object stores show an upload only when it is complete. Elsewhere, a rename makes the write atomic.
         atomic_upload = not self._is_local
         written = target if atomic_upload else f"{target}.{uuid.uuid4().hex}"
         try:
@@ -144,10 +150,10 @@ class CheckpointStore:
 
 
 def checkpoint_store(root: str, number: int) -> CheckpointStore:
-    """Where the trial of that number keeps its checkpoints, below the study's root path or URI."""
+    """Return the checkpoint store of a trial, in a subfolder of the study's root path or URI."""
     return CheckpointStore(join_uri(root, f"{number:04d}"))
 
 
 def stored_trials(root: str) -> set[int]:
-    """Numbers of the trials that have a folder there."""
+    """Return the numbers of the trials that have a folder below the study's root path or URI."""
     return {int(name) for name in CheckpointStore(root).folders() if name.isascii() and name.isdigit()}

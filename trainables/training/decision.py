@@ -1,4 +1,4 @@
-"""From class probabilities to labels: what a model's probabilities leave open, in a few numbers."""
+"""The decision from class probabilities to labels, with a few parameters."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import numpy as np
 import torch
 
 LEAST = 1e-6
-"""Probabilities below count as this: their logarithms stay finite, also in bf16 sums."""
+"""Lower bound of probabilities, so that their logarithms are finite, also if they were computed in bf16."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """The label of a pixel x is that of the highest log p_c(x) + offset_c + prior log mean_x' p_c(x').
+    """Chooses for each pixel x the class c with the highest log p_c(x) + offset_c + prior log mean_x' p_c(x').
 
     The offsets are a logit adjustment (Menon et al. 2021, "Long-tail learning via logit adjustment", section 4.1): the
-    score of a rare class may gain where it is predicted more often than it is likely. The mean over the image's pixels
-    is what the model takes for the image's own class shares; as a prior it favours classes that the image shows
-    elsewhere. Regions smaller than `smallest` pixels get the label that is next best in each of their pixels.
+    IoU of a rare class may improve if it is predicted more often than its probability suggests. The mean over the
+    pixels of an image estimates the class shares of the image. As a prior it favours classes that are elsewhere in the
+    image. Pixels of regions smaller than `smallest` get their second best label.
     """
 
     offsets: tuple[float, ...] = ()
-    """One a class; empty: none."""
+    """One offset per class; empty: no offsets."""
     prior: float = 0.0
-    """Exponent of the image's own class shares, at least 0."""
+    """Exponent of the class shares of the image, at least 0."""
     smallest: int = 0
-    """Pixels of the smallest region of one label that is left; 0 or 1: all are."""
+    """Size in pixels of the smallest region to keep; 0 or 1: keep all regions."""
 
     def scores(self, probabilities_nchw: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) fp32; minus infinity where a probability is 0, as that of a suppressed class is."""
+        """Return scores (N, C, H, W) fp32; -inf where a probability is 0, as for a suppressed class."""
         logs = probabilities_nchw.clamp(min=LEAST).log()
         if self.offsets:
             logs = logs + logs.new_tensor(self.offsets).view(-1, 1, 1)
@@ -40,7 +40,7 @@ class Decision:
         return logs.masked_fill(probabilities_nchw == 0, -torch.inf)
 
     def labels(self, probabilities_nchw: torch.Tensor) -> torch.Tensor:
-        """(N, H, W) int64 of probabilities (N, C, H, W) fp32."""
+        """Return labels (N, H, W) int64 of probabilities (N, C, H, W) fp32."""
         if self == PLAIN:
             return probabilities_nchw.argmax(1)
         scores = self.scores(probabilities_nchw)
@@ -54,15 +54,18 @@ class Decision:
 
 
 PLAIN = Decision()
-"""The most probable class."""
+"""Chooses the most probable class."""
 
 
 def small_regions(labels_hw: np.ndarray, smallest: int) -> np.ndarray:
-    """(H, W) bool: pixels of connected regions of one label with fewer pixels; those that touch at a corner connect."""
+    """Return the pixels of connected regions with fewer than `smallest` pixels: (H, W) bool.
+
+    A region consists of pixels with the same label; diagonal neighbours are connected.
+    """
     small = np.zeros(labels_hw.shape, dtype=bool)
     for label in np.unique(labels_hw):
         _, numbers, boxes, _ = cv2.connectedComponentsWithStats((labels_hw == label).astype(np.uint8))
         few = boxes[:, cv2.CC_STAT_AREA] < smallest
-        few[0] = False  # everything else
+        few[0] = False  # the background
         small |= few[numbers]
     return small

@@ -1,4 +1,4 @@
-"""The epoch loop: the one that trials, the final training and the tests all run."""
+"""The epoch loop of trials and of the final training."""
 
 from __future__ import annotations
 
@@ -35,35 +35,36 @@ def epochs(
     stages: tuple[Stage, ...] | None = None,
     device: torch.device | None = None,
 ) -> Iterator[EpochReport]:
-    """Train, one report an epoch, until the last of them says why it `ended`.
+    """Train and yield one report per epoch. The last report has the reason in `ended`.
 
-    A trial may have several stages (`trainables.training.stages`); its epochs are counted through them.
+    A training may have several stages (`trainables.training.stages`); epochs are counted across them.
 
-    With `checkpoints`, every epoch is saved before it is reported, and a later call with the same arguments goes on
-    after the last saved one to the same result as a run that was never interrupted. `best.pt` holds the weights of
-    the best epoch so far (of the newest one without validation) and what is needed to predict with them. Where one of
-    the two is damaged or missing, the trial begins again.
+    With `checkpoints`, every epoch is saved before it is reported. A later call with the same arguments resumes after
+    the last saved epoch, with the same result as an uninterrupted training. `last.pt` holds the state to resume from,
+    `best.pt` the weights of the best epoch so far (without validation, of the last epoch) and the configuration. If
+    one of them is damaged or missing and cannot be restored from the other, the training starts again.
 
     Args:
-        config: what to train and how.
+        config: the configuration.
         data: the data set.
         train: (K,) indices of the images to train on.
-        validation: (V,) indices of those that choose the best epoch; None trains without: no scores, no early
-            stopping, and the plateau schedule watches the training loss.
-        checkpoints: where to save to and resume from.
-        reported_epochs: reports up to this epoch are already known to the caller and not given again.
-        micro_batches: parts of a batch that are computed one after the other, see `Training`.
-        stages: what is trained, and how long, in place of the configuration's own stages.
-        device: default: the GPU if there is one.
+        validation: (V,) indices of the images that choose the best epoch. None: no validation, so no scores and no
+            early stopping, and the plateau schedule monitors the training loss.
+        checkpoints: store to save to and to resume from; None: no checkpoints.
+        reported_epochs: reports up to this epoch are already known to the caller and not yielded again.
+        micro_batches: number of parts that each batch is split into, see `Training`.
+        stages: the training stages, instead of those of the configuration.
+        device: the device to train on; default: the GPU if there is one.
 
     Raises:
-        ValueError: if the checkpoints belong to another configuration or data set.
+        ValueError: if the checkpoints are of another configuration or data set.
+        StorageError: if a checkpoint cannot be written or read.
     """
     device = device or default_device()
     training = Training(config, data, train, device, micro_batches=micro_batches, stages=stages)
     identity = {"config": config.to_flat(), "data": data.fingerprint}
     history: list[EpochReport] = []
-    best: dict[str, Any] | None = None  # weights of the best epoch, while a later stage may want them
+    best: dict[str, Any] | None = None  # weights of the best epoch, for later stages that start from them
 
     checkpoint_seconds = 0.0
 
@@ -81,8 +82,8 @@ def epochs(
         else:
             best = _copied(training)
             if kept is None or kept["epoch"] != history[-1].epoch:
-                save_best()  # the run was stopped between the two files
-        del found, state, kept  # they are as large as the model and its optimizer
+                save_best()  # the process ended between writing the two files
+        del found, state, kept  # free their memory: they are as large as the model and its optimizer
     yield from (report for report in history if report.epoch > reported_epochs)
 
     while not history or history[-1].ended is None:
@@ -109,9 +110,13 @@ def epochs(
 def _resumable(
     checkpoints: CheckpointStore, identity: dict[str, Any]
 ) -> tuple[list[EpochReport], dict[str, Any], dict[str, Any] | None] | None:
-    """The epochs so far, the training's state and what `best.pt` holds; None if the trial is to begin.
+    """Return the reports so far, the training state, and the content of `best.pt` if there is one.
 
-    It begins again where a file is damaged or missing: it takes its epochs once more, to the same result.
+    None if training has to start from the first epoch, because there is no checkpoint, or because a file that is needed
+    is damaged or missing. The epochs are then repeated, with the same result.
+
+    Raises:
+        ValueError: if the checkpoints are of another configuration or data set.
     """
     if (saved := _load(checkpoints, "last")) is None:
         return None
@@ -120,25 +125,26 @@ def _resumable(
     history = [EpochReport.from_dict(report) for report in saved["history"]]
     kept = _load(checkpoints, "best")
     if kept is None and history[-1].best_epoch != history[-1].epoch:
-        return None  # the weights of an epoch before the last can only be had by training
+        return None  # the weights of an earlier epoch can only be obtained by training
     return history, saved["training"], kept
 
 
 def _load(checkpoints: CheckpointStore, name: str) -> dict[str, Any] | None:
-    """A checkpoint that can be read, if there is one, on every rank."""
+    """Return a checkpoint on every rank; None if it is missing or damaged."""
     content = None
-    if distributed.rank() == 0:  # one reads for all: a group that has just been stopped may still write
+    if distributed.rank() == 0:  # only one rank reads: a group that was just stopped may still be writing
         with suppress(DamagedCheckpoint):
             content = checkpoints.load(name)
     return distributed.from_first(content)
 
 
 def _copied(training: Training) -> dict[str, Any]:
+    """Return a copy of the weights that are evaluated."""
     return {name: tensor.clone() for name, tensor in training.evaluated.state_dict().items()}
 
 
 def _over(history: list[EpochReport], training: Training) -> str | None:
-    """Why the stage of the last epoch ends with it; None while it continues."""
+    """Return why the stage of the last epoch ends after it; None if the stage continues."""
     last, stage = history[-1], training.stage
     before = sum(report.stage < last.stage for report in history)
     if last.epoch - before >= stage.epochs:
@@ -152,6 +158,7 @@ def _over(history: list[EpochReport], training: Training) -> str | None:
 def _run_epoch(
     training: Training, data: PreparedData, validation: np.ndarray | None, history: list[EpochReport]
 ) -> EpochReport:
+    """Train one epoch, validate if there are validation images, step the schedule, and return the report."""
     epoch = len(history) + 1
     previous = history[-1] if history else None
     trained = training.train_epoch(epoch)
@@ -193,10 +200,11 @@ def _run_epoch(
 
 
 def load_best(checkpoints: CheckpointStore, data: PreparedData, device: torch.device) -> torch.nn.Module:
-    """The model of the best epoch, in evaluation mode.
+    """Load the model of the best epoch, in evaluation mode.
 
     Raises:
-        ValueError: if there is none, or it was trained on other data.
+        ValueError: if there is no valid `best.pt`, or the model was trained on other data.
+        StorageError: if it cannot be read.
     """
     saved = checkpoints.load("best", device)
     if saved is None:
@@ -205,9 +213,9 @@ def load_best(checkpoints: CheckpointStore, data: PreparedData, device: torch.de
         identity, weights = saved["identity"], saved["model"]
         trained_on, config = identity["data"], TrialConfig.from_flat(identity["config"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{checkpoints.location}/best.pt: no checkpoint of a trial ({error!r})") from error
+        raise ValueError(f"{checkpoints.location}/best.pt: not a checkpoint of a trial ({error!r})") from error
     if trained_on != data.fingerprint:
-        raise ValueError(f"{checkpoints.location}/best.pt: was trained on other data than {data.name}")
+        raise ValueError(f"{checkpoints.location}/best.pt: was trained on data other than {data.name}")
     described = data.description
     model = build_model(
         config.model, in_channels=1, num_classes=described.num_classes, ignored_label=described.ignored_label

@@ -1,4 +1,4 @@
-"""Prediction with the ignored class suppressed, and its scores."""
+"""Evaluation of a model: predictions with the ignored class suppressed, and their scores."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ from trainables.data.batches import Batches
 from trainables.out_of_memory import ForwardInParts
 
 EVALUATION_BATCH = 64
+"""Images per batch in evaluation and prediction, summed over all ranks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Scores over one set of images, from a single confusion matrix over all its labelled pixels."""
+    """Scores of a set of images, from one confusion matrix over all labelled pixels of the set."""
 
     mean_iou: float
-    """Mean of `class_iou`; NaN if no class has one."""
+    """Mean of `class_iou`, in [0, 1]; NaN if it is empty."""
     class_iou: dict[str, float]
-    """IoU of the scored classes that the data holds; without those neither in these masks nor predicted."""
+    """IoU, in [0, 1], of each scored class in the data; without classes neither in these masks nor predicted."""
     confusion: np.ndarray
-    """(C, C) pixels, rows truth, columns prediction; the ignored label's row is zero."""
+    """(C, C) pixel counts: rows are true labels, columns predictions. The row of the ignored label is 0."""
     loss: float
-    """Mean of the given loss over labelled pixels; NaN without one."""
+    """Mean loss over labelled pixels; NaN if no loss is given or no pixel is labelled."""
 
 
 def suppress(logits: torch.Tensor, ignored_label: int | None) -> torch.Tensor:
-    """Logits (N, C, H, W) in which the ignored class can never win.
+    """Return a copy of logits (N, C, H, W) with -inf for the ignored class, so that it is never predicted.
 
-    The score drops pixels whose truth is the ignored label, so predicting it can only lose: on a labelled pixel it is
-    an error, and scorers like `keras.metrics.MeanIoU(ignore_class=0)` even count it as one more, empty class.
+    The score excludes pixels whose true label is the ignored one, so that predicting it is always an error.
+    `keras.metrics.MeanIoU(ignore_class=0)` even counts such predictions as an additional class with an IoU of 0.
+    Without an ignored label, the logits are returned unchanged.
     """
     if ignored_label is None:
         return logits
@@ -55,10 +57,17 @@ def evaluate(
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
     suppressed: bool = True,
 ) -> Scores:
-    """Score a model on labelled images, over all ranks together. The model is left in evaluation mode.
+    """Score a model on labelled images, split among all ranks. It stays in evaluation mode afterwards.
 
-    With `suppressed` off the ignored class may be predicted. Where that happens on a labelled pixel it counts as one
-    class more, with an IoU of 0, as in `keras.metrics.MeanIoU(ignore_class=...)`.
+    Args:
+        model: maps images (N, 1, H, W) to logits (N, num_classes, H, W).
+        data: the data set.
+        indices: (K,) indices of the images.
+        device: the device of the model.
+        bf16: whether to compute under bf16 autocast.
+        loss: loss of logits and masks to report, a mean over labelled pixels.
+        suppressed: whether the ignored class is never predicted. If False, predictions of it on labelled pixels count
+            as an additional class with an IoU of 0, as in `keras.metrics.MeanIoU(ignore_class=...)`.
     """
     described = data.description
     metric = MulticlassJaccardIndex(
@@ -88,7 +97,7 @@ def evaluate(
             if suppressed:
                 logits = suppress(logits, described.ignored_label)
             metric.update(logits.argmax(1), masks)
-        class_iou = metric.compute().tolist()  # gathers the confusion matrices of all ranks
+        class_iou = metric.compute().tolist()  # sums the confusion matrices of all ranks
         loss_sum, pixels = distributed.all_sum(loss_sum_and_pixels).tolist()
         confusion = distributed.all_sum(metric.confmat.clone()).cpu().numpy()
     counted = data.present_labels

@@ -1,4 +1,4 @@
-"""What a training step minimises."""
+"""The objective that a training step minimises."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from trainables.losses import Loss
 from trainables.models import Model
 
 PRESENCE_WEIGHT = 0.2
-"""Of the class head's loss (Zhang et al. 2018, section 4.1)."""
+"""Weight of the loss of the class head (Zhang et al. 2018, section 4.1)."""
 
 
 class Objective(nn.Module):
-    """A model and its losses: the configured one, the background network's and the class head's.
+    """A model and its losses: the configured one, and those of the background network and the class head.
 
     Args:
-        model: what is trained.
-        loss: of logits and masks.
-        ignored_label: what the background network looks for, and no class that an image shows.
-        bf16: whether the model computes under autocast; losses are computed in fp32.
+        model: the model to train.
+        loss: the configured loss of logits and masks.
+        ignored_label: the target of the background network, excluded from the loss of the class head; None: no label is
+            ignored.
+        bf16: whether the model computes under bf16 autocast. Losses are computed in fp32.
     """
 
     def __init__(self, model: Model, loss: Loss, *, ignored_label: int | None, bf16: bool):
@@ -29,8 +30,15 @@ class Objective(nn.Module):
         self.model, self.loss, self.ignored_label, self.bf16 = model, loss, ignored_label, bf16
 
     def forward(self, images_nchw: torch.Tensor, masks_nhw: torch.Tensor) -> torch.Tensor:
-        """The loss of a batch in two parts, (2,): the configured one on the logits and auxiliary heads, a mean over the
-        pixels that it counts; and what is a mean over all images or pixels.
+        """Return the loss of a batch in two parts, (2,) fp32, to be added.
+
+        The first is the configured loss of the logits and the auxiliary heads, a mean over the pixels that are not
+        ignored. The second is the loss of the background network, a mean over all pixels, plus that of the class head,
+        a mean over all images.
+
+        Args:
+            images_nchw: (N, 1, H, W) float32 in [0, 1].
+            masks_nhw: (N, H, W) int64.
         """
         with autocast(images_nchw.device, self.bf16):
             outputs = self.model.outputs(images_nchw)
@@ -47,12 +55,12 @@ class Objective(nn.Module):
         return torch.stack([total, other])
 
     def _presence(self, presence_nc: torch.Tensor, masks_nhw: torch.Tensor) -> torch.Tensor:
-        """Binary cross-entropy of "the image shows this class", mean over the classes and over images with a label."""
+        """Return the binary cross-entropy of class presence, mean over scored classes and all images: a scalar."""
         classes = torch.arange(presence_nc.shape[1], device=masks_nhw.device)
         shown_nc = (masks_nhw.flatten(1).unsqueeze(1) == classes.view(1, -1, 1)).any(2)
         scored = classes != (-1 if self.ignored_label is None else self.ignored_label)
         shown_nc = shown_nc & scored
         each = functional.binary_cross_entropy_with_logits(presence_nc, shown_nc.float(), reduction="none")
         labelled = shown_nc.any(1, keepdim=True)
-        # Images without a label say nothing, and still count in the mean: a batch's parts add up to the batch.
+        # Images without labels have loss 0 and count in the mean, so that micro-batches add up to the whole batch.
         return (each * (scored & labelled)).sum() / (scored.sum() * len(presence_nc))

@@ -1,4 +1,4 @@
-"""Masks from trained models: members and flips averaged, the ignored class suppressed, a decision for each pixel."""
+"""Prediction with trained models: averaged over models and flips, the ignored class suppressed, then a decision."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainables.training.evaluation import EVALUATION_BATCH, suppress
 
 Flips = tuple[tuple[int, ...], ...]
 FLIPS: Flips = ((), (-1,), (-2,), (-2, -1))
-"""Test-time flips as dimensions of (N, C, H, W): none, horizontal, vertical, both."""
+"""Flips for test-time augmentation, as dimensions of (N, C, H, W): none, horizontal, vertical, both."""
 
 
 def class_probabilities(
@@ -29,16 +29,17 @@ def class_probabilities(
     flips: Flips = FLIPS[:1],
     weights: Sequence[float] | None = None,
 ) -> Iterator[torch.Tensor]:
-    """Class probabilities of the images in order, batch by batch: (B, C, H, W) fp32 on the device.
+    """Yield class probabilities of the images in order, batch by batch: (B, C, H, W) fp32 on the device, in [0, 1].
 
     Args:
-        models: in evaluation mode; (N, 1, H, W) to logits (N, C, H, W).
-        images: (N, H, W) stored pixels; a memory map is read a batch at a time.
-        scale: maps stored pixels to [0, 1].
-        device, bf16: where and how to compute.
-        suppressed: a label whose probability is 0.
-        flips: class probabilities are averaged over these flips of the input.
-        weights: of the models in the average (default: equal ones).
+        models: models in evaluation mode, which map (N, 1, H, W) to logits (N, C, H, W).
+        images: (N, H, W) stored pixels; a memory map is read batch by batch.
+        scale: factor that scales stored pixels to [0, 1].
+        device: the device of the models.
+        bf16: whether to compute under bf16 autocast.
+        suppressed: label whose probability is set to 0; None: no label.
+        flips: flips of the input to average class probabilities over.
+        weights: weights of the models in the average, of any sum (default: equal).
     """
     parts = np.ones(len(models)) if weights is None else np.array(weights, dtype=np.float64)
     forwards = [
@@ -68,7 +69,10 @@ def predict(
     weights: Sequence[float] | None = None,
     decision: Decision = PLAIN,
 ) -> Iterator[np.ndarray]:
-    """Predicted labels of the images in order, batch by batch: (B, H, W) uint8; arguments as `class_probabilities`."""
+    """Yield the predicted labels of the images in order, batch by batch: (B, H, W) uint8.
+
+    `decision` chooses the labels; the other arguments are those of `class_probabilities`.
+    """
     for probabilities in class_probabilities(
         models, images, scale=scale, device=device, bf16=bf16, suppressed=suppressed, flips=flips, weights=weights
     ):

@@ -1,4 +1,4 @@
-"""The stages of a training: what each trains, for how long, and from where."""
+"""Training stages: the modules that each trains, its length and its initial weights."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from trainables.models import BackgroundPair, Model
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One after the other, each with an optimizer and a learning-rate schedule of its own."""
+    """A part of the training with its own optimizer and learning-rate schedule. Stages run one after the other."""
 
     name: str
-    """background, terrain (each network of a pair alone), main (all that there is) or frozen_encoder."""
+    """background or terrain (one network of a pair), main (the whole model) or frozen_encoder."""
     epochs: int
-    """At most: early stopping may end it before."""
+    """Maximum number of epochs. Early stopping may end the stage before."""
     lr: float
+    """Peak learning rate."""
     from_best: bool = False
-    """Whether it starts from the best epoch so far, not from the last."""
+    """Whether the stage starts from the weights of the best epoch so far, instead of the last epoch."""
     rates: tuple[float, ...] | None = None
-    """Learning rates to follow, each for an equal part of the stage's steps; None: the configuration's schedule."""
+    """Learning rates, each for an equal part of the steps; None: use the schedule of the configuration."""
 
     @property
     def scored(self) -> bool:
-        """Whether the score judges what this stage trains: without, it neither ends early nor lowers its rate."""
+        """Whether the score depends on the trained modules. If not, early stopping and the schedule do not use it."""
         return self.name != "background"
 
     def watched(self, train_loss: float, mean_iou: float | None) -> float:
-        """What the schedule is told after an epoch, higher is better: the score, or the loss where none judges it."""
+        """Return the metric for the schedule after an epoch, higher is better: the score if it applies, else -loss."""
         return -train_loss if mean_iou is None or not self.scored else mean_iou
 
     def frozen(self, model: Model) -> list[nn.Module]:
-        """The parts that keep their weights and batch statistics."""
+        """Return the modules whose weights and batch statistics are frozen."""
         if self.name == "frozen_encoder":
             return model.encoders()
         if isinstance(model, BackgroundPair):
@@ -44,10 +45,10 @@ class Stage:
 
 
 def stages(config: TrialConfig) -> tuple[Stage, ...]:
-    """The stages of a trial; together they have `training.max_epochs` epochs.
+    """Return the training stages of a configuration, with `training.max_epochs` epochs in total.
 
-    A background network that is trained first gets half of what the second stage leaves, the terrain network the other
-    half. A stage that would have no epoch is left out.
+    The epochs that are not for the second stage go to the main stage. If the background network trains first, it gets
+    half of them, and the terrain network the other half. Stages without epochs are left out.
     """
     left, lr = config.training.max_epochs, config.optimizer.lr
     following: tuple[Stage, ...] = ()

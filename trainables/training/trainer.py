@@ -1,4 +1,4 @@
-"""A model in training: everything that changes from step to step, and one epoch of it."""
+"""The state of a training, and the training of one epoch."""
 
 from __future__ import annotations
 
@@ -31,34 +31,36 @@ from trainables.training.weight_average import WeightAverage
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedEpoch:
-    """What one epoch of training measured."""
+    """Measurements of one training epoch."""
 
     loss: float
+    """Mean over the steps."""
     gradient_norm: float
+    """L2 norm of the gradient before clipping, mean over the steps."""
     images_per_second: float
     seconds: float
 
 
 class Training:
-    """A trial's model on one device, and its stage's optimizer, schedule and weight average.
+    """The model of a trial on one device, with the optimizer, schedule and weight average of the current stage.
 
-    Random numbers are drawn from (seed, epoch, rank) afresh in each epoch, so `state_dict` needs no generator states:
-    an epoch that starts from the same state always ends in the same state.
+    Random generators are seeded with (seed, epoch, rank) in each epoch, so `state_dict` needs no generator states: an
+    epoch that starts from the same state always ends in the same state.
 
-    Several ranks share each batch of the configuration. Its size, the learning rate and the number of steps do not
-    depend on how many they are, so a group that changes its size changes nothing but its speed: scores of a search stay
-    comparable, and a trial may continue with fewer workers. What each rank has for itself differs: dropout, losses over
-    regions, and on CPUs batch statistics.
+    Several ranks share each batch. The batch size, the learning rate and the number of steps do not depend on the
+    number of ranks. The size of a worker group therefore changes only its speed, scores in a search are comparable, and
+    a trial may resume with fewer workers. Exceptions, computed by each rank on its own part of the batch, are dropout,
+    region losses and, on CPUs, batch statistics.
 
     Args:
-        config: the trial.
-        data: its data set.
-        indices: (K,) the images to train on.
-        device: where to compute.
-        micro_batches: parts of a batch that are computed one after the other, to spare memory. Losses that are means
-            over pixels have the same gradient as in one part; batch statistics, and losses over regions, are those of
-            each part.
-        stages: in place of the configuration's own.
+        config: the configuration of the trial.
+        data: the data set.
+        indices: (K,) indices of the images to train on.
+        device: the device to train on.
+        micro_batches: number of parts that each batch is split into, computed one after the other to save memory.
+            Losses that are means over pixels have the same gradient as without the split. Batch statistics and region
+            losses are computed on each part.
+        stages: the training stages, instead of those of the configuration.
     """
 
     def __init__(
@@ -95,19 +97,19 @@ class Training:
             rank=distributed.rank(),
             world=distributed.world_size(),
         )
-        # Class weights make up for what is drawn, not for what the images hold: the rest would be made up for twice.
+        # Class weights use the frequencies after oversampling and mixing, so that these are not compensated twice.
         drawn = self.batches.drawn_pixels([mixing] if mixing is not None else [])
         self.loss = build_loss(config.loss, described=data.description, pixel_counts=drawn)
         self.stages = stages or stages_of(config)
         self.begin_stage(1)
 
     def begin_stage(self, number: int, weights: dict[str, Any] | None = None) -> None:
-        """Start the stage of that number, counted from 1, from these weights or from those that the model has."""
+        """Start a stage, counted from 1, from the weights in a state dict, or from the current weights of the model."""
         config, self.stage = self.config, self.stages[number - 1]
         if weights is not None:
             self.model.load_state_dict(weights)
         self.model.requires_grad_(True)
-        self.model.zero_grad(set_to_none=True)  # what is frozen now must not count in the gradient's norm
+        self.model.zero_grad(set_to_none=True)  # gradients of frozen parameters must not count in the norm
         self._frozen = self.stage.frozen(self.model)
         for part in self._frozen:
             part.requires_grad_(False)
@@ -126,19 +128,21 @@ class Training:
 
     @property
     def evaluated(self) -> nn.Module:
-        """The model that is validated and kept: the weight average if there is one."""
+        """The model that is validated and saved: the weight average if there is one, else the trained model."""
         return self.model if self.average is None else self.average.module
 
     @property
     def parameters(self) -> int:
+        """Number of parameters of the model."""
         return sum(parameter.numel() for parameter in self.model.parameters())
 
     @property
     def learning_rate(self) -> float:
+        """Current learning rate."""
         return float(self.optimizer.param_groups[0]["lr"])
 
     def train_epoch(self, epoch: int) -> TrainedEpoch:
-        """Train on every batch of the epoch, counted from 1."""
+        """Train on all batches of an epoch, counted from 1."""
         config = self.config.training
         torch.manual_seed(int(np.random.SeedSequence((config.seed, epoch, distributed.rank())).generate_state(1)[0]))
         self.model.train()
@@ -156,7 +160,7 @@ class Training:
                 self.average.update_parameters(self.model)
             sums += torch.stack([loss, norm])
         distributed.share_buffers(self.evaluated)
-        # Each rank's loss carries its weight, so their mean is the loss of the whole batch; the norms are equal.
+        # The losses of the ranks are weighted, so that their mean is the loss of the whole batch. All norms are equal.
         loss_sum, norm_sum = (distributed.all_sum(sums) / distributed.world_size()).tolist()
         seconds = time.perf_counter() - started
         return TrainedEpoch(
@@ -167,12 +171,12 @@ class Training:
         )
 
     def _backward(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """Add up the gradients of the batch. Returns its loss, a scalar: this rank's part of it, times the ranks."""
+        """Compute the gradients of a batch. Returns this rank's share of the loss, times the world size: a scalar."""
         if distributed.world_size() == self.micro_batches == 1:
             loss = self.parallel(images, masks).sum()
             loss.backward()
             return loss.detach()
-        # Each part's mean over its pixels counts in the mean over all parts' and ranks' pixels.
+        # The mean over the pixels of a part is weighted by its share of the pixels of all parts and ranks.
         left_out = NOTHING_IGNORED if self.config.loss.learn_ignored else self.described.ignore_index
         count = min(self.micro_batches, self.batches.batch_size // distributed.world_size())  # the same on every rank
         parts = list(zip(images.tensor_split(count), masks.tensor_split(count), strict=True))
@@ -186,6 +190,7 @@ class Training:
         return total
 
     def state_dict(self) -> dict[str, Any]:
+        """Return all state that changes in training, to resume after an epoch."""
         return {
             "model": self.model.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
@@ -194,6 +199,7 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load the state of `state_dict`, after `begin_stage` for the same stage."""
         self.model.load_state_dict(state["model"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])

@@ -1,4 +1,4 @@
-"""One trial of a search: from its request to its epoch reports. What a launcher runs."""
+"""The function that a launcher runs for a trial: from its request to its epoch reports."""
 
 from __future__ import annotations
 
@@ -16,22 +16,29 @@ from trainables.out_of_memory import is_out_of_memory
 from trainables.training.checkpoints import checkpoint_store
 from trainables.training.epoch_loop import epochs
 
-# A trial process runs one trial after another: it maps the data once.
+# A process may run several trials, one after the other: it maps the data only once.
 _prepared = functools.lru_cache(maxsize=1)(prepare)
 
 
 def run_trial(
     request: TrialRequest, *, source: DataSource, fingerprint: str, checkpoints: str, train_fraction: float = 1.0
 ) -> Iterator[EpochReport]:
-    """Train on a fraction of the train part, choose the best epoch on the validation part; resumable (see `epochs`).
+    """Train on a fraction of the train part and choose the best epoch on the validation part. Resumable, see `epochs`.
+
+    Args:
+        request: the request of the driver.
+        source: the data set.
+        fingerprint: the fingerprint of the driver's data set.
+        checkpoints: root path or URI of the study's checkpoints.
+        train_fraction: fraction of the train part, in (0, 1].
 
     Raises:
-        OutOfMemory: if the device has not enough memory.
-        NodeMismatchError: if the data is not of that fingerprint here.
+        OutOfMemory: if the device runs out of memory.
+        NodeMismatchError: if the data on this node has another fingerprint.
     """
     data: PreparedData = _prepared(source)
     if data.fingerprint != fingerprint:
-        raise NodeMismatchError(f"{source.uri} on {platform.node()} is not the data that the run began with")
+        raise NodeMismatchError(f"{source.uri} on {platform.node()} is not the data that the run started with")
     try:
         yield from epochs(
             TrialConfig.from_flat(request.config),
@@ -47,4 +54,4 @@ def run_trial(
             raise
         raise OutOfMemory(f"in {request.micro_batches} micro-batches: {error}") from error
     finally:
-        torch.cuda.empty_cache()  # the process may run another trial, beside others on the same device
+        torch.cuda.empty_cache()  # this process may run another trial, and other processes share the device

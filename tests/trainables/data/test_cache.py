@@ -120,7 +120,7 @@ def test_a_write_that_is_cut_short_leaves_nothing(error, broken, source, cache, 
     if isinstance(error, OSError):
         assert str(raised.value) == (
             f"{cache}: prepared data cannot be kept there (No space left on device); "
-            "name another folder in MARS_SEARCH_CACHE"
+            "set MARS_SEARCH_CACHE to another folder"
         )
     assert entries(cache) == ({"", ".lock"} if broken == ".known" else {".lock"})
     monkeypatch.undo()
@@ -132,7 +132,9 @@ def test_an_error_without_a_number_is_told_in_its_own_words(source, cache, monke
         raise OSError("the disk is on fire")
 
     monkeypatch.setattr(np, "save", refuse)
-    with pytest.raises(ValueError, match=r"cannot be kept there \(the disk is on fire\); name another"):
+    with pytest.raises(
+        ValueError, match=r"cannot be kept there \(the disk is on fire\); set MARS_SEARCH_CACHE to another"
+    ):
         prepare(source, cache=cache)
 
 
@@ -143,7 +145,7 @@ def test_the_cache_may_be_several_folders_deep_and_is_no_file(source, tmp_path):
         prepare(source, cache=tmp_path / "file")
     assert str(refused.value) == (
         f"{tmp_path / 'file'}: prepared data cannot be kept there (File exists); "
-        "name another folder in MARS_SEARCH_CACHE"
+        "set MARS_SEARCH_CACHE to another folder"
     )
 
 

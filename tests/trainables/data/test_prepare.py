@@ -107,7 +107,7 @@ def test_a_full_cache_is_refused_and_left_as_it_was(tiny_npz, cache):
     command = [sys.executable, "-B", "-c", code, str(tiny_npz), str(cache)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANGS_AFTER)
     assert done.stdout.startswith(f"{cache}: prepared data cannot be kept there ("), done.stderr
-    assert done.stdout.rstrip().endswith("name another folder in MARS_SEARCH_CACHE")
+    assert done.stdout.rstrip().endswith("set MARS_SEARCH_CACHE to another folder")
     assert not [path for path in cache.iterdir() if path.is_dir()]
     assert len(prepare(DataSource(uri=str(tiny_npz)), cache=cache).images) == 30
 
@@ -175,7 +175,7 @@ def test_a_class_too_rare_for_every_part_is_a_warning(tmp_path, cache):
     pairs[5, 1, 0, 0] = 4
     np.savez(tmp_path / "d.npz", training_set=pairs)
     (warning,) = prepare(DataSource(uri=str(tmp_path / "d.npz")), cache=cache).report.warnings
-    assert warning.startswith("class 4 (big rock) is too rare for every part: none in ")
+    assert warning.startswith("class 4 (big rock) is too rare to be in every part: none in ")
 
 
 @pytest.mark.parametrize("scheme", ["path", "file", "s3"])

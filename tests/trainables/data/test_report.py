@@ -73,7 +73,7 @@ def test_a_class_with_a_pixel_in_each_part_needs_no_warning():
     ],
 )
 def test_the_parts_that_a_class_is_not_in_are_named(counts, where):
-    assert warnings(counts) == [f"class 1 (soil) is too rare for every part: none in {where}"]
+    assert warnings(counts) == [f"class 1 (soil) is too rare to be in every part: none in {where}"]
 
 
 def test_a_class_that_no_mask_holds_is_left_out_of_the_score():
@@ -83,7 +83,7 @@ def test_a_class_that_no_mask_holds_is_left_out_of_the_score():
 def test_each_class_has_its_own_warning_in_the_order_of_the_labels():
     assert warnings([0] * 4, [1, 0, 1, 1]) == [
         "no mask holds class 1 (soil): it is left out of the mean IoU",
-        "class 4 (big rock) is too rare for every part: none in val",
+        "class 4 (big rock) is too rare to be in every part: none in val",
     ]
 
 

@@ -230,7 +230,7 @@ class TestSums:
     def test_an_unknown_term_is_refused_with_the_known_ones(self):
         config = LossConfig(name="focal+dice")
         object.__setattr__(config, "name", "focal+magic")
-        with pytest.raises(ValueError, match=rf"unknown loss 'magic': known are {', '.join(LOSSES)}"):
+        with pytest.raises(ValueError, match=rf"unknown loss 'magic': must be one of {', '.join(LOSSES)}"):
             build_loss(config, described=MARS, pixel_counts=COUNTS)
 
 

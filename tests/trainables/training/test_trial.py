@@ -35,7 +35,7 @@ def test_it_reports_every_epoch_and_keeps_checkpoints_under_its_number(one_trial
 
 
 def test_other_data_under_the_same_name_trains_nothing(one_trial, tmp_path):
-    with pytest.raises(NodeMismatchError, match=r"tiny\.npz on .* is not the data that the run began with"):
+    with pytest.raises(NodeMismatchError, match=r"tiny\.npz on .* is not the data that the run started with"):
         list(one_trial(fingerprint="of other data"))
     assert stored_trials(str(tmp_path / "checkpoints")) == set()
 

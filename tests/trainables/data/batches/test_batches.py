@@ -87,7 +87,7 @@ def test_fewer_images_than_a_batch_make_one_small_batch(tiny):
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tiny):
-    with pytest.raises(ValueError, match="a batch of 2 images cannot be shared by 3 workers"):
+    with pytest.raises(ValueError, match="a batch of 2 images cannot be split among 3 workers"):
         batches(tiny, batch_size=2, world=3)
 
 

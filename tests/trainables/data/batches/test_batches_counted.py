@@ -104,7 +104,7 @@ def test_in_order_has_each_image_of_the_rank_once_the_rest_as_a_smaller_batch(nu
 
 def test_a_batch_may_have_one_image_for_each_rank_but_not_less(numbered):
     assert batches(numbered, 3, world=3).batch_size == 3
-    with pytest.raises(ValueError, match="a batch of 2 images cannot be shared by 3 workers"):
+    with pytest.raises(ValueError, match="a batch of 2 images cannot be split among 3 workers"):
         batches(numbered, 8, np.arange(2), world=3)
 
 

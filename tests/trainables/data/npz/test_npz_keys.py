@@ -32,11 +32,11 @@ def read(**arrays: np.ndarray):
         ({"training_set": PAIRS[None]}, "training_set has shape (1, 3, 2, 4, 5), must have 4 axes: (N, 2, H, W)"),
         (
             {"training_set": PAIRS[:, :1]},
-            "training_set has shape (3, 1, 4, 5): its second axis must pair image and mask, so be 2",
+            "training_set has shape (3, 1, 4, 5): its second axis must have size 2: image and mask",
         ),
         (
             {"training_set": np.ones((2, 3, 4, 5))},
-            "training_set has shape (2, 3, 4, 5): its second axis must pair image and mask, so be 2",
+            "training_set has shape (2, 3, 4, 5): its second axis must have size 2: image and mask",
         ),
         ({"training_set": PAIRS[:0]}, "training_set has shape (0, 2, 4, 5): it is empty"),
         ({"training_set": PAIRS[..., :0]}, "training_set has shape (3, 2, 4, 0): it is empty"),
@@ -59,22 +59,22 @@ def read(**arrays: np.ndarray):
             {"training_set": PAIRS, "test_set": PAIRS[:, 0] == 1},
             "test_set images have type bool, must be integers or floats",
         ),
-        ({"training_set": PAIRS, "ignored_label": 0}, "has ignored_label without class_names: it needs both"),
+        ({"training_set": PAIRS, "ignored_label": 0}, "has ignored_label but no class_names: add class_names"),
         (
             {"training_set": PAIRS, "class_names": NAMES[None]},
-            "class_names must be a list of texts, has shape (1, 3) and type <U1",
+            "class_names must be a list of strings, has shape (1, 3) and type <U1",
         ),
         (
             {"training_set": PAIRS, "class_names": np.array([b"a", b"b"])},
-            "class_names must be a list of texts, has shape (2,) and type |S1",
+            "class_names must be a list of strings, has shape (2,) and type |S1",
         ),
         (
             {"training_set": PAIRS, "class_names": NAMES, "ignored_label": np.array([1])},
-            "ignored_label must be one whole number, is array([1])",
+            "ignored_label must be a single integer, is array([1])",
         ),
         (
             {"training_set": PAIRS, "class_names": NAMES, "ignored_label": np.array(1.0)},
-            "ignored_label must be one whole number, is array(1.)",
+            "ignored_label must be a single integer, is array(1.)",
         ),
         (
             {"training_set": PAIRS, "class_names": NAMES, "ignored_label": -1},

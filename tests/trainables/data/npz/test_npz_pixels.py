@@ -70,10 +70,10 @@ def test_the_labels_end_with_the_files_own_classes(images, masks):
 
 def test_some_pixel_must_be_labelled(images, masks):
     names = np.array(["a", "b", "c"])
-    assert refusal(images, 0 * masks) == "x.npz: no mask holds a labelled pixel: all are 0"
+    assert refusal(images, 0 * masks) == "x.npz: no mask holds a labelled pixel: all pixels are 0"
     assert (
         refusal(images, 2 * masks, class_names=names, ignored_label=np.uint8(2))
-        == "x.npz: no mask holds a labelled pixel: all are 2"
+        == "x.npz: no mask holds a labelled pixel: all pixels are 2"
     )
     one = 0 * masks
     one[2, 3, 4] = 1

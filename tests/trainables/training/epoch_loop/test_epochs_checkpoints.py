@@ -270,5 +270,5 @@ def test_a_best_model_of_other_data_is_refused_by_name(best_of, tiny, tiny_npz, 
     store = ScriptedStore(str(tmp_path / "trial"), Script())
     store.save("best", best_of[0])
     other = prepare(DataSource(uri=str(tiny_npz), seed=1))
-    with pytest.raises(ValueError, match=r"trial/best\.pt: was trained on other data than tiny"):
+    with pytest.raises(ValueError, match=r"trial/best\.pt: was trained on data other than tiny"):
         load_best(store, other, torch.device("cpu"))
