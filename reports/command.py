@@ -1,4 +1,7 @@
-"""The report command: scores, final training, submission, page. It is imported after `--help`."""
+"""The report command: scores, final training, submission and page.
+
+It is imported only once the command line is parsed, so that `--help` is fast.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +36,10 @@ from trainables.errors import StorageError
 
 
 def run(options: argparse.Namespace) -> None:
-    """Make the report, and unless told otherwise the final model and the submission.
+    """Write the report and, unless the options leave them out, the final model and the submission.
 
     Raises:
-        ValueError: for whatever the user can put right.
+        ValueError: for mistakes that the user can correct, and for errors of files and storage.
     """
     console = Terminal()
     facts = read_study(options.study, options.data, options.checkpoints)
@@ -61,7 +64,7 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     score = functools.partial(
         score_models, facts, suppressed=suppressed, device=device, calibrate=not options.plain_labels
     )
-    console.print(f"choosing what predicts on {len(facts.data.split['val'])} validation images")
+    console.print(f"choosing the predictor on {len(facts.data.split['val'])} validation images")
     scored = score(searched_models(facts, options.members, device))
     written = write_leaderboard(facts)
     _say_scores(console, facts, scored)

@@ -1,4 +1,4 @@
-"""What a report needs to know of a study, read and checked once."""
+"""Reads and checks what a report needs of a study: its settings, records and data."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class StudyFacts:
     folder: Path
     settings: StudySettings
     records: list[TrialRecord]
-    """Every trial, by number."""
+    """All trials, ordered by number."""
     data: PreparedData
     begun_with: tuple[int, ...] = ()
-    """Numbers of the trials that the search began with: a portfolio, another study's best, or systems."""
+    """Numbers of the trials that the search began with: a portfolio, the best of another study, or systems."""
 
     @property
     def output(self) -> Path:
-        """Where the report's files go."""
+        """Folder of the report's files."""
         return self.folder / "report"
 
     @property
@@ -48,26 +48,26 @@ class StudyFacts:
 
     @property
     def origin(self) -> str:
-        """What a score of this study must be stated with."""
+        """Data set, split and seed, which go with every stated score of this study."""
         kind = "synthetic " if self.data.report.synthetic else ""
         return f"{kind}data set {self.data.name}, split 80/10/10 with seed {self.settings.seed}"
 
 
 def read_study(folder: Path, data: str | None, checkpoints: str | None = None) -> StudyFacts:
-    """Read a study and map its data.
+    """Read a study, and memory-map its data.
 
     Args:
-        folder: the study's.
-        data: where the data is now, if not where the study recorded it.
-        checkpoints: where the checkpoints are now, if not where the study recorded it.
+        folder: folder of the study.
+        data: where the data is now, if it is not where the study recorded it.
+        checkpoints: where the checkpoints are now, if they are not where the study recorded them.
 
     Raises:
-        ValueError: if there is no study, nothing to report yet, or the data is not the study's.
+        ValueError: if the folder holds no study, if no trial has a score yet, or if the data is not the study's.
     """
     ledger = Ledger.open(folder)
     records = ledger.records()
     if not ranked(records):
-        raise ValueError(f"{folder}: no trial of this study has a score yet")
+        raise ValueError(f"{folder}: no trial of this study has a score yet; run the search until one has")
     settings = StudySettings.recorded(ledger.settings, folder)
     if checkpoints is not None and "://" not in checkpoints:
         checkpoints = str(Path(checkpoints).resolve())

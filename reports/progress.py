@@ -1,4 +1,4 @@
-"""Progress of long loops: a bar with the time left on a terminal, a line every tenth elsewhere."""
+"""Progress of long loops: a bar with the time left on a terminal; elsewhere a line after each tenth of the items."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Item = TypeVar("Item")
 
 
 def tracked(console: Console, items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
-    """The items, with progress shown while they are taken.
+    """Yield the items, and show the progress meanwhile.
 
     Args:
-        console: where to.
-        items: what the caller works through.
-        total: how many there are.
-        what: what is done with them ("predicting").
+        console: where the progress is shown.
+        items: the items that the caller processes.
+        total: number of items.
+        what: what the caller does with them, such as "predicting".
     """
     if console.is_terminal:
         yield from track(items, description=what, total=total, console=console, transient=True)

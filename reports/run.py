@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-# Started as a script, Python looks for modules in this file's folder first: look in the project's instead.
+# Python searches the folder of a script for modules first. Search the root of the project instead.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from reports.options import check_together, parser

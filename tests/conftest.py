@@ -15,21 +15,21 @@ from tests.processes.postgres import PASSWORD, PostgresServer, SharedDatabase, b
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-# Ray would start a process for each CPU with the first driver, which no trial can use: trials have an environment.
-os.environ["RAY_prestart_worker_first_driver"] = "0"  # noqa: SIM112 - so Ray spells it
+# Ray would start a process per CPU with the first driver. No trial could use them: trials have their own environment.
+os.environ["RAY_prestart_worker_first_driver"] = "0"  # noqa: SIM112 - Ray's spelling
 
-# Tests compare numbers exactly, which a GPU's sums do not allow. TEST_GPU=1 leaves the GPU to the tests marked for it.
+# Tests compare numbers exactly, which sums on a GPU do not allow. With TEST_GPU=1, only tests marked `gpu` run.
 if Path("/dev/nvidiactl").exists() and "TEST_GPU" not in os.environ:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
-settings.register_profile("untimed", deadline=None)  # how fast an example is depends on what else the machine does
+settings.register_profile("untimed", deadline=None)  # the speed of an example depends on the machine's load
 settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, so that two processes that share the files end at about the same time.
+    """Put files with slow tests first, so that two processes that share the files end at about the same time.
 
-    With TEST_GPU there are the tests of GPUs only.
+    With TEST_GPU, keep only the tests marked `gpu`.
     """
     if "TEST_GPU" in os.environ:
         items[:] = [item for item in items if item.get_closest_marker("gpu")]
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What the imports have made stays: no garbage collection need look at it again, which takes a second each."""
+    """Exclude all objects so far, mostly of imports, from garbage collections, which would take a second each."""
     gc.collect()
     gc.freeze()
 
@@ -52,26 +52,26 @@ def _few_threads() -> None:
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prepared data goes to one folder of the test session, never to the user's cache."""
+    """Keep prepared data in one folder of the test session, never in the user's cache."""
     folder = tmp_path_factory.getbasetemp() / "cache"
     monkeypatch.setenv("MARS_SEARCH_CACHE", str(folder))
 
 
 @pytest.fixture(autouse=True)
 def _own_notes(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test names on a command line is noted in a folder of its own."""
+    """Record the places that a test names on a command line in a folder of its own."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
     monkeypatch.setattr("search.ledger.named_places._named_here", [])
 
 
 @pytest.fixture(scope="session")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for what scripts print."""
+    """A folder for the output of scripts."""
     return tmp_path_factory.mktemp("logs")
 
 
 class S3Server:
-    """A real one on this machine. What it holds outlives its stop."""
+    """A real S3 server on this machine. Its content outlives a stop."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -88,7 +88,7 @@ class S3Server:
         self._server.stop()
 
     def empty(self) -> None:
-        """Forget what servers of earlier tests held: they are of this process, and so is their content."""
+        """Delete the content of earlier tests' servers, which all servers of this process share."""
         reset = urllib.request.Request(f"http://127.0.0.1:{self.port}/moto-api/reset", method="POST")
         urllib.request.urlopen(reset, timeout=60).close()
 
@@ -115,7 +115,7 @@ def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
 
 @pytest.fixture
 def object_store(s3_server: S3Server) -> Callable[[str], str]:
-    """URIs of objects in a bucket of a real S3 server on this machine."""
+    """Returns URIs of objects in a bucket of a real S3 server on this machine."""
     return s3_server.uri
 
 
@@ -131,7 +131,7 @@ def _postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def postgres(_postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> PostgresServer:
-    """A real server on this machine, whose password is in the environment."""
+    """A real PostgreSQL server on this machine, with its password in the environment."""
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
     return _postgres_server
 
@@ -145,6 +145,6 @@ def _shared_database(_postgres_server: PostgresServer) -> SharedDatabase:
 
 @pytest.fixture
 def study_database(postgres: PostgresServer, _shared_database: SharedDatabase, tmp_path: Path) -> str:
-    """The URL of a database in which there is only the study of the folder "study", which has just begun."""
+    """URL of a database that holds only the new study of the folder "study"."""
     _shared_database.begin_study(tmp_path / "study")
     return _shared_database.url

@@ -1,1 +1,1 @@
-"""The final training, within the time that the report has."""
+"""The final training, within the time budget of the report."""

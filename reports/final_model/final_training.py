@@ -27,47 +27,48 @@ from trainables.training.evaluation import EVALUATION_BATCH
 
 @dataclass(frozen=True, kw_only=True)
 class FinalModel:
-    """What predicted the submission."""
+    """The model that predicted the submission."""
 
     retrained: int | None
-    """Number of the trial that was trained again on all labelled images; None: all weights are the search's."""
+    """Number of the trial that was retrained on all labelled images; None: all weights are the search's."""
     retrained_epochs: int | None
     check: Interval | None
-    """What training again gained on the test part, trained on the other two, paired; None: not tried."""
+    """Paired gain of shadow retraining on the test part; None: not tried."""
     submission: str | None
     """File name; None without a test set."""
     rows: int
     label_shares: dict[str, float]
-    """Part of the predicted pixels, by class name."""
+    """Share of the predicted pixels, by class name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinalOptions:
-    """What the command line says of the final model."""
+    """Options of the final model."""
 
     plan: RetrainPlan | None
-    """What is trained again on all labelled images; None: nothing."""
+    """The training that is repeated on all labelled images; None: no final training."""
     check: bool
-    """Whether to try first, on train and validation part, whether training again helps on the test part."""
+    """Whether shadow retraining comes first; the final training is left out if that scores lower on the test part."""
 
 
 def finish(
     console: Console, facts: StudyFacts, scored: Scored, options: FinalOptions, device: torch.device
 ) -> FinalModel:
-    """Train again, if asked for, and predict the test set."""
+    """Run the final training if there is a plan for one, and predict the test set."""
     models, predictor = dict(scored.models), scored.choice.predictor
     final = FinalModel(retrained=None, retrained_epochs=None, check=None, submission=None, rows=0, label_shares={})
     if (plan := options.plan) is not None:
         check = _check(console, facts, scored, plan, device) if options.check else None
         final = dataclasses.replace(final, check=check)
-        if check is None or round(check.value, 3) >= 0:  # as it is printed
+        if check is None or round(check.value, 3) >= 0:  # rounded as it is printed
             models[plan.number] = _trained(
                 console, facts, plan, retrain_store(facts, plan), None, device, "final training on all"
             )
             final = dataclasses.replace(final, retrained=plan.number, retrained_epochs=plan.epochs)
         else:
             console.print(
-                f"training again lost {-100 * check.value:.1f} points on the test part: the search's weights predict",
+                f"shadow retraining lost {-100 * check.value:.1f} points on the test part: the search's weights "
+                "are used",
                 style="yellow",
             )
     predictor.write(facts.output / "predictor.json")
@@ -90,7 +91,7 @@ def finish(
 def _submit(
     console: Console, facts: StudyFacts, path: Path, batches: Iterable[np.ndarray], suppressed: int | None
 ) -> dict[str, float]:
-    """Write the submission and check it. Returns the part of each class in its pixels, without those it lacks."""
+    """Write the submission and check it; returns the share of each class that occurs in its pixels, by name."""
     images = facts.data.unlabelled
     assert images is not None
     names, pixels = facts.data.description.class_names, images[0].size
@@ -99,7 +100,7 @@ def _submit(
     try:
         counts = check_submission(path, rows=len(images), pixels=pixels, classes=len(names), refused=suppressed)
     except ValueError:
-        path.unlink()  # nobody should hand it in
+        path.unlink()  # it must not be handed in
         raise
     console.print(f"submission: {len(images)} rows of {pixels} pixels, checked", markup=False)
     never = [names[label] for label in facts.data.present_labels if not counts[label]]
@@ -109,10 +110,10 @@ def _submit(
 
 
 def _check(console: Console, facts: StudyFacts, scored: Scored, plan: RetrainPlan, device: torch.device) -> Interval:
-    """Shadow retraining: the same training on train and validation part, scored on the test part, paired."""
+    """Run shadow retraining: the final training on the train and validation parts; returns its paired test gain."""
     data = facts.data
     both = np.sort(np.concatenate([data.split["train"], data.split["val"]]))
-    model = _trained(console, facts, plan, check_store(facts, plan), both, device, "trying it on")
+    model = _trained(console, facts, plan, check_store(facts, plan), both, device, "shadow retraining on")
     predictor, test = scored.choice.predictor, data.split["test"]
     predicted = predictor.predict(
         {**scored.models, plan.number: model},
@@ -124,7 +125,7 @@ def _check(console: Console, facts: StudyFacts, scored: Scored, plan: RetrainPla
     shadow = Confusions.of(data, test, predicted, suppressed=predictor.suppressed)
     gain = shadow.gain_over(scored.test)
     console.print(
-        f"trained again on train and validation part: mean IoU {shadow.interval()} on the test part, "
+        f"shadow retraining on the train and validation parts: mean IoU {shadow.interval()} on the test part, "
         f"{100 * gain.value:+.1f} points ({100 * gain.low:+.1f} to {100 * gain.high:+.1f}) over the search's weights",
         markup=False,
         soft_wrap=True,
@@ -143,14 +144,15 @@ def _trained(
 ) -> nn.Module:
     count = len(facts.data.images) if indices is None else len(indices)
     console.print(
-        f"{what} {count} labelled images: {plan.epochs} epochs, with the learning rates of their model", soft_wrap=True
+        f"{what} {count} labelled images: {plan.epochs} epochs, with the learning rates that led to the best epoch",
+        soft_wrap=True,
     )
     for report in retrain(plan, facts.data, checkpoints, indices):
         left = duration((plan.epochs - report.epoch) * report.train_seconds)
         console.print(f"  epoch {report.epoch}/{plan.epochs}  loss {report.train_loss:.4f}  {left} left", markup=False)
         if report.diverged:
             raise ValueError(
-                f"{facts.folder}: the final training diverged in epoch {report.epoch}; --no-retrain predicts with "
-                "the search's model"
+                f"{facts.folder}: the final training diverged in epoch {report.epoch}; use --no-retrain to predict "
+                "with the search's model"
             )
     return load_best(checkpoints, facts.data, device)

@@ -1,12 +1,12 @@
-"""The finalist: the best configuration trained as long, and as large, as the report's time allows.
+"""The finalist: the best configuration, trained for longer and with a wider network as far as the report's time allows.
 
-A search finds its best configuration with trials that are short, so that there are many. The rest of the time buys one
-full-length training of it, on the train part and judged on the validation part as every trial was, and then the same
-again on all labelled images. How long and how wide:
+A search finds its best configuration with many short trials. The remaining time is for one long training of that
+configuration: on the train part, judged on the validation part as every trial is, and then again on all labelled
+images. Its length and width:
 
-- Longer first: up to LONGEST times the epochs of a trial, with the configuration's own schedule over the whole length.
-- Where that leaves more than half of the time, WIDER times as many channels, which cost its square.
-- Where it is not even SHORTEST times as long as a trial there is no finalist: the search has seen its best.
+- It has up to LONGEST times the epochs of a trial, with the configuration's own schedule over the whole length.
+- It has WIDER times as many channels, at about WIDER² times the cost, if at least half of that length then fits.
+- If less than SHORTEST times the epochs of a trial fit, there is no finalist: the search's own weights stay.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ LONGEST = 4.0
 SHORTEST = 1.25
 WIDER = 1.5
 TIMED_STEPS = 6
-"""Optimizer steps that are timed, after one that is not."""
+"""Number of optimizer steps that are timed, after one that is not."""
 PLAN = "plan.json"
 MARGIN = 0.9
-"""Of the time is planned with: the rest is for what takes longer than it did when it was timed."""
+"""Part of the time that is planned; the rest is a reserve for epochs that take longer than estimated."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochSeconds:
-    """What an epoch of a configuration takes here."""
+    """Seconds of an epoch of a configuration on this machine."""
 
     train: float
-    """On the train part."""
+    """Seconds of training on the train part."""
     validation: float
     every: float
-    """On all labelled images."""
+    """Seconds of training on all labelled images."""
 
 
 Cost = Callable[[TrialConfig], EpochSeconds | None]
@@ -60,17 +60,17 @@ Cost = Callable[[TrialConfig], EpochSeconds | None]
 
 @dataclass(frozen=True, kw_only=True)
 class TimePlan:
-    """A finalist that fits, with the final training that repeats it, into some time."""
+    """A finalist that fits into a given time, together with the final training that repeats it."""
 
     config: TrialConfig
     seconds: float
-    """Estimate for both."""
+    """Estimated seconds of both trainings."""
 
 
 def timed(facts: StudyFacts, config: TrialConfig, micro_batches: int, device: torch.device) -> EpochSeconds | None:
-    """Train a few steps and validate on a few images, and reckon from that.
+    """Estimate the seconds of an epoch from a few training steps and a few validation images.
 
-    In more micro-batches where memory does not suffice; None if it does not for single images.
+    If memory runs out, batches are split into more micro-batches. Returns None if even single images do not fit.
     """
     data = facts.data
     train = data.train_part(facts.settings.train_fraction)
@@ -106,12 +106,12 @@ def timed(facts: StudyFacts, config: TrialConfig, micro_batches: int, device: to
 
 
 def plan_time(config: TrialConfig, seconds: float, cost: Cost) -> TimePlan | None:
-    """The finalist for so much time; None where it would not be longer than a trial.
+    """Plan the finalist that fits into the time; None if none fits that is long enough.
 
     Args:
-        config: of the best trial.
-        seconds: for the finalist and the final training together.
-        cost: of an epoch of a configuration; None for one that does not fit into memory.
+        config: configuration of the best trial.
+        seconds: time for the finalist and the final training together.
+        cost: returns the seconds of an epoch of a configuration; None for one that does not fit into memory.
     """
     seconds *= MARGIN
     wide = dataclasses.replace(config, model=dataclasses.replace(config.model, width=round(WIDER * config.model.width)))
@@ -133,7 +133,7 @@ def plan_time(config: TrialConfig, seconds: float, cost: Cost) -> TimePlan | Non
 
 @dataclass(frozen=True, kw_only=True)
 class Finalist:
-    """What became of it."""
+    """A finalist that has been trained."""
 
     config: TrialConfig
     reports: tuple[EpochReport, ...]
@@ -143,13 +143,16 @@ class Finalist:
         return self.reports[-1].diverged
 
     def plan(self, facts: StudyFacts, trial: TrialRecord) -> RetrainPlan:
-        """The final training that repeats it on all labelled images."""
+        """Return the plan of the final training, which repeats this one on all labelled images."""
         images = len(facts.data.train_part(facts.settings.train_fraction))
         return repeating(trial, self.config, self.reports, images=images)
 
 
 def recorded(facts: StudyFacts, trial: TrialRecord) -> TrialConfig | None:
-    """What an earlier report planned for that trial, whose training a later one continues; None if none did."""
+    """Return the finalist that an earlier report planned for that trial; None if there is none.
+
+    A later report continues its training.
+    """
     path = _folder(facts, trial) / PLAN
     if not path.exists():
         return None
@@ -158,12 +161,12 @@ def recorded(facts: StudyFacts, trial: TrialRecord) -> TrialConfig | None:
         if planned["of"] == trial.config:
             return TrialConfig.from_flat(planned["config"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: no plan of a finalist ({error!r}); delete the folder") from error
+        raise ValueError(f"{path}: is not the plan of a finalist ({error!r}); delete the folder") from error
     return None
 
 
 def record(facts: StudyFacts, trial: TrialRecord, config: TrialConfig) -> None:
-    """Write the plan down; checkpoints that belong to another one go."""
+    """Record the plan, and delete the checkpoints of an earlier one."""
     finalist_store(facts, trial).keep()
     folder = _folder(facts, trial)
     folder.mkdir(parents=True, exist_ok=True)
@@ -177,7 +180,7 @@ def finalist_store(facts: StudyFacts, trial: TrialRecord) -> CheckpointStore:
 
 
 def finished_epochs(facts: StudyFacts, trial: TrialRecord) -> int:
-    """Epochs of the finalist that an earlier report came to."""
+    """Return the number of epochs of the finalist that earlier reports finished."""
     try:
         saved = finalist_store(facts, trial).load("last")
         return 0 if saved is None else len(saved["history"])
@@ -196,7 +199,10 @@ def train_finalist(
     checkpoints: CheckpointStore,
     on_epoch: Callable[[EpochReport], None],
 ) -> Finalist:
-    """Train it, or resume it after its last finished epoch; `on_epoch` is called after each, repeated ones too."""
+    """Train the finalist, or resume it after its last finished epoch.
+
+    `on_epoch` is called for each epoch, also for those that were finished earlier.
+    """
     reports = []
     for report in in_parts(
         config,

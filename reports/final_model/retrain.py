@@ -23,24 +23,24 @@ from trainables.training.searched_rates import searched_rates
 from trainables.training.stages import Stage, stages
 
 DECAY = 0.99
-"""Of the weight average that is kept where the search kept none and the learning rate does not come to its end."""
+"""Decay of the weight average (EMA) that is kept if the search kept none and the learning rate ends high."""
 STILL_HIGH = 0.1
-"""Part of the highest learning rate above which the last one has not come to its end: the last epoch is one of many."""
+"""The learning rate ends high if its last value is above this part of its highest value."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetrainPlan:
-    """What the final training repeats, on more images than the search trained on."""
+    """The training that the final training repeats, on more images than the search trained on."""
 
     number: int
-    """Of the trial."""
+    """Number of the trial."""
     config: TrialConfig
-    """The trial's, but for the lengths of the training and of its second stage, and for a weight average that it
-    may lack."""
+    """Configuration of the trial, with the new lengths of the training and of its second stage, and with a weight
+    average if the learning rate ends high."""
     stages: tuple[Stage, ...]
-    """As long as they were up to the best epoch, with the learning rates that they used."""
+    """Stages up to the best epoch, with the learning rates that they used."""
     micro_batches: int
-    """Parts of a batch that the search came to."""
+    """Number of micro-batches of a batch, as the trial last used."""
 
     @property
     def epochs(self) -> int:
@@ -48,21 +48,22 @@ class RetrainPlan:
 
     @property
     def name(self) -> str:
-        """Of its folder: with a digest of all that decides what is trained."""
+        """Name of its folder, with a digest of all that the training depends on."""
         what = {"config": self.config.to_flat(), "stages": [dataclasses.asdict(stage) for stage in self.stages]}
         digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
         return f"{self.number:04d}-{self.epochs}-epochs-{digest}"
 
 
 def retrain_plan(facts: StudyFacts, number: int | None = None) -> RetrainPlan:
-    """The epochs of a trial (default: the best one) that made its best weights, with their learning rates.
+    """Plan to repeat the epochs of a trial (default: the best one) that made its best weights.
 
-    More images are more steps in as many epochs: the rates are stretched over them. A trial has no validation part here
-    that could choose among its epochs. Where its learning rate ends high (a constant one, a schedule that early
-    stopping cut off), the last epoch is no better than those before it, and an average of the weights is kept.
+    The same number of epochs has more steps on more images, so the learning rates are stretched over them. The final
+    training has no validation part on which its best epoch could be chosen. If the learning rate ends high (a constant
+    one, or a schedule that early stopping cut off), the last epoch is no better than those before it, and an average of
+    the weights is kept.
 
     Raises:
-        ValueError: if an epoch is of a stage that its configuration has not.
+        ValueError: if an epoch is of a stage that its configuration does not have.
     """
     trial = facts.best if number is None else facts.records[number]
     images = len(facts.data.train_part(facts.settings.train_fraction))
@@ -70,13 +71,13 @@ def retrain_plan(facts: StudyFacts, number: int | None = None) -> RetrainPlan:
 
 
 def repeating(trial: TrialRecord, config: TrialConfig, reports: Sequence[EpochReport], *, images: int) -> RetrainPlan:
-    """The plan that repeats a training up to its best epoch.
+    """Return the plan that repeats a training up to its best epoch.
 
     Args:
-        trial: whose configuration was trained.
-        config: as it was trained.
-        reports: of the training, one an epoch.
-        images: that it was trained on.
+        trial: the trial whose configuration was trained.
+        config: the configuration as it was trained.
+        reports: reports of the training, one per epoch.
+        images: number of images that it was trained on.
     """
     steps = steps_of(images, config.training.batch_size)
     repeated = []
@@ -102,10 +103,10 @@ def repeating(trial: TrialRecord, config: TrialConfig, reports: Sequence[EpochRe
 def _up_to_the_best(
     number: int, reports: Sequence[EpochReport], known: Sequence[Stage]
 ) -> list[tuple[Stage, list[EpochReport]]]:
-    """The stages whose epochs made the best weights, each with these epochs, in order.
+    """Return the stages whose epochs made the best weights, each with these epochs, in order.
 
-    A stage that began from the best epoch before it makes all between the two worthless; one that began from the last
-    one needs all of them.
+    If a stage began from the best epoch before it, the epochs after that one are left out. If it began from the last
+    epoch before it, all of them are needed.
     """
     best = best_report(reports)
     assert best is not None
@@ -132,25 +133,29 @@ def _up_to_the_best(
 
 
 def retrain_store(facts: StudyFacts, plan: RetrainPlan) -> CheckpointStore:
-    """Each plan has its own folder: a study that went on to a better trial or epoch starts afresh."""
+    """Return the place of a plan's checkpoints.
+
+    Each plan has its own folder, so the final training starts anew if a continued study has found a better trial or
+    epoch.
+    """
     return CheckpointStore(str(facts.output / "retrain" / plan.name))
 
 
 def check_store(facts: StudyFacts, plan: RetrainPlan) -> CheckpointStore:
-    """Where the same training on fewer images keeps its checkpoints."""
+    """Return the place of the checkpoints of shadow retraining, which is the same training on fewer images."""
     return CheckpointStore(str(facts.output / "retrain" / f"{plan.name}-check"))
 
 
 def retrain(
     plan: RetrainPlan, data: PreparedData, checkpoints: CheckpointStore, indices: np.ndarray | None = None
 ) -> Iterator[EpochReport]:
-    """Train, one report an epoch; what a stopped run finished is reported again, not redone.
+    """Train, and yield a report per epoch. Epochs that a stopped run finished are reported again, but not repeated.
 
     Args:
-        plan: what is repeated.
-        data: the study's.
-        checkpoints: where to save to and resume from.
-        indices: (K,) of the images to train on; default: every labelled one.
+        plan: the training to repeat.
+        data: data of the study.
+        checkpoints: where checkpoints are saved, and where a stopped training resumes from.
+        indices: (K,) indices of the images to train on; default: all labelled images.
     """
     return in_parts(
         plan.config,
@@ -173,7 +178,7 @@ def in_parts(
     micro_batches: int,
     stages: tuple[Stage, ...] | None = None,
 ) -> Iterator[EpochReport]:
-    """As `epochs`; out of memory, it resumes after the last finished epoch with twice as many micro-batches."""
+    """Run `epochs`; if memory runs out, resume after the last finished epoch with twice as many micro-batches."""
     reported = 0
     while True:
         try:

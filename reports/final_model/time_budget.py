@@ -1,4 +1,4 @@
-"""What the report does with its time: a finalist where one fits, and the final training."""
+"""How the report spends its time: on a finalist, if one fits, and on the final training."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ from trainables.messages import EpochReport
 from trainables.training.epoch_loop import load_best
 
 RESERVE = 20.0
-"""Seconds for the page and all that is quick."""
+"""Seconds that are reserved for the page and other short steps."""
 SLACK = 1.3
-"""Times what predicting should take."""
+"""Factor on the estimated time of predicting the test set."""
 
 
 Score = Callable[[Mapping[int, nn.Module]], Scored]
-"""Of weights by trial, the first of all first: `score_models` of a study."""
+"""Scores models, keyed by the number of their trial, the best trial first: `score_models` of a study."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spent:
-    """What the time was spent on."""
+    """The result of the time that was spent."""
 
     scored: Scored
-    """With the finalist's weights in place of its trial's, if they are better on the validation part."""
+    """Scores with the finalist's weights in place of its trial's, if they are better on the validation part."""
     plan: RetrainPlan | None
-    """The final training; None where there is no time for it."""
+    """The final training; None if time or memory does not suffice."""
     gain: Interval | None
-    """Of the finalist on the validation part, paired; None: there was none."""
+    """Paired gain of the finalist on the validation part; None without a finalist."""
 
 
 class Clock:
-    """Seconds that a report has left, if it has a budget at all."""
+    """Seconds that are left of a report's time budget; None without a budget."""
 
     def __init__(self, budget: float | None, now: Callable[[], float] = time.monotonic):
         self.now = now
@@ -68,7 +68,10 @@ class Clock:
 def spend(
     console: Console, facts: StudyFacts, scored: Scored, clock: Clock, score: Score, device: torch.device
 ) -> Spent:
-    """Without a budget: the final training of the trial that weighs most. With one: what fits into it."""
+    """Plan the final training and, within a time budget, train a finalist if one fits.
+
+    Without a budget, the plan repeats the trial with the largest weight in the predictor.
+    """
     plan = retrain_plan(facts, scored.choice.predictor.weightiest)
     if clock.left is None:
         return Spent(scored=scored, plan=plan, gain=None)
@@ -79,7 +82,7 @@ def spend(
     def cost(candidate: TrialConfig) -> EpochSeconds | None:
         return timed(facts, candidate, trial.micro_batches, device)
 
-    # A finalist is chosen with once more.
+    # With a finalist, the predictor is chosen once more.
     planned = _planned(console, facts, clock.left - reserved - scored.seconds_to_choose, cost)
     if planned is not None:
         found = _finalist(console, facts, scored, planned, score, device)
@@ -91,18 +94,18 @@ def spend(
                 if members.weightiest != trial.number:
                     plan = retrain_plan(facts, members.weightiest)
             else:
-                console.print("it brings nothing beside the search's own weights, which are kept", style="yellow")
+                console.print("the finalist is no improvement: the search's own weights are kept", style="yellow")
     each = cost(plan.config)
     needed = None if each is None else plan.epochs * each.every
     if needed is not None and needed <= clock.left - reserved:
         return Spent(scored=scored, plan=plan, gain=gain)
-    why = "no memory" if needed is None else f"no time, as it would take {duration(needed)},"
-    console.print(f"{why} for the final training: the present weights predict", style="yellow", markup=False)
+    why = "not enough memory" if needed is None else f"not enough time (it would take {duration(needed)})"
+    console.print(f"{why} for the final training: the present weights are used", style="yellow", markup=False)
     return Spent(scored=scored, plan=None, gain=gain)
 
 
 def _planned(console: Console, facts: StudyFacts, seconds: float, cost: Cost) -> TrialConfig | None:
-    """The finalist that fits into so many seconds, an earlier report's before any other; None where none does."""
+    """Return the finalist that fits into these seconds; None if none does. One of an earlier report comes first."""
     trial = facts.best
     if (planned := recorded(facts, trial)) is None:
         found = plan_time(TrialConfig.from_flat(trial.config), seconds, cost)
@@ -114,7 +117,7 @@ def _planned(console: Console, facts: StudyFacts, seconds: float, cost: Cost) ->
     if each is None or (left and left * (each.train + each.validation) > seconds):
         takes = "more memory than there is" if each is None else duration(left * (each.train + each.validation))
         console.print(
-            f"the finalist of an earlier report is not finished, and would take {takes}: it is left as it is",
+            f"the finalist of an earlier report is not finished and would need {takes}: it is left unfinished",
             style="yellow",
             markup=False,
             soft_wrap=True,
@@ -131,12 +134,12 @@ def _finalist(
     score: Score,
     device: torch.device,
 ) -> tuple[Finalist, Scored, Interval] | None:
-    """What became of it; None where it diverged."""
+    """Train the finalist and choose the predictor again with its weights; None if it diverged."""
     trial, length = facts.best, config.training.max_epochs
     searched = TrialConfig.from_flat(trial.config)
     wider = "" if config.model.width == searched.model.width else f", width {config.model.width}"
     console.print(
-        f"finalist: trial {trial.number:04d} once more on the train part, {length} epochs instead of "
+        f"finalist: trial {trial.number:04d} is trained again on the train part, {length} epochs instead of "
         f"{searched.training.max_epochs}{wider}",
         markup=False,
         soft_wrap=True,
@@ -155,7 +158,7 @@ def _finalist(
     if finalist.diverged:
         console.print(f"the finalist diverged in epoch {finalist.reports[-1].epoch}", style="yellow", markup=False)
         return None
-    # Its weights take the place of its trial's, first of all.
+    # Its weights replace those of its trial, and come first.
     others = {number: model for number, model in scored.models.items() if number != trial.number}
     models = {trial.number: load_best(checkpoints, facts.data, device), **others}
     better = score(models)

@@ -1,1 +1,1 @@
-"""What the report writes: the page, figures, tables."""
+"""Output of the report: the page, its figures, and tables."""

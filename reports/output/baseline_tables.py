@@ -1,4 +1,4 @@
-"""The tables of the two reports, their numbers beside ours."""
+"""The tables of the two student reports, with their numbers beside ours."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class SystemRun:
 
     record: TrialRecord
     suppressed: Scores
-    """With the ignored class never predicted."""
+    """Scores with the ignored class suppressed."""
     as_predicted: Scores
-    """As the system itself predicts."""
+    """Scores of the system's own predictions, in which the ignored class may occur."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """Mean and sample standard deviation over seeds (None for a single one)."""
+    """Mean and sample standard deviation over seeds; the deviation of a single seed is None."""
 
     mean: float
     deviation: float | None
@@ -52,7 +52,7 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class SystemRow:
-    """A system over its seeds."""
+    """A system and its runs, one per seed."""
 
     system: System
     runs: list[SystemRun]
@@ -66,7 +66,10 @@ class SystemRow:
         return Spread.of([run.as_predicted.mean_iou for run in self.runs])
 
     def class_iou(self, name: str) -> float:
-        """Of the suppressed prediction, mean over seeds; 0 where no pixel of the class is there or found."""
+        """Return the mean over seeds of a class's IoU with the ignored class suppressed.
+
+        It is 0 for a run in which the class is in neither truth nor prediction.
+        """
         return statistics.fmean(run.suppressed.class_iou.get(name, 0.0) for run in self.runs)
 
     @property
@@ -75,12 +78,12 @@ class SystemRow:
 
     @property
     def epochs(self) -> float:
-        """Trained, mean over seeds."""
+        """Number of epochs trained, mean over seeds."""
         return statistics.fmean(len(run.record.reports) for run in self.runs)
 
     @property
     def seconds(self) -> float:
-        """Of training and validation, mean over seeds."""
+        """Seconds of training and validation, mean over seeds."""
         return statistics.fmean(
             sum(report.train_seconds + report.val_seconds for report in run.record.reports) for run in self.runs
         )
@@ -92,13 +95,13 @@ class SystemRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """A difference that the reports found, and ours between the same systems."""
+    """A difference between two systems that the reports found, which ours is compared with."""
 
     claim: str
     better: str
     worse: str
     as_predicted: bool
-    """Whether both are compared as they predict themselves, as the reports did."""
+    """Whether both are compared without suppressing the ignored class, as the reports did."""
 
 
 EFFECTS = (
@@ -130,7 +133,7 @@ def score_runs(facts: StudyFacts, device: torch.device) -> Iterator[SystemRun]:
 
 
 def rows_of(runs: list[SystemRun]) -> list[SystemRow]:
-    """One row a system that has runs, in the order of SYSTEMS."""
+    """Return one row for each system that has runs, in the order of SYSTEMS."""
     by_name: dict[str, list[SystemRun]] = {name: [] for name in SYSTEMS}
     for run in runs:
         by_name[run.record.params["system"]].append(run)
@@ -138,7 +141,7 @@ def rows_of(runs: list[SystemRun]) -> list[SystemRow]:
 
 
 def differences(rows: list[SystemRow]) -> list[tuple[Effect, float]]:
-    """Each effect whose two systems were run, and our difference: better minus worse, in points of IoU %."""
+    """Return each effect whose two systems were run, and our difference (better minus worse) in points of IoU %."""
     by_name = {row.system.name: row for row in rows}
     found = []
     for effect in EFFECTS:
@@ -152,8 +155,10 @@ def differences(rows: list[SystemRow]) -> list[tuple[Effect, float]]:
 
 
 def boost(rows: list[SystemRow]) -> tuple[int, float] | None:
-    """Over the systems that learn the ignored class: how many there are, and what suppressing it alone adds to their
-    scores on average, in points of IoU %."""
+    """Return the number of systems that learn the ignored class, and their mean gain if it is only suppressed.
+
+    The gain is in points of IoU %. None if there is no such system.
+    """
     learned = [row for row in rows if row.system.config.get("loss.learn_ignored")]
     if not learned:
         return None
@@ -161,18 +166,19 @@ def boost(rows: list[SystemRow]) -> tuple[int, float] | None:
 
 
 def boost_sentence(rows: list[SystemRow]) -> str:
-    """What the reports' significant boost is made of."""
+    """Describe how much of the reports' significant boost comes from the score alone; "" without such systems."""
     if (found := boost(rows)) is None:
         return ""
     count, points = found
     return (
         f"Never predicting the ignored class adds {points:.1f} points on average to the {count} systems that learn it, "
-        "without another step of training: that much of the reports' significant boost is the score, not the model."
+        "without another step of training: that much of the reports' significant boost comes from the score, not from "
+        "the model."
     )
 
 
 def second_stage_sentence(rows: list[SystemRow]) -> str:
-    """What fine-tuning adds to the very training that it continues; "" if nothing was fine-tuned."""
+    """Describe the gain of the second stage over the first stage of the same run; "" if no run has a second stage."""
     gains = []
     for run in (run for row in rows for run in row.runs):
         first, second = ([r.mean_iou or 0.0 for r in run.record.reports if r.stage == stage] for stage in (1, 2))
@@ -181,8 +187,8 @@ def second_stage_sentence(rows: list[SystemRow]) -> str:
     if not gains:
         return ""
     return (
-        f"Over its own first stage the second adds {statistics.fmean(gains):+.2f} points on average, best epoch over "
-        f"best epoch (validation, {len(gains)} runs); the better one is kept."
+        f"The second stage adds {statistics.fmean(gains):+.2f} points on average to the first stage of the same run, "
+        f"best epoch against best epoch (validation, {len(gains)} runs); the better of the two is kept."
     )
 
 
@@ -192,7 +198,7 @@ def terminal_tables(facts: StudyFacts, rows: list[SystemRow]) -> list[Table]:
     for report, described in REPORTS.items():
         table = Table(title=f"{report}: {described}", title_justify="left")
         table.add_column("system")
-        named = Text(clean(rarest))  # anybody's text, and no markup on any console
+        named = Text(clean(rarest))  # a name from the data, which may look like markup
         for column in ("their IoU %", "ours", "as predicted", named, "parameters", "epochs", "seconds"):
             table.add_column(column, justify="right")
         for row in rows:
@@ -213,7 +219,10 @@ def terminal_tables(facts: StudyFacts, rows: list[SystemRow]) -> list[Table]:
 
 
 def write_systems(facts: StudyFacts, rows: list[SystemRow]) -> Path:
-    """Write `systems.csv`, one line a system; returns its path. Scores are in [0, 1], the published ones in percent."""
+    """Write `systems.csv`, a line per system; returns its path.
+
+    Scores are in [0, 1], the published ones in percent.
+    """
     path = facts.output / "systems.csv"
     csv.write_csv(pa.Table.from_pylist([_line(facts, row) for row in rows]), path)
     return path

@@ -1,7 +1,7 @@
 """The report's figures, as inline SVG or PNG data.
 
-Lines and text of a figure have the colour of the page's text, and its ground is the page's: it suits light and dark.
-Data has Okabe and Ito's colours, which colour-blind readers can tell apart.
+Lines and text have the colour of the page's text, and the background is transparent, so that figures suit light and
+dark pages. Data has the colours of Okabe and Ito, which colour-blind readers can tell apart.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "
 GREY = "#999999"
 STATE_COLOURS = {"complete": BLUE, "pruned": ORANGE, "failed": VERMILION, "running": GREY}
 CURVE_COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE)
-"""Of the best trials, best first."""
+"""Colours of the best trials, best first."""
 MOST_NAMED = 20
-"""Classes that are named, and whose numbers are written, in a figure: more would be neither read nor soon drawn."""
+"""Most classes whose names and numbers a figure shows. More would be illegible, and slow to draw."""
 INK = "#010203"
-"""Stands for the colour of the page's text; no other thing has it."""
+"""Placeholder for the colour of the page's text; nothing else is drawn in it."""
 
 mpl.rcParams.update(
     {
@@ -38,7 +38,7 @@ mpl.rcParams.update(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "svg.fonttype": "none",
-        "text.parse_math": False,  # class names are anybody's, and a dollar in them is a dollar
+        "text.parse_math": False,  # a dollar sign in a class name is not TeX
         **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
         "axes.facecolor": "none",
         "figure.facecolor": "none",
@@ -47,7 +47,7 @@ mpl.rcParams.update(
 
 
 def _svg(figure: Figure, label: str) -> str:
-    """Inline SVG; `label` is read out in its place."""
+    """Return the figure as inline SVG; screen readers read `label` instead."""
     buffer = io.StringIO()
     unneeded = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(buffer, format="svg", bbox_inches="tight", metadata=unneeded)
@@ -65,13 +65,13 @@ def _axes(width: float = 4.8, height: float = 3) -> tuple[Figure, mpl.axes.Axes]
 
 
 def _curve(record: TrialRecord) -> tuple[list[int], list[float]]:
-    """Epochs and their mean IoU."""
+    """Return the scored epochs and their mean IoU."""
     scored = [(r.epoch, r.mean_iou) for r in record.reports if r.mean_iou is not None and not r.diverged]
     return [epoch for epoch, _ in scored], [score for _, score in scored]
 
 
 def score_over_trials(facts: StudyFacts) -> str:
-    """Every trial's score by number, and the best so far."""
+    """Draw every trial's score by number, and the best score so far."""
     figure, axes = _axes()
     scored = [record for record in facts.records if record.score is not None]
     for state, colour in STATE_COLOURS.items():
@@ -90,7 +90,7 @@ def score_over_trials(facts: StudyFacts) -> str:
 
 
 def learning_curves(facts: StudyFacts) -> str:
-    """Mean IoU by epoch of all trials, the best ones in colour."""
+    """Draw the mean IoU by epoch of all trials, the best ones in colour."""
     figure, axes = _axes()
     best = ranked(facts.records)[: len(CURVE_COLOURS)]
     highlighted = {record.number for record in best}
@@ -106,7 +106,7 @@ def learning_curves(facts: StudyFacts) -> str:
 
 
 def class_bars(facts: StudyFacts, by_part: dict[str, dict[str, float]]) -> str:
-    """IoU of each class on each part: {"validation": {"soil": 0.8, ...}, ...}."""
+    """Draw the IoU of each class on each part: {"validation": {"soil": 0.8, ...}, ...}."""
     names = [facts.data.description.class_names[label] for label in facts.data.present_labels]
     figure, axes = _axes()
     width = 0.8 / len(by_part)
@@ -124,7 +124,7 @@ def class_bars(facts: StudyFacts, by_part: dict[str, dict[str, float]]) -> str:
 
 
 def confusion_matrix(facts: StudyFacts, confusion: np.ndarray) -> str:
-    """Of what each class's pixels were taken for, in per cent of the class.
+    """Draw how the pixels of each class were predicted, in percent of the class.
 
     Args:
         confusion: (C, C) pixels, rows truth, columns prediction.
@@ -143,15 +143,15 @@ def confusion_matrix(facts: StudyFacts, confusion: np.ndarray) -> str:
         axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="predicted", ylabel="truth")
     axes.spines[:].set_visible(False)
-    return _svg(figure, "What the pixels of each class were taken for")
+    return _svg(figure, "Predictions for the pixels of each class")
 
 
 def examples(facts: StudyFacts, indices: np.ndarray, predicted: np.ndarray) -> str:
-    """Input, truth, prediction and errors of some images, as a PNG data URI.
+    """Draw input, truth, prediction and errors of some images, as a PNG data URI.
 
     Args:
-        indices: (N,) of the images.
-        predicted: (N, H, W) labels.
+        indices: (N,) indices of the images.
+        predicted: (N, H, W) predicted labels.
     """
     data = facts.data
     panel = prediction_panel(data.images[indices] * data.scale, data.masks[indices], predicted, data.description)
@@ -161,7 +161,7 @@ def examples(facts: StudyFacts, indices: np.ndarray, predicted: np.ndarray) -> s
 
 
 def legend(facts: StudyFacts) -> list[tuple[str, str]]:
-    """(class name, CSS colour) of the pictures."""
+    """Return (class name, CSS colour) of each class in the pictures."""
     colours = class_colours(facts.data.description)
     return [
         (name, "rgb({}, {}, {})".format(*colour))

@@ -1,4 +1,4 @@
-"""`report.html`: one page that needs nothing else."""
+"""`report.html`: one page that needs no other file."""
 
 from __future__ import annotations
 
@@ -87,6 +87,6 @@ def _content(facts: StudyFacts, scored: Scored, final: FinalModel | None) -> dic
 
 
 def _class_rows(scored: Scored) -> list[tuple[str, Interval | None, Interval | None, int]]:
-    """Name, interval on validation and on test, and in how many test images it is; of each scored class."""
+    """Return name, validation interval, test interval and number of test images of each scored class."""
     validation, test = scored.validation.class_intervals(), scored.test.class_intervals()
     return [(name, validation.get(name), test.get(name), count) for name, count in scored.test.images_with().items()]

@@ -16,7 +16,7 @@ from search.study.space import Parameter
 
 
 def leaderboard_table(facts: StudyFacts) -> pa.Table:
-    """Every trial, best first, then those without a score; a parameter that does not exist for a trial is null."""
+    """Return a row per trial, best first, those without a score last. A parameter that a trial lacks is null."""
     scored = ranked(facts.records)
     order = scored + [record for record in facts.records if record.score is None]
     rows = [_row(facts, record, rank if record.score is not None else None) for rank, record in enumerate(order, 1)]
@@ -24,7 +24,7 @@ def leaderboard_table(facts: StudyFacts) -> pa.Table:
 
 
 def _schema(facts: StudyFacts) -> pa.Schema:
-    """Types that depend on the space alone, not on which of its parameters the trials happen to have."""
+    """Return a schema that depends on the study alone, not on which parameters its trials happen to have."""
     metrics = {
         "rank": pa.int64(),
         "trial": pa.int64(),

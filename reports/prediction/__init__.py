@@ -1,1 +1,1 @@
-"""What predicts, how it decides, and what it scores."""
+"""The predictor: its members, its decision and its scores."""

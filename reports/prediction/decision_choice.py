@@ -1,8 +1,9 @@
-"""How labels are decided from probabilities: fitted on validation predictions, kept if it helps by more than noise.
+"""Fits how labels follow from probabilities on the validation part, and keeps what helps by more than its noise.
 
-Every number of a `Decision` that is fitted on some images flatters them. So each kind of decision is fitted on four
-fifths of the validation images and tried on the last one, five times over, and is taken if the paired gain over the
-plain decision is positive at the lower end of its interval. Then it is fitted once more, on all of them.
+A fitted `Decision` scores too well on the images that it was fitted on. Each kind of decision is therefore
+cross-fitted: fitted on four fifths of the validation images and scored on the last fifth, five times. It may be taken
+if the interval of its paired gain over the plain decision lies above 0. The kind that is taken is then fitted once
+more, on all validation images.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from trainables.training.decision import LEAST, PLAIN, Decision
 
 FOLDS = 5
 FEWEST = 20
-"""Validation images below which nothing is fitted."""
+"""Fewest validation images on which a decision is fitted."""
 CERTAINTY = 0.8
-"""Level of the interval whose lower end must be above 0: of ten decisions that bring nothing one is taken."""
+"""Level of the interval whose lower end must be above 0: one in ten decisions without a gain is taken by chance."""
 OFFSETS = np.round(np.arange(-2.0, 2.05, 0.1), 1)
 PRIORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 AREAS = (0, 1 / 1024, 1 / 512, 1 / 256, 1 / 128)
-"""Parts of an image's area that the smallest region may have."""
+"""Candidates for the smallest region, as parts of an image's area."""
 ROUNDS = 3
-"""Of coordinate ascent over the classes' offsets."""
+"""Rounds of coordinate ascent over the classes' offsets."""
 MOST_VALUES = 1_500_000
-"""Pixels times classes that offsets and prior are fitted on: of larger validation parts every second, third, ... row
-and column."""
+"""Largest number of pixels times classes that offsets and prior are fitted on. Of larger validation parts, only every
+second, third, ... row and column is used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class ValidationPredictions:
     probabilities: torch.Tensor
     """(V, C, H, W) fp16 or fp32 on the CPU; 0 for a suppressed class."""
     masks: np.ndarray
-    """(V, H, W) uint8."""
+    """(V, H, W) uint8 labels."""
     rare: np.ndarray
     """(V,) bool: which images hold the rarest class."""
     names: tuple[str, ...]
@@ -51,7 +52,7 @@ class ValidationPredictions:
         return self.confusions([decision.labels(block.float()).numpy() for block in self.probabilities.split(64)])
 
     def confusions(self, labels: list[np.ndarray]) -> Confusions:
-        """Of labels (V, H, W), in blocks."""
+        """Compare predicted labels (V, H, W), in blocks, with the masks."""
         classes = self.probabilities.shape[1]
         pairs = zip(self.masks, np.concatenate(labels), strict=True)
         counts = np.stack([confusion(mask, found, classes) for mask, found in pairs])
@@ -69,12 +70,12 @@ class ValidationPredictions:
 
 
 def with_prior(pixels: Pixels) -> Decision:
-    """The prior alone."""
+    """Fit the prior alone."""
     return Decision(prior=max(PRIORS, key=pixels.score))
 
 
 def with_offsets(pixels: Pixels) -> Decision:
-    """The classes' offsets alone."""
+    """Fit the classes' offsets alone."""
     return pixels.fit((0.0,))
 
 
@@ -83,7 +84,7 @@ def with_offsets_and_prior(pixels: Pixels) -> Decision:
 
 
 def with_all(pixels: Pixels) -> Decision:
-    """Offsets and prior, then the smallest region."""
+    """Fit offsets and prior, then the smallest region."""
     fitted, found = pixels.fit(PRIORS), pixels.found
     area = found.masks[0].size
     tried = [dataclasses.replace(fitted, smallest=round(part * area)) for part in AREAS]
@@ -97,7 +98,7 @@ FITS: dict[str, Fit] = {
     "offsets and prior": with_offsets_and_prior,
     "offsets, prior and smallest region": with_all,
 }
-"""Kinds of decisions; the simpler ones first."""
+"""Kinds of decisions, the simpler ones first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,18 +107,21 @@ class ChosenDecision:
     kind: str
     """A key of FITS, or "plain"."""
     gain: Interval | None
-    """Over the plain decision, cross-fitted; None for that itself."""
+    """Cross-fitted gain over the plain decision; None for the plain decision itself."""
     validation: Confusions
-    """Cross-fitted: each image decided by what was fitted on others."""
+    """Cross-fitted: each image is decided by a fit on other images."""
 
 
 def plain_decision(found: ValidationPredictions) -> ChosenDecision:
-    """The most probable class."""
+    """Return the plain decision: the most probable class."""
     return ChosenDecision(decision=PLAIN, kind="plain", gain=None, validation=found.decided(PLAIN))
 
 
 def choose_decision(found: ValidationPredictions) -> ChosenDecision:
-    """The kind of decision whose cross-fitted gain is highest at its lower end, fitted on all the images."""
+    """Return the kind of decision with the highest lower end of the cross-fitted gain, fitted on all images.
+
+    It is the plain decision if there are too few images or classes, or if no gain has a lower end above 0.
+    """
     best = plain_decision(found)
     plain = best.validation
     if len(found.masks) < FEWEST or len(found.scored) < 2:
@@ -132,7 +136,7 @@ def choose_decision(found: ValidationPredictions) -> ChosenDecision:
 
 
 def cross_fitted(found: ValidationPredictions) -> dict[str, Confusions]:
-    """By kind of decision, what it says of images that it was not fitted on."""
+    """Return the confusions of each kind of decision on images that it was not fitted on."""
     folds = folds_of(found.rare)
     classes = found.probabilities.shape[1]
     counts = {kind: np.zeros((len(folds), classes, classes), np.int64) for kind in FITS}
@@ -144,7 +148,7 @@ def cross_fitted(found: ValidationPredictions) -> dict[str, Confusions]:
 
 
 def folds_of(rare: np.ndarray) -> np.ndarray:
-    """(V,) the fold of each image: equally many in each, also of those that hold the rarest class."""
+    """Return the fold of each image (V,). Folds have equally many images, also of those with the rarest class."""
     rng = np.random.default_rng(0)
     order = np.concatenate([rng.permutation(np.flatnonzero(rare)), rng.permutation(np.flatnonzero(~rare))])
     folds = np.empty(len(rare), np.int64)
@@ -171,7 +175,7 @@ class Pixels:
         self.truth, self.logs, self.shares = masks[labelled].astype(np.int64), logs[labelled], shares[image]
 
     def score(self, prior: float) -> float:
-        """The mean IoU with that prior and without offsets."""
+        """Return the mean IoU with that prior and without offsets."""
         scores = self.logs + prior * self.shares
         scores[:, self.suppressed] = -np.inf
         cells = self.truth * self.classes + scores.argmax(1)
@@ -179,7 +183,7 @@ class Pixels:
         return float(mean_iou(counts, self.scored))
 
     def fit(self, priors: tuple[float, ...]) -> Decision:
-        """Offsets with the best of these priors."""
+        """Return the best of these priors, with its offsets."""
         if priors not in self._fitted:
             self._fitted[priors] = self._fit(priors)
         return self._fitted[priors]
@@ -190,7 +194,7 @@ class Pixels:
         return Decision(offsets=tuple(float(offset) for offset in offsets), prior=prior)
 
     def _ascend(self, scores: np.ndarray) -> tuple[float, np.ndarray]:
-        """The mean IoU and the offsets (C,) that coordinate ascent comes to from none."""
+        """Return the mean IoU and the offsets (C,) after coordinate ascent that starts from offsets of 0."""
         scores = scores.copy()
         scores[:, self.suppressed] = -np.inf
         offsets, best = np.zeros(self.classes), -1.0
@@ -205,10 +209,10 @@ class Pixels:
         return best, offsets
 
     def _along(self, scores: np.ndarray, label: int, present: float) -> np.ndarray:
-        """The mean IoU for each of OFFSETS of one class, the others' staying.
+        """Return the mean IoU for each of OFFSETS of one class, with the other classes' offsets fixed.
 
-        A pixel is of the class where the offset is above the lead that the best of the others has over it, so that one
-        histogram of the leads holds the confusion matrices of all offsets.
+        A pixel is given the class if the offset exceeds the lead of the best other class. One histogram of the leads
+        therefore holds the confusion matrices of all offsets.
         """
         own = scores[:, label] - present
         others = scores.copy()
@@ -219,7 +223,7 @@ class Pixels:
         size = self.classes * self.classes
         cells = (bins * self.classes + self.truth) * self.classes + rival
         counts = np.bincount(cells, minlength=(len(OFFSETS) + 1) * size).reshape(-1, self.classes, self.classes)
-        won = counts.cumsum(0)  # up to each offset: they are of the class
+        won = counts.cumsum(0)  # pixels that are given the class at each offset
         matrices = counts.sum(0) - won
         matrices[:, :, label] += won.sum(2)
         return mean_iou(matrices[: len(OFFSETS)], self.scored)

@@ -1,4 +1,4 @@
-"""What predicts: which trials' weights, averaged over which flips, decided how. Chosen on the validation part."""
+"""The predictor: whose weights, averaged over which flips, with which decision. Chosen on the validation part."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from trainables.training.decision import PLAIN, Decision
 from trainables.training.prediction import FLIPS, class_probabilities, predict
 
 MOST_BYTES = 2**30
-"""Of one member's validation probabilities: of a larger validation part a seeded choice of images decides."""
+"""Largest size of one member's validation probabilities. Of a larger validation part, a seeded sample is used."""
 MOST_MEMBERS = 8
-"""Draws of the greedy selection; a trial may be drawn several times, and then weighs more."""
+"""Number of draws of the greedy selection. A trial may be drawn several times, and then weighs more."""
 FLIP_NAMES = {1: "none", 2: "none, horizontal", 4: "none, horizontal, vertical, both"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predictor:
-    """Everything between an image and its mask, but for the weights."""
+    """All that turns an image into its mask, except the weights."""
 
     members: tuple[int, ...]
-    """Numbers of the trials whose probabilities are averaged; one that stands there twice weighs twice."""
+    """Numbers of the trials whose probabilities are averaged. A number that occurs twice weighs twice as much."""
     flips: int
     """How many of FLIPS are averaged: 1, 2 or 4."""
     decision: Decision
@@ -39,13 +39,16 @@ class Predictor:
 
     @property
     def weightiest(self) -> int:
-        """The trial that counts most in the average; of equal ones the one that was chosen first."""
+        """Number of the trial with the largest weight in the average; of equal ones, the one chosen first."""
         return Counter(self.members).most_common(1)[0][0]
 
     def predict(
         self, models: Mapping[int, nn.Module], images: np.ndarray, *, scale: float, device: torch.device, bf16: bool
     ) -> Iterator[np.ndarray]:
-        """Labels (B, H, W) uint8 of images (N, H, W), batch by batch; models by their trial's number."""
+        """Yield labels (B, H, W) uint8 of images (N, H, W), batch by batch.
+
+        `models` are keyed by the number of their trial.
+        """
         weights = Counter(self.members)
         return predict(
             [models[number] for number in weights],
@@ -60,7 +63,7 @@ class Predictor:
         )
 
     def describe(self, names: tuple[str, ...]) -> list[str]:
-        """In words, for the terminal and the page."""
+        """Describe the predictor in words, for the terminal and the page."""
         weights = Counter(self.members)
         members = ", ".join(
             f"{number:04d}" + (f" ({count} of {len(self.members)})" if len(weights) > 1 else "")
@@ -85,15 +88,18 @@ class Predictor:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A predictor, and what the validation part said of it and of what it was compared with."""
+    """A predictor, with its validation scores and those of its alternatives."""
 
     predictor: Predictor
     validation: Confusions
-    """Of the predictor; what was fitted is cross-fitted."""
+    """Confusions of the predictor; a fitted decision is cross-fitted."""
     single: Confusions
-    """Of the best trial's weights alone, without flips, plainly decided."""
+    """Confusions of the best trial's weights alone, without flips, with the plain decision."""
     gains: dict[str, Interval]
-    """By step: flips, members, decision. Paired, at the level of CERTAINTY; also of what was not taken."""
+    """Paired gain of each step that was tried (flips, members, decision), with its interval at the level CERTAINTY.
+
+    Flips and members are also here if they were not taken.
+    """
     taken: tuple[str, ...]
 
 
@@ -107,17 +113,17 @@ def choose_predictor(
     bf16: bool,
     calibrate: bool = True,
 ) -> Choice:
-    """Take, one after the other, what helps on the validation part by more than its noise.
+    """Choose flips, members and decision one after the other, by their gains on the validation part.
 
-    Flips are the rule and are left out where they harm by more than the noise; members and the kind of decision are
-    taken where the lower end of their paired gain is above 0.
+    Flips are averaged unless they harm by more than the noise: the whole interval of their gain is then at or below 0.
+    Members and a decision are taken only if the lower end of the interval of their paired gain is above 0.
 
     Args:
-        data: the study's.
-        models: in evaluation mode, by the number of their trial, the best trial first.
-        flips: how many of FLIPS suit the images: 2, or 4 where upside-down images were trained on.
+        data: data of the study.
+        models: models in evaluation mode, keyed by the number of their trial, the best trial first.
+        flips: number of FLIPS that suit the images: 2, or 4 if the training saw images upside down.
         suppressed: a label that is never predicted.
-        device, bf16: where and how to compute.
+        device, bf16: device and precision of the computation.
         calibrate: whether a decision may be fitted.
     """
     indices = _images(data)
@@ -172,10 +178,10 @@ def choose_predictor(
 
 
 def greedy_members(found: Mapping[int, ValidationPredictions]) -> tuple[tuple[int, ...], ValidationPredictions]:
-    """Members drawn one after the other, each the one that with those before it scores best (Caruana et al. 2004).
+    """Draw members one after the other: each is the one that scores best together with those before it.
 
-    "Ensemble selection from libraries of models", section 2.1, with replacement, up to the draw after which the mean
-    IoU was highest.
+    Source: Caruana et al., "Ensemble selection from libraries of models", 2004, section 2.1, with replacement. Only the
+    draws up to the highest mean IoU are kept.
 
     Returns: the members, and their mean probabilities.
     """
@@ -197,7 +203,7 @@ def greedy_members(found: Mapping[int, ValidationPredictions]) -> tuple[tuple[in
 
 
 def _images(data: PreparedData) -> np.ndarray:
-    """Indices of the validation images that decide: all, or as many as fit into memory."""
+    """Return indices of the validation images to choose on: all, or a seeded sample of at most MOST_BYTES."""
     indices = data.split["val"]
     image = 2 * data.description.num_classes * data.images[0].size
     most = max(1, MOST_BYTES // image)

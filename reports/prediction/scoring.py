@@ -22,48 +22,48 @@ from trainables.training.decision import PLAIN
 from trainables.training.epoch_loop import load_best
 
 EXAMPLES = 8
-"""Test images shown with their predictions."""
+"""Number of test images that are shown with their predictions."""
 VERTICAL_FLIPS = "flips"
-"""The augmentation that shows images upside down as well."""
+"""The augmentation that also flips images upside down."""
 FEW_IMAGES = 10
-"""Below, the score of a class says little."""
+"""With fewer images than this, the score of a class is unreliable."""
 MOST_LISTED = 6
-"""Classes in a sentence."""
+"""Most classes that a sentence names."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Begun:
-    """A configuration that was there before the search: what the search is to be better than."""
+    """The best configuration that the search began with, which the search should improve on."""
 
     number: int
     gain: Interval
-    """Of the predictor over this trial's weights alone, on the test part, paired."""
+    """Paired gain of the predictor over this trial's weights alone, on the test part."""
 
     def sentence(self) -> str:
         points = f"{100 * self.gain.value:+.1f} points ({100 * self.gain.low:+.1f} to {100 * self.gain.high:+.1f})"
-        compared = f"on the test part over trial {self.number:04d}, the best that the search began with: {points}"
-        return compared if self.gain.value > 0 else f"{compared}: the search brought nothing that could be measured"
+        compared = f"gain on the test part over trial {self.number:04d}, the best that the search began with: {points}"
+        return compared if self.gain.value > 0 else f"{compared}; the search brought no measurable gain"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scored:
-    """What a report says of the search's predictor."""
+    """The predictor of a search, its scores and its example predictions."""
 
     choice: Choice
     models: Mapping[int, nn.Module]
-    """The weights that it may use, by trial."""
+    """Models that the predictor may use, keyed by the number of their trial."""
     test: Confusions
-    """Of the predictor, on images that neither trained nor chose anything."""
+    """Confusions of the predictor on the test part, whose images neither trained nor chose anything."""
     seconds_to_choose: float
-    """That choosing it took."""
+    """Seconds that it took to choose the predictor."""
     seconds_per_image: float
-    """That the predictor took for these."""
+    """Seconds that the predictor took per test image."""
     begun: Begun | None
-    """The best trial that the search began with; None where it is the predictor's only one, or its weights are gone."""
+    """The best trial that the search began with; None if there is none, or if its weights are gone."""
     example_indices: np.ndarray
-    """(N,) of test images."""
+    """(N,) indices of test images."""
     example_predictions: np.ndarray
-    """(N, H, W) labels."""
+    """(N, H, W) predicted labels of these images."""
 
     @property
     def validation(self) -> Confusions:
@@ -71,7 +71,7 @@ class Scored:
 
 
 def searched_models(facts: StudyFacts, count: int, device: torch.device) -> dict[int, nn.Module]:
-    """The best trials' weights, the best trial first; of the others those that are still there.
+    """Load the weights of the best `count` trials, the best trial first. Others are left out if their weights are gone.
 
     Raises:
         ValueError: if the best trial's weights are missing or damaged.
@@ -95,14 +95,14 @@ def score_models(
     device: torch.device,
     calibrate: bool = True,
 ) -> Scored:
-    """Choose the predictor among these weights, and score it on the test part.
+    """Choose the predictor among these models, and score it on the test part.
 
     Args:
         facts: the study.
-        models: in evaluation mode, by the number of their trial, the best trial first.
+        models: models in evaluation mode, keyed by the number of their trial, the best trial first.
         suppressed: a label that is never predicted.
-        device: where to compute.
-        calibrate: whether labels may be decided otherwise than by the highest probability.
+        device: device of the computation.
+        calibrate: whether a decision other than the most probable class may be fitted.
     """
     data, bf16 = facts.data, uses_bf16(facts.settings.precision, device)
     augmentations = TrialConfig.from_flat(facts.best.config).augmentation.name.split("+")
@@ -142,7 +142,7 @@ def score_models(
 
 
 def _begun(facts: StudyFacts, predictor: Predictor, test: Confusions, device: torch.device) -> Begun | None:
-    """The predictor beside the best trial that the search began with, if both are not the same."""
+    """Compare the predictor with the best trial that the search began with; None if there is none with weights."""
     begun = ranked([facts.records[number] for number in facts.begun_with])
     if not begun:
         return None
@@ -166,7 +166,7 @@ def _begun(facts: StudyFacts, predictor: Predictor, test: Confusions, device: to
 
 
 def score_lines(facts: StudyFacts, scored: Scored) -> list[str]:
-    """The scores in words: of validation and test with their intervals, and what to make of the two."""
+    """Describe the validation and test scores with their intervals, and how to read them."""
     validation, test = scored.validation.interval(), scored.test.interval()
     chosen = sum(record.score is not None for record in facts.records)
     lines = []
@@ -174,7 +174,8 @@ def score_lines(facts: StudyFacts, scored: Scored) -> list[str]:
         each = "; ".join(f"{name} {interval}" for name, interval in confusions.class_intervals().items())
         lines.append(f"{part}: mean IoU {confusions.interval()}: {each}")
     lines.append(
-        f"validation chose among {chosen} trials, their epochs and the predictor: expect the test score. "
+        f"the validation part was used to choose among {chosen} trials, their epochs and the predictor, so its score "
+        "is too optimistic: expect the test score. "
         f"The two differ by {100 * (validation.value - test.value):+.1f} points"
     )
     lines += [scored.begun.sentence()] if scored.begun is not None else []
@@ -182,13 +183,13 @@ def score_lines(facts: StudyFacts, scored: Scored) -> list[str]:
 
 
 def rare_lines(scored: Scored) -> list[str]:
-    """A warning for each class whose score rests on few images."""
+    """Return a warning for each part in which some classes occur in few images."""
     lines = []
     for part, confusions in (("validation", scored.validation), ("test", scored.test)):
         held = confusions.images_with().items()
-        few = [f"{name} on {count}" for name, count in held if 0 < count < FEW_IMAGES]
+        few = [f"{name} ({count})" for name, count in held if 0 < count < FEW_IMAGES]
         if few:
             more = f" and {len(few) - MOST_LISTED} more" if len(few) > MOST_LISTED else ""
             named = f"{', '.join(few[:MOST_LISTED])}{more}"
-            lines.append(f"few images of the {part} part hold {named}: such a score may be far off")
+            lines.append(f"few images of the {part} part hold {named}: scores of such classes may be far off")
     return lines

@@ -1,9 +1,9 @@
-"""What augmentation costs: microseconds an image, and what is left of that in the time of an epoch.
+"""The cost of augmentation: microseconds per image, and its effect on the time of an epoch.
 
-The first table times each set as the training calls it, beside a plain Albumentations `Compose` of the same transforms,
-called one image at a time (mixing and oversampling have no such baseline). The second trains real epochs with each set
-in turns, and divides by the epoch without: batches are made in a thread while the model computes, so that little of the
-cost should be left.
+The first table times each set as the training calls it, one image at a time, and a plain Albumentations `Compose` of
+the same transforms (mixing and oversampling have no such baseline). For the second table, real epochs are trained with
+all sets in turn, and their times divided by that of an epoch without augmentation. A thread makes the batches while the
+model computes, so that little of the cost should remain.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SETS = {name: AugmentationConfig(name=name) for name in AUGMENTATIONS} | {
 
 
 def microseconds(make, images: np.ndarray, masks: np.ndarray, rounds: int) -> float:
-    """Median over rounds of the time that one call takes."""
+    """Return the median over rounds of the time of one call."""
     times = []
     for number in range(rounds + 1):
         started = time.perf_counter()
@@ -78,7 +78,7 @@ def main() -> None:
     indices = data.split["train"][: options.images // BATCH * BATCH]
     images, masks = np.array(data.images[indices]), np.array(data.masks[indices])
 
-    print(f"microseconds an image of {images.shape[1]}x{images.shape[2]}, median of {options.rounds} rounds")
+    print(f"microseconds per image of {images.shape[1]}x{images.shape[2]}, median of {options.rounds} rounds")
     print(f"{'':<28}{'ours':>10}{'Albumentations':>18}{'ratio':>10}")
     for name, config in SETS.items():
         ours, plain = pipeline(config, data, indices), plain_compose(config, images.shape[1:])
@@ -111,8 +111,9 @@ def main() -> None:
             for name, spent in seconds.items():
                 ratios[name].append(spent / seconds["none"])
     print(
-        f"\ntime of an epoch over the one without: U-Net depth 3 width 16, batch {BATCH}, {len(indices)} sample "
-        f"images, {default_device()}, {torch.get_num_threads()} threads, median of {options.rounds} rounds"
+        f"\ntime of an epoch relative to one without augmentation: U-Net depth 3 width 16, batch {BATCH}, "
+        f"{len(indices)} sample images, {default_device()}, {torch.get_num_threads()} threads, "
+        f"median of {options.rounds} rounds"
     )
     for name, values in ratios.items():
         print(f"{name:<28}{statistics.median(values):>10.2f}")

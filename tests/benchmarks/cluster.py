@@ -1,11 +1,11 @@
-"""What a cluster does with a search: trials an hour, time to the first epoch, time until lost trials run again.
+"""A search on a cluster: trials per hour, time to the first epoch, time until lost trials run again.
 
     python -m tests.benchmarks.cluster [--nodes 1 2 4 8]
 
-The nodes are Ray nodes on this machine and a trial sleeps: what is measured is what the engine leaves of them. Ideal is
-what the slots would do if nothing took any time between two trials. The hour is measured from the moment when each slot
-has begun its second trial to the last beginning of one. A slot's first trial starts its process, which the others use
-again: how long it took until all processes trained is the start.
+The nodes are Ray nodes on this machine and trials only sleep, so that the overhead of the engine is measured. The ideal
+rate is that of slots without any pause between two trials. The rate is measured from the moment at which each slot has
+begun its second trial until the last trial begins. The first trial of a slot starts its process, which later trials
+reuse. The column "start" is the time until all of these processes have begun to train.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from trainables.launching.launchers import InlineLauncher
 from trainables.messages import EpochReport, TrialRequest
 
 EPOCHS, EPOCH_SECONDS, SLOTS, ROUNDS = 4, 3.0, 2, 8
-"""Of a trial; trials side by side on a node; trials that each slot runs."""
+"""Epochs of a trial, seconds of an epoch, concurrent trials on a node, and trials that each slot runs."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -45,12 +45,12 @@ def sleeping(request: TrialRequest) -> Iterator[EpochReport]:
 
 
 class Clock(Callback):
-    """When what happened, in seconds of `time.monotonic`."""
+    """Records the times of events, in seconds of `time.monotonic`."""
 
     def __init__(self) -> None:
         self.starts: list[float] = []
         self.epochs: list[tuple[float, int]] = []
-        """Time and trial of each."""
+        """Time and trial number of each epoch."""
 
     def trial_started(self, record: TrialRecord) -> None:
         self.starts.append(time.monotonic())
@@ -60,7 +60,7 @@ class Clock(Callback):
 
 
 class NodeLoss(Clock):
-    """Takes a node away once all trials have told an epoch."""
+    """Removes a node once all trials have reported an epoch."""
 
     def __init__(self, cluster: Any, node: Any, trials: int):
         super().__init__()
@@ -79,7 +79,7 @@ class NodeLoss(Clock):
 
     @property
     def seconds(self) -> float:
-        """From the loss to the moment when the last of the lost trials was at work again."""
+        """Seconds from the loss until the last of the lost trials ran again."""
         assert self.lost_at is not None
         assert self.broken
         again = [min(at for at, number in self.epochs if number == lost and at > self.lost_at) for lost in self.broken]
@@ -88,7 +88,7 @@ class NodeLoss(Clock):
 
 @contextmanager
 def cluster_of(nodes: int, slots: int) -> Iterator[tuple[Any, list[Any]]]:
-    """A cluster with a head that runs no trials, and its nodes."""
+    """Start a cluster with a head that runs no trials; yields the cluster and its nodes."""
     import ray
     from ray.cluster_utils import Cluster
 
@@ -122,7 +122,7 @@ def run(folder: Path, clock: Clock, *, trials: int, slots: int) -> None:
 
 
 def throughput(nodes: int) -> tuple[float, float]:
-    """Trials an hour with all slots at work, and seconds until they were."""
+    """Return the trials per hour with all slots in use, and the seconds until all were in use."""
     slots = nodes * SLOTS
     with tempfile.TemporaryDirectory() as folder, cluster_of(nodes, SLOTS):
         began, clock = time.monotonic(), Clock()
@@ -140,13 +140,13 @@ def node_loss() -> float:
 
 
 def first_epoch() -> tuple[float, float]:
-    """Seconds from the command to the job's driver and to the first epoch's report, on a cluster that is up."""
+    """Return the seconds from the command to the job's driver and to the first epoch's report, on a running cluster."""
     with tempfile.TemporaryDirectory() as folder, cluster_of_jobs(Path(folder)) as (address, environment):
         command = [sys.executable, str(ROOT / "search/run.py"), "--address", address]
         deadline = time.monotonic() + 120
         while subprocess.run([*command, "--status"], env=environment, capture_output=True).returncode != 0:
             assert time.monotonic() < deadline, "the cluster does not start"
-        time.sleep(10)  # its agent comes up behind its dashboard
+        time.sleep(10)  # its agent starts after its dashboard
         began, driver = time.monotonic(), None
         client = subprocess.Popen(
             [*command, "--budget", "1", "--max-epochs", "1"],
@@ -169,7 +169,7 @@ def first_epoch() -> tuple[float, float]:
 
 @contextmanager
 def cluster_of_jobs(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """A head that takes jobs; its address and the environment of its clients."""
+    """Start a head that accepts jobs; yields its address and the environment of its clients."""
     (folder / "token").write_text("b" * 64)
     environment = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / "token")}
     port = 28100
@@ -196,16 +196,16 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, nargs="+", default=[1, 2, 4, 8])
     options = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    print(f"trials of {EPOCHS} epochs of {EPOCH_SECONDS:g} s, {SLOTS} side by side on a node")
+    print(f"trials of {EPOCHS} epochs of {EPOCH_SECONDS:g} s, {SLOTS} at a time on a node")
     print(f"{'nodes':>6}{'slots':>7}{'trials/h':>10}{'ideal':>8}{'ratio':>7}{'start, s':>10}")
     for nodes in options.nodes:
         rate, start = throughput(nodes)
         ideal = nodes * SLOTS * 3600 / (EPOCHS * EPOCH_SECONDS)
         print(f"{nodes:>6}{nodes * SLOTS:>7}{rate:>10.0f}{ideal:>8.0f}{rate / ideal:>7.3f}{start:>10.1f}", flush=True)
-    print(f"seconds from a node's death until its trials are at work again: {node_loss():.1f}")
+    print(f"seconds from the loss of a node until its trials run again: {node_loss():.1f}")
     driver, first = first_epoch()
     print(
-        f"seconds from submission to the driver's first word: {driver:.1f}, to the end of the first epoch: {first:.1f}"
+        f"seconds from submission to the driver's first line: {driver:.1f}, to the end of the first epoch: {first:.1f}"
     )
 
 

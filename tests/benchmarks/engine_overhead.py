@@ -1,8 +1,8 @@
-"""Seconds a trial that the engine costs, beside Ray's documented pattern of Ray Train inside Ray Tune.
+"""Seconds per trial of the engine's overhead, compared with Ray's documented pattern of Ray Train inside Ray Tune.
 
-All run a loop that computes nothing and reports 4 epochs, 2 trials at a time, on the same local cluster. Ours does all
-it does in a search: proposals of the forest, ASHA by promotion, the ledger on disk, and TensorBoard events. Worker
-groups and Ray's pattern train each trial with one worker.
+All run a loop that computes nothing and reports 4 epochs, 2 trials at a time, on the same local cluster. This project
+does the same as in a real search: proposals of the forest, ASHA by promotion, the ledger on disk, and TensorBoard
+events. Worker groups and Ray's pattern train each trial with one worker.
 
     python -m tests.benchmarks.engine_overhead [--trials 300] [--group-trials 8] [--documented-trials 4]
 """
@@ -24,7 +24,7 @@ EPOCHS = 4
 
 
 def no_op_loop(request: Any) -> Iterator[Any]:
-    """4 reports at once, better for deeper networks."""
+    """Yield 4 reports without any delay, with better scores for deeper networks."""
     from trainables.messages import EpochReport
 
     for epoch in range(request.reported_epochs + 1, EPOCHS + 1):
@@ -48,7 +48,7 @@ def no_op_loop(request: Any) -> Iterator[Any]:
 
 
 def ours(trials: int, folder: Path, launcher: Launcher) -> float:
-    """Seconds a trial of a study of this many."""
+    """Return the seconds per trial of a study of `trials` trials."""
     from search.ledger.ledger import Ledger
     from search.study.profiles import PROFILES
     from search.study.unet_space import unet_space
@@ -78,7 +78,7 @@ def ours(trials: int, folder: Path, launcher: Launcher) -> float:
 
 
 def documented(trials: int, folder: Path) -> float:
-    """Seconds a trial of Ray's pattern: a Tune function that fits a TorchTrainer with one worker."""
+    """Return the seconds per trial of Ray's pattern: a Tune function that fits a TorchTrainer with one worker."""
     import ray.train
     import ray.tune
     from ray.train.torch import TorchTrainer
@@ -102,7 +102,7 @@ def documented(trials: int, folder: Path) -> float:
 
     started = time.perf_counter()
     ray.tune.Tuner(
-        ray.tune.with_resources(trial, {"cpu": 0.5}),  # so that two fit beside their workers on two cores
+        ray.tune.with_resources(trial, {"cpu": 0.5}),  # so that two trials and their workers fit on two cores
         param_space={"x": ray.tune.uniform(0, 1)},
         tune_config=ray.tune.TuneConfig(num_samples=trials, max_concurrent_trials=2, metric="mean_iou", mode="max"),
         run_config=ray.tune.RunConfig(storage_path=str(folder), verbose=0),

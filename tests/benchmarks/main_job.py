@@ -1,16 +1,16 @@
-"""The whole job in a given time, beside what else could be done with the time: scores on labels that nobody saw.
+"""The whole job in a given time, compared with other uses of the same time, by scores on labels that no arm has seen.
 
-For each split seed a tenth of the labelled images, split off as a study splits its test part, becomes the test set of a
-file of its own, without labels; the rest is what is learned from. In as much time each:
+For each split seed, a tenth of the labelled images is split off as a study splits off its test part. It becomes the
+test set of a new file, without labels; the rest of the images is the training set. Each arm has the same time:
 
 - default: `search/run.py --time-budget M --then-report`, whose submission is scored;
 - report-a: the best system of report A (`a-onecycle`: U-Net of 32 to 512 filters, cross-entropy ignoring class 0,
-  AdamW, OneCycle), as many epochs as fit, on all of what is learned from, horizontal flips averaged;
-- small: a plain U-Net of depth 3 and width 16, in the same way.
+  AdamW, OneCycle), trained for as many epochs as fit on the whole training set, with horizontal flips averaged;
+- small: a plain U-Net of depth 3 and width 16, trained and averaged in the same way.
 
-With --without each named part of the default way is switched off once. All are scored alike: one confusion matrix over
-the test set, images as the unit of the paired bootstrap, pooled over splits. What is done lies in --folder; a stopped
-benchmark continues, and the arms may be run one by one. Nothing else should run beside it.
+With --without, each named part of the default arm is switched off once. All arms are scored in the same way: from the
+confusion matrices of the test images, with a paired bootstrap over images, pooled over splits. Results are kept in
+--folder, so that a stopped benchmark continues, and arms can be run one by one. Run nothing else on the machine.
 
     python -m tests.benchmarks.main_job --data mars.npz --folder main-job --minutes 60 --splits 3
 """
@@ -44,16 +44,16 @@ from trainables.training.trainer import Training
 DEFAULT = "default"
 RIVALS = ("report-a", "small")
 SEARCH_PARTS = {"portfolio": ["--no-portfolio"], "average": ["--ema-decay", "0"]}
-"""Parts of the search, and the options that switch each off."""
+"""Parts of the search, with the options that switch each of them off."""
 REPORT_PARTS = {"members": ["--members", "1"], "decision": ["--plain-labels"], "retraining": ["--no-retrain"]}
-"""Parts of the report: the study of the default way is reported once more."""
+"""Parts of the report, with the options that switch each of them off in a new report on the default arm's study."""
 SEARCHED = 0.4
-"""Of the minutes, as `search/cli/then_report.py` has it."""
+"""The search's part of the minutes, as in `search/cli/then_report.py`."""
 SECONDS = 60.0
 
 
 def held_out(options: argparse.Namespace, seed: int) -> tuple[Path, Path]:
-    """The file that is learned from, and the labels of its test set."""
+    """Return the data file of a split and the labels of its test set; write them if they do not exist."""
     folder = options.folder / f"split-{seed}"
     learned, labels = folder / "learned.npz", folder / "labels.npy"
     if not labels.exists():
@@ -74,7 +74,7 @@ def held_out(options: argparse.Namespace, seed: int) -> tuple[Path, Path]:
 
 
 def rival(name: str, data: PreparedData, seconds: float, folder: Path) -> np.ndarray:
-    """Labels of the test set after as many epochs as fit: (N, H, W) uint8."""
+    """Train for as many epochs as fit, and return the predicted labels of the test set (N, H, W) uint8."""
     config = TrialConfig.from_flat(SYSTEMS["a-onecycle"].config)
     if name == "small":
         config = dataclasses.replace(config, model=ModelConfig(depth=3, width=16))
@@ -113,7 +113,7 @@ def submitted(folder: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def labels_of(arm: str, learned: Path, folder: Path, options: argparse.Namespace, shape: tuple[int, ...]) -> np.ndarray:
-    """What an arm says of the test set."""
+    """Run an arm, and return its predicted labels of the test set."""
     minutes = options.minutes
     if arm in RIVALS:
         return rival(arm, prepare(DataSource(uri=str(learned))), minutes * SECONDS, folder)
@@ -131,7 +131,7 @@ def labels_of(arm: str, learned: Path, folder: Path, options: argparse.Namespace
 
 
 def scored(arm: str, seed: int, options: argparse.Namespace) -> Confusions:
-    """Of an arm on one split, which is run unless that is done."""
+    """Return the confusions of an arm on one split. The arm is run if it has no result yet."""
     learned, path = held_out(options, seed)
     truth, data = np.load(path), prepare(DataSource(uri=str(learned.resolve())))
     folder = (options.folder / f"split-{seed}" / arm.replace(" ", "-")).resolve()
@@ -146,7 +146,7 @@ def scored(arm: str, seed: int, options: argparse.Namespace) -> Confusions:
 
 
 def confusions_of(data: PreparedData, truth: np.ndarray, labels: np.ndarray) -> Confusions:
-    """Of labels of the test set: (N, H, W) each."""
+    """Compare true and predicted labels of the test set, (N, H, W) each."""
     described = data.description
     counts = np.stack([confusion(*pair, described.num_classes) for pair in zip(truth, labels, strict=True)])
     if described.ignored_label is not None:
@@ -161,11 +161,11 @@ def pooled(parts: list[Confusions]) -> Confusions:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="npz file or URI")
-    parser.add_argument("--folder", type=Path, required=True, help="where everything is kept")
+    parser.add_argument("--folder", type=Path, required=True, help="folder of the data files, studies and results")
     parser.add_argument("--minutes", type=int, default=60)
     parser.add_argument("--splits", type=int, default=3)
     parts = [*SEARCH_PARTS, *REPORT_PARTS]
-    parser.add_argument("--without", nargs="*", choices=parts, default=[], help="switch off once each")
+    parser.add_argument("--without", nargs="*", choices=parts, default=[], help="parts to switch off, one at a time")
     parser.add_argument("--arms", nargs="+", choices=(DEFAULT, *RIVALS), default=[DEFAULT, *RIVALS])
     options = parser.parse_args()
     arms = [*options.arms, *(f"without {part}" for part in options.without)]

@@ -1,7 +1,7 @@
-"""Trials an hour with one trial a GPU, and with as many as `--gpus-per-trial auto` finds worthwhile; on a GPU.
+"""Trials per hour with one trial per GPU, and with as many as `--gpus-per-trial auto` chooses. It needs a GPU.
 
-Both searches train the same configurations (random ones of the seed) to the same epoch, nothing is stopped early; the
-probe's time counts as the search's. `nvidia-smi` is asked once a second for the GPUs' utilisation and memory.
+Both searches train the same random configurations for the same number of epochs, without stopping any. "with probe"
+includes the time of the probe. `nvidia-smi` samples the GPUs' utilisation and memory once a second.
 
     python -m tests.benchmarks.placement --data mars.npz [--trials 48] [--epochs 5]
 """
@@ -32,13 +32,13 @@ class Run:
     failed: int
     trials_per_gpu: int
     seconds: float
-    """Of the whole command."""
+    """Seconds of the whole command."""
     searching: float
-    """From the first trial's start to the last one's end."""
+    """Seconds from the start of the first trial to the end of the last one."""
     utilisation: float
-    """Percent of the time in which some kernel ran, mean over GPUs and the search."""
+    """Percent of the time in which a kernel ran, mean over GPUs and the search."""
     memory: float
-    """GiB, the most over GPUs and the search."""
+    """GiB, maximum over GPUs and the search."""
 
 
 class Watch(threading.Thread):
@@ -110,7 +110,7 @@ def main() -> None:
         )
     alone, auto = runs["1"], runs["auto"]
     print(
-        f"trials an hour: {alone.searching / auto.searching:.2f} times ({alone.seconds / auto.seconds:.2f} with probe)"
+        f"trials per hour: {alone.searching / auto.searching:.2f} times ({alone.seconds / auto.seconds:.2f} with probe)"
     )
 
 

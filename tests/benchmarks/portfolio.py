@@ -1,13 +1,14 @@
-"""Chooses what a search begins with (`search/sampling/portfolio.py`): what is good on several data sets.
+"""Chooses the portfolio that a search begins with (`search/sampling/portfolio.py`), by scores on several data sets.
 
-Every candidate is trained on every data set, on the train part, and scored by its best epoch on the validation part.
-The data sets: the built-in sample, the file that is named with --data, and two that are made here: cells (bright discs
-of two sizes on a dark ground, few of them large) and fields (plots that differ in texture alone, half of them
-unlabelled). A score counts as its part of the way from the data set's worst to its best candidate. The first one chosen
-has the best mean over the data sets; each further one adds most to the mean of the best that is chosen so far on each
-(greedy, as submodular functions allow: Nemhauser et al. 1978).
+Every candidate is trained on the train part of every data set, and scored by its best epoch on the validation part.
+The data sets are the built-in sample, the file of --data, and two that are made here: cells (bright discs of two sizes
+on a dark background, few of them large) and fields (plots that differ only in texture, half of them unlabelled). On
+each data set, scores are scaled so that the worst candidate has 0 and the best 1. The first candidate chosen has the
+best mean over the data sets. Each further one adds most to the mean over data sets of the best score among those chosen
+(greedy, which is near-optimal for submodular functions: Nemhauser et al. 1978).
 
-Results are kept in --folder, one file a training, so that a stopped run continues and several may share the work.
+Results are kept in --folder, one file per training, so that a stopped run continues, and several runs can share the
+work.
 
     python -m tests.benchmarks.portfolio --data mars.npz --folder portfolio --images 500 --epochs 8
 """
@@ -45,7 +46,7 @@ USUAL: list[dict[str, object]] = [
     {"model.skip": "add", "model.dropout": 0.1, "model.deep_supervision": 0.5},
     {"optimizer.name": "sgd", "optimizer.lr": 0.05, "optimizer.momentum": 0.9, "schedule.name": "cosine"},
 ]
-"""Variations of BASE, each on something that helped somebody."""
+"""Variations of BASE, each with settings that have helped on some data set."""
 BASE: dict[str, object] = {
     "model.depth": 3,
     "model.width": 16,
@@ -59,7 +60,7 @@ HEIGHT, WIDTH, MADE = 64, 96, 600
 
 
 def candidates(drawn: int) -> list[dict[str, object]]:
-    """The usual ones, and as many as asked for from the whole space."""
+    """Return the usual candidates, and `drawn` random ones from the whole space."""
     space = unet_space(PROFILES["cpu"])
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     found: list[dict[str, object]] = [{**BASE, **usual} for usual in USUAL]
@@ -67,7 +68,7 @@ def candidates(drawn: int) -> list[dict[str, object]]:
 
 
 def cells(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Small bright discs, and in a tenth of the images a large one."""
+    """Draw an image of small bright discs, and in a tenth of the images a large one; returns image and mask."""
     image = rng.normal(40, 12, (HEIGHT, WIDTH)).astype(np.float32)
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     radii = [int(rng.integers(2, 6)) for _ in range(rng.integers(2, 9))]
@@ -81,7 +82,7 @@ def cells(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fields(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Plots of four textures of one brightness; half of them nobody labelled (0)."""
+    """Draw plots of four textures with the same brightness, half of them unlabelled (0); returns image and mask."""
     image, mask = np.zeros((HEIGHT, WIDTH), np.float32), np.zeros((HEIGHT, WIDTH), np.uint8)
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     for top in range(0, HEIGHT, 32):
@@ -96,7 +97,7 @@ def fields(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def made(folder: Path, name: str) -> Path:
-    """The file of a made data set."""
+    """Return the file of a made data set; write it if it does not exist."""
     path = folder / f"{name}.npz"
     if not path.exists():
         rng = np.random.default_rng(0)
@@ -110,7 +111,7 @@ def made(folder: Path, name: str) -> Path:
 
 
 def score(data: PreparedData, candidate: dict[str, object], images: int, length: int) -> float:
-    """The best epoch's mean IoU on the validation part."""
+    """Train a candidate, and return its best epoch's mean IoU on the validation part."""
     config = TrialConfig.from_flat(candidate)
     training = dataclasses.replace(config.training, max_epochs=length, patience=length, ema_decay=0.99)
     train = data.train_part(min(1.0, images / len(data.split["train"])))
@@ -119,7 +120,10 @@ def score(data: PreparedData, candidate: dict[str, object], images: int, length:
 
 
 def greedy(parts: np.ndarray, count: int) -> list[int]:
-    """Rows of (candidates, data sets) scores in [0, 1], each adding most to the mean of the columns' best."""
+    """Choose `count` rows of (candidates, data sets) scores in [0, 1]; each adds most to the mean of the columns' best.
+
+    Returns: the numbers of the rows, in the order in which they were chosen.
+    """
     chosen: list[int] = []
     best = np.zeros(parts.shape[1])
     for _ in range(count):
@@ -133,11 +137,13 @@ def greedy(parts: np.ndarray, count: int) -> list[int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="npz file or URI")
-    parser.add_argument("--folder", type=Path, required=True, help="of the results")
-    parser.add_argument("--images", type=int, default=500, help="trained on, of each data set")
+    parser.add_argument("--folder", type=Path, required=True, help="folder of the results")
+    parser.add_argument("--images", type=int, default=500, help="training images of each data set")
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--drawn", type=int, default=8, help="candidates from the whole space, beside the usual ones")
-    parser.add_argument("--share", type=int, nargs=2, default=(0, 1), metavar=("I", "N"), help="every N-th training")
+    parser.add_argument("--drawn", type=int, default=8, help="random candidates, beside the usual ones")
+    parser.add_argument(
+        "--share", type=int, nargs=2, default=(0, 1), metavar=("I", "N"), help="every N-th training, from I"
+    )
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
@@ -153,7 +159,7 @@ def main() -> None:
             print(f"{number:03d} {name:<8} {found:.4f}", flush=True)
     paths = [options.folder / f"{number:03d}-{name}-{options.images}-{options.epochs}.json" for number, name in todo]
     if not all(path.exists() for path in paths):
-        print("the other shares are not done")
+        print("the other shares are not finished: run this command again when they are")
         return
     scores = np.array([json.loads(path.read_text())["score"] for path in paths]).reshape(len(given), len(sources))
     parts = (scores - scores.min(0)) / (scores.max(0) - scores.min(0))
@@ -161,7 +167,7 @@ def main() -> None:
     for number in np.argsort(-parts.mean(1)):
         print(f"{number:03d}  " + "".join(f"{value:9.4f}" for value in scores[number]) + f"{parts[number].mean():9.3f}")
     chosen = greedy(parts, CHOSEN)
-    print("\nchosen, each with the mean over data sets of the best up to it:")
+    print("\nchosen, each with the mean over data sets of the best score up to it:")
     for count, number in enumerate(chosen, 1):
         print(f"{number:03d}  {parts[chosen[:count]].max(0).mean():.3f}  {json.dumps(given[number])}")
 

@@ -1,7 +1,7 @@
-"""Whether copy-paste and oversampling help the rarest class: pairs of trainings that differ in nothing else.
+"""The effect of copy-paste and oversampling on the rarest class, from trainings that differ in nothing else.
 
-Each seed has its own split 80/10/10 and initial weights; all variants of a seed share both, and have the same number of
-steps. The epoch is chosen on the validation part, the IoU is that of the held-out test part.
+Each seed has its own split 80/10/10 and initial weights. All variants of a seed share both, and have the same number of
+steps. The best epoch is chosen on the validation part, and the IoU is that of the held-out test part.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--loss", default="cross_entropy")
     parser.add_argument("--variants", nargs="+", choices=tuple(VARIANTS), default=list(VARIANTS))
-    parser.add_argument("--checkpoints", required=True, help="folder in which stopped trainings find themselves again")
+    parser.add_argument(
+        "--checkpoints", required=True, help="folder of checkpoints, from which stopped trainings resume"
+    )
     options = parser.parse_args()
     device = default_device()
     gains: dict[str, list[float]] = {name: [] for name in options.variants[1:]}

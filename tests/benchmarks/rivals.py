@@ -1,4 +1,4 @@
-"""Searches as others make them, in the same virtual time: for `search_quality`."""
+"""Searches of other libraries in the same virtual time, for `search_quality`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any, Protocol
 from search.study.space import Scalar, Space
 
 Train = Callable[[Mapping[str, Scalar], int], Iterator[tuple[float, float]]]
-"""(parameters, trial number) to the (score, virtual seconds) of its epochs."""
+"""Maps (parameters, trial number) to the (score, virtual seconds) of the trial's epochs."""
 
 
 class Rival(Protocol):
     def suggest(self, number: int) -> Mapping[str, Scalar]: ...
 
     def report(self, number: int, epoch: int, score: float) -> bool:
-        """Whether the trial goes on; behind the last epoch it does not."""
+        """Return whether the trial continues; it never does after its last epoch."""
 
 
 def best_so_far(rival: Rival, train: Train, *, epochs: int, slots: int) -> list[float]:
-    """Best score behind each epoch of all trials together."""
+    """Return the best score so far after each epoch, counted over all trials."""
     running: list[tuple[float, int, _Trial]] = []
     best: list[float] = []
     now, born = 0.0, 0
@@ -50,13 +50,13 @@ class _Trial:
 
 
 class Ray:
-    """Ray Tune's `OptunaSearch` and `ASHAScheduler` as its documentation puts them together.
+    """Ray Tune's `OptunaSearch` and `ASHAScheduler`, combined as in its documentation.
 
     Args:
-        space: searched.
-        seed: of the sampler.
-        max_epochs: of a trial.
-        random: draw at random instead of by TPE.
+        space: the space to search.
+        seed: seed of the sampler.
+        max_epochs: most epochs of a trial.
+        random: sample at random instead of by TPE.
     """
 
     def __init__(self, space: Space, seed: int, max_epochs: int, *, random: bool = False):
@@ -98,14 +98,15 @@ class _Known:
 
 
 class SyneTune:
-    """Syne Tune's ASHA with one of its searchers. It has no conditional parameters: it chooses those as well that a
-    configuration does not have.
+    """Syne Tune's ASHA with one of its searchers.
+
+    It has no conditional parameters, so it also chooses values for parameters that a configuration does not have.
 
     Args:
-        space: searched.
-        seed: of the scheduler.
-        max_epochs: of a trial.
-        name: of a class of `syne_tune.optimizer.baselines`: ASHA, BOHB.
+        space: the space to search.
+        seed: seed of the scheduler.
+        max_epochs: most epochs of a trial.
+        name: name of a class of `syne_tune.optimizer.baselines`: ASHA, BOHB.
     """
 
     def __init__(self, space: Space, seed: int, max_epochs: int, *, name: str):

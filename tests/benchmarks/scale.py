@@ -1,7 +1,7 @@
-"""What the driver can take: a simulated study of 10,000 trials, 1,000 side by side, with its ledger on disk.
+"""The capacity of the driver: a simulated study of 10,000 trials, 1,000 at a time, with its ledger on disk.
 
-Trials take no time: what is measured is the searcher, the scheduler, the recorder and the ledger, as a real search runs
-them. The ledger's baseline is Optuna's own journal backend, which takes the same entries.
+Trials take no time, so that searcher, scheduler, recorder and ledger are measured, as a real search runs them. The
+baseline of the ledger is Optuna's own journal backend with the same entries.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def journal(folder: Path) -> JournalStorage:
 
 
 def recorded(ledger: Ledger) -> float:
-    """Results a second that a ledger takes."""
+    """Return the number of results per second that a ledger records."""
     proposal = Proposer(ledger, unet_space(PROFILES["cpu"]), study_settings(), sampler="random").propose(0)
     assert proposal is not None
     number = ledger.begin(proposal).number
@@ -70,7 +70,7 @@ def recorded(ledger: Ledger) -> float:
 
 
 def recorded_in_postgres(folder: Path) -> dict[str, str]:
-    """Rows about a database on this machine that waits for the disk."""
+    """Return the rows of the table about a database on this machine that waits for the disk."""
     if binaries() is None:
         return {"  in PostgreSQL": "not installed"}
     server = PostgresServer(durable=True)
@@ -115,12 +115,12 @@ def main() -> None:
         proposer = Proposer(again, space, settings, sampler="forest")
         resumed = time.perf_counter() - started
         tpe = Proposer(again, space, settings, sampler="tpe")
-        print(f"{options.trials} simulated trials, {options.slots} side by side, {counting.results} results")
+        print(f"{options.trials} simulated trials, {options.slots} at a time, {counting.results} results")
         rows = {
-            "trials a second, random proposals": f"{options.trials / seconds:.0f}",
-            "results a second, proposals and ends included": f"{counting.results / seconds:.0f}",
-            "results a second, proposals left out": f"{counting.results / (seconds - sum(proposing)):.0f}",
-            "results a second, ledger alone": f"{ours:.0f}",
+            "trials per second, random proposals": f"{options.trials / seconds:.0f}",
+            "results per second, proposals and ends included": f"{counting.results / seconds:.0f}",
+            "results per second, proposals left out": f"{counting.results / (seconds - sum(proposing)):.0f}",
+            "results per second, ledger alone": f"{ours:.0f}",
             "  Optuna's own journal": f"{theirs:.0f} ({ours / theirs:.1f} times)",
             **recorded_in_postgres(Path(scratch) / "database"),
             "peak memory, MiB": f"{memory:.0f}",
@@ -135,7 +135,7 @@ def main() -> None:
 
 @contextmanager
 def proposals_timed() -> Iterator[list[float]]:
-    """Seconds of each proposal that is made meanwhile."""
+    """Measure the seconds of each proposal that is made in this context."""
     times: list[float] = []
     propose = Proposer.propose
 
@@ -154,7 +154,7 @@ def proposals_timed() -> Iterator[list[float]]:
 
 
 def suggestion(proposer: Proposer, ledger: Ledger) -> float:
-    """Seconds of one, behind the trials so far; the first takes in what happened in them."""
+    """Return the median seconds of a proposal after all trials so far; the first one also reads their results."""
     times, trials = [], len(ledger.frozen_trials())
     for number in range(trials, trials + 20):
         started = time.perf_counter()

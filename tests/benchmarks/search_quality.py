@@ -1,26 +1,25 @@
-"""How good a configuration a search has found behind how many epochs: ours against what others use.
+"""The best score that a search has found after a number of epochs, compared between this project and other libraries.
 
     python -m tests.benchmarks.search_quality [--methods ours stock ...] [--seeds 30]
 
-Three tasks of 20 to 23 parameters with conditions between them, and any study of this project's:
+There are three tasks of 20 to 23 parameters, some of them conditional, and any study of this project:
 
 - digits: small networks on scikit-learn's digits with wrong labels.
 - photo: coordinate networks that learn a photograph.
-- segments: small U-Nets and others that segment a photograph by 40 windows of it.
+- segments: small U-Nets and other networks that learn to segment a photograph from 40 windows of it.
 
-  All three are really trained, epoch by epoch: no model of curves stands between a method and the truth, nor favours
-  one whose own model is of the same kind.
-- `--studies RUN`: the space of a study whose trials had 27 epochs, with `search.simulation.surrogate` for what was not
-  recorded:
+  All three train real networks. Recorded or modelled learning curves could favour methods with a similar model.
+- `--studies RUN`: the space of a study whose trials had 27 epochs, with `search.simulation.surrogate` for
+  configurations that were not recorded:
 
     python search/run.py --sampler random --max-epochs 27 --grace-epochs 27 --patience 27 ...
 
-A search has 40 times the epochs of a whole trial, four trials run side by side in virtual time, and a trial's epoch
-takes 0.5 to 1.5 virtual seconds. Scores are what the search sees. A seed is that of the search and of every training.
-Results are kept in a file as they come: the same command goes on where it was stopped.
+A search has 40 times the epochs of a whole trial. Four trials at a time run in virtual time, in which an epoch takes
+0.5 to 1.5 seconds. Scores are those that the search receives. A seed determines the search and its trainings. Each
+result is saved when it is there, so that the same command continues where it was stopped.
 
-`--methods syne-asha syne-bohb` need Syne Tune beside this project (`pip install "syne-tune[kde]"`); best in an
-environment of its own, with the same file of results: the tables show all that it holds.
+`--methods syne-asha syne-bohb` also need Syne Tune (`pip install "syne-tune[kde]"`), preferably in a
+separate environment. Use the same file of results there: the tables show everything in it.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ OURS: dict[str, dict[str, Any]] = {
     "last, TPE, stopping": LAST | {"sampler": "tpe", "scheduler": "asha-stopping"},
     "TPE, whole trials": LAST | {"sampler": "tpe", "scheduler": "asha-stopping", "grace_epochs": MAX_EPOCHS},
 }
-"""What a search of ours does, one thing changed at a time."""
+"""Settings of this project's searches; most differ from another one in a single setting."""
 RIVALS: dict[str, Callable[[Space, int], Rival]] = {
     "stock": lambda space, seed: Ray(space, seed, MAX_EPOCHS),
     "random+ASHA": lambda space, seed: Ray(space, seed, MAX_EPOCHS, random=True),
@@ -78,7 +77,7 @@ RIVALS: dict[str, Callable[[Space, int], Rival]] = {
 
 
 def search(task: str, method: str, seed: int) -> list[float]:
-    """Best score so far behind each epoch of one search."""
+    """Run one search, and return the best score so far after each epoch."""
     space, train = _task(task, seed)
     if method in RIVALS:
         return best_so_far(RIVALS[method](space, seed), train, epochs=EPOCHS, slots=SLOTS)
@@ -113,7 +112,7 @@ def _ours(
 
 class _Settings(StudySettings):
     def whole_config(self, chosen: dict[str, Any]) -> dict[str, Any]:
-        return chosen  # of a space that is not of U-Nets
+        return chosen  # the space is not one of U-Nets
 
 
 def _task(name: str, seed: int, *, related: bool = False) -> tuple[Space, Train]:
@@ -131,7 +130,7 @@ def _task(name: str, seed: int, *, related: bool = False) -> tuple[Space, Train]
 
 
 def _pace(params: Mapping[str, Scalar]) -> float:
-    """Virtual seconds of an epoch."""
+    """Return the virtual seconds of an epoch."""
     return 0.5 + zlib.crc32(json.dumps(dict(params), sort_keys=True).encode()) % 1000 / 1000
 
 
@@ -139,7 +138,7 @@ def _pace(params: Mapping[str, Scalar]) -> float:
 def _surrogate(study: Path) -> Surrogate:
     settings, curves = recorded([study])
     if settings.max_epochs != MAX_EPOCHS:
-        raise ValueError(f"{study}: its trials have {settings.max_epochs} epochs, not {MAX_EPOCHS}")
+        raise ValueError(f"{study}: its trials have {settings.max_epochs} epochs, they must have {MAX_EPOCHS}")
     return Surrogate(settings.search_space(), curves, max_epochs=MAX_EPOCHS, patience=MAX_EPOCHS)
 
 
@@ -160,7 +159,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", choices=known, default=["ours", "stock", "random+ASHA"])
     parser.add_argument("--tasks", nargs="*", choices=TASKS, default=TASKS)
     parser.add_argument("--studies", nargs="*", type=Path, default=[])
-    parser.add_argument("--baseline", choices=known, default="stock", help="what the tables compare with")
+    parser.add_argument("--baseline", choices=known, default="stock", help="the method that the tables compare with")
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--results", type=Path, default=Path("search_quality.jsonl"))
@@ -197,19 +196,22 @@ def _read(path: Path) -> dict[tuple[str, str, int], list[float]]:
 
 
 def _of(results: dict[tuple[str, str, int], list[float]], task: str, method: str, seeds: int) -> np.ndarray:
-    """(seeds, epochs), the first seeds as far as they are all there"""
+    """Return the results (seeds, epochs) of the first seeds, up to the first one that is missing."""
     runs = (results.get((task, method, seed)) for seed in range(seeds))
     return np.array(list(itertools.takewhile(lambda best: best is not None, runs)))
 
 
 def epochs_to(best: np.ndarray, target: float) -> int | None:
-    """Epochs by which the median search has reached the target."""
+    """Return the epochs after which the median over searches has reached the target; None if it never has."""
     reached = np.flatnonzero(np.median(best, axis=0) >= target)
     return int(reached[0]) + 1 if len(reached) else None
 
 
 def interval(best: np.ndarray, baseline: np.ndarray) -> str:
-    """95 % interval of `epochs_to` the baseline's final median, as a part of EPOCHS: bootstrap over both's seeds."""
+    """Return the 95 % interval of `epochs_to` the baseline's final median, as a part of EPOCHS.
+
+    It is a bootstrap interval over the seeds of both methods.
+    """
     random, parts = np.random.default_rng(0), []
     for _ in range(RESAMPLED):
         ours, theirs = (rows[random.integers(0, len(rows), len(rows))] for rows in (best, baseline))

@@ -1,7 +1,7 @@
-"""Seconds and memory of writing the submission, beside `pandas.to_csv` of the same predictions.
+"""Seconds and memory of writing the submission, compared with `pandas.to_csv` of the same predictions.
 
-Each way runs in a process of its own, so that its peak memory is its own; predictions come in batches as they do from
-a model. The submission is also checked, which pandas' file is not.
+Each way runs in its own process, so that its peak memory is measured separately. Predictions come in batches, as from a
+model. The submission is also checked, which the file of pandas is not.
 
     python -m tests.benchmarks.submission [--images 10022]
 """
@@ -50,7 +50,7 @@ def pandas_to_csv(path: Path, images: int) -> None:
 
 
 def nothing(path: Path, images: int) -> None:
-    """Makes the predictions only: what all ways spend before they write."""
+    """Make the predictions without writing them, which all ways have to do."""
     import pandas as pd  # noqa: F401
 
     import reports.submission_csv  # noqa: F401
@@ -69,7 +69,7 @@ def _measure(way: Callable[[Path, int], None], path: Path, images: int, result: 
 
 
 def measure(way: Callable[[Path, int], None], path: Path, images: int) -> tuple[float, float]:
-    """(seconds, MiB of memory beyond what the imports take)."""
+    """Return (seconds, MiB of memory beyond that of the imports)."""
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_measure, args=(way, path, images, there))
     process.start()

@@ -1,12 +1,12 @@
-"""Training images a second of the epoch loop, beside a bare loop and a plain DataLoader loop.
+"""Training images per second of the epoch loop, compared with a bare loop and a plain DataLoader loop.
 
-- bare: forward, loss, backward and optimizer step over batches that are tensors in memory already, in the same
-  precision and memory layout: the floor. No shuffling, augmentation, clipping or schedule.
-- DataLoader: the same network in fp32 over `torch.utils.data.DataLoader` with its defaults and shuffling, as tutorials
-  write it.
+- bare: forward pass, loss, backward pass and optimizer step over batches that are already tensors in memory, in the
+  same precision and memory layout: an upper bound. It has no shuffling, augmentation, clipping or schedule.
+- DataLoader: the same network in fp32 over `torch.utils.data.DataLoader` with its defaults and shuffling, as in
+  tutorials.
 - this project: `Training.train_epoch`, as every trial runs it, without and with augmentation.
 
-The ways take turns, several rounds each; the table gives medians.
+The loops take turns for several rounds; the table shows medians.
 
     python -m tests.benchmarks.throughput [--rounds 5] [--images 320] [--depth 3] [--width 16]
 """
@@ -33,7 +33,7 @@ from trainables.training.trainer import Training
 
 BATCH = 32
 AUGMENTED = ("none", "hflip", "flips", "flips+crop")
-"""Every other set: tests/benchmarks/augmentation.py."""
+"""Augmentation sets that are measured here; for the others, see tests/benchmarks/augmentation.py."""
 
 
 def tensors(data: PreparedData, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:

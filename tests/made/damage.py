@@ -1,4 +1,4 @@
-"""Seeded damage to files, as disks, editors and people who mean harm do it."""
+"""Seeded damage to files, as disks, editors and attackers cause it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ JUNK: tuple[Any, ...] = (
 
 
 def damaged_bytes(content: bytes, draw: random.Random) -> bytes:
-    """Some of the bytes are others, gone, doubled, or exchanged."""
+    """Return the content with some bytes changed, removed, repeated or overwritten."""
     changed = bytearray(content)
     for _ in range(draw.choice((1, 1, 2, 8))):
         if not changed:
@@ -54,7 +54,7 @@ def damaged_bytes(content: bytes, draw: random.Random) -> bytes:
 
 
 def damaged_journal(lines: list[bytes], draw: random.Random) -> bytes:
-    """A journal with one to three wrong entries, or wrong bytes."""
+    """Return a journal with one to three wrong entries, and sometimes wrong bytes."""
     changed = list(lines)
     for _ in range(draw.choice((1, 1, 2, 3))):
         _WAYS[draw.randrange(len(_WAYS))](changed, draw)
@@ -63,7 +63,7 @@ def damaged_journal(lines: list[bytes], draw: random.Random) -> bytes:
 
 
 def _value(lines: list[bytes], draw: random.Random) -> None:
-    """A value somewhere in an entry is another, also in a text that is JSON itself."""
+    """Change a value somewhere in an entry, also inside a string that is itself JSON."""
     at = draw.randrange(len(lines))
     try:
         entry = json.loads(lines[at])
@@ -109,7 +109,7 @@ def _double(lines: list[bytes], draw: random.Random) -> None:
 
 
 def _foreign(lines: list[bytes], draw: random.Random) -> None:
-    """An entry that this software does not write."""
+    """Insert an entry that this software never writes."""
     nested = b"[" * DEEP + b"]" * DEEP
     entry = draw.choice(
         (

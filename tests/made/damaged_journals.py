@@ -1,4 +1,4 @@
-"""The journal of a study with some of everything, to be damaged."""
+"""The journal of a study with entries of every kind, for tests to damage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.made.studies import begin, epoch_report, study_settings
 
 
 def whole_journal(folder: Path, space: Space) -> list[bytes]:
-    """Its lines, the same ones each time; the study is in that folder."""
+    """Create the study in that folder, and return the lines of its journal, the same ones each time."""
     ledger = Ledger.create(folder)
     ledger.settings = dataclasses.asdict(study_settings(scheduler="asha-promotion", rung_metric="best"))
     ledger.placement = Placement(trials_per_gpu=2, device="a GPU", reason="memory")

@@ -1,4 +1,4 @@
-"""npz files with something wrong in them, drawn at random."""
+"""npz files with randomly drawn errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def members() -> dict[str, bytes]:
 
 
 def header(draw: random.Random, content: bytes) -> bytes:
-    """A member whose header claims something else."""
+    """Return a member whose header does not match its content."""
     shape = tuple(draw.choice((*HUGE, 0, 1, 2, -1, 8)) for _ in range(draw.randrange(6)))
     dtype = draw.choice(
         ("|u1", "<f8", "<i8", "|O", "<U8", "|V9", "<c16", "<M8[s]", "|b1", "<f2", "|S4", "<U1000000000")

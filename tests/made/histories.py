@@ -1,8 +1,8 @@
-"""Random histories of studies: what each trial would report, which one reports next, and which break.
+"""Random histories of studies: what each trial reports, which one reports next, and which attempts fail.
 
-`Life` lets the real searcher, scheduler and recorder live through one without Ray, and `kills` ends it after a write of
-the ledger. What comes next depends on what the ledger holds alone, so that a driver that follows a killed one meets the
-same reports in the same order, as long as it decides alike.
+`Life` runs the real searcher, scheduler and recorder through a history without Ray, and `kills` ends it after a write
+to the ledger. Each next event depends only on the content of the ledger. The driver that follows a killed one therefore
+receives the same reports in the same order, as long as it makes the same decisions.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ BREAKS = {
 
 @dataclass(frozen=True)
 class History:
-    """One history, of which everything follows from its seed."""
+    """One history, determined by its seed."""
 
     seed: int
     settings: StudySettings
     slots: int
     budgets: tuple[int, ...]
-    """Of the runs that the study consists of: each but the last ends by itself, and the next has a larger one."""
+    """Budgets of the study's runs. Each run but the last ends at its budget, and the next has a larger one."""
     audit: float
     max_failures: int
     risk: float
-    """That a trial breaks at an epoch, and that it diverges."""
+    """Probability, per epoch, that a trial fails before it, and that it diverges."""
 
     @classmethod
     def drawn(cls, seed: int, *, scheduler: str, slots: int) -> History:
@@ -80,7 +80,7 @@ class History:
         return random.Random(f"{self.seed} {what}").random()
 
     def report(self, number: int, epoch: int) -> EpochReport:
-        """What the trial reports of that epoch. Many have the same score."""
+        """Return the trial's report of that epoch. Many reports have the same score."""
         score, ended = round(self._chance("score", number, epoch), 1), None
         if epoch == self.settings.max_epochs:
             ended = "max_epochs"
@@ -91,18 +91,18 @@ class History:
         return epoch_report(epoch, score, ended=ended)
 
     def breaks(self, number: int, epoch: int, failures: int) -> str | None:
-        """How the trial breaks before that epoch, if it does."""
+        """Return how the trial fails before that epoch; None if it does not."""
         if self._chance("breaks", number, epoch, failures) < self.risk:
             return random.Random(f"{self.seed} {number} {epoch} {failures}").choice(list(BREAKS))
         return None
 
     def next(self, step: int, running: set[int]) -> int:
-        """The trial to report or break next."""
+        """Return the trial that reports or fails next."""
         return sorted(running)[int(self._chance("next", step) * len(running))]
 
 
 class Numbered:
-    """Proposes a configuration that says what the proposer was told."""
+    """Proposes configurations that contain the proposer's arguments."""
 
     def propose(self, number: int, waiting: Any = ()) -> Proposal:
         config = {"training.batch_size": 2, "number": number, "waiting": " ".join(map(str, waiting))}
@@ -110,7 +110,7 @@ class Numbered:
 
 
 class Life:
-    """A driver of a study, from its start to its end, or to when it is killed."""
+    """A driver of a study, from its start until it ends or is killed."""
 
     def __init__(self, folder: Path, history: History, budget: int, *, interrupted: Callable[[int], bool]):
         self.folder, self.history, self.interrupted = folder, history, interrupted
@@ -128,7 +128,7 @@ class Life:
         self.failures = Counter({record.number: len(record.failures) for record in records})
 
     def run(self) -> bool:
-        """Returns whether the run has ended by itself."""
+        """Run to the end; returns whether the run ended without being stopped."""
         self.recorder.settle()
         self.fill()
         while self.trials:
@@ -171,7 +171,7 @@ class Life:
             decision = self.scheduler.on_trial_result(None, trial, result)
         self.recorder.on_trial_result(0, [], trial, result)
         trial.last_result, trial.epochs = result, report.epoch
-        if report.ended is not None:  # Tune asks of it a second time when the trial's function returns
+        if report.ended is not None:  # Tune passes the result on again when the trial's function returns
             self.scheduler.on_trial_result(None, trial, result)
         if decision == TrialScheduler.STOP or report.ended is not None:
             del self.trials[number]
@@ -191,12 +191,12 @@ class Life:
 
 
 class Killed(BaseException):
-    """A driver is gone. As it is no Exception, nothing handles it."""
+    """Stands in for a killed driver. It is no `Exception`, so nothing handles it."""
 
 
 @contextmanager
 def kills(after: Callable[[], bool]) -> Iterator[None]:
-    """Kill the driver after each of the ledger's writes for which that is true."""
+    """Kill the driver after each write to the ledger for which `after` returns true."""
     append = Journal.append_logs
 
     def append_and_die(journal: Journal, logs: list[dict[str, Any]]) -> None:
@@ -206,7 +206,7 @@ def kills(after: Callable[[], bool]) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Journal, "append_logs", append_and_die)
-        patch.setattr(asha_promotion, "MAX_PAUSED_PER_RUNG", 1)  # few trials suffice for one to be evicted
+        patch.setattr(asha_promotion, "MAX_PAUSED_PER_RUNG", 1)  # so that few trials suffice for an eviction
         yield
 
 
@@ -217,7 +217,7 @@ def live(
     killed: Callable[[], bool] = lambda: False,
     interrupted: Callable[[int], bool] = lambda step: False,
 ) -> Path:
-    """The study's folder after all of its runs, each of which takes as many drivers as it needs."""
+    """Return the study's folder after all of its runs, each with as many drivers as it needs."""
     folder.mkdir(exist_ok=True)
     for budget in history.budgets:
         over = False
@@ -228,8 +228,11 @@ def live(
 
 
 def decisions(study: Path) -> list[Any]:
-    """All that the ledger says of a study but for its times: which trials began, what they reported and what was
-    decided of it, and how they broke, in order; then how each ended."""
+    """Return what the ledger holds of a study, without times.
+
+    First, in order, the trials that began, their reports with the decisions on them, and their failures; then how each
+    trial ended.
+    """
     told: list[Any] = []
     for line in (study / "ledger.journal").read_text().splitlines():
         entry = json.loads(line)
@@ -238,7 +241,7 @@ def decisions(study: Path) -> list[Any]:
         for key, text in entry.get("user_attr", {}).items():
             if key.startswith(("epoch ", "failure ")):
                 values = json.loads(text)
-                # Of a trial that breaks for good before anything else happens, the promotion need not be known.
+                # If a trial fails for the last time right after its promotion, the promotion may be missing.
                 values.pop("promoted", None)
                 told.append((entry["trial_id"], key, values))
     return [*told, *((record.state, record.audited, record.error) for record in Ledger.open(study).records())]

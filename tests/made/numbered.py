@@ -1,4 +1,4 @@
-"""A data set of tiny images that tests make by hand."""
+"""A data set of tiny images, made by hand in tests."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from trainables.data import DataDescription
 
 
 class HandMade:
-    """What batches, mixing and evaluation read of prepared data.
+    """The part of prepared data that batches, mixing and evaluation read.
 
     Args:
         masks: (N, H, W) labels.
-        images: (N, H, W); default: each image is full of its own number.
-        ignored_label, classes: of the description.
+        images: (N, H, W); default: each image is filled with its own number.
+        ignored_label, classes: ignored label and number of classes of the description.
         present: the scored labels that count as held by the data; default: all of them.
         rarest: the label of the rarest class.
     """
@@ -39,7 +39,7 @@ class HandMade:
         self.present_labels = tuple(self.description.scored_labels if present is None else present)
         self.rarest_label = rarest
         for array in (self.masks, self.images):
-            array.flags.writeable = False  # as the maps of prepared data
+            array.flags.writeable = False  # like the memory maps of prepared data
 
     def holds(self, indices: np.ndarray, label: int) -> np.ndarray:
         return (self.masks[indices] == label).any(axis=(1, 2))

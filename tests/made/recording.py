@@ -1,4 +1,4 @@
-"""A recorder with all that is around it, for tests: the ledger is a real one, the rest notes what it is told."""
+"""A recorder and its surroundings, for tests: the ledger is real, all other parts log their calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WRITES = ("add_epoch", "add_failure", "add_segment", "mark_audited", "finish", "
 
 
 class NotingLedger(Ledger):
-    """Notes each write of a recorder; once it is `full`, none is possible."""
+    """Logs each write of a recorder. Once `full` is set, every write raises it."""
 
     heard: list[tuple[Any, ...]]
     full: OSError | None = None
@@ -39,12 +39,12 @@ for _name in WRITES:
 
 
 class NotingCallback(Callback):
-    """Notes what it hears, and what the ledger says by then: the trial's state and its epochs, failures, segments."""
+    """Logs each call with the state of the trial in the ledger and its numbers of epochs, failures and segments."""
 
     def __init__(self, name: str, driver: Driver):
         self.name, self.driver = name, driver
         self.records: list[TrialRecord] = []
-        """What it was told of, in order."""
+        """Records of all calls, in order."""
 
     def _note(self, what: str, record: TrialRecord, *values: Any) -> None:
         known = self.driver.ledger.record(record.number)
@@ -69,7 +69,7 @@ class NotingCallback(Callback):
 
 
 class Driver:
-    """Calls the recorder's hooks as Tune does, of trials whose epochs take 1.1 s; `heard` is what follows, in order."""
+    """Calls the recorder's hooks as Tune does. An epoch takes 1.1 s. `heard` lists what the recorder did, in order."""
 
     def __init__(self, folder: Path, *, max_failures: int = 2, callbacks: int = 1, hangs: Any = None):
         self.folder = folder
@@ -107,12 +107,12 @@ class Driver:
         return lambda number: self.heard.append(("searcher", name, number))
 
     def begin(self, batch_size: int = 8) -> int:
-        """A new trial of the ledger; returns its number."""
+        """Begin a trial in the ledger; returns its number."""
         config = {"training.batch_size": batch_size}
         return self.ledger.begin(Proposal(params={}, distributions={}, config=config)).number
 
     def trial(self, number: int, **changes: Any) -> Any:
-        """One of Tune's, as it is seen by callbacks."""
+        """Return a trial of Tune's, as callbacks see it."""
         values = {
             "trial_id": f"tune{number}",
             "config": {"number": number},

@@ -1,4 +1,4 @@
-"""Records of trials, made by hand: what a ledger would give, without one."""
+"""Records of trials as a ledger returns them, made without a ledger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.made.studies import epoch_report
 
 
 def trial_record(number: int = 0, scores: Sequence[float | None] = (), **changes: Any) -> TrialRecord:
-    """A complete trial whose epochs had these scores."""
+    """Return the record of a complete trial whose epochs had these scores."""
     values: dict[str, Any] = {
         "number": number,
         "state": "complete",
@@ -31,7 +31,7 @@ def trial_record(number: int = 0, scores: Sequence[float | None] = (), **changes
 
 
 def check_fixed(thing: Any) -> None:
-    """A record cannot be changed by accident, and says which of its values is which."""
+    """Check that a record is immutable, and takes its values by keyword only."""
     names = [field.name for field in dataclasses.fields(thing)]
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(thing, names[0], None)

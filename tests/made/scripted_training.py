@@ -1,4 +1,4 @@
-"""A stand-in for a training, whose scores a test states: what the epoch loop makes of them is asserted exactly."""
+"""A stand-in for a training, with scores that a test defines, so that it can assert exact results of the epoch loop."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ SAVE_SECONDS = {"last": 3.0, "best": 2.0}
 
 
 class Path(nn.Module):
-    """A model whose weight tells which epochs made it: 125 are epochs 1 and 2, and then 5."""
+    """A model whose weight lists the epochs that trained it: 125 means epochs 1, 2 and 5."""
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("path", torch.zeros((), dtype=torch.int64))
 
     def train_on(self, epoch: int) -> None:
-        self.path.mul_(10).add_(epoch)  # in place, as an optimizer does: what was not copied changes
+        self.path.mul_(10).add_(epoch)  # in place, as an optimizer does: weights kept without a copy change
 
 
 class Script:
-    """What each epoch measures, and what the loop did with it.
+    """The measurements of each epoch, and a log of what the loop did with them.
 
     Args:
         scores: mean IoU of epoch 1, 2, ... on the validation part.
-        losses, gradient_norms, val_losses: likewise (default: 1.0, 2.0, 3.0, ...; always 0.5; always 0.25).
+        losses, gradient_norms, val_losses: the same (default: 1.0, 2.0, 3.0, ...; always 0.5; always 0.25).
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Script:
 
     @property
     def training(self) -> ScriptedTraining:
-        """The newest."""
+        """The newest training."""
         return self.trainings[-1]
 
     def perf_counter(self) -> float:
@@ -79,7 +79,7 @@ class Script:
 
 
 class ScriptedTraining:
-    """Its learning rate is halved by each score that its schedule is told."""
+    """Halves its learning rate with each score that its schedule receives."""
 
     parameters = 42
     made_of: tuple[Any, ...] = ()
@@ -90,9 +90,9 @@ class ScriptedTraining:
         self.stages = stages(config)
         self.epoch = 0
         self.begun: list[tuple[int, int | None]] = []
-        """Number of each stage that began, and the path of the weights that it was given."""
+        """Number of each stage that began, and the path of the weights that it began with."""
         self.told: list[float] = []
-        """What the schedules of all stages were told."""
+        """Scores that the schedules of all stages received."""
         self.schedule = SimpleNamespace(step_epoch=self._step_epoch)
         self.begin_stage(1)
 
@@ -128,17 +128,17 @@ class ScriptedTraining:
 
 
 class Killed(BaseException):
-    """Stands for the end of the process."""
+    """Stands in for the end of the process."""
 
 
 class ScriptedStore(CheckpointStore):
-    """Takes its time, and can be killed before a save, counted from 0."""
+    """Takes virtual time to save, and can be killed before a save, counted from 0."""
 
     def __init__(self, location: str, script: Script, killed_before: int | None = None):
         super().__init__(location)
         self.script, self.killed_before = script, killed_before
         self.saves: list[tuple[str, int]] = []
-        """Name, and the epoch in it."""
+        """Name and epoch of each saved checkpoint."""
 
     def save(self, name: str, content: dict[str, Any]) -> None:
         if len(self.saves) == self.killed_before:

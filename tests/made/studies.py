@@ -15,7 +15,7 @@ __all__ = ["begin", "epoch_report", "study_settings"]
 
 
 def study_settings(**changes: Any) -> StudySettings:
-    """Of a small study on no particular data."""
+    """Return the settings of a small study on no particular data."""
     values: dict[str, Any] = {
         "data": "none",
         "fingerprint": "none",
@@ -40,7 +40,7 @@ def study_settings(**changes: Any) -> StudySettings:
 
 
 def begin(ledger: Ledger, space: Space, **changes: Any) -> TrialRecord:
-    """A new running trial with a random configuration; `changes` are to the settings."""
+    """Begin a trial with a random configuration, and return its record; `changes` apply to the settings."""
     proposer = Proposer(ledger, space, study_settings(**changes), sampler="random")
     proposal = proposer.propose(len(ledger.records()))
     assert proposal is not None

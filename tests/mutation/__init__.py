@@ -1,1 +1,1 @@
-"""Mutation tests: small wrong changes to the code, each of which the quick tests of its module must notice."""
+"""Mutation tests: small wrong changes to the code, which the quick tests of the changed module must detect."""

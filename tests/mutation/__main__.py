@@ -1,11 +1,11 @@
-"""Mutates the modules that matter, and says how many mutants their quick tests notice.
+"""Mutates modules, and measures how many of the mutants their quick tests detect.
 
-    python -m tests.mutation                                     # 400 of all modules, what was run before is not again
+    python -m tests.mutation                                     # 400 mutants of all modules; known results are reused
     python -m tests.mutation --modules search/tuning/recorder.py --count 40 --show
 
-Results are kept in .mutants, so that an interrupted run resumes. A killed mutant stays killed; one that survived is
-tested again when a test of its module has changed. Mutants that change nothing a test could see are listed in
-equivalent.toml, each with its reason, and count as neither.
+Results are kept in .mutants, so that an interrupted run resumes. A killed mutant is not tested again; one that survived
+is tested again when a test of its module has changed. Mutants whose change no test could detect are listed in
+equivalent.toml, each with its reason. They are not part of the score.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TARGET = 0.85
 
 
 class Results:
-    """What is known of each mutant, a line of JSON each."""
+    """The known result of each mutant, in a file with a line of JSON per result."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -43,7 +43,10 @@ class Results:
             self._known[entry["key"]] = entry
 
     def killed(self, mutant: Mutant) -> bool | None:
-        """None if it is to be tested: it never was, or survived tests that have changed since."""
+        """Return whether the mutant was killed; None if it must be tested.
+
+        That is so if it was never tested, or survived tests that have changed since.
+        """
         entry = self._known.get(mutant.key)
         if entry is None or (not entry["killed"] and entry["tests"] != digest(MODULES[mutant.module])):
             return None
@@ -64,7 +67,7 @@ class Results:
 
 
 def digest(tests: Sequence[str]) -> str:
-    """Of the test files' contents."""
+    """Return a hash of the test files' contents."""
     found = hashlib.sha256()
     for name in tests:
         path = ROOT / name
@@ -83,7 +86,10 @@ def is_equivalent(mutant: Mutant, listed: Sequence[dict[str, str]]) -> bool:
 
 
 def seconds_unmutated(console: Console, slots: Sequence[Slot], modules: Sequence[str]) -> dict[str, float]:
-    """How long the tests of each module take while nothing is mutated. They pass, or a killed mutant says nothing."""
+    """Return the seconds that the tests of each module take without a mutation.
+
+    They must pass: otherwise they would kill every mutant.
+    """
     suites = sorted({tuple(MODULES[module]) for module in modules})
     seconds: dict[tuple[str, ...], float] = {}
 
@@ -98,7 +104,7 @@ def seconds_unmutated(console: Console, slots: Sequence[Slot], modules: Sequence
 
 
 def table(chosen: Sequence[Mutant], results: Results, listed: Sequence[dict[str, str]]) -> tuple[Table, float]:
-    """By module, and the part of all mutants that was killed."""
+    """Return the results by module as a table, and the killed part of all mutants."""
     shown = Table(title="mutants", title_justify="left")
     shown.add_column("module")
     for column in ("mutants", "equivalent", "killed", "score"):
@@ -123,11 +129,11 @@ def _percent(killed: int, of: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=400, help="mutants of all modules together (default: 400)")
-    parser.add_argument("--seed", type=int, default=0, help="of the sample (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sample (default: 0)")
     parser.add_argument("--modules", nargs="+", choices=MODULES, default=list(MODULES), metavar="FILE")
     parser.add_argument("--slots", type=int, default=2, help="mutants tested concurrently (default: 2)")
-    parser.add_argument("--show", action="store_true", help="print each mutant that survives as it is found")
-    parser.add_argument("--folder", type=Path, default=ROOT / ".mutants", help="of the copies and the results")
+    parser.add_argument("--show", action="store_true", help="print each surviving mutant as soon as it is found")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".mutants", help="folder of the copies and results")
     options = parser.parse_args()
 
     console, listed = Console(highlight=False), equivalents()
@@ -135,7 +141,7 @@ def main() -> None:
     results = Results(folder / "results.jsonl")
     chosen = sample(options.modules, ROOT, options.count, options.seed)
     waiting = [mutant for mutant in chosen if not is_equivalent(mutant, listed) and results.killed(mutant) is None]
-    console.print(f"{len(chosen)} mutants, of which {len(waiting)} are to be tested")
+    console.print(f"{len(chosen)} mutants, {len(waiting)} of them to test")
     if waiting:
         import_libraries()
         slots = [Slot(folder / f"slot-{number}", ROOT) for number in range(options.slots)]
@@ -159,7 +165,7 @@ def main() -> None:
     shown, score = table(chosen, results, listed)
     console.print(shown)
     if score < TARGET:
-        raise SystemExit(f"{score:.0%} of the mutants were killed, {TARGET:.0%} is the least")
+        raise SystemExit(f"{score:.0%} of the mutants were killed; the tests must kill at least {TARGET:.0%}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The modules that matter, each with the quick tests that must notice a mutation of it."""
+"""The modules that are mutated, each with the quick tests that must detect its mutants."""
 
 from __future__ import annotations
 

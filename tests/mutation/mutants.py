@@ -21,19 +21,19 @@ class Mutant:
     """A module with one small change."""
 
     module: str
-    """Path of the file, from the root of the project."""
+    """Path of the file from the root of the project."""
     operator: str
     line: int
     before: str
-    """The line as it is, without its indentation."""
+    """The original line, without its indentation."""
     after: str
-    """The first line that differs, likewise; empty where the line is gone."""
+    """The first line that differs, without its indentation; empty if the line is gone."""
     code: str
     """The whole mutated file."""
 
     @property
     def key(self) -> str:
-        """The same for the same change to the same file."""
+        """A hash of the file and the change."""
         return hashlib.sha256(f"{self.module}\n{self.code}".encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
@@ -46,12 +46,12 @@ class Spot:
 
     operator: str
     occurrence: int
-    """Counted over the file, as Cosmic Ray does."""
+    """Index of the occurrence in the file, as Cosmic Ray counts."""
     position: tuple[int, int]
 
 
 def spots(code: str) -> list[Spot]:
-    """Every place in a file where an operator may change what it does, but for assertions and decorators."""
+    """Return every place of a file that an operator may change, except in assertions and decorators."""
     tree = get_ast(code)
     nodes = list(ast_nodes(tree))
     found = []
@@ -66,7 +66,7 @@ def spots(code: str) -> list[Spot]:
 
 
 def _is_declared(node: Any) -> bool:
-    """Whether it is part of an assertion, or of a decorator such as `@dataclass(frozen=True)`."""
+    """Return whether the node is part of an assertion, or of a decorator such as `@dataclass(frozen=True)`."""
     while node is not None:
         if node.type in ("assert_stmt", "decorator"):
             return True
@@ -75,12 +75,12 @@ def _is_declared(node: Any) -> bool:
 
 
 def _is_marker(node: Any) -> bool:
-    """Whether it is the star of a signature, which an operator of arithmetic takes for a product."""
+    """Return whether the node is the star of a signature, which arithmetic operators mistake for a product."""
     return node.parent is not None and node.parent.type == "parameters"
 
 
 def mutants(module: str, root: Path, seed: int) -> Iterator[Mutant]:
-    """All mutants of a module in an order that the seed decides, one of each place before the second of any."""
+    """Yield all mutants of a module in a seeded random order: one of each place before the second of any."""
     code = (root / module).read_text()
     meaning = _meaning(code)
     places: dict[tuple[int, int], list[Spot]] = {}
@@ -97,7 +97,7 @@ def mutants(module: str, root: Path, seed: int) -> Iterator[Mutant]:
                 spot = found[turn]
                 try:
                     mutated = mutate_code(code, OPERATORS[spot.operator](), spot.occurrence)
-                except AttributeError:  # Cosmic Ray knows no dotted names among several exceptions
+                except AttributeError:  # Cosmic Ray does not support dotted names in a tuple of exceptions
                     continue
                 if mutated is not None and _meaning(mutated) not in (None, meaning):
                     yield _described(module, spot, code, mutated)
@@ -118,7 +118,7 @@ def _described(module: str, spot: Spot, code: str, mutated: str) -> Mutant:
 
 
 def _meaning(code: str) -> str | None:
-    """What a file does, without docstrings and annotations; None if it is not Python."""
+    """Return a dump of the file's syntax tree without annotations; None if it is not valid Python."""
     try:
         tree = ast.parse(code)
     except SyntaxError:
@@ -134,7 +134,7 @@ def _meaning(code: str) -> str | None:
 
 
 def sample(modules: list[str], root: Path, count: int, seed: int) -> list[Mutant]:
-    """So many mutants of these modules together, each module's part in proportion to its places, and one at least."""
+    """Draw `count` mutants of these modules together: in proportion to each module's places, but at least one each."""
     sizes = {module: len({spot.position for spot in spots((root / module).read_text())}) for module in modules}
     chosen: list[Mutant] = []
     left, places = count, sum(sizes.values())

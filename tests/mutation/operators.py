@@ -1,4 +1,4 @@
-"""What a mutation may change: Cosmic Ray's operators, and those that it lacks for statements and arguments."""
+"""The mutation operators: Cosmic Ray's, and others for statements and arguments that it lacks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NEIGHBOURS = {
     "Is": ["IsNot"],
     "IsNot": ["Is"],
 }
-"""Replacements that a person could have typed; Cosmic Ray also has + to <<, which any test notices."""
+"""Replacements that could be typing mistakes. Cosmic Ray has others too, such as + to <<, which any test detects."""
 SWAPPED_NAMES = {
     "max": "min",
     "min": "max",
@@ -89,7 +89,7 @@ class DeleteStatement(Operator):
 
 
 class DropArgument(Operator):
-    """Leaves out one keyword argument of a call, so that its default counts."""
+    """Removes one keyword argument of a call, so that its default applies."""
 
     def mutation_positions(self, node: Any) -> Iterator[Position]:
         if node.type == "arglist" and node.parent.type == "trailer":
@@ -111,7 +111,7 @@ class DropArgument(Operator):
 
 
 class SwapName(Operator):
-    """Replaces a function by its opposite, or one that differs at the border, such as `max` by `min`."""
+    """Replaces a function by its opposite or by a similar one, such as `max` by `min`, or `round` by `int`."""
 
     def mutation_positions(self, node: Any) -> Iterator[Position]:
         if node.type == "name" and node.value in SWAPPED_NAMES and self._is_called(node):

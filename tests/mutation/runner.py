@@ -1,7 +1,7 @@
 """Runs the quick tests of mutants concurrently, each in a fork of a process that has imported the libraries.
 
-A test run spends most of its time in the imports of torch, Ray and Optuna. Here they are imported once; each mutant is
-tested in a fork of that process, in a copy of the project whose own modules nobody has imported before.
+A test run spends most of its time in the imports of torch, Ray and Optuna. Here they are imported once. Each mutant is
+tested in a fork of that process, in a copy of the project, whose modules the fork imports anew.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ LIBRARIES = [
     "torch.utils.tensorboard",
 ]
 PATIENCE = 5
-"""A test run that takes so many times as long as without a mutation, and `LEAST_PATIENCE` seconds more, hangs."""
+"""A test run counts as hanging after PATIENCE times its duration without a mutation plus LEAST_PATIENCE seconds."""
 LEAST_PATIENCE = 20.0
 
 
@@ -60,10 +60,10 @@ class Outcome:
 
     killed: bool
     how: str
-    """tests, timeout, or survived."""
+    """One of "tests", "timeout" and "survived"."""
     seconds: float
     output: str
-    """The end of what the tests printed."""
+    """The end of the tests' output."""
 
 
 class Slot:
@@ -78,7 +78,7 @@ class Slot:
         self._copy()
 
     def _copy(self) -> None:
-        """What git tracks, and new files that it does not ignore."""
+        """Copy the files that git tracks, and new files that it does not ignore."""
         shutil.rmtree(self.folder, ignore_errors=True)
         listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
         names = subprocess.run(listed, cwd=self.root, capture_output=True, text=True, check=True).stdout
@@ -92,7 +92,7 @@ class Slot:
         return self._pid != 0
 
     def start(self, mutant: Mutant | None, tests: Sequence[str], expected_seconds: float) -> None:
-        """Test a mutant, or the project as it is, with tests that take about so long when nothing hangs."""
+        """Test a mutant, or the project as it is; `expected_seconds` is the duration of the tests if nothing hangs."""
         self._mutant, self._begun = mutant, time.monotonic()
         self._deadline = self._begun + PATIENCE * expected_seconds + LEAST_PATIENCE
         if mutant is not None:
@@ -102,7 +102,7 @@ class Slot:
             _test(self.folder, self.root, tests, self.log)
 
     def poll(self) -> Outcome | None:
-        """How it ended; None while it runs."""
+        """Return the outcome; None while the tests run."""
         ended, status = os.waitpid(self._pid, os.WNOHANG)
         now = time.monotonic()
         if not ended and now < self._deadline:
@@ -120,7 +120,7 @@ class Slot:
         return Outcome(killed=how != "survived", how=how, seconds=now - self._begun, output=output)
 
     def stop(self) -> None:
-        """End what runs, with all that it started."""
+        """Kill the running tests with all their processes."""
         if self._pid:
             os.killpg(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
@@ -128,13 +128,13 @@ class Slot:
     def _write(self, module: str, code: str) -> None:
         path = self.folder / module
         path.write_text(code)
-        # Python compares time and size only: a file changed twice within a second could be taken for the old one.
+        # Python compares only time and size: it could mistake a file that changed twice in a second for the old one.
         for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):
             compiled.unlink()
 
 
 def _test(folder: Path, root: Path, tests: Sequence[str], log: Path) -> NoReturn:
-    """In the fork: run pytest on the copy, and end."""
+    """Run pytest on the copy in the fork, and exit."""
     os.setsid()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
@@ -167,7 +167,7 @@ class Job:
 
 
 def run_all(jobs: Sequence[Job], slots: Sequence[Slot], tell: Callable[[Job, Outcome], None]) -> None:
-    """Run every job; `tell` hears of each when it has ended."""
+    """Run every job; `tell` is called with each job and its outcome when it has ended."""
     waiting = list(reversed(jobs))
     running: dict[Slot, Job] = {}
     try:

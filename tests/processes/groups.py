@@ -1,4 +1,4 @@
-"""Processes that train together, as a worker group does, without Ray."""
+"""Processes that train together as a worker group does, but without Ray."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ from trainables.training.trial import run_trial
 
 
 def normalise_each_image() -> None:
-    """From here on this process builds models without batch statistics.
+    """Let this process build models without batch statistics from now on.
 
-    On CPUs each rank's are those of its own images: without them the ranks compute what one process does.
+    On CPUs, each rank's batch statistics are those of its own images. Without them, the ranks together compute the same
+    as one process.
     """
     nn.BatchNorm2d = functools.partial(nn.GroupNorm, 1)  # type: ignore[misc,assignment]
 
 
 def trained(config: dict[str, Any], data: str) -> list[EpochReport]:
-    """The epochs of a configuration in its flat form, on this rank."""
+    """Train a configuration in its flat form on this rank, and return its epochs."""
     prepared = prepare(DataSource(uri=data))
     train, validation = prepared.split["train"], prepared.split["val"]
     return list(epochs(TrialConfig.from_flat(config), prepared, train=train, validation=validation))
 
 
 def train_together(rank: int, world: int, configs: list[dict[str, Any]], data: str, folder: str) -> None:
-    """One of `world` processes; the first leaves the reports of each configuration in the folder as `reports.pt`."""
+    """Run one of `world` processes; rank 0 saves the reports of all configurations to `reports.pt` in the folder."""
     torch.set_num_threads(1)
     normalise_each_image()
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
@@ -47,6 +48,6 @@ def train_together(rank: int, world: int, configs: list[dict[str, Any]], data: s
 
 
 def without_batch_statistics(request: TrialRequest, **arguments: Any) -> Iterator[EpochReport]:
-    """A trial of a search whose model has no batch statistics."""
+    """Run a trial of a search with a model that has no batch statistics."""
     normalise_each_image()
     yield from run_trial(request, **arguments)

@@ -1,6 +1,7 @@
-"""What trials run in tests of the engine, in place of a training.
+"""Loops that trials run instead of a training in tests of the engine.
 
-A trial's process imports the module of its loop: this one needs neither Optuna nor what else a driver does.
+A trial's process imports the module of its loop. This one therefore does without Optuna and other libraries that only a
+driver needs.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from trainables.messages import EpochReport, TrialRequest
 from trainables.training.checkpoints import CheckpointStore, join_uri
 
 EPOCHS = 4
-"""Of each trial, but for two loops:"""
+"""Number of epochs of each trial, except in the two loops `sized` and `quick_trial`:"""
 SIZED_EPOCHS = 12
 QUICK_EPOCHS, QUICK_SECONDS = 9, 0.5
 
 
 def epoch_report(epoch: int, mean_iou: float | None = 0.5, **changes: Any) -> EpochReport:
-    """An epoch that went like any other."""
+    """Return the report of an ordinary epoch."""
     values: dict[str, Any] = {
         "epoch": epoch,
         "train_loss": 1.0 / epoch,
@@ -53,19 +54,19 @@ def last(epoch: int, epochs: int = EPOCHS) -> str | None:
 
 
 def steady(request: TrialRequest) -> Iterator[EpochReport]:
-    """Each trial a little better than the one before: none is stopped."""
+    """Each trial is a little better than the one before, so none is stopped."""
     for epoch in range(request.reported_epochs + 1, EPOCHS + 1):
         yield epoch_report(epoch, 0.1 + 0.01 * request.number, ended=last(epoch))
 
 
 def falling(request: TrialRequest, *, epochs: int = EPOCHS) -> Iterator[EpochReport]:
-    """Each trial worse than the one before: all but the first are stopped."""
+    """Each trial is worse than the one before, so all but the first are stopped."""
     for epoch in range(request.reported_epochs + 1, epochs + 1):
         yield epoch_report(epoch, 0.9 - 0.1 * request.number, ended=last(epoch, epochs))
 
 
 def troubled(request: TrialRequest) -> Iterator[EpochReport]:
-    """Trial 0 raises, 1 is killed, 2 diverges, the others end."""
+    """Trial 0 raises an error, 1 is killed, 2 diverges, and the others complete."""
     if not request.reported_epochs:
         yield epoch_report(1, 0.5)
     if request.number == 0:
@@ -79,7 +80,7 @@ def troubled(request: TrialRequest) -> Iterator[EpochReport]:
 
 
 def shaken(request: TrialRequest) -> Iterator[EpochReport]:
-    """Breaks once behind each of the first two epochs, in another way each; needs 2 micro-batches for the third."""
+    """Fails once after each of the first two epochs, in two ways; needs 2 micro-batches for the third."""
     for epoch in range(request.reported_epochs + 1, EPOCHS + 1):
         if epoch == 3 and request.micro_batches < 2:
             raise OutOfMemory("too big")
@@ -91,7 +92,7 @@ def shaken(request: TrialRequest) -> Iterator[EpochReport]:
 
 
 def hanging(request: TrialRequest) -> Iterator[EpochReport]:
-    """Its process stops in the first run, after two epochs."""
+    """The process of the first attempt stops (SIGSTOP) after two epochs."""
     for epoch in range(request.reported_epochs + 1, EPOCHS + 1):
         if epoch == 3 and request.reported_epochs == 0:
             os.kill(os.getpid(), signal.SIGSTOP)
@@ -99,7 +100,7 @@ def hanging(request: TrialRequest) -> Iterator[EpochReport]:
 
 
 def hanging_peer(folder: Path, request: TrialRequest) -> Iterator[EpochReport]:
-    """The second worker of its group stops in the first run, after two epochs, and leaves its process id."""
+    """The second worker of the first attempt writes down its process id after two epochs, and stops (SIGSTOP)."""
     for epoch in range(request.reported_epochs + 1, EPOCHS + 1):
         if epoch == 3 and request.reported_epochs == 0 and distributed.rank() == 1:
             (folder / "stopped").write_text(str(os.getpid()))
@@ -113,7 +114,7 @@ def hungry(request: TrialRequest) -> Iterator[EpochReport]:
 
 
 def without_storage(folder: Path, request: TrialRequest) -> Iterator[EpochReport]:
-    """Trial 1 finds no storage after the first epoch of trial 0, which continues once the driver has noticed."""
+    """Trial 1 finds no storage after the first epoch of trial 0, which continues once the file `known` exists."""
     told, known = folder / "told", folder / "known"
     if request.number == 1:
         wait_for(told)
@@ -136,15 +137,15 @@ def wait_for(path: Path) -> None:
 
 
 def ranked(request: TrialRequest) -> Iterator[EpochReport]:
-    """Better and worse trials in turn."""
+    """Better and worse trials alternate."""
     for epoch in range(request.reported_epochs + 1, EPOCHS + 1):
         yield epoch_report(epoch, 0.3 + 0.1 * (request.number * 5 % 7) + 0.01 * epoch, ended=last(epoch))
 
 
 def sized(request: TrialRequest, *, root: str) -> Iterator[EpochReport]:
-    """Saved and resumed as a real trial is; the training loss of an epoch is the number of workers that took part.
+    """Is saved and resumed as a real trial is. The training loss of an epoch is the number of workers that took part.
 
-    It ends when the file `enough` is there, but not before SIZED_EPOCHS.
+    It ends once the file `enough` exists, but not before SIZED_EPOCHS.
     """
     store = CheckpointStore(f"{root}/checkpoints/{request.number}")
     saved = distributed.from_first(store.load("last") if distributed.rank() == 0 else None)
@@ -163,7 +164,7 @@ def sized(request: TrialRequest, *, root: str) -> Iterator[EpochReport]:
 
 
 def quick_trial(request: TrialRequest, *, root: str) -> Iterator[EpochReport]:
-    """Epochs whose scores follow from the configuration, saved and resumed as real ones are."""
+    """Yields epochs whose scores depend on the configuration; they are saved and resumed as real ones are."""
     store = CheckpointStore(join_uri(root, f"{request.number:04d}"))
     saved = store.load("last")
     reached = 0 if saved is None else int(saved["epoch"])

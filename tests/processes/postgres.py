@@ -23,7 +23,7 @@ DEBIAN = Path("/usr/lib/postgresql")
 
 
 def binaries() -> Path | None:
-    """The folder of initdb and postgres; None if they are not installed."""
+    """Return the folder of initdb and postgres; None if they are not installed."""
     if (found := shutil.which("initdb")) is not None:
         return Path(found).resolve().parent
     versions = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parent.parent.name))
@@ -31,12 +31,12 @@ def binaries() -> Path | None:
 
 
 class PostgresServer:
-    """With one role that may do everything and must give its password. Its databases outlive a kill.
+    """A server with one role, which has all rights and a password. Its databases outlive a kill.
 
-    The server refuses to be root's: under root it is nobody's.
+    PostgreSQL refuses to run as root: if the tests do, the server runs as the user nobody.
 
     Args:
-        durable: whether it waits for the disk, as it does where it is not for tests.
+        durable: whether it waits for the disk, as it does in production.
     """
 
     def __init__(self, *, durable: bool = False) -> None:
@@ -45,14 +45,14 @@ class PostgresServer:
         self._binaries, self._databases = found, itertools.count()
         self._fsync = "on" if durable else "off"
         self._account = {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid} if os.getuid() == 0 else {}
-        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # others may look into it, unlike a test's own folder
+        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # unlike a test's, other users may enter it
         if self._account:
             shutil.chown(self._folder, "nobody")
         self.port = free_port()
         secret = self._folder / "password"
         secret.write_text(PASSWORD)
         secret.chmod(0o644)
-        # Whoever reads a study connects for each question: without durability the password is cheap to check as well.
+        # Each read of a study makes a new connection. Without durability, the check of the password is cheap as well.
         way = "scram-sha-256" if durable else "password"
         self._run("initdb", f"--auth={way}", f"--username={USER}", f"--pwfile={secret}", "--no-sync")
         self.start()
@@ -81,7 +81,7 @@ class PostgresServer:
                 time.sleep(0.05)
 
     def kill(self) -> None:
-        """As a crash does: the server and its sessions end at once."""
+        """End the server and its sessions at once, as a crash does."""
         server = psutil.Process(self._server.pid)
         processes = [server, *server.children(recursive=True)]
         for process in processes:
@@ -92,12 +92,12 @@ class PostgresServer:
 
     def remove(self) -> None:
         if self._server.poll() is None:
-            self._server.send_signal(signal.SIGQUIT)  # at once: what it would write down first is thrown away
+            self._server.send_signal(signal.SIGQUIT)  # at once: its data is deleted anyway
             self._server.wait()
         shutil.rmtree(self._folder)
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
-        """What the statement finds; each is a transaction of its own."""
+        """Run the statement in its own transaction; returns the rows that it finds."""
         import psycopg
 
         with psycopg.connect(self.url(database), password=PASSWORD, autocommit=True) as connection:
@@ -108,17 +108,17 @@ class PostgresServer:
         return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
 
     def new_database(self) -> str:
-        """The URL of an empty one."""
+        """Create an empty database; returns its URL."""
         name = f"studies{next(self._databases)}"
         self.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
 
 class SharedDatabase:
-    """One that many tests use, one after the other: to make a database with its tables for each takes seconds.
+    """A database that many tests use in turn, because it takes seconds to create one with its tables.
 
     Args:
-        server: that it is made on; its password is in the environment.
+        server: server of the database; its password is in the environment.
     """
 
     def __init__(self, server: PostgresServer):
@@ -130,7 +130,7 @@ class SharedDatabase:
         self._tables = RDBStorage(with_driver(self.url), dict(ENGINE))
 
     def begin_study(self, folder: Path) -> None:
-        """Leave nothing in the database but a study that has just begun, that of a new folder."""
+        """Empty the database, and begin a study in it and in a new folder."""
         self._server.execute("TRUNCATE studies CASCADE", self.url.rpartition("/")[2])
         self._tables.create_new_study([StudyDirection.MAXIMIZE], folder.name)
         folder.mkdir()

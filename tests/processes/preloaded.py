@@ -1,4 +1,4 @@
-"""Imports the libraries that the commands use, for processes that are forked from one that has imported this."""
+"""Imports the libraries that the commands use, so that processes forked from this one have them at once."""
 
 import albumentations  # noqa: F401
 import filelock  # noqa: F401

@@ -1,4 +1,4 @@
-"""What a process of its own measures of configurations."""
+"""Measures configurations in a process of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from trainables.profiling.probe import Probe
 
 
 def print_measured(data: str, *configs: dict[str, Any]) -> None:
-    """Print as JSON what each configuration takes on this process's device, and the device's memory in bytes."""
+    """Print as JSON the measured needs of each configuration on this process's device, and its memory in bytes."""
     prober = Probe(DataSource(uri=data))
     print(json.dumps([*(vars(prober.measure(config, 0.0)) for config in configs), prober.device().memory]))

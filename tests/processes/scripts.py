@@ -1,10 +1,9 @@
 """The project's scripts, each in a process of its own that starts at once.
 
-A script spends 5 seconds with the imports of torch, Ray and Optuna before it does anything. Here the fork server of
+A script needs 5 seconds for the imports of torch, Ray and Optuna before it does anything. Here the fork server of
 `multiprocessing` imports them once, and each script runs in a fork of it: with its own arguments, environment, working
-directory and signals, as `python SCRIPT ARGUMENTS` does. What a process of its own proves beyond that, the imports in
-the order in which the script makes them and what Ray reads of the environment meanwhile, is left to the few tests that
-start Python anew.
+directory and signals, as `python SCRIPT ARGUMENTS` does. This does not test the order of the script's imports, nor what
+Ray reads from the environment during them; the few tests that start a new Python do.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ from tests.processes.tokens import read_environment
 ROOT = Path(__file__).resolve().parents[2]
 
 START = "forkserver"
-"""The start method of `multiprocessing` by which processes have the libraries at once."""
+"""The start method of `multiprocessing` with which processes have the libraries at once."""
 
 HANGS_AFTER = 500.0
-"""Seconds that no process of a test takes, however busy the machine is."""
+"""Seconds after which a process of a test counts as hanging, however busy the machine is."""
 
 _context = multiprocessing.get_context(START)
 _context.set_forkserver_preload(["tests.processes.preloaded"])
@@ -37,14 +36,14 @@ _numbers = itertools.count()
 
 
 class Fork:
-    """A function that runs in a process of its own, with the methods of `subprocess.Popen` that tests use.
+    """A function in a process of its own, with the methods of `subprocess.Popen` that tests use.
 
     Args:
-        function: one of a module, with arguments that can be pickled. SystemExit is its exit code, as in a script.
-        arguments: of it.
-        cwd: its working directory.
-        logs: a folder for what it prints.
-        environment: default: this process's.
+        function: a function of a module. SystemExit sets the exit code, as in a script.
+        arguments: arguments of the function, which must be picklable.
+        cwd: working directory of the process.
+        logs: a folder for its output.
+        environment: environment of the process; default: this process's.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class Fork:
 
     @property
     def stdout(self) -> str:
-        """What it has printed so far."""
+        """Its output so far."""
         return _text(self._output)
 
     @property
@@ -87,14 +86,14 @@ class Fork:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Raises subprocess.TimeoutExpired if it still runs after so many seconds."""
+        """Wait for its end; raises subprocess.TimeoutExpired if it still runs after `timeout` seconds."""
         self._process.join(timeout)
         if self.returncode is None:
             raise subprocess.TimeoutExpired(self.arguments, timeout or 0, self.stdout, self.stderr)
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """Wait for its end; returns all that it printed."""
+        """Wait for its end; returns its output and its errors."""
         self.wait(timeout)
         return self.stdout, self.stderr
 
@@ -110,12 +109,12 @@ class Fork:
 
 
 class Script(Fork):
-    """A script of the project, started as `python SCRIPT ARGUMENTS` starts it.
+    """A script of the project, started like `python SCRIPT ARGUMENTS`.
 
     Args:
-        script: its path from the project's root.
-        arguments: of its command line.
-        cwd, logs, environment: as of any `Fork`.
+        script: path of the script from the project's root.
+        arguments: arguments of its command line.
+        cwd, logs, environment: as for `Fork`.
     """
 
     def __init__(
@@ -161,11 +160,11 @@ def _run(
     output: str,
     errors: str,
 ) -> None:
-    """In the fork: become a process of that environment, and call the function."""
+    """Take on the environment, directory and streams in the fork, and call the function."""
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)
-    os.setpgid(0, 0)  # as a shell gives each command a process group
+    os.setpgid(0, 0)  # a process group of its own, as a shell gives each command
     for path, stream in ((output, 1), (errors, 2)):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(file, stream)
@@ -174,7 +173,7 @@ def _run(
     try:
         function(*arguments)
     finally:
-        atexit._run_exitfuncs()  # `multiprocessing` would leave them out
+        atexit._run_exitfuncs()  # `multiprocessing` does not run them
         sys.stdout.flush()
 
 

@@ -1,6 +1,6 @@
-"""The token of Ray, which a cluster and all that join it must agree on.
+"""Ray's authentication token, on which a cluster and every process that joins it must agree.
 
-Ray has no public functions for a process that has imported it already: these are private to Ray, and used here only.
+Ray has no public functions for a process that has already imported it. The private ones are used only here.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from ray._raylet import AuthenticationTokenLoader, Config
 
 
 def use_token() -> None:
-    """Let clusters that this process starts ask for the user's token, which is made if there is none.
+    """Let clusters that this process starts require the user's token, which is generated if there is none.
 
-    A driver that joins one uses the token where there is one; a cluster that was started without would not be let in by
-    that driver, and each of its actors would end at once.
+    A driver that joins a cluster uses the token if there is one. It rejects a cluster that was started without one, and
+    each of its actors then ends at once.
     """
     if not (Path.home() / ".ray" / "auth_token").exists():
         command = [str(Path(sys.executable).with_name("ray")), "get-auth-token", "--generate"]
         subprocess.run(command, check=True, capture_output=True)
-    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # what a driver calls that joins a cluster
+    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # as a driver does that joins a cluster
 
 
 def read_environment() -> None:
-    """Let Ray, which read it when it was imported, read the environment of this process again.
+    """Let Ray read the environment of this process again, which it otherwise reads only when it is imported.
 
-    Else a process that was forked before its environment was set would start clusters that ask for a token, as their
-    processes read RAY_AUTH_MODE, and come to them without one.
+    Without this, a process that was forked before its environment was set could start a cluster that requires a token
+    (the cluster's processes read RAY_AUTH_MODE), and would then connect to it without one.
     """
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()

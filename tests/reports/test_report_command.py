@@ -123,7 +123,7 @@ def test_a_missing_checkpoint_is_named(study):
 @pytest.mark.parametrize("off", ["--no-retrain", "--no-submission"])
 @pytest.mark.parametrize("given", [["--check-retrain"], ["--time-budget", "5m"]])
 def test_options_about_a_training_that_is_left_out_are_refused(off, given):
-    with pytest.raises(ValueError, match=f"{given[0]} is about the final training, which {off} leaves out"):
+    with pytest.raises(ValueError, match=f"{given[0]} needs the final training, which {off} leaves out"):
         check_together(parser().parse_args(["runs/x", off, *given]))
 
 

@@ -74,10 +74,10 @@ def test_a_write_that_breaks_leaves_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda lines: lines[:-1], "holds 22 rows, must be 23"),
+        (lambda lines: lines[:-1], "holds 22 rows; it must hold 23"),
         (lambda lines: [lines[0].replace("id", "index"), *lines[1:]], "columns must be id, 0, ..., 23"),
         (lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], "ids must be 0 to 22 in order"),
-        (lambda lines: [*lines[:3], lines[3][:-1] + "7", *lines[4:]], "holds label 7, must be below 5"),
+        (lambda lines: [*lines[:3], lines[3][:-1] + "7", *lines[4:]], "holds label 7; labels must be below 5"),
         (lambda lines: [*lines[:3], lines[3][:-1] + "0", *lines[4:]], "holds the ignored class 0 in 1 pixels"),
         (lambda lines: [*lines[:3], lines[3][:-1] + "x", *lines[4:]], "not every line is 25 whole numbers"),
         (lambda lines: [*lines[:3], lines[3] + ",1", *lines[4:]], "not every line is 25 whole numbers"),
@@ -86,19 +86,19 @@ def test_a_write_that_breaks_leaves_nothing(tmp_path):
         (lambda lines: [*lines[:3], "9" * 20 + lines[3], *lines[4:]], "a number has 21 digits"),
         (lambda lines: [*lines, "23"], "not every line is 25 whole numbers"),
         (lambda lines: [*lines[:3], lines[3][:-1], *lines[4:]], "a cell is empty"),
-        (lambda lines: [*lines, "23" + lines[-1][2:]], "holds 24 rows, must be 23"),
-        (lambda lines: lines[:1], "holds 0 rows, must be 23"),
+        (lambda lines: [*lines, "23" + lines[-1][2:]], "holds 24 rows; it must hold 23"),
+        (lambda lines: lines[:1], "holds 0 rows; it must hold 23"),
         (lambda lines: [lines[0] + ",24", *(line + ",1" for line in lines[1:])], "columns must be id, 0, ..., 23"),
         (lambda lines: [line.rpartition(",")[0] for line in lines], "columns must be id, 0, ..., 23"),
         (lambda lines: [lines[0].replace("0,1", "1,0"), *lines[1:]], "columns must be id, 0, ..., 23"),
         (lambda lines: lines[1:], "columns must be id, 0, ..., 23"),
         (lambda lines: [*lines[:3], lines[3].rpartition(",")[0], *lines[4:]], "not every line is 25 whole numbers"),
         (lambda lines: [*lines[:3], lines[3].replace(",", ";", 1), *lines[4:]], "not every line is 25 whole numbers"),
-        (lambda lines: [lines[0], *lines[2:]], "ids must be 0 to 22 in order, row 0 begins another order"),
+        (lambda lines: [lines[0], *lines[2:]], "ids must be 0 to 22 in order; in the rows from row 0 on they are not"),
         (lambda lines: [*lines[:3], lines[2], *lines[4:]], "ids must be 0 to 22 in order"),
         (lambda lines: [*lines[:3], "1" + lines[3], *lines[4:]], "ids must be 0 to 22 in order"),
-        (lambda lines: [*lines[:3], lines[3][:-1] + "5", *lines[4:]], "holds label 5, must be below 5"),
-        (lambda lines: [*lines[:3], lines[3] + "0" * 17, *lines[4:]], "holds label [1-4]0{17}, must be below 5"),
+        (lambda lines: [*lines[:3], lines[3][:-1] + "5", *lines[4:]], "holds label 5; labels must be below 5"),
+        (lambda lines: [*lines[:3], lines[3] + "0" * 17, *lines[4:]], "holds label [1-4]0{17}; labels must be below 5"),
         (lambda lines: [*lines[:3], lines[3] + "0" * 18, *lines[4:]], "a number has 19 digits"),
         (lambda lines: [lines[0], "0,0,0" + lines[1][5:], *lines[2:]], "holds the ignored class 0 in 2 pixels"),
     ],
@@ -117,7 +117,10 @@ def test_the_row_from_which_on_something_is_wrong_is_named(tmp_path, monkeypatch
     path = tmp_path / "s.csv"
     write_submission(path, batches(MASKS), 24)
     lines = path.read_text().splitlines()
-    for row, message in ((lines[4] + "x", "in the rows from row 3 on not every"), (lines[5], "row 3 begins another")):
+    for row, message in (
+        (lines[4] + "x", "in the rows from row 3 on, not every"),
+        (lines[5], "from row 3 on they are not"),
+    ):
         path.write_text("\n".join([*lines[:4], row, *lines[5:]]) + "\n")
         with pytest.raises(ValueError, match=message):
             check_submission(path, rows=23, pixels=24, classes=5, refused=0)

@@ -1,6 +1,6 @@
-"""Small networks on scikit-learn's digits: mean IoU of the ten classes, epoch by epoch.
+"""Small networks on scikit-learn's digits: mean IoU of the ten classes after each epoch.
 
-Made hard on purpose: 400 training images of which a fifth carry a wrong label; 700 others are scored on.
+The task is hard on purpose: a fifth of the 400 training images have random labels. The score is on 700 other images.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ SPACE = Space(
         Parameter(name="width", low=8, high=128, log=True, whole=True, when=_MLP, help="units of a layer"),
         Parameter(name="channels", low=4, high=16, log=True, whole=True, when=_CNN, help="channels of a layer"),
         Parameter(name="kernel", choices=(3, 5), when=_CNN, help="side of the filters"),
-        Parameter(name="pool", choices=("max", "average", "none"), when=_CNN, help="behind the first layer"),
+        Parameter(name="pool", choices=("max", "average", "none"), when=_CNN, help="pooling after the first layer"),
         Parameter(name="activation", choices=("relu", "gelu", "tanh", "sigmoid"), help="nonlinearity"),
         Parameter(name="norm", choices=("none", "batch"), help="normalization"),
         Parameter(name="dropout", low=0.0, high=0.7, help="probability of dropping a unit"),
         Parameter(name="smoothing", low=0.0, high=0.4, help="label smoothing"),
         *OPTIMIZER,
-        Parameter(name="batch_size", choices=(32, 64, 128), help="images a step"),
+        Parameter(name="batch_size", choices=(32, 64, 128), help="images per step"),
         Parameter(name="shift", choices=(0, 1, 2), help="augmentation: pixels of shift at most"),
         Parameter(name="noise", low=0.0, high=0.6, help="augmentation: standard deviation of added noise"),
     )
@@ -40,8 +40,7 @@ SPACE = Space(
 
 
 def train(params: Mapping[str, Scalar], epochs: int, seed: int, *, related: bool = False) -> Iterator[float]:
-    """The score behind each epoch of a training; of a diverged one 0 from then on. `related`: other images, upside
-    down."""
+    """Yield the score after each epoch of a training; 0 once it has diverged. `related`: other images, upside down."""
     x_train, y_train, x_val, y_val = _data(related)
     torch.manual_seed(seed)
     model = _model(params)
@@ -96,7 +95,7 @@ def _model(params: Mapping[str, Scalar]) -> nn.Module:
 
 
 def _augmented(x: Tensor, shift: int, noise: float) -> Tensor:
-    """(N, 1, 8, 8), moved by one draw a batch."""
+    """Return images (N, 1, 8, 8), shifted by one random draw per batch, with noise added."""
     if shift:
         down, right = torch.randint(-shift, shift + 1, (2,)).tolist()
         x = torch.roll(x, (down, right), (2, 3))

@@ -1,4 +1,4 @@
-"""What the tasks' trainings share."""
+"""Common parts of the tasks' trainings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OPTIMIZER = (
 def optimizer_of(
     params: Mapping[str, Scalar], model: nn.Module, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
-    """SGD or AdamW with a constant, cosine or one-cycle learning rate over so many steps."""
+    """Return SGD or AdamW with a constant, cosine or one-cycle learning rate over `steps` steps."""
     decay = float(params["weight_decay"])
     optimizer: torch.optim.Optimizer
     if params["optimizer"] == "sgd":
@@ -47,7 +47,7 @@ def optimizer_of(
 def descend(
     loss: Tensor, optimizer: torch.optim.Optimizer, scheduler: torch.optim.lr_scheduler.LRScheduler | None
 ) -> None:
-    """One step of both."""
+    """Make one step of optimizer and scheduler."""
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -56,7 +56,7 @@ def descend(
 
 
 def mean_iou(truth: Tensor, predicted: Tensor, classes: int) -> float:
-    """Of labels in [0, classes), shapes alike; NaN where a class is in neither."""
+    """Return the mean IoU of labels in [0, classes) of equal shapes; NaN if a class is in neither."""
     confusion = torch.bincount(truth * classes + predicted, minlength=classes**2).view(classes, classes).double()
     hits = confusion.diag()
     return float((hits / (confusion.sum(0) + confusion.sum(1) - hits)).mean())

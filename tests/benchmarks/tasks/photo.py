@@ -1,7 +1,7 @@
-"""Coordinate networks that learn a photograph of scikit-learn's: from (x, y) to a colour, epoch by epoch.
+"""Coordinate networks that learn a photograph of scikit-learn's as a function from (x, y) to a colour.
 
-The score is the part of the variance of unseen pixels' colours that is explained (R², not below 0). An embedding of the
-coordinates, an initialization and an optimizer have to fit each other, or the network learns a blur.
+The score after each epoch is the explained part of the variance of unseen pixels' colours (R², at least 0). The
+embedding of the coordinates, the initialization and the optimizer must match, or the network learns a blur.
 
 Sources: Tancik et al., "Fourier Features Let Networks Learn High Frequency Functions", 2020; Sitzmann et al., "Implicit
 Neural Representations with Periodic Activation Functions", 2020.
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from search.study.space import Parameter, Scalar, Space
 
 STEP = 16
-"""Every so many pixels of the photograph, in both directions."""
+"""Distance of the pixels that are taken of the photograph, in both directions."""
 
 _SINE = ("activation", ("sine",))
 _FOURIER = ("embedding", ("fourier",))
@@ -29,10 +29,14 @@ _GRID = ("embedding", ("octaves",))
 _SGD, _ADAM = ("optimizer", ("sgd",)), ("optimizer", ("adam", "rmsprop"))
 SPACE = Space(
     (
-        Parameter(name="embedding", choices=("none", "octaves", "fourier"), help="of the coordinates"),
-        Parameter(name="octaves", low=1, high=8, whole=True, when=_GRID, help="frequencies doubled from 1 on"),
+        Parameter(name="embedding", choices=("none", "octaves", "fourier"), help="embedding of the coordinates"),
+        Parameter(
+            name="octaves", low=1, high=8, whole=True, when=_GRID, help="number of frequencies, each twice the last"
+        ),
         Parameter(name="features", low=4, high=128, log=True, whole=True, when=_FOURIER, help="random frequencies"),
-        Parameter(name="sigma", low=0.1, high=50.0, log=True, when=_FOURIER, help="their standard deviation"),
+        Parameter(
+            name="sigma", low=0.1, high=50.0, log=True, when=_FOURIER, help="standard deviation of the frequencies"
+        ),
         Parameter(name="activation", choices=("relu", "gelu", "tanh", "sine"), help="nonlinearity"),
         Parameter(name="omega", low=1.0, high=100.0, log=True, when=_SINE, help="frequency of the first sines"),
         Parameter(name="depth", choices=(1, 2, 3, 4), help="hidden layers"),
@@ -48,13 +52,13 @@ SPACE = Space(
         Parameter(name="adam_lr", low=1e-4, high=1e-1, log=True, when=_ADAM, help="peak learning rate of the others"),
         Parameter(name="weight_decay", low=1e-8, high=1e-2, log=True, help="weight decay"),
         Parameter(name="schedule", choices=("constant", "cosine", "exponential"), help="learning-rate schedule"),
-        Parameter(name="batch_size", choices=(64, 128, 256), help="pixels a step"),
+        Parameter(name="batch_size", choices=(64, 128, 256), help="pixels per step"),
     )
 )
 
 
 def train(params: Mapping[str, Scalar], epochs: int, seed: int, *, related: bool = False) -> Iterator[float]:
-    """The score behind each epoch of a training; of a diverged one 0 from then on. `related`: another photograph."""
+    """Yield the score after each epoch of a training; 0 once it has diverged. `related`: another photograph."""
     x_train, y_train, x_val, y_val = _data("flower.jpg" if related else "china.jpg")
     torch.manual_seed(seed)
     model = _Model(params)
@@ -73,7 +77,7 @@ def train(params: Mapping[str, Scalar], epochs: int, seed: int, *, related: bool
 
 
 class _Model(nn.Module):
-    """(N, 2) coordinates in [-1, 1] to (N, 3) colours."""
+    """Maps (N, 2) coordinates in [-1, 1] to (N, 3) colours."""
 
     def __init__(self, params: Mapping[str, Scalar]):
         super().__init__()

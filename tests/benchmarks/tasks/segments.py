@@ -1,7 +1,7 @@
-"""Small networks that segment a grey photograph of scikit-learn's: mean IoU of its five colours, epoch by epoch.
+"""Small networks that segment a grey photograph of scikit-learn's: mean IoU of its five colours after each epoch.
 
-The colours are the clusters of the photograph's own; what has the same grey in several is told apart by what is around.
-Made hard on purpose: 40 windows of it to learn from; 64 others are scored on.
+The five classes are clusters of the photograph's colours. Where classes have the same grey, only the surroundings of a
+pixel distinguish them. The task is hard on purpose: there are 40 training windows. The score is on 64 other windows.
 """
 
 from __future__ import annotations
@@ -23,16 +23,18 @@ from trainables.losses.config import LossConfig
 
 TRAIN, VAL, SIDE, CLASSES = 40, 64, 16, 5
 STEP = 2
-"""Every so many pixels of the photograph, in both directions."""
+"""Distance of the pixels that are taken of the photograph, in both directions."""
 
 _UNET, _FLAT = ("net", ("unet",)), ("net", ("flat",))
 SPACE = Space(
     (
-        Parameter(name="net", choices=("unet", "flat"), help="family: with a smaller inside, or of one resolution"),
+        Parameter(name="net", choices=("unet", "flat"), help="family: with down-sampling, or of one resolution"),
         Parameter(name="depth", choices=(1, 2, 3), when=_UNET, help="down-samplings"),
         Parameter(name="skip", choices=("concat", "add", "none"), when=_UNET, help="skip connections"),
         Parameter(name="layers", choices=(2, 3, 4), when=_FLAT, help="convolutions"),
-        Parameter(name="dilation", choices=(1, 2, 3), when=_FLAT, help="factor from a convolution's to the next's"),
+        Parameter(
+            name="dilation", choices=(1, 2, 3), when=_FLAT, help="factor from one convolution's dilation to the next's"
+        ),
         Parameter(name="width", low=3, high=12, log=True, whole=True, help="channels"),
         Parameter(name="kernel", choices=(3, 5), help="side of the filters"),
         Parameter(name="activation", choices=("relu", "gelu", "tanh"), help="nonlinearity"),
@@ -50,7 +52,7 @@ SPACE = Space(
         ),
         Parameter(name="gamma", low=0.5, high=4.0, when=("loss", ("focal", "focal+dice")), help="focusing"),
         *OPTIMIZER,
-        Parameter(name="batch_size", choices=(8, 16, 32), help="windows a step"),
+        Parameter(name="batch_size", choices=(8, 16, 32), help="windows per step"),
         Parameter(name="flips", choices=(False, True), help="augmentation: flips in both directions"),
         Parameter(name="noise", low=0.0, high=0.2, help="augmentation: standard deviation of added noise"),
     )
@@ -58,7 +60,7 @@ SPACE = Space(
 
 
 def train(params: Mapping[str, Scalar], epochs: int, seed: int, *, related: bool = False) -> Iterator[float]:
-    """The score behind each epoch of a training; of a diverged one 0 from then on. `related`: another photograph."""
+    """Yield the score after each epoch of a training; 0 once it has diverged. `related`: another photograph."""
     x_train, y_train, x_val, y_val = _data("flower.jpg" if related else "china.jpg")
     torch.manual_seed(seed)
     model = _Net(params)
@@ -78,7 +80,7 @@ def train(params: Mapping[str, Scalar], epochs: int, seed: int, *, related: bool
 
 
 class _Net(nn.Module):
-    """(N, 1, SIDE, SIDE) to logits (N, CLASSES, SIDE, SIDE)."""
+    """Maps images (N, 1, SIDE, SIDE) to logits (N, CLASSES, SIDE, SIDE)."""
 
     def __init__(self, params: Mapping[str, Scalar]):
         super().__init__()
@@ -142,7 +144,7 @@ def _data(name: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def _windows(array: np.ndarray) -> Tensor:
-    """(H, W) to (windows, SIDE, SIDE)"""
+    """Cut (H, W) into (windows, SIDE, SIDE)."""
     return torch.tensor(array).unfold(0, SIDE, SIDE).unfold(1, SIDE, SIDE).reshape(-1, SIDE, SIDE)
 
 

@@ -88,10 +88,12 @@ def test_what_trying_it_first_decides(gain, facts, scored, capsys, monkeypatch):
     assert trained == ([tried, whole] if gain > 0 else [tried])
     assert made.check.value == pytest.approx(gain)
     assert (made.retrained is None) == (gain < 0)
-    (line,) = (line for line in output.splitlines() if line.startswith("trained again on train and validation part"))
+    (line,) = (
+        line for line in output.splitlines() if line.startswith("shadow retraining on the train and validation parts")
+    )
     assert f"{100 * gain:+.1f} points" in line
     assert line.endswith("over the search's weights")
-    assert ("the search's weights predict" in output) == (gain < 0)
+    assert ("the search's weights are used" in output) == (gain < 0)
 
 
 def test_without_a_test_set_there_is_a_final_model_and_no_submission(facts, scored, capsys, monkeypatch):
@@ -122,11 +124,11 @@ def test_scores_are_said_with_intervals_and_what_they_rest_on(facts, scored):
     validation, test, advice, *few = score_lines(facts, scored)
     assert validation.startswith(f"validation: mean IoU {scored.validation.interval()}: soil ")
     assert test.startswith(f"held-out test: mean IoU {scored.test.interval()}: soil ")
-    assert "validation chose among 3 trials" in advice
+    assert "the validation part was used to choose among 3 trials" in advice
     difference = 100 * (scored.validation.mean_iou() - scored.test.mean_iou())
     assert f"differ by {difference:+.1f} points" in advice
     assert few == rare_lines(scored)
-    assert few[1].startswith("few images of the test part hold soil on 2")
+    assert few[1].startswith("few images of the test part hold soil (2)")
 
 
 @pytest.mark.parametrize(
@@ -134,15 +136,15 @@ def test_scores_are_said_with_intervals_and_what_they_rest_on(facts, scored):
     [
         ([10] * 8, ""),
         ([0] * 8, ""),
-        ([9, 10, 1, 0, 10, 10, 10, 10], "a on 9, c on 1"),
-        ([1] * 6 + [10] * 2, "a on 1, b on 1, c on 1, d on 1, e on 1, f on 1"),
-        ([1] * 8, "a on 1, b on 1, c on 1, d on 1, e on 1, f on 1 and 2 more"),
+        ([9, 10, 1, 0, 10, 10, 10, 10], "a (9), c (1)"),
+        ([1] * 6 + [10] * 2, "a (1), b (1), c (1), d (1), e (1), f (1)"),
+        ([1] * 8, "a (1), b (1), c (1), d (1), e (1), f (1) and 2 more"),
     ],
 )
 def test_classes_on_few_images_are_named_as_such(images, named, scored, monkeypatch):
     held = dict(zip("abcdefgh", images, strict=True))
     monkeypatch.setattr(type(scored.test), "images_with", lambda self: held if self is scored.test else {})
-    expected = [f"few images of the test part hold {named}: such a score may be far off"] if named else []
+    expected = [f"few images of the test part hold {named}: scores of such classes may be far off"] if named else []
     assert rare_lines(scored) == expected
 
 
@@ -170,7 +172,7 @@ def test_the_predictor_is_compared_with_what_the_search_began_with(begun, facts)
     sentence = next(line for line in score_lines(facts, scored) if "began with" in line)
     assert f"over trial {number:04d}" in sentence
     assert f"{100 * gain.value:+.1f} points" in sentence
-    assert ("brought nothing" in sentence) == (gain.value <= 0)
+    assert ("brought no measurable gain" in sentence) == (gain.value <= 0)
     if begun == "best" and scored.choice.taken == ():
         assert gain.value == 0
 

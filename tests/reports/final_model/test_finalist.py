@@ -99,7 +99,7 @@ def test_a_plan_is_kept_for_a_report_that_continues(facts):
     path = facts.output / "finalist" / f"{trial.number:04d}" / "plan.json"
     for damaged in (json.dumps({"of": trial.config, "config": 3}), "{", "[" * 100_000, "null"):
         path.write_text(damaged)
-        with pytest.raises(ValueError, match=r"plan\.json: no plan of a finalist .* delete the folder"):
+        with pytest.raises(ValueError, match=r"plan\.json: is not the plan of a finalist .* delete the folder"):
             recorded(facts, trial)
 
 
@@ -155,7 +155,7 @@ def test_a_short_budget_has_the_final_training_or_nothing(seconds, trains, facts
     monkeypatch.setattr("reports.final_model.time_budget.timed", lambda *_: every)
     made, output = spent(facts, scored, capsys, 60.0)
     assert (made.plan is not None) == trains
-    assert ("no time, as it would take" in output) == (not trains)
+    assert ("not enough time (it would take" in output) == (not trains)
 
 
 @pytest.mark.parametrize("better", [True, False])
@@ -238,7 +238,7 @@ def test_a_finalist_that_diverges_is_said_to(facts, scored, capsys, monkeypatch)
 def test_both_parts_of_an_epoch_count_for_an_unfinished_one(facts, scored, capsys, monkeypatch):
     quick(monkeypatch, train=10.0, validation=9.0)
     record(facts, facts.best, longer(facts, 6))
-    assert "is not finished, and would take 1 min 54 s" in spent(facts, scored, capsys, 60.0)[1]
+    assert "is not finished and would need 1 min 54 s" in spent(facts, scored, capsys, 60.0)[1]
 
 
 def test_the_time_left_of_each_epoch_is_said(facts, scored, capsys, monkeypatch):
@@ -272,7 +272,7 @@ def test_an_unfinished_one_waits_for_a_report_with_more_time(facts, scored, caps
     quick(monkeypatch, train=100.0)
     record(facts, facts.best, longer(facts, 6))
     made, output = spent(facts, scored, capsys, 60.0)
-    assert "is not finished, and would take 10 min 06 s: it is left as it is" in output
+    assert "is not finished and would need 10 min 06 s: it is left unfinished" in output
     assert made.scored is scored
     assert recorded(facts, facts.best) == longer(facts, 6)
 
@@ -300,4 +300,4 @@ def test_a_final_training_that_never_fits_is_left_out(facts, scored, capsys, mon
     monkeypatch.setattr("reports.final_model.time_budget.timed", lambda *_: None)
     made, output = spent(facts, scored, capsys, 600.0)
     assert made.plan is None
-    assert "no memory for the final training" in output
+    assert "not enough memory for the final training" in output

@@ -91,7 +91,8 @@ def test_a_system_counts_once_in_the_boost_whatever_its_seeds():
     assert boost_sentence(rows_of([run("a-ce-ignoring", 0.4, 0.2)])) == ""
     assert boost_sentence(rows_of(runs)) == (
         "Never predicting the ignored class adds 15.0 points on average to the 2 systems that learn it, without "
-        "another step of training: that much of the reports' significant boost is the score, not the model."
+        "another step of training: that much of the reports' significant boost comes from the score, not from the "
+        "model."
     )
 
 
@@ -117,7 +118,7 @@ def test_a_second_stage_is_compared_with_its_own_first():
         return dataclasses.replace(plain, record=record)
 
     runs = [tuned(0, [(0.3, 1), (0.5, 1), (0.4, 1), (0.55, 2), (0.45, 2)]), tuned(1, [(0.6, 1), (0.57, 2)])]
-    assert "the second adds +1.00 points on average" in second_stage_sentence(rows_of(runs))
+    assert "The second stage adds +1.00 points on average" in second_stage_sentence(rows_of(runs))
     assert "2 runs" in second_stage_sentence(rows_of(runs))
     assert second_stage_sentence(rows_of(RUNS)) == ""
 

@@ -30,8 +30,8 @@ def run(curve, config, system="b-finetuned") -> SystemRun:
 )
 def test_a_gain_is_the_best_epoch_over_the_best_epoch_of_the_first_stage(curve, points):
     assert second_stage_sentence(rows_of([run(curve, TUNED)])) == (
-        f"Over its own first stage the second adds {points} points on average, best epoch over best epoch (validation, "
-        "1 runs); the better one is kept."
+        f"The second stage adds {points} points on average to the first stage of the same run, best epoch against best "
+        "epoch (validation, 1 runs); the better of the two is kept."
     )
 
 

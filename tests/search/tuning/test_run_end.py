@@ -119,7 +119,8 @@ def test_a_study_that_was_deleted_is_not_said_to_continue():
     stopping.cannot_write(JournalLost("a/ledger.journal: truncated while the search ran"))
     assert (stopping.lost, stopping.unwritable, stopping.exit_code) == (True, True, 1)
     assert stopping.reason == (
-        "the study's ledger is lost (a/ledger.journal: truncated while the search ran): restore it, or start a new study"
+        "the study's ledger is lost (a/ledger.journal: truncated while the search ran): restore it, or start a "
+        "new study"
     )
 
 
