@@ -1,11 +1,13 @@
 """The finalist: the best configuration, trained for longer and with a wider network as far as the report's time allows.
 
 A search finds its best configuration with many short trials. The remaining time is for one long training of that
-configuration: on the train part, judged on the validation part as every trial is, and then again on all labelled
-images. Its length and width:
+configuration, on the train part and judged on the validation part as every trial is, with the configuration's own
+schedule over the whole length. If time is left, the final training then repeats it on all labelled images, which are a
+quarter more. A short training gains more from twice the epochs than from these images, so the length comes first:
 
-- It has up to LONGEST times the epochs of a trial, with the configuration's own schedule over the whole length.
-- It has WIDER times as many channels, at about WIDER² times the cost, if at least half of that length then fits.
+- If LONGEST times the epochs of a trial fit twice (with the repetition), the finalist is as long as fits twice. It is
+  WIDER times as wide, at about WIDER² times the cost, if LONGEST times the epochs of a trial still fit twice.
+- Otherwise the finalist takes all the time, and its weights are used as they are.
 - If less than SHORTEST times the epochs of a trial fit, there is no finalist: the search's own weights stay.
 """
 
@@ -24,6 +26,7 @@ import torch
 from reports.final_model.retrain import RetrainPlan, in_parts, repeating
 from reports.inputs import StudyFacts
 from search.foreign_files import parse_json, read_text
+from search.ledger.costs import LONGEST
 from search.ledger.records import TrialRecord
 from trainables.config import TrialConfig
 from trainables.data.batches import steps_of
@@ -34,9 +37,10 @@ from trainables.training.checkpoints import CheckpointStore, DamagedCheckpoint
 from trainables.training.evaluation import evaluate
 from trainables.training.trainer import Training
 
-LONGEST = 4.0
 SHORTEST = 1.25
 WIDER = 1.5
+MOST = WIDER**2
+"""How many times LONGEST the epochs of a trial a finalist may have."""
 TIMED_STEPS = 6
 """Number of optimizer steps that are timed, after one that is not."""
 PLAN = "plan.json"
@@ -56,15 +60,6 @@ class EpochSeconds:
 
 
 Cost = Callable[[TrialConfig], EpochSeconds | None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TimePlan:
-    """A finalist that fits into a given time, together with the final training that repeats it."""
-
-    config: TrialConfig
-    seconds: float
-    """Estimated seconds of both trainings."""
 
 
 def timed(facts: StudyFacts, config: TrialConfig, micro_batches: int, device: torch.device) -> EpochSeconds | None:
@@ -105,30 +100,36 @@ def timed(facts: StudyFacts, config: TrialConfig, micro_batches: int, device: to
     )
 
 
-def plan_time(config: TrialConfig, seconds: float, cost: Cost) -> TimePlan | None:
-    """Plan the finalist that fits into the time; None if none fits that is long enough.
+def plan_time(config: TrialConfig, seconds: float, cost: Cost) -> TrialConfig | None:
+    """Return the configuration of the finalist that fits into the time; None if none fits that is long enough.
 
     Args:
         config: configuration of the best trial.
-        seconds: time for the finalist and the final training together.
+        seconds: time for the finalist and, if both fit, the final training.
         cost: returns the seconds of an epoch of a configuration; None for one that does not fit into memory.
     """
     seconds *= MARGIN
+    longest = int(LONGEST * config.training.max_epochs)
     wide = dataclasses.replace(config, model=dataclasses.replace(config.model, width=round(WIDER * config.model.width)))
-    for candidate in (wide, config):
-        if (each := cost(candidate)) is None:
-            continue
-        an_epoch = each.train + each.validation + each.every
-        affordable = int(seconds / an_epoch)
-        longest = int(LONGEST * config.training.max_epochs)
-        if candidate is wide and affordable < longest / 2:
-            continue
-        length = min(affordable, longest)
-        if length < SHORTEST * config.training.max_epochs:
-            return None
-        training = dataclasses.replace(candidate.training, max_epochs=length, patience=length)
-        return TimePlan(config=dataclasses.replace(candidate, training=training), seconds=length * an_epoch)
-    return None
+    if (each := cost(config)) is None:
+        return None
+    twice = int(seconds / (each.train + each.validation + each.every))
+    if twice < longest:
+        return _lasting(config, int(seconds / (each.train + each.validation)))
+    if (each := cost(wide)) is not None:
+        wide_twice = int(seconds / (each.train + each.validation + each.every))
+        if wide_twice >= longest:
+            return _lasting(wide, min(wide_twice, int(MOST * longest)))
+    return _lasting(config, min(twice, int(MOST * longest)))
+
+
+def _lasting(config: TrialConfig, length: int) -> TrialConfig | None:
+    """Return the configuration with that number of epochs, without early stopping; None if it is too short."""
+    if length < SHORTEST * config.training.max_epochs:
+        return None
+    return dataclasses.replace(
+        config, training=dataclasses.replace(config.training, max_epochs=length, patience=length)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -99,8 +99,13 @@ def spend(
     needed = None if each is None else plan.epochs * each.every
     if needed is not None and needed <= clock.left - reserved:
         return Spent(scored=scored, plan=plan, gain=gain)
-    why = "not enough memory" if needed is None else f"not enough time (it would take {duration(needed)})"
-    console.print(f"{why} for the final training: the present weights are used", style="yellow", markup=False)
+    why = "not enough memory" if needed is None else f"not enough time (about {duration(needed)})"
+    console.print(
+        f"{why} for a final training on all labelled images: the weights above are used",
+        style="yellow",
+        markup=False,
+        soft_wrap=True,
+    )
     return Spent(scored=scored, plan=None, gain=gain)
 
 
@@ -111,8 +116,8 @@ def _planned(console: Console, facts: StudyFacts, seconds: float, cost: Cost) ->
         found = plan_time(TrialConfig.from_flat(trial.config), seconds, cost)
         if found is None:
             return None
-        record(facts, trial, found.config)
-        return found.config
+        record(facts, trial, found)
+        return found
     left, each = planned.training.max_epochs - finished_epochs(facts, trial), cost(planned)
     if each is None or (left and left * (each.train + each.validation) > seconds):
         takes = "more memory than there is" if each is None else duration(left * (each.train + each.validation))

@@ -44,7 +44,7 @@ def show_plan(
         )
     limits = [duration(options.time_budget)] if options.time_budget else []
     if limits and options.then_report:
-        limits = [f"{limits[0]} (two fifths of the time budget; the rest is for the report)"]
+        limits = [f"{limits[0]} (two fifths of the time budget, or less on a slow machine; the rest is for the report)"]
     limits += [f"{options.epochs_budget} epochs"] if options.epochs_budget else []
     limits += [f"{options.gpu_hours:g} GPU-hours"] if options.gpu_hours else []
     limit = f", at most {' and '.join(limits)}" if limits else ""

@@ -38,6 +38,7 @@ from search.scheduling.false_stops import audit
 from search.tuning.budgets import Budgets
 from search.tuning.first_failures import FirstFailures
 from search.tuning.meter import Meter
+from search.tuning.report_time import ReportTime, alone_speedup
 from search.tuning.run_end import CONTINUES, Stopping
 from search.tuning.tuner import SearchPlan, run_search
 from search.views.cost_table import receipt
@@ -187,10 +188,12 @@ def _search(console: Console, tell: Tell, options: argparse.Namespace, prepared:
     kept = None if plan.settings.systems else KEPT
     keeper = CheckpointRetention(checkpoints, past, kept, prepared.marker, begun_with)
     budgets = Budgets(stopping, meter, past, epochs=options.epochs_budget, gpu_hours=options.gpu_hours)
-    first = FirstFailures(stopping, past)
+    callbacks = [budgets, FirstFailures(stopping, past)]
+    if options.report_until is not None:
+        callbacks.append(_report_time(stopping, options, prepared))
     decorations = InBackground({"TensorBoard": board, "old checkpoints": keeper}, tell)
     with view.shown(), decorations:
-        run_search(plan, ledger, prepared.loop, [state, view, decorations, budgets, first], stopping, meter)
+        run_search(plan, ledger, prepared.loop, [state, view, decorations, *callbacks], stopping, meter)
     records = ledger.records()
     if any(record.reports or record.has_ended for record in records) and not stopping.lost:
         _show_result(console, records, plan, state, options, data)
@@ -201,6 +204,18 @@ def _search(console: Console, tell: Tell, options: argparse.Namespace, prepared:
         tell("no trial has completed; see the errors of the trials above")
         return BROKEN
     return stopping.exit_code
+
+
+def _report_time(stopping: Stopping, options: argparse.Namespace, prepared: _Run) -> ReportTime:
+    settings = prepared.plan.settings
+    return ReportTime(
+        stopping,
+        prepared.data,
+        max_epochs=settings.max_epochs,
+        grace_epochs=settings.grace_epochs,
+        speedup=alone_speedup(prepared.plan.launcher.demand()),
+        until=options.report_until,
+    )
 
 
 def _show_result(

@@ -14,7 +14,10 @@ from search import ROOT
 from search.formatting import clean
 
 SEARCH_PART = 0.4
-"""Fraction of the time budget for the search; in the rest, the best configuration is trained at full length, twice."""
+"""Largest fraction of the time budget for the search; the rest is for training the best configuration at full length.
+
+On a slow machine the search gets less, see `search/tuning/report_time.py`.
+"""
 
 
 def share_time(options: argparse.Namespace) -> None:

@@ -9,6 +9,10 @@ from search.ledger.records import TrialRecord
 from trainables.data import PreparedData
 from trainables.messages import EpochReport
 
+LONGEST = 4.0
+"""How many times as long as a trial the longest training in a report is, if the trial's own schedule spans it."""
+VIEWS = 4
+"""How often a report may predict each image of the test set: once for each combination of flips."""
 PARTS = ("start-up", "training", "validation", "checkpoints", "waiting")
 
 
@@ -61,3 +65,16 @@ def final_training_seconds(records: list[TrialRecord], data: PreparedData) -> fl
     assert best is not None
     seconds = sum(report.train_seconds for report in scored[0].reports if report.epoch <= best.epoch)
     return seconds * len(data.images) / max(1, len(data.split["train"]))
+
+
+def longest_training_seconds(report: EpochReport, data: PreparedData, max_epochs: int) -> float:
+    """Estimate how many seconds LONGEST times a trial's epochs and the prediction of the test set take.
+
+    Args:
+        report: an epoch of a trial; the speed is that of the search, as in `final_training_seconds`.
+        data: the study's data.
+        max_epochs: maximum number of epochs of a trial.
+    """
+    images = 0 if data.unlabelled is None else len(data.unlabelled)
+    predicting = VIEWS * images * report.val_seconds / max(1, len(data.split["val"]))
+    return LONGEST * max_epochs * worked_seconds(report) + predicting

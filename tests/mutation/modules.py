@@ -26,6 +26,7 @@ MODULES: dict[str, list[str]] = {
     "search/scheduling/false_stops.py": ["tests/search/scheduling/test_false_stops.py"],
     "search/views/in_background.py": ["tests/search/views/test_in_background.py"],
     "search/tuning/budgets.py": ["tests/search/tuning/test_budgets.py"],
+    "search/tuning/report_time.py": ["tests/search/tuning/test_report_time.py"],
     "search/ledger/costs.py": [
         "tests/search/ledger/test_costs.py",
         "tests/search/views/test_cost_table.py",

@@ -40,28 +40,31 @@ def cost(config):
 @pytest.mark.parametrize(
     ("seconds", "epochs", "width"),
     [
-        (1600, None, None),  # 14 epochs
-        (1660, None, None),
-        (1670, 15, 16),  # 15: a quarter more than 12
-        (2700, 24, 16),
-        (5000, 45, 16),
-        (5990, 48, 16),  # 23 wide ones are less than half of 4 * 12
-        (6010, 24, 24),
-        (9000, 36, 24),
-        (99_000, 48, 24),
+        (833, None, None),  # 14 epochs
+        (834, 15, 16),  # 15: a quarter more than 12
+        (2700, 48, 16),
+        (5300, 95, 16),  # all the time: 4 * 12 epochs do not fit twice
+        (5340, 48, 16),
+        (11_990, 107, 16),  # 4 * 12 wide epochs do not fit twice
+        (12_010, 48, 24),
+        (99_000, 108, 24),  # the longest
     ],
 )
-def test_longer_first_and_then_wider(seconds, epochs, width):
+def test_longer_first_then_repeated_and_then_wider(seconds, epochs, width):
     plan = plan_time(CONFIG, seconds, cost)
     if epochs is None:
         assert plan is None
         return
-    assert (plan.config.training.max_epochs, plan.config.model.width) == (epochs, width)
-    assert plan.config.training.patience == epochs  # early stopping does not cut it off
-    assert plan.seconds == pytest.approx(epochs * 100 * (width / 16) ** 2)
-    assert plan.seconds <= 0.9 * seconds
-    same = dataclasses.replace(plan.config, training=CONFIG.training, model=CONFIG.model)
+    assert (plan.training.max_epochs, plan.model.width) == (epochs, width)
+    assert plan.training.patience == epochs  # early stopping does not cut it off
+    same = dataclasses.replace(plan, training=CONFIG.training, model=CONFIG.model)
     assert same == CONFIG
+
+
+def test_a_wider_network_that_does_not_fit_into_memory_is_not_planned():
+    plan = plan_time(CONFIG, 99_000, lambda config: cost(config) if config.model.width == 16 else None)
+    assert (plan.training.max_epochs, plan.model.width) == (108, 16)
+    assert plan_time(CONFIG, 99_000, lambda config: None) is None
 
 
 def test_steps_are_timed_and_reckoned_up(facts, monkeypatch):
@@ -155,7 +158,7 @@ def test_a_short_budget_has_the_final_training_or_nothing(seconds, trains, facts
     monkeypatch.setattr("reports.final_model.time_budget.timed", lambda *_: every)
     made, output = spent(facts, scored, capsys, 60.0)
     assert (made.plan is not None) == trains
-    assert ("not enough time (it would take" in output) == (not trains)
+    assert ("not enough time (about" in output) == (not trains)
 
 
 @pytest.mark.parametrize("better", [True, False])
@@ -164,6 +167,7 @@ def test_a_finalist_replaces_its_trial_where_validation_says_so(better, facts, s
         "reports.final_model.time_budget.timed", lambda *_: EpochSeconds(train=1.0, validation=1.0, every=1.0)
     )
     monkeypatch.setattr(finalist, "LONGEST", 1.5)
+    monkeypatch.setattr(finalist, "MOST", 1.0)
     gain_over = type(scored.validation).gain_over
 
     def gain(self, other, *level):
@@ -205,6 +209,7 @@ def test_a_finalist_that_is_no_member_changes_nothing(facts, scored, capsys, mon
     """Another choice among the search's weights is not its doing."""
     quick(monkeypatch)
     monkeypatch.setattr(finalist, "LONGEST", 1.5)
+    monkeypatch.setattr(finalist, "MOST", 1.0)
     choose = scoring.choose_predictor
 
     def without(data, models, **arguments):
@@ -289,7 +294,7 @@ def test_what_does_not_fit_into_memory_is_narrower_and_comes_in_parts(facts, mon
 
     monkeypatch.setattr(Training, "train_epoch", limited)
     plan = plan_time(TrialConfig.from_flat(facts.best.config), 1e6, lambda config: timed(facts, config, 1, CPU))
-    assert plan.config.model.width == width
+    assert plan.model.width == width
     assert {parts for wide, parts in seen if wide == width} == {1, 2}
     monkeypatch.setattr(Training, "train_epoch", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -300,4 +305,4 @@ def test_a_final_training_that_never_fits_is_left_out(facts, scored, capsys, mon
     monkeypatch.setattr("reports.final_model.time_budget.timed", lambda *_: None)
     made, output = spent(facts, scored, capsys, 600.0)
     assert made.plan is None
-    assert "not enough memory for the final training" in output
+    assert "not enough memory for a final training" in output
