@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from pyarrow import fs
+
+from trainables.atomic_write import atomic_write
 
 CHECK_BLOCK = 2**20
 """Bytes that the check reads at a time; it then completes the row in which they end."""
@@ -28,19 +29,14 @@ def write_submission(path: Path, predictions: Iterable[np.ndarray], pixels: int)
 
     Returns: the number of rows.
     """
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     rows = 0
-    try:
-        with fs.LocalFileSystem().open_output_stream(str(temporary)) as stream:
-            stream.write(_header(pixels))
-            for batch in predictions:
-                for text in _lines(batch.reshape(len(batch), pixels)):
-                    stream.write(b"%d" % rows)
-                    stream.write(text)
-                    rows += 1
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_write(path) as new, fs.LocalFileSystem().open_output_stream(str(new)) as stream:
+        stream.write(_header(pixels))
+        for batch in predictions:
+            for text in _lines(batch.reshape(len(batch), pixels)):
+                stream.write(b"%d" % rows)
+                stream.write(text)
+                rows += 1
     return rows
 
 

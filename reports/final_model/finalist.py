@@ -28,6 +28,7 @@ from reports.inputs import StudyFacts
 from search.foreign_files import parse_json, read_text
 from search.ledger.costs import LONGEST
 from search.ledger.records import TrialRecord
+from trainables.atomic_write import atomic_write
 from trainables.config import TrialConfig
 from trainables.data.batches import steps_of
 from trainables.device import uses_bf16
@@ -171,9 +172,8 @@ def record(facts: StudyFacts, trial: TrialRecord, config: TrialConfig) -> None:
     finalist_store(facts, trial).keep()
     folder = _folder(facts, trial)
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{PLAN}.tmp"
-    temporary.write_text(json.dumps({"of": trial.config, "config": config.to_flat()}))
-    temporary.replace(folder / PLAN)
+    with atomic_write(folder / PLAN) as new:
+        new.write_text(json.dumps({"of": trial.config, "config": config.to_flat()}))
 
 
 def finalist_store(facts: StudyFacts, trial: TrialRecord) -> CheckpointStore:

@@ -19,6 +19,7 @@ from search.formatting import config_line, duration
 from search.ledger.ranking import ranked
 from search.scheduling.false_stops import audit
 from search.study.baselines import REPORTS
+from trainables.atomic_write import atomic_write
 
 SHOWN = 15
 ERROR_LINES = 4
@@ -33,9 +34,8 @@ def write_page(facts: StudyFacts, scored: Scored, final: FinalModel | None, syst
         **_content(facts, scored, final), **_systems_content(facts, list(systems))
     )
     path = facts.output / "report.html"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(html)
-    temporary.replace(path)
+    with atomic_write(path) as new:
+        new.write_text(html)
     return path
 
 

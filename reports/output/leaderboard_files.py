@@ -13,6 +13,7 @@ from search.ledger.costs import PARTS, seconds_of
 from search.ledger.ranking import ranked
 from search.ledger.records import TrialRecord
 from search.study.space import Parameter
+from trainables.atomic_write import atomic_write
 
 
 def leaderboard_table(facts: StudyFacts) -> pa.Table:
@@ -73,6 +74,7 @@ def write_leaderboard(facts: StudyFacts) -> list[Path]:
     """Write `leaderboard.csv` and `leaderboard.parquet`; returns their paths."""
     table = leaderboard_table(facts)
     paths = [facts.output / "leaderboard.csv", facts.output / "leaderboard.parquet"]
-    csv.write_csv(table, paths[0])
-    parquet.write_table(table, paths[1])
+    for path, write in zip(paths, (csv.write_csv, parquet.write_table), strict=True):
+        with atomic_write(path) as new:
+            write(table, new)
     return paths

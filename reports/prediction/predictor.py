@@ -15,6 +15,7 @@ from torch import nn
 
 from reports.prediction.confusions import Confusions, Interval, scored_labels
 from reports.prediction.decision_choice import CERTAINTY, ValidationPredictions, choose_decision, plain_decision
+from trainables.atomic_write import atomic_write
 from trainables.data import PreparedData
 from trainables.training.decision import PLAIN, Decision
 from trainables.training.prediction import FLIPS, class_probabilities, predict
@@ -81,9 +82,8 @@ class Predictor:
         return lines
 
     def write(self, path: Path) -> None:
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
-        temporary.replace(path)
+        with atomic_write(path) as new:
+            new.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
 
 @dataclass(frozen=True, kw_only=True)

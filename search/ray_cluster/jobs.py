@@ -14,8 +14,8 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from search.exit_status import INTERRUPTED
-from search.ray_cluster.session import TOKEN_HELP
-from search.ray_cluster.token import pass_by_proxies
+from search.ray_cluster.token import TOKEN_HELP, pass_by_proxies
+from trainables.retries import retry
 
 STUDY, OPTIONS = "study", "options"
 """Keys of a job's metadata."""
@@ -90,19 +90,20 @@ class Jobs:
         Raises:
             ValueError: if the cluster does not accept the job.
         """
-        for pause in PAUSES:
-            try:
-                return self._client.submit_job(
-                    entrypoint=entrypoint,
-                    submission_id=f"{name}-{len(self.of_study(name)) + 1}",
-                    runtime_env=runtime_env,
-                    metadata={STUDY: name, OPTIONS: options},
-                )
-            except (OSError, RuntimeError) as error:
-                if pause == PAUSES[-1] or "agent" not in str(error):  # a head that has just started has no agent yet
-                    raise ValueError(f"{self.address} did not accept the job ({_first_line(error)})") from error
-            time.sleep(pause)
-        raise AssertionError
+
+        def submit() -> str:
+            return self._client.submit_job(
+                entrypoint=entrypoint,
+                submission_id=f"{name}-{len(self.of_study(name)) + 1}",
+                runtime_env=runtime_env,
+                metadata={STUDY: name, OPTIONS: options},
+            )
+
+        try:
+            # A head that has just started has no agent yet.
+            return retry(submit, pauses=PAUSES, passes=lambda error: "agent" in str(error))
+        except (OSError, RuntimeError) as error:
+            raise ValueError(f"{self.address} did not accept the job ({_first_line(error)})") from error
 
     def stop(self, job: str) -> None:
         with self._reached():

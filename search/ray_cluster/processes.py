@@ -1,8 +1,4 @@
-"""Ray's own processes: how this process starts them, and how it watches the control server (GCS).
-
-All code that uses private parts of Ray is in this module. tests/integration/test_private_session.py fails when a new
-version of Ray changes them.
-"""
+"""Ray's own processes: how this process starts them, and how it watches the control server (GCS)."""
 
 from __future__ import annotations
 
@@ -16,9 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import ray
-import ray._private.ray_constants
 
 LOOKS_EVERY = 1.0
 ANSWERS_WITHIN = 5.0
@@ -75,36 +68,6 @@ def _no_standard_error() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-
-
-@contextmanager
-def on_loopback() -> Iterator[None]:
-    """Context in which Ray starts with all its ports on 127.0.0.1 only, as it does by default on macOS.
-
-    `ray.init` has no option for this: it replaces a loopback address with the machine's own. Ray's other processes
-    read the environment variable set below; this process read it when it imported Ray.
-    """
-    constants = ray._private.ray_constants
-    name = constants.ENABLE_RAY_CLUSTERS_ENV_VAR
-    constant, variable = constants.ENABLE_RAY_CLUSTER, os.environ.get(name)
-    constants.ENABLE_RAY_CLUSTER, os.environ[name] = False, "0"
-    try:
-        yield
-    finally:
-        constants.ENABLE_RAY_CLUSTER = constant
-        del os.environ[name]
-        if variable is not None:
-            os.environ[name] = variable
-
-
-def keep_session_private() -> None:
-    """Make Ray's session folder private: by default, all users of the machine can read its sockets and logs."""
-    Path(ray._private.worker._global_node.get_session_dir_path()).chmod(0o700)
-
-
-def say_nothing_of_nodes() -> None:
-    """Keep Ray from printing a page of its log for each node that dies; the view shows which trials failed."""
-    ray._private.worker.print_to_stdstream = lambda *_, **__: None
 
 
 @contextmanager

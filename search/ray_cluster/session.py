@@ -15,10 +15,10 @@ import ray
 
 from search import ROOT
 from search.interrupts import Interrupted, raise_if_asked
-from search.ray_cluster.processes import apart_from_signals, keep_session_private, on_loopback, say_nothing_of_nodes
-from search.ray_cluster.token import keep_token_private, pass_by_proxies
+from search.ray_cluster.processes import apart_from_signals
+from search.ray_cluster.token import TOKEN_HELP, keep_token_private, pass_by_proxies
+from trainables.launching.ray_private import on_loopback, session_folder, silence_dead_nodes
 
-TOKEN_HELP = "every node and client of a cluster needs the same token, in ~/.ray/auth_token or RAY_AUTH_TOKEN"
 LONGEST_SOCKET = 107
 """Maximum length of a socket's path on Linux, in bytes."""
 SOCKET = b"/ray/session_2000-01-01_00-00-00_000000_0000000/sockets/plasma_store"
@@ -56,7 +56,7 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
     # Otherwise Tune restarts a trial of a drained node by itself, with its original request.
     os.environ["RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"] = "1"
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the view shows trials that fail
-    say_nothing_of_nodes()
+    silence_dead_nodes()
     pass_by_proxies()
     address = address or os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"address": address}
@@ -88,7 +88,7 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
         what = "no Ray cluster is running on this machine" if address == "auto" else "cannot join the Ray cluster there"
         raise ValueError(f"--address {address}: {what} ({error}); {TOKEN_HELP}") from error
     if address is None:
-        keep_session_private()
+        session_folder().chmod(0o700)  # by default, all users of the machine can read its sockets and logs
     return address is not None
 
 

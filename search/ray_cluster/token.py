@@ -11,6 +11,7 @@ from pathlib import Path
 
 TOKEN = Path("~/.ray/auth_token")
 """Ray's default token file."""
+TOKEN_HELP = "every node and client of a cluster needs the same token, in ~/.ray/auth_token or RAY_AUTH_TOKEN"
 LOOPBACK = ("localhost", "127.0.0.0/8", "127.0.0.1", "::1")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from search.foreign_files import parse_json, read_text
+from trainables.atomic_write import atomic_write
 
 FILE = "ledger.journal"
 POINTER = "ledger.json"
@@ -64,9 +65,8 @@ class LedgerPlace:
     def record(self) -> None:
         """Write the database of the study to its folder, unless it is recorded there."""
         if not self.known:
-            new = self.folder / f"{POINTER}.new"
-            new.write_text(json.dumps({"url": self.url, "study": self.study}, indent=2) + "\n")
-            new.replace(self.folder / POINTER)
+            with atomic_write(self.folder / POINTER) as new:
+                new.write_text(json.dumps({"url": self.url, "study": self.study}, indent=2) + "\n")
 
 
 def refuse_links(folder: Path) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingErr
 from sqlalchemy.pool import NullPool
 
 from search.locking.lock import is_run_by
+from trainables.retries import retry
 
 PATIENCE_SECONDS = 120.0
 """Longest outage of the database that a run waits for; a longer one ends the run."""
@@ -81,24 +82,30 @@ class DriverConnection:
         Raises:
             OSError: if the database rejects the work or stays unavailable, or another driver has taken over the study.
         """
-        pauses, since = itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])), None
-        while True:
-            try:
-                self._connection = self._connection or self._locked()
-                with self._connection.begin():
-                    done = work(self._connection)
-            except REFUSALS as error:
-                raise OSError(f"{self._url}: {reason(error)}") from error
-            except (DBAPIError, LockHeld) as error:
-                self.close()
-                since = since or self._waits(error)
-                if time.monotonic() - since > PATIENCE_SECONDS:
-                    raise OSError(f"{self._url}: {reason(error)}, for {PATIENCE_SECONDS:.0f} s") from error
-                time.sleep(next(pauses))
-            else:
-                if since is not None:
-                    self._tell("the database is back: the search continues, nothing is lost")
-                return done
+        since: float | None = None
+
+        def attempt() -> Done:
+            self._connection = self._connection or self._locked()
+            with self._connection.begin():
+                return work(self._connection)
+
+        def passes(error: Exception) -> bool:
+            nonlocal since
+            if isinstance(error, REFUSALS) or not isinstance(error, (DBAPIError, LockHeld)):
+                return False
+            self.close()
+            since = since or self._waits(error)
+            return time.monotonic() - since <= PATIENCE_SECONDS
+
+        try:
+            done = retry(attempt, pauses=itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])), passes=passes)
+        except REFUSALS as error:
+            raise OSError(f"{self._url}: {reason(error)}") from error
+        except (DBAPIError, LockHeld) as error:
+            raise OSError(f"{self._url}: {reason(error)}, for {PATIENCE_SECONDS:.0f} s") from error
+        if since is not None:
+            self._tell("the database is back: the search continues, nothing is lost")
+        return done
 
     def close(self) -> None:
         """Release the study for another driver."""

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from trainables.atomic_write import atomic_write
 from trainables.data.audit import Dropped, audit
 from trainables.data.description import DataDescription
 from trainables.data.npz import RawData, read_npz
@@ -192,7 +192,8 @@ def _prepared_folder(source: DataSource, cache: Path) -> Path:
         except OSError as error:
             raise ValueError(f"{source.uri}: cannot be read ({error})") from error
         folder = _build(cache, key, lambda: read_npz(stream, source.uri))
-    _write_whole(known, lambda path: path.write_text(key))
+    with atomic_write(known) as new:
+        new.write_text(key)
     return folder
 
 
@@ -213,7 +214,8 @@ def _build(cache: Path, key: str, read: Callable[[], RawData]) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             for left_behind in cache.glob(f"{key}.*/"):  # from a process that was killed while it held the lock
                 shutil.rmtree(left_behind, ignore_errors=True)
-            _write_whole(folder, lambda path: _write(path, read()))
+            with atomic_write(folder) as new:
+                _write(new, read())
     return folder
 
 
@@ -247,15 +249,3 @@ def _write(folder: Path, raw: RawData) -> None:
         "sizes": sizes,
     }
     (folder / "meta.json").write_text(json.dumps(meta))
-
-
-def _write_whole(target: Path, write: Callable[[Path], Any]) -> None:
-    """Create a file or folder atomically: it appears complete or not at all."""
-    temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
-    try:
-        write(temporary)
-        temporary.replace(target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.unlink(missing_ok=True)
-        raise

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+import ray
+
 from trainables.errors import Preempted
+from trainables.launching.ray_private import draining_nodes
 
 
 def this_node() -> str:
     """Return the Ray node ID of the node that this process runs on."""
-    import ray
-
     return ray.get_runtime_context().get_node_id()
-
-
-def leaving_nodes() -> set[str]:
-    """Return the IDs of the nodes that are being drained: Ray schedules nothing on them, and they shut down soon."""
-    from ray._private.state import state  # as in Ray Train; the public state API requires the dashboard
-
-    return set(state.get_draining_nodes())
 
 
 def leave_in_time(*nodes: str) -> None:
@@ -25,5 +19,5 @@ def leave_in_time(*nodes: str) -> None:
     Raises:
         Preempted: if one of the nodes is being drained.
     """
-    if not leaving_nodes().isdisjoint(nodes):
+    if not draining_nodes().isdisjoint(nodes):
         raise Preempted("a node of the trial is being drained")

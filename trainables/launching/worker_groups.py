@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ray.train.torch import TorchTrainer
-from ray.train.v2._internal.callbacks import DatasetsCallback
-from ray.train.v2._internal.execution.scaling_policy.elastic import ElasticScalingPolicy
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.trainable import wrap_function
 
 from trainables.errors import Preempted
 from trainables.launching.launchers import use_threads
-from trainables.launching.preemption import leaving_nodes, this_node
+from trainables.launching.preemption import this_node
+from trainables.launching.ray_private import GroupTrainer, autoscaling_coordinator, draining_nodes, was_preempted
 from trainables.messages import Loop, TrialRequest
 
 WAITING_MEMORY = 200 * 2**20
 """Bytes of memory that Ray reserves for the process of a trial, which only waits for its workers."""
-STOP_SECONDS = 60
-"""Time in seconds for a group to end by itself. After it, its processes are killed and Ray frees their resources."""
-ROOM_SECONDS, ROOM_TRIES = 30, 20
-"""Timeout in seconds and number of retries of an elastic group that does not get the resources that Ray's list of nodes
-promised: a node may have been lost."""
-POLL_SECONDS = 0.2
-"""Interval in seconds at which the controller polls its workers. They wait after each epoch until they are polled."""
+START_RETRIES = 20
+"""How often an elastic group is started again that does not get its resources within `ray_private.START_SECONDS`."""
 PEER_SECONDS = 120
 """Delay of communication errors in seconds, longer than Ray takes to detect a dead node."""
 
@@ -74,7 +66,7 @@ class WorkersLauncher:
         from ray import tune
 
         if elastic := self.least is not None:
-            _coordinator()  # created here, so that it runs on the node of the driver and not on that of a trial
+            autoscaling_coordinator()  # created here, so that it runs on the driver's node and not on a trial's
         launcher = self
 
         def run(config: dict[str, Any]) -> None:
@@ -84,10 +76,9 @@ class WorkersLauncher:
 
         def train(config: dict[str, Any], storage: str) -> None:
             from ray.train import FailureConfig, RunConfig, ScalingConfig
-            from ray.train.v2._internal.execution.failure_handling.default import _is_preemption_failure
             from ray.train.v2.api.exceptions import TrainingFailedError
 
-            group = _Group(
+            group = GroupTrainer(
                 launcher._worker(loop, trial_node=this_node()),
                 train_loop_config=config,
                 scaling_config=ScalingConfig(
@@ -102,7 +93,9 @@ class WorkersLauncher:
                     callbacks=[_NewEpochs()],
                     # No retries by Ray Train: the search decides which trials resume, after any kind of failure.
                     failure_config=FailureConfig(
-                        max_failures=0, controller_failure_limit=ROOM_TRIES if elastic else 0, max_preemption_failures=0
+                        max_failures=0,
+                        controller_failure_limit=START_RETRIES if elastic else 0,
+                        max_preemption_failures=0,
                     ),
                 ),
             )
@@ -111,7 +104,7 @@ class WorkersLauncher:
             try:
                 group.fit()
             except TrainingFailedError as error:
-                if _is_preemption_failure(error):  # the message of a worker that died with its node does not show it
+                if was_preempted(error):
                     raise Preempted(
                         f"a node of the trial's workers was drained and shut down before they ended: {error}"
                     ) from error
@@ -119,7 +112,7 @@ class WorkersLauncher:
 
         class GroupTrial(wrap_function(run)):  # type: ignore[misc]
             def cleanup(self) -> None:
-                _Group.end_current()
+                GroupTrainer.end_current()
                 with suppress(Exception):  # the error of the thread that was waiting for the group
                     super().cleanup()
 
@@ -144,7 +137,7 @@ class WorkersLauncher:
             nodes = {this_node(), trial_node}
 
             def leave_in_time() -> None:
-                if distributed.any_of(bool(nodes & leaving_nodes()), device):
+                if distributed.any_of(bool(nodes & draining_nodes()), device):
                     raise Preempted("a node of the trial's workers is being drained")
 
             with _peers_first():
@@ -185,74 +178,3 @@ class _NewEpochs(TuneReportCallback):
         if metrics[0]["epoch"] > self._told:
             self._told = metrics[0]["epoch"]
             super().after_report(run_context, metrics, checkpoint)
-
-
-class _ElasticPolicy(ElasticScalingPolicy):
-    """The elastic policy of Ray, except that it does not count resources on nodes that are being drained."""
-
-    def _count_possible_workers(self, reserved_resources: dict[str, Any]) -> int:
-        leaving = leaving_nodes()
-        staying = {node: held for node, held in reserved_resources.items() if node not in leaving}
-        return super()._count_possible_workers(staying)
-
-
-class _Group(TorchTrainer):
-    """A trainer that another thread can end while `fit` is waiting for it."""
-
-    _current: _Group | None = None
-    """The group of this process, which runs one trial."""
-    _controller: Any = None
-
-    def reserve_afresh(self, name: str) -> None:
-        """Cancel the reservation of an earlier group of the same name in Ray's autoscaling coordinator.
-
-        Resources that a dead group reserved would stay reserved for minutes, and the coordinator may not know yet which
-        nodes died with the group.
-        """
-        import ray
-
-        run_id = uuid.uuid5(uuid.NAMESPACE_URL, name).hex
-        object.__setattr__(self.train_run_context, "run_id", run_id)  # frozen, and random by default
-        coordinator, requester = _coordinator(), f"train-{run_id}"
-        ray.get(coordinator.cancel_request.remote(requester))
-        ray.get(coordinator.get_reserved_resources.remote(requester, recompute=True))
-
-    def _create_default_callbacks(self) -> list[Any]:
-        # DatasetsCallback runs a process per group for shards of Ray Data sets, which trials do not use.
-        return [one for one in super()._create_default_callbacks() if not isinstance(one, DatasetsCallback)]
-
-    def _initialize_and_run_controller(self, **arguments: Any) -> Any:
-        # Like the method of Ray, but it keeps a reference to the controller.
-        import ray
-        from ray.train.v2._internal.constants import get_env_vars_to_propagate
-        from ray.train.v2._internal.execution.controller import TrainController
-
-        here = {ray._raylet.RAY_NODE_ID_KEY: this_node()}
-        environment = get_env_vars_to_propagate() | {
-            "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": str(POLL_SECONDS),
-            "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a process per group, for what `leaving_nodes` does
-        }
-        if self.scaling_config.elasticity_enabled:
-            environment["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = str(ROOM_SECONDS)
-            arguments["scaling_policy"] = _ElasticPolicy(self.scaling_config)
-        actor = ray.remote(num_cpus=0, label_selector=here, runtime_env={"env_vars": environment})(TrainController)
-        _Group._current, self._controller = self, actor.remote(**arguments)
-        ray.get(self._controller.run.remote())
-        return ray.get(self._controller.get_result.remote())
-
-    @classmethod
-    def end_current(cls) -> None:
-        """End the workers and free their resources. The thread that waits for them gets an error."""
-        import ray
-
-        if cls._current is not None and (controller := cls._current._controller) is not None:
-            ray.wait([controller.abort.remote()], timeout=STOP_SECONDS)
-
-
-def _coordinator() -> Any:
-    """Return the autoscaling coordinator of the Ray cluster, an actor; created by the first call."""
-    from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import (
-        get_or_create_autoscaling_coordinator,
-    )
-
-    return get_or_create_autoscaling_coordinator()

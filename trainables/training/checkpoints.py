@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import io
 import re
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from pyarrow import fs
 
 from trainables.errors import StorageError
+from trainables.retries import Result, retry
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds to wait before each retry of a storage operation."""
 OURS = re.compile(r"(?:last|best)\.pt(?:\.[0-9a-f]+)?")
 """Names of the checkpoint files of a trial, and of their temporary files while they are written."""
-
-Result = TypeVar("Result")
 
 
 class DamagedCheckpoint(ValueError):
@@ -113,14 +111,10 @@ class CheckpointStore:
         """
         if self._is_linked():
             raise StorageError(f"{self.location}: a symbolic link in place of a folder is not followed")
-        for pause in (*self.pauses, None):
-            try:
-                return action()
-            except OSError as error:
-                if pause is None or isinstance(error, PermissionError):
-                    raise StorageError(f"{self.location}: {error}") from error
-                time.sleep(pause)
-        raise AssertionError
+        try:
+            return retry(action, pauses=self.pauses, passes=_passes)
+        except OSError as error:
+            raise StorageError(f"{self.location}: {error}") from error
 
     def _write(self, name: str, content: io.BytesIO) -> None:
         self._fs.create_dir(self._folder, recursive=True)
@@ -147,6 +141,10 @@ class CheckpointStore:
 
     def _exists(self, path: str) -> bool:
         return self._fs.get_file_info(path).type != fs.FileType.NotFound
+
+
+def _passes(error: Exception) -> bool:
+    return isinstance(error, OSError) and not isinstance(error, PermissionError)
 
 
 def checkpoint_store(root: str, number: int) -> CheckpointStore:

@@ -15,7 +15,8 @@ from rich.console import Console
 from search import ROOT
 from search.cli import search_command
 from search.ray_cluster import processes
-from search.ray_cluster.processes import CLUSTER_PATIENCE, apart_from_signals, control_server_watched, on_loopback
+from search.ray_cluster.processes import CLUSTER_PATIENCE, apart_from_signals, control_server_watched
+from trainables.launching.ray_private import on_loopback
 
 
 def group_of_a_child() -> int:

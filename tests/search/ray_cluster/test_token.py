@@ -4,6 +4,7 @@ import stat
 from types import SimpleNamespace
 
 import pytest
+import ray
 import requests
 from ray.dashboard.modules import dashboard_sdk
 
@@ -54,7 +55,7 @@ def test_without_need_none_is_made(name, value, path, monkeypatch):
 def test_it_is_there_before_ray_starts(path, tmp_path, monkeypatch):
     seen = []
     node = SimpleNamespace(get_session_dir_path=lambda: str(tmp_path))
-    monkeypatch.setattr(session.ray._private.worker, "_global_node", node)
+    monkeypatch.setattr(ray._private.worker, "_global_node", node)
     monkeypatch.setattr(session.ray, "init", lambda **options: seen.append(mode(path)))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     tmp_path.chmod(0o777)
