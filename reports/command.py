@@ -28,6 +28,7 @@ from reports.output.html_page import write_page
 from reports.output.leaderboard_files import write_leaderboard
 from reports.prediction.scoring import Scored, score_lines, score_models, searched_models
 from reports.progress import tracked
+from search.library_output import quiet_optuna
 from search.storage.location import refuse_links
 from search.views.leaderboard import leaderboard
 from search.views.terminal import Terminal
@@ -41,6 +42,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ValueError: for mistakes that the user can correct, and for errors of files and storage.
     """
+    quiet_optuna()
     console = Terminal()
     facts = read_study(options.study, options.data, options.checkpoints)
     console.print(facts.data.report.summary(), markup=False, soft_wrap=True)

@@ -33,6 +33,6 @@ def place(model: Network, device: torch.device) -> Network:
     return model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def autocast(device: torch.device, bf16: bool) -> AbstractContextManager:
+def autocast(device: torch.device, bf16: bool) -> AbstractContextManager[object]:
     """Return the context manager of bf16 autocast on a device; it does nothing if `bf16` is False."""
     return torch.autocast(device.type, torch.bfloat16, enabled=bf16)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+from typing import Any
 
 import cv2
 import matplotlib as mpl
@@ -32,18 +33,17 @@ MOST_NAMED = 20
 INK = "#010203"
 """Placeholder for the colour of the page's text; nothing else is drawn in it."""
 
-mpl.rcParams.update(
-    {
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "svg.fonttype": "none",
-        "text.parse_math": False,  # a dollar sign in a class name is not TeX
-        **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
-        "axes.facecolor": "none",
-        "figure.facecolor": "none",
-    }
-)
+STYLE: Any = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # a dollar sign in a class name is not TeX
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+}
+"""Settings of matplotlib for all figures."""
 
 
 def _svg(figure: Figure, label: str) -> str:
@@ -70,6 +70,7 @@ def _curve(record: TrialRecord) -> tuple[list[int], list[float]]:
     return [epoch for epoch, _ in scored], [score for _, score in scored]
 
 
+@mpl.rc_context(STYLE)
 def score_over_trials(facts: StudyFacts) -> str:
     """Draw every trial's score by number, and the best score so far."""
     figure, axes = _axes()
@@ -89,6 +90,7 @@ def score_over_trials(facts: StudyFacts) -> str:
     return _svg(figure, "Best mean IoU of each trial on the validation part, by trial number")
 
 
+@mpl.rc_context(STYLE)
 def learning_curves(facts: StudyFacts) -> str:
     """Draw the mean IoU by epoch of all trials, the best ones in colour."""
     figure, axes = _axes()
@@ -105,6 +107,7 @@ def learning_curves(facts: StudyFacts) -> str:
     return _svg(figure, "Mean IoU on the validation part by epoch, the best trials in colour")
 
 
+@mpl.rc_context(STYLE)
 def class_bars(facts: StudyFacts, by_part: dict[str, dict[str, float]]) -> str:
     """Draw the IoU of each class on each part: {"validation": {"soil": 0.8, ...}, ...}."""
     names = [facts.data.description.class_names[label] for label in facts.data.present_labels]
@@ -123,6 +126,7 @@ def class_bars(facts: StudyFacts, by_part: dict[str, dict[str, float]]) -> str:
     return _svg(figure, "IoU of each class on each part")
 
 
+@mpl.rc_context(STYLE)
 def confusion_matrix(facts: StudyFacts, confusion: np.ndarray) -> str:
     """Draw how the pixels of each class were predicted, in percent of the class.
 

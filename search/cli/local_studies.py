@@ -16,6 +16,7 @@ from rich.table import Table
 from search.checkpoints.study_folders import delete_study, disk_space, rename_study
 from search.ledger.ledger import Ledger
 from search.ledger.named_places import name_database
+from search.library_output import quiet_optuna
 from search.locking.lock import describe, driver_of
 from search.storage.location import study_folders
 from search.views.leaderboard import leaderboard
@@ -28,6 +29,7 @@ def run_study_command(options: argparse.Namespace) -> int:
     Raises:
         ValueError: if there is no such study, or the command is not possible from this machine.
     """
+    quiet_optuna()
     if options.logs:
         raise ValueError("--logs: only for studies that were submitted to a cluster: add --address http://...")
     if options.ledger is not None:

@@ -19,6 +19,7 @@ from rich.progress import track
 from rich.table import Table
 
 from search.ledger.ledger import Ledger
+from search.library_output import quiet_optuna
 from search.simulation.curves import recorded, write_curves
 from search.simulation.outcomes import Choice, Outcome
 from search.simulation.simulator import Simulation, Trace, simulate
@@ -34,6 +35,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ValueError: if a study does not exist, they cannot be replayed together, or too few curves were recorded.
     """
+    quiet_optuna()
     console = Terminal()
     settings, curves = recorded(options.studies)
     space, folder = settings.search_space(), options.studies[0] / "replay"

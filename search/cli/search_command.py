@@ -26,6 +26,7 @@ from search.interrupts import first_signal, raise_if_asked, raise_on_signals
 from search.ledger.costs import final_training_seconds
 from search.ledger.ledger import Ledger
 from search.ledger.records import TrialRecord
+from search.library_output import quiet_optuna
 from search.locking.holder import Holder, held
 from search.locking.lock import study_lock
 from search.ray_cluster.capacity import ClusterSize, cluster_size, concurrent_trials
@@ -72,6 +73,7 @@ class _Run:
 
 def run(options: argparse.Namespace, data: PreparedData) -> int:
     """Run or continue the study, or only describe it with `--dry-run`. Returns the exit code."""
+    quiet_optuna()
     console = Terminal()
     if options.view == "events":  # with colours, but without animations
         console = Terminal(file=TextEvents(sys.stdout), color_system="standard")

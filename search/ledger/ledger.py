@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.formatting import clean
@@ -26,7 +26,6 @@ from search.storage.location import FILE, LedgerPlace
 from search.study.placement import Placement
 from trainables.messages import EpochReport
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)  # else a line for each study that is created or copied
 _logger = logging.getLogger(__name__)
 
 IDENTITY = "identity"
@@ -36,12 +35,14 @@ class Ledger:
     """A study's trials: their configurations, their epochs, and how they ended.
 
     Args:
-        study: the Optuna study; `Ledger.open` and `Ledger.create` load it from a folder.
+        storage: the Optuna storage; `Ledger.open` and `Ledger.create` find it in a folder.
+        name: name of the study in the storage.
     """
 
-    def __init__(self, study: optuna.Study):
-        self.study = study
-        self._storage = study._storage
+    def __init__(self, storage: BaseStorage, name: str):
+        self.storage = storage
+        self.study = optuna.load_study(storage=storage, study_name=name)
+        self._study_id = storage.get_study_id_from_name(name)
         self._decided: dict[tuple[int, int], dict[str, Any]] = {}
         """By trial and epoch, the scheduler's decision that will be written with that epoch."""
         self._promoted: list[tuple[int, int]] = []
@@ -91,7 +92,7 @@ class Ledger:
 
     @classmethod
     def _in_journal(cls, folder: Path) -> Ledger:
-        return cls(_only_study(Journal(folder / FILE, writable=True, check=check_entry)))
+        return cls(*_only_study(Journal(folder / FILE, writable=True, check=check_entry)))
 
     @classmethod
     def _in_database(cls, place: LedgerPlace, tell: Callable[[str], None]) -> Ledger:
@@ -101,12 +102,13 @@ class Ledger:
             cls.find(place.folder, place.url)  # raises if the study belongs to another folder
         storage = DatabaseStorage(place, tell)
         place.record()
-        return cls(optuna.load_study(storage=storage, study_name=place.study))
+        return cls(storage, place.study)
 
     @classmethod
     def in_memory(cls) -> Ledger:
         """Create a new ledger in memory, which ends with this process."""
-        return cls(optuna.create_study(direction="maximize"))
+        storage = InMemoryStorage()
+        return cls(storage, optuna.create_study(storage=storage, direction="maximize").study_name)
 
     @classmethod
     def find(cls, folder: Path, url: str | None = None) -> Ledger | None:
@@ -126,7 +128,7 @@ class Ledger:
 
         if (copy := read_study(place)) is None:
             return None
-        return cls(optuna.load_study(storage=copy, study_name=place.study))
+        return cls(copy, place.study)
 
     @classmethod
     def open(cls, folder: Path) -> Ledger:
@@ -142,18 +144,18 @@ class Ledger:
         try:
             if not place.known:
                 raise ValueError(f"{folder}: no study there (it has no {FILE})")
-            return cls(_only_study(Journal(folder / FILE, writable=False, check=check_entry)))
+            return cls(*_only_study(Journal(folder / FILE, writable=False, check=check_entry)))
         except OSError as error:
             raise ValueError(f"{folder / FILE}: cannot be read ({error.strerror or error})") from error
 
     def close(self) -> None:
         """Release a study in a database for another driver; a journal is released when its driver ends."""
-        if (close := getattr(self._storage, "close", None)) is not None:
+        if (close := getattr(self.storage, "close", None)) is not None:
             close()
 
     def _together(self) -> AbstractContextManager[None]:
         """Group changes: a database writes them in one transaction, a journal one after the other."""
-        together: Callable[[], AbstractContextManager[None]] = getattr(self._storage, "together", nullcontext)
+        together: Callable[[], AbstractContextManager[None]] = getattr(self.storage, "together", nullcontext)
         return together()
 
     @property
@@ -232,10 +234,10 @@ class Ledger:
 
     def frozen_trials(self) -> list[FrozenTrial]:
         """Return every trial as Optuna has it, by number; the caller must not change them."""
-        return self._storage.get_all_trials(self.study._study_id, deepcopy=False)
+        return self.storage.get_all_trials(self._study_id, deepcopy=False)
 
     def _frozen(self, number: int) -> FrozenTrial:
-        return self._storage.get_trial(self._id(number))
+        return self.storage.get_trial(self._id(number))
 
     def records(self) -> list[TrialRecord]:
         """Return every trial, by number; trials that other programs added are left out, with one warning.
@@ -266,7 +268,7 @@ class Ledger:
             distributions=proposal.distributions,
             user_attrs={"config": proposal.config} | self._promotions(),
         )
-        return TrialRecord.of(self._storage.get_trial(self._storage.create_new_trial(self.study._study_id, born)))
+        return TrialRecord.of(self.storage.get_trial(self.storage.create_new_trial(self._study_id, born)))
 
     def add_epoch(self, number: int, report: EpochReport) -> None:
         """Append an epoch to a running trial, with the scheduler's decision. The sampler gets no value of a diverged
@@ -275,9 +277,9 @@ class Ledger:
         entry = report.to_dict() | self._decided.pop((number, report.epoch), {}) | self._promotions()
         with self._together():
             if report.mean_iou is not None and not report.diverged:
-                self._storage.set_trial_intermediate_value(trial, report.epoch, report.mean_iou)
+                self.storage.set_trial_intermediate_value(trial, report.epoch, report.mean_iou)
             # The report comes last: without it, an epoch whose value a killed driver wrote does not count yet.
-            self._storage.set_trial_user_attr(trial, f"epoch {report.epoch:04d}", json.dumps(entry))
+            self.storage.set_trial_user_attr(trial, f"epoch {report.epoch:04d}", json.dumps(entry))
 
     def decide(self, number: int, epoch: int, decision: str, ends: Iterable[int] = ()) -> None:
         """Set the scheduler's decision after an epoch. It is written in the epoch's entry when the epoch is added.
@@ -311,11 +313,11 @@ class Ledger:
 
     def mark_audited(self, number: int, epoch: int) -> None:
         """Record that a running trial would have stopped or paused after that epoch, and runs on as an audit."""
-        self._storage.set_trial_user_attr(self._id(number), "audited", epoch)
+        self.storage.set_trial_user_attr(self._id(number), "audited", epoch)
 
     def _append(self, number: int, kind: str, entry: Failure | Segment, count: int) -> None:
         values = {key: value for key, value in dataclasses.asdict(entry).items() if value is not False}
-        self._storage.set_trial_user_attr(self._id(number), f"{kind} {count + 1:04d}", json.dumps(values))
+        self.storage.set_trial_user_attr(self._id(number), f"{kind} {count + 1:04d}", json.dumps(values))
 
     def finish(self, number: int) -> TrialRecord:
         """End a trial that ended by itself: as complete, or as failed if its last report diverged."""
@@ -337,21 +339,21 @@ class Ledger:
     def fail(self, number: int, error: str) -> TrialRecord:
         """End a trial as failed, after its last attempt or because it diverged; `error` is the reason."""
         with self._together():
-            self._storage.set_trial_user_attr(self._id(number), "error", error)
-            self._storage.set_trial_state_values(self._id(number), TrialState.FAIL)
+            self.storage.set_trial_user_attr(self._id(number), "error", error)
+            self.storage.set_trial_state_values(self._id(number), TrialState.FAIL)
         return self.record(number)
 
     def _end(self, number: int, state: TrialState, value: float | None) -> TrialRecord:
-        self._storage.set_trial_state_values(self._id(number), state, None if value is None else [value])
+        self.storage.set_trial_state_values(self._id(number), state, None if value is None else [value])
         return self.record(number)
 
     def _id(self, number: int) -> int:
-        return self._storage.get_trial_id_from_study_id_trial_number(self.study._study_id, number)
+        return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
 
-def _only_study(journal: Journal) -> optuna.Study:
-    """Load the first study of a journal, whatever its name, which is that of the folder in which it began."""
+def _only_study(journal: Journal) -> tuple[JournalStorage, str]:
+    """Return a journal's storage and the name of its first study, which is that of the folder in which it began."""
     storage = JournalStorage(journal)
     if not (studies := storage.get_all_studies()):
         raise ValueError(f"{journal.path}: holds no study")
-    return optuna.load_study(storage=storage, study_name=studies[0].study_name)
+    return storage, studies[0].study_name

@@ -25,7 +25,7 @@ class Encoding:
     def __init__(self, space: Space):
         self.parameters = space.parameters
         self._index = {parameter.name: column for column, parameter in enumerate(space.parameters)}
-        self._known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._known: dict[tuple[tuple[str, Scalar], ...], tuple[np.ndarray, np.ndarray]] = {}
 
     def cube(self, params: Mapping[str, Scalar]) -> np.ndarray:
         """Return the point's coordinates, (parameters,), with NaN where a parameter does not exist."""
@@ -33,9 +33,10 @@ class Encoding:
 
     def of_trial(self, trial: FrozenTrial) -> tuple[np.ndarray, np.ndarray]:
         """Return the cube coordinates (parameters,) and the features (features,) of an Optuna trial, cached."""
-        if (known := self._known.get(trial._trial_id)) is None:
+        key = tuple(trial.params.items())
+        if (known := self._known.get(key)) is None:
             cube = self.cube(trial.params)
-            known = self._known[trial._trial_id] = (cube, self.features(cube[None])[0])
+            known = self._known[key] = (cube, self.features(cube[None])[0])
         return known
 
     def features(self, cubes: np.ndarray) -> np.ndarray:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import bisect
 import copy
-from collections.abc import Collection, Container
+from collections.abc import Collection
 
-import optuna
-from optuna.storages import InMemoryStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from search.ledger.ledger import Ledger
@@ -65,23 +62,3 @@ def _rank(trial: FrozenTrial) -> tuple[float, float]:
         return 0.0, 0.0
     last = max(trial.intermediate_values)
     return -float(last), -trial.intermediate_values[last]
-
-
-class HistoryStudy(optuna.Study):
-    """A study of given trials, in which one more trial is sampled; nothing is written to a storage."""
-
-    def __init__(self, trials: list[FrozenTrial], sampler: optuna.samplers.BaseSampler):
-        storage = InMemoryStorage()
-        storage.create_new_study([StudyDirection.MAXIMIZE], "drafts")
-        super().__init__("drafts", storage, sampler=sampler)
-        self._seen = trials
-        if trials and trials[0].number == 0:  # the number of the new trial, which samplers exclude
-            first = copy.copy(trials[0])
-            first.number = trials[-1].number + 1
-            self._seen = [first, *trials[1:]]
-
-    def _get_trials(
-        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
-    ) -> list[FrozenTrial]:
-        trials = [trial for trial in self._seen if states is None or trial.state in states]
-        return copy.deepcopy(trials) if deepcopy else trials

@@ -11,7 +11,8 @@ from optuna.trial import FrozenTrial
 from search.ledger.ledger import Ledger
 from search.ledger.records import Proposal
 from search.sampling.encoding import Encoding
-from search.sampling.history import HistoryStudy, SamplerHistory
+from search.sampling.history import SamplerHistory
+from search.sampling.history_study import HistoryStudy
 from search.sampling.samplers import sampler_for
 from search.study.settings import StudySettings
 from search.study.space import Space

@@ -7,7 +7,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, json_to_distribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    json_to_distribution,
+)
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
@@ -63,6 +69,8 @@ def _distribution(text: str) -> BaseDistribution | None:
         return None
     if isinstance(found, CategoricalDistribution):
         return found if all(_choice(choice) for choice in found.choices) else None
+    if not isinstance(found, IntDistribution | FloatDistribution):
+        return None
     bounds: tuple[Any, ...] = (found.low, found.high, 1 if found.step is None else found.step)
     return found if all(map(_finite, bounds)) else None
 

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from optuna.exceptions import StorageInternalError
-from optuna.storages._rdb import models
 from sqlalchemy import Connection, Engine, create_engine, func, select
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from search.locking.lock import is_run_by
+from search.storage.optuna_tables import StudyUserAttributeModel
 from trainables.retries import retry
 
 PATIENCE_SECONDS = 120.0
@@ -132,16 +132,14 @@ class DriverConnection:
                     raise LockHeld(last)
                 if not self._ours:
                     key = {"study_id": self._study_id, "key": DRIVER}
-                    connection.execute(
-                        upsert(models.StudyUserAttributeModel, key, {"value_json": json.dumps(self._driver)})
-                    )
+                    connection.execute(upsert(StudyUserAttributeModel, key, {"value_json": json.dumps(self._driver)}))
         except BaseException:
             connection.close()
             raise
         return connection
 
     def _last_driver(self, connection: Connection) -> dict[str, Any]:
-        model = models.StudyUserAttributeModel
+        model = StudyUserAttributeModel
         text = connection.scalar(select(model.value_json).where(model.study_id == self._study_id, model.key == DRIVER))
         return {} if text is None else json.loads(text)
 

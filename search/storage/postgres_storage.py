@@ -6,14 +6,13 @@ Only one driver writes. It reads from its own copy in memory, so that a study of
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from optuna.distributions import distribution_to_json
 from optuna.storages import InMemoryStorage, RDBStorage
-from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, func, inspect, select, update
@@ -21,6 +20,17 @@ from sqlalchemy.orm import Session
 
 from search.locking.lock import is_run_by, this_driver
 from search.storage.location import LedgerPlace
+from search.storage.optuna_tables import (
+    ENDED,
+    StudyModel,
+    StudyUserAttributeModel,
+    TrialIntermediateValueModel,
+    TrialModel,
+    TrialParamModel,
+    TrialUserAttributeModel,
+    TrialValueModel,
+    key_of,
+)
 from search.storage.postgres_connection import (
     DRIVER,
     ENGINE,
@@ -48,7 +58,7 @@ def read_study(place: LedgerPlace) -> InMemoryStorage | None:
     assert place.url is not None
     with refused(place.url):
         with engine(place.url).connect() as connection:
-            empty = not inspect(connection).has_table(models.StudyModel.__tablename__)
+            empty = not inspect(connection).has_table(StudyModel.__tablename__)
         if empty:
             _check_new(place)
             return None
@@ -128,12 +138,12 @@ class DatabaseStorage(InMemoryStorage):
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
         row = {"study_id": self._study_id, "key": key}
         self._change(
-            upsert(models.StudyUserAttributeModel, row, {"value_json": json.dumps(value)}),
+            upsert(StudyUserAttributeModel, row, {"value_json": json.dumps(value)}),
             lambda: InMemoryStorage.set_study_user_attr(self, study_id, key, value),
         )
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        model = models.TrialIntermediateValueModel
+        model = TrialIntermediateValueModel
         value, kind = model.intermediate_value_to_stored_repr(intermediate_value)
         row = {"trial_id": self._ids[trial_id], "step": step}
         self._change(
@@ -144,22 +154,20 @@ class DatabaseStorage(InMemoryStorage):
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         row = {"trial_id": self._ids[trial_id], "key": key}
         self._change(
-            upsert(models.TrialUserAttributeModel, row, {"value_json": json.dumps(value)}),
+            upsert(TrialUserAttributeModel, row, {"value_json": json.dumps(value)}),
             lambda: InMemoryStorage.set_trial_user_attr(self, trial_id, key, value),
         )
 
-    def set_trial_state_values(self, trial_id: int, state: TrialState, values: list[float] | None = None) -> bool:
-        trial = models.TrialModel
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        trial = TrialModel
         ended = datetime.now(UTC).replace(tzinfo=None)
         with self.together():
             for objective, value in enumerate(values or []):
-                stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+                stored, kind = TrialValueModel.value_to_stored_repr(value)
                 row = {"trial_id": self._ids[trial_id], "objective": objective}
-                self._change(upsert(models.TrialValueModel, row, {"value": stored, "value_type": kind}), lambda: None)
+                self._change(upsert(TrialValueModel, row, {"value": stored, "value_type": kind}), lambda: None)
             self._change(
-                update(trial)
-                .where(trial.trial_id == self._ids[trial_id])
-                .values({trial.state: state, trial._datetime_complete_utc: ended}),
+                update(trial).where(trial.trial_id == self._ids[trial_id]).values({trial.state: state, ENDED: ended}),
                 lambda: InMemoryStorage.set_trial_state_values(self, trial_id, state, values),
             )
         return True
@@ -172,7 +180,7 @@ class DatabaseStorage(InMemoryStorage):
 
     def _born(self, connection: Connection, number: int, template: FrozenTrial) -> int:
         """Insert a new trial and return its key; an earlier attempt may have inserted it without an answer."""
-        trial, attribute = models.TrialModel, models.TrialUserAttributeModel
+        trial, attribute = TrialModel, TrialUserAttributeModel
         attributes = {key: json.dumps(value) for key, value in template.user_attrs.items()}
         later = select(trial).where(trial.study_id == self._study_id, trial.number >= number)
         with Session(connection) as session:
@@ -186,7 +194,7 @@ class DatabaseStorage(InMemoryStorage):
                 state=template.state,
                 datetime_start=template.datetime_start,
                 params=[
-                    models.TrialParamModel(
+                    TrialParamModel(
                         param_name=name,
                         param_value=distribution.to_internal_repr(template.params[name]),
                         distribution_json=distribution_to_json(distribution),
@@ -249,4 +257,4 @@ def _fill(copy: InMemoryStorage, tables: RDBStorage, study_id: int, study: str) 
         if trial.number != number or "config" not in trial.user_attrs:
             raise ValueError(f"study {study!r} in the database has a trial {trial.number} that no search created")
         InMemoryStorage.create_new_trial(copy, OWN, trial)
-    return [trial._trial_id for trial in trials]
+    return [key_of(trial) for trial in trials]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from search.study.space import Parameter, Scalar, Space
 
 if TYPE_CHECKING:
-    import optuna
+    from optuna.trial import BaseTrial
 
 REPORTS = {
     "report-a": "U-Net of 32 to 512 filters, horizontal flips, early stopping with patience 30",
@@ -182,7 +182,7 @@ class SystemsSpace(Space):
     overrides: Mapping[str, Scalar]
     """Values that replace those of every system, in the flat form of `TrialConfig`."""
 
-    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+    def suggest(self, trial: BaseTrial) -> dict[str, Any]:
         chosen = super().suggest(trial)
         system = SYSTEMS[str(chosen.pop("system"))]
         return {**system.config, **chosen, **self.overrides}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import optuna
+    from optuna.trial import BaseTrial
 
 
 Scalar = str | int | float | bool
@@ -35,9 +35,11 @@ class Parameter:
     """Condition: the parameter exists only where this earlier parameter has one of these values."""
     key: str | None = None
 
-    def suggest(self, trial: optuna.Trial) -> Scalar:
+    def suggest(self, trial: BaseTrial) -> Scalar:
         if self.choices is not None:
-            return trial.suggest_categorical(self.name, self.choices)
+            chosen = trial.suggest_categorical(self.name, self.choices)
+            assert chosen is not None
+            return chosen
         assert self.low is not None
         assert self.high is not None
         if self.whole:
@@ -74,7 +76,7 @@ class Space:
 
     parameters: tuple[Parameter, ...]
 
-    def suggest(self, trial: optuna.Trial) -> dict[str, Scalar]:
+    def suggest(self, trial: BaseTrial) -> dict[str, Scalar]:
         """Suggest a value for every parameter that exists in the trial.
 
         Returns: values for the flat `TrialConfig`. A second call with the same trial returns the same values.

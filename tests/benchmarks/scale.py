@@ -77,7 +77,7 @@ def recorded_in_postgres(folder: Path) -> dict[str, str]:
     try:
         os.environ["PGPASSWORD"] = PASSWORD
         storage = optuna.storages.get_storage(with_driver(server.new_database()))
-        theirs = recorded(Ledger(optuna.create_study(storage=storage, direction="maximize")))
+        theirs = recorded(Ledger(storage, optuna.create_study(storage=storage, direction="maximize").study_name))
         ledger = Ledger.create(folder, server.new_database())
         ours = recorded(ledger)
         ledger.close()
@@ -106,7 +106,8 @@ def main() -> None:
         with proposals_timed() as proposing:
             simulate(simulation, world, ledger, [counting])
         seconds = time.perf_counter() - started
-        theirs = recorded(Ledger(optuna.create_study(storage=journal(Path(scratch)), direction="maximize")))
+        storage = journal(Path(scratch))
+        theirs = recorded(Ledger(storage, optuna.create_study(storage=storage, direction="maximize").study_name))
         ours = recorded(Ledger.create(Path(scratch) / "ours"))
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
         started = time.perf_counter()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +16,6 @@ from trainables.validation import PLUS, check, check_names
 # Albumentations is imported on first use: the import takes a second, and only training processes need it.
 if TYPE_CHECKING:
     from albumentations import BasicTransform
-
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no check for updates over the network on import
 
 Size = tuple[int, int]
 """(height, width) of an image."""

@@ -149,7 +149,8 @@ def made_before_identities(folder, space, root):
 
     folder.mkdir(parents=True)
     storage = JournalStorage(Journal(folder / "ledger.journal", writable=True))
-    ledger = Ledger(optuna.create_study(storage=storage, study_name=folder.name, direction="maximize"))
+    optuna.create_study(storage=storage, study_name=folder.name, direction="maximize")
+    ledger = Ledger(storage, folder.name)
     ledger.settings = asdict(study_settings(checkpoints=root or "checkpoints"))
     for score in SCORES[1:]:
         number = begin(ledger, space).number

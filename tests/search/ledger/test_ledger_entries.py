@@ -36,13 +36,13 @@ def written(ledger, monkeypatch):
     calls = []
 
     def spy(name):
-        real = getattr(ledger._storage, name)
+        real = getattr(ledger.storage, name)
 
         def method(*arguments):
             calls.append((name, *arguments[1:]))
             return real(*arguments)
 
-        monkeypatch.setattr(ledger._storage, name, method)
+        monkeypatch.setattr(ledger.storage, name, method)
 
     for name in (
         "set_trial_intermediate_value",
@@ -301,7 +301,3 @@ def test_settings_stay_as_they_are_but_for_the_place_of_the_data(ledger):
     with pytest.raises(ValueError, match=r" exists with other settings: seed, rung_metric$"):
         ledger.settings = {"seed": 4, "data": "there", "rung_metric": "last"}
     assert ledger.settings == {"seed": 3, "data": "there"}
-
-
-def test_studies_are_made_in_silence():
-    assert optuna.logging.get_verbosity() == optuna.logging.WARNING

@@ -27,7 +27,7 @@ def trial(number, x, scores):
         distributions={"x": FloatDistribution(0.0, 1.0)},
         intermediate_values=values,
     )
-    made.number = made._trial_id = number
+    made.number = number
     return made
 
 

@@ -156,22 +156,6 @@ def test_of_equal_trials_the_first_ones_count_as_the_best(few):
     assert numbers(SamplerHistory(ledger), 9) == [0, 1, 5, 6, 7, 8]
 
 
-def test_the_sampler_is_told_of_each_trial_under_another_number_than_the_draft_s():
-    """The draft is number 0, and samplers leave out what has the draft's number."""
-    ledger = Trials([COMPLETE, 0.5], [RUNNING], [PRUNED, 0.4])
-    seen = history.HistoryStudy(ledger.trials, None)
-    assert [trial.number for trial in seen.get_trials(deepcopy=False)] == [3, 1, 2]
-    assert [trial.number for trial in ledger.trials] == [0, 1, 2]
-    assert [trial.state for trial in seen.get_trials(deepcopy=False)] == [COMPLETE, RUNNING, PRUNED]
-    assert [trial.number for trial in seen.get_trials(states=(COMPLETE, PRUNED))] == [3, 2]
-    later = history.HistoryStudy(ledger.trials[1:], None)
-    assert [trial.number for trial in later.get_trials(deepcopy=False)] == [1, 2]
-    assert later.get_trials(deepcopy=False)[0] is ledger.trials[1]
-    assert later.get_trials()[0] is not ledger.trials[1]
-    assert history.HistoryStudy([], None).get_trials() == []
-    assert seen.direction.name == "MAXIMIZE"
-
-
 def test_waiting_trials_reach_the_sampler_as_pruned_ones(ledger, space, settings, make_report, monkeypatch):
     told = []
 

@@ -38,7 +38,7 @@ class Study:
 
     def resumed(self, *, audit=0.0):
         """The scheduler of the next driver."""
-        return scheduler_for(Ledger(self.ledger.study), self.settings, audit=audit)
+        return scheduler_for(Ledger(self.ledger.storage, self.ledger.study.study_name), self.settings, audit=audit)
 
 
 def test_a_trial_that_went_on_from_a_rung_is_not_stopped_for_what_others_reported_later(ledger, space):

@@ -106,7 +106,7 @@ def test_a_url_without_a_user_is_for_whoever_uses_it(url, monkeypatch, tmp_path)
 
 def test_what_is_written_twice_is_there_once(ledger, space, make_report, monkeypatch, tmp_path):
     """As where the database writes, and goes away before it can say so."""
-    connection = ledger._storage._connection
+    connection = ledger.storage._connection
     once = connection.retry
 
     def twice(work):
@@ -123,7 +123,7 @@ def test_what_is_written_twice_is_there_once(ledger, space, make_report, monkeyp
 
 def test_an_epoch_and_an_end_are_one_transaction_each(ledger, space, make_report, monkeypatch):
     number = begin(ledger, space).number
-    connection = ledger._storage._connection
+    connection = ledger.storage._connection
     transactions, real = [], connection.retry
     monkeypatch.setattr(connection, "retry", lambda work: transactions.append(work) or real(work))
     ledger.add_epoch(number, make_report(1, 0.3))  # the value and the report
