@@ -53,7 +53,7 @@ from search.views.tensorboard_log import TensorBoardLogger
 from search.views.terminal import Terminal
 from trainables.data import PreparedData
 from trainables.messages import Loop
-from trainables.training.trial import run_trial
+from trainables.training.trial import TrialTask
 
 Tell = Callable[[str], None]
 
@@ -139,8 +139,7 @@ def _prepare(
         ledger.placement = probed_placement(console, plan, options, data)
     if ledger.placement is not None:
         plan = placed(plan, options, data, size, ledger.placement)
-    loop: Loop = functools.partial(
-        run_trial,
+    task = TrialTask(
         source=source,
         fingerprint=data.fingerprint,
         checkpoints=checkpoints,
@@ -150,7 +149,7 @@ def _prepare(
         plan=_shared(plan, size) if joined else plan,
         data=data,
         ledger=ledger,
-        loop=check.guard(loop),
+        loop=check.guard(task),
         holder=holder,
         marker=marker,
         checkpoints=checkpoints,

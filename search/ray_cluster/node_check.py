@@ -68,14 +68,19 @@ class NodeCheck:
         another checkout of the project would train differently, and checkpoints that a node saves outside the shared
         folder would be lost with it.
         """
-        return functools.partial(_guarded, self, loop)
+        return _GuardedLoop(check=self, loop=loop)
 
 
-def _guarded(check: NodeCheck, loop: Loop, request: TrialRequest) -> Iterator[EpochReport]:
-    if problems := _problems_here(check):
-        where = f"{platform.node()} ({ray.util.get_node_ip_address()})"
-        raise NodeMismatchError("; ".join(f"{where}: {problem}" for problem in problems))
-    yield from loop(request)
+@dataclass(frozen=True, kw_only=True)
+class _GuardedLoop:
+    check: NodeCheck
+    loop: Loop
+
+    def __call__(self, request: TrialRequest) -> Iterator[EpochReport]:
+        if problems := _problems_here(self.check):
+            where = f"{platform.node()} ({ray.util.get_node_ip_address()})"
+            raise NodeMismatchError("; ".join(f"{where}: {problem}" for problem in problems))
+        yield from self.loop(request)
 
 
 @functools.lru_cache(maxsize=1)

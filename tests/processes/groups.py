@@ -15,7 +15,7 @@ from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
 from trainables.messages import EpochReport, TrialRequest
 from trainables.training.epoch_loop import epochs
-from trainables.training.trial import run_trial
+from trainables.training.trial import TrialTask
 
 
 def normalise_each_image() -> None:
@@ -47,7 +47,9 @@ def train_together(rank: int, world: int, configs: list[dict[str, Any]], data: s
     distributed.destroy_process_group()
 
 
-def without_batch_statistics(request: TrialRequest, **arguments: Any) -> Iterator[EpochReport]:
-    """Run a trial of a search with a model that has no batch statistics."""
-    normalise_each_image()
-    yield from run_trial(request, **arguments)
+class WithoutBatchStatistics(TrialTask):
+    """Runs a trial of a search with a model that has no batch statistics."""
+
+    def __call__(self, request: TrialRequest) -> Iterator[EpochReport]:
+        normalise_each_image()
+        yield from super().__call__(request)

@@ -1,10 +1,11 @@
-"""The function that a launcher runs for a trial: from its request to its epoch reports."""
+"""The task that a launcher runs for a trial: from its request to its epoch reports."""
 
 from __future__ import annotations
 
 import functools
 import platform
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 
@@ -20,38 +21,45 @@ from trainables.training.epoch_loop import epochs
 _prepared = functools.lru_cache(maxsize=1)(prepare)
 
 
-def run_trial(
-    request: TrialRequest, *, source: DataSource, fingerprint: str, checkpoints: str, train_fraction: float = 1.0
-) -> Iterator[EpochReport]:
-    """Train on a fraction of the train part and choose the best epoch on the validation part. Resumable, see `epochs`.
+@dataclass(frozen=True, kw_only=True)
+class TrialTask:
+    """What every trial of a study needs beside its request; calling it trains a trial. It is a `Loop`.
 
-    Args:
-        request: the request of the driver.
-        source: the data set.
-        fingerprint: the fingerprint of the driver's data set.
-        checkpoints: root path or URI of the study's checkpoints.
-        train_fraction: fraction of the train part, in (0, 1].
-
-    Raises:
-        OutOfMemory: if the device runs out of memory.
-        NodeMismatchError: if the data on this node has another fingerprint.
+    A trial is trained on a fraction of the train part, and its best epoch is chosen on the validation part.
     """
-    data: PreparedData = _prepared(source)
-    if data.fingerprint != fingerprint:
-        raise NodeMismatchError(f"{source.uri} on {platform.node()} is not the data that the run started with")
-    try:
-        yield from epochs(
-            TrialConfig.from_flat(request.config),
-            data,
-            train=data.train_part(train_fraction),
-            validation=data.split["val"],
-            checkpoints=checkpoint_store(checkpoints, request.number),
-            reported_epochs=request.reported_epochs,
-            micro_batches=request.micro_batches,
-        )
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemory(f"in {request.micro_batches} micro-batches: {error}") from error
-    finally:
-        torch.cuda.empty_cache()  # this process may run another trial, and other processes share the device
+
+    source: DataSource
+    """The data set."""
+    fingerprint: str
+    """Fingerprint of the driver's data set."""
+    checkpoints: str
+    """Root path or URI of the study's checkpoints."""
+    train_fraction: float = 1.0
+    """Fraction of the train part, in (0, 1]."""
+
+    def __call__(self, request: TrialRequest) -> Iterator[EpochReport]:
+        """Train a trial and yield its epochs; it resumes after its last checkpoint, see `epochs`.
+
+        Raises:
+            OutOfMemory: if the device runs out of memory.
+            NodeMismatchError: if the data on this node has another fingerprint.
+        """
+        data: PreparedData = _prepared(self.source)
+        if data.fingerprint != self.fingerprint:
+            raise NodeMismatchError(f"{self.source.uri} on {platform.node()} is not the data that the run started with")
+        try:
+            yield from epochs(
+                TrialConfig.from_flat(request.config),
+                data,
+                train=data.train_part(self.train_fraction),
+                validation=data.split["val"],
+                checkpoints=checkpoint_store(self.checkpoints, request.number),
+                reported_epochs=request.reported_epochs,
+                micro_batches=request.micro_batches,
+            )
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise OutOfMemory(f"in {request.micro_batches} micro-batches: {error}") from error
+        finally:
+            torch.cuda.empty_cache()  # this process may run another trial, and other processes share the device

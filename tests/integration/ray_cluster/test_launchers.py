@@ -20,13 +20,13 @@ from search.tuning.meter import Meter
 from search.tuning.run_end import Stopping
 from search.tuning.tuner import SearchPlan, run_search
 from tests.made.studies import study_settings
-from tests.processes.groups import without_batch_statistics
+from tests.processes.groups import WithoutBatchStatistics
 from tests.processes.loops import EPOCHS as LOOP_EPOCHS
 from tests.processes.loops import falling, hanging_peer
 from trainables.data import DataSource, prepare
 from trainables.launching.launchers import InlineLauncher
 from trainables.launching.worker_groups import WorkersLauncher
-from trainables.training.trial import run_trial
+from trainables.training.trial import TrialTask
 
 EPOCHS = 3
 
@@ -49,7 +49,7 @@ def reports_of(local_ray, data_file, tmp_path_factory):
     """The epoch reports of one trial, the same for every launcher."""
 
     @functools.cache
-    def run(launcher, loop=run_trial):
+    def run(launcher, task=TrialTask):
         folder: Path = tmp_path_factory.mktemp("launchers") / "study"
         data = prepare(DataSource(uri=str(data_file)))
         # In two stages and with auxiliary heads; without dropout, which each worker draws for itself.
@@ -68,7 +68,7 @@ def reports_of(local_ray, data_file, tmp_path_factory):
             concurrent=1,
         )
         checkpoints = settings.checkpoint_root(folder)
-        loop = functools.partial(loop, source=data.source, fingerprint=data.fingerprint, checkpoints=checkpoints)
+        loop = task(source=data.source, fingerprint=data.fingerprint, checkpoints=checkpoints)
         run_search(plan, Ledger.create(folder), loop, [], Stopping(), Meter({}))
         (record,) = Ledger.open(folder).records()
         assert record.state == "complete", record.error
@@ -78,11 +78,11 @@ def reports_of(local_ray, data_file, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("loop", "workers", "tolerance"), [(run_trial, 1, 1e-5), (run_trial, 2, 0.05), (without_batch_statistics, 2, 1e-4)]
+    ("task", "workers", "tolerance"), [(TrialTask, 1, 1e-5), (TrialTask, 2, 0.05), (WithoutBatchStatistics, 2, 1e-4)]
 )
-def test_a_worker_group_reports_what_the_trials_own_process_does(loop, workers, tolerance, reports_of):
+def test_a_worker_group_reports_what_the_trials_own_process_does(task, workers, tolerance, reports_of):
     """Two workers normalise half a batch each, so they only come close; all else is the same sum in two parts."""
-    inline, grouped = reports_of(InlineLauncher(), loop), reports_of(WorkersLauncher(workers=workers), loop)
+    inline, grouped = reports_of(InlineLauncher(), task), reports_of(WorkersLauncher(workers=workers), task)
     assert [report.epoch for report in grouped] == [report.epoch for report in inline] == [1, 2, 3]
     assert [report.stage for report in grouped] == [report.stage for report in inline] == [1, 1, 2]
     for one, other in zip(inline, grouped, strict=True):

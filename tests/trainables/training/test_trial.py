@@ -12,7 +12,7 @@ from trainables.errors import NodeMismatchError, OutOfMemory
 from trainables.messages import TrialRequest
 from trainables.training import trial
 from trainables.training.checkpoints import stored_trials
-from trainables.training.trial import run_trial
+from trainables.training.trial import TrialTask
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def one_trial(tiny_npz, tiny_config, tmp_path):
 
     def run(fingerprint=ours, **request):
         request = TrialRequest(number=7, config=tiny_config.to_flat(), **request)
-        return run_trial(request, source=source, fingerprint=fingerprint, checkpoints=root)
+        return TrialTask(source=source, fingerprint=fingerprint, checkpoints=root)(request)
 
     return run
 
@@ -81,7 +81,7 @@ def test_a_fraction_of_the_train_part_is_trained_on_and_the_validation_part_choo
     request = TrialRequest(number=12, config=tiny_config.to_flat(), reported_epochs=3, micro_batches=2)
     for fraction in (0.5, 1.0):
         named = {} if fraction == 1.0 else {"train_fraction": fraction}
-        reports = run_trial(request, source=source, fingerprint=fingerprint, checkpoints=root, **named)
+        reports = TrialTask(source=source, fingerprint=fingerprint, checkpoints=root, **named)(request)
         assert list(reports) == ["a report"]
         (config, data), called = asked.pop()
         assert (config, data.fingerprint) == (TrialConfig.from_flat(tiny_config.to_flat()), fingerprint)
