@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from search.cli.option_types import duration, int_at_least, location
+from search.cli.options.option_types import duration, int_at_least, location
 
 EPILOG = """\
 Everything is written to RUN/report: report.html, leaderboard.csv, leaderboard.parquet, predictor.json, submission.csv,

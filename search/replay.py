@@ -8,7 +8,7 @@ from pathlib import Path
 # Python puts the folder of a script first on sys.path: replace it by the project's root.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from search.cli.replay_options import parser
+from search.cli.options.replay_parser import parser
 from search.exit_status import refuse
 from search.interrupts import interrupted, raise_on_signals
 

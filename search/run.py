@@ -9,40 +9,32 @@ from pathlib import Path
 # Python puts the folder of a script first on sys.path: replace it by the project's root.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from search.cli.cluster_options import prepare_to_join, submission_address
-from search.cli.options import check_together, parser
+from search.cli.options.cluster_parser import prepare_to_join
+from search.cli.options.search_parser import parse
 from search.cli.then_report import share_time
 from search.exit_status import refuse
 from search.interrupts import interrupted, raise_on_signals
 
 
 def main() -> int:
-    options = parser().parse_args()  # exits here for --help and for invalid options
     try:
-        check_together(options)
-        share_time(options)
-        if options.systems == "list":
+        options = share_time(parse())  # exits here for --help and for invalid options
+        if options.list_systems:
             from search.views.baselines_table import show_systems
 
             show_systems()
             return 0
-        if options.systems is not None:
-            from search.study.baselines import choose_systems
-
-            options.systems = choose_systems(options.systems)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
         if options.address is not None or "RAY_ADDRESS" in os.environ:
             prepare_to_join()
-        address = submission_address(options)
-        asked = any((options.status, options.stop, options.rename, options.delete, options.logs))
-        if address is not None:
+        if (address := options.submission_address) is not None:
             from search.cli import remote_studies
 
-            if asked:
+            if options.manages_studies:
                 return remote_studies.run_study_command(options, address)
             return remote_studies.submit(options, address, sys.argv[1:])
-        if asked:
+        if options.manages_studies:
             from search.cli.local_studies import run_study_command
 
             return run_study_command(options)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytest.importorskip("cosmic_ray", reason="the mutation tests need the dev extra")
+
 from tests.mutation.__main__ import equivalents
 from tests.mutation.modules import MODULES
 from tests.processes.scripts import ROOT

@@ -70,6 +70,7 @@ def finish(
                 f"shadow retraining lost {-100 * check.value:.1f} points on the test part: the search's weights "
                 "are used",
                 style="yellow",
+                soft_wrap=True,
             )
     predictor.write(facts.output / "predictor.json")
     if facts.data.unlabelled is None:

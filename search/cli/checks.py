@@ -7,7 +7,7 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from search.cli.option_types import Workers
+from search.cli.options.option_types import Workers
 from search.ledger.ledger import Ledger
 from search.study.baselines import SYSTEMS
 from search.study.profiles import PROFILES

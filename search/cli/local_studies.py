@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import socket
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from search.checkpoints.study_folders import delete_study, disk_space, rename_study
+from search.cli.options.search_options import SearchOptions
 from search.ledger.ledger import Ledger
 from search.ledger.named_places import name_database
 from search.library_output import quiet_optuna
@@ -23,7 +23,7 @@ from search.views.leaderboard import leaderboard
 from search.views.terminal import Terminal
 
 
-def run_study_command(options: argparse.Namespace) -> int:
+def run_study_command(options: SearchOptions) -> int:
     """Show, stop, rename or delete the study that the option names. Returns the exit code.
 
     Raises:
@@ -47,6 +47,7 @@ def run_study_command(options: argparse.Namespace) -> int:
     elif options.status is True:
         _list(console, root)
     else:
+        assert options.status is not None
         _show(console, root / options.status)
     return 0
 

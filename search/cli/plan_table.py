@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-
 from rich.console import Console
 from rich.table import Table
 
-from search.cli.option_types import AUTO
+from search.cli.options.option_types import AUTO
+from search.cli.options.search_options import SearchOptions
 from search.formatting import duration
 from search.ledger.ledger import Ledger
 from search.ray_cluster.capacity import ClusterSize
@@ -20,7 +19,7 @@ from trainables.launching.launchers import Launcher
 def show_plan(
     console: Console,
     plan: SearchPlan,
-    options: argparse.Namespace,
+    options: SearchOptions,
     profile: Profile,
     size: ClusterSize,
     existing: Ledger | None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ from typing import Any
 from rich.console import Console
 
 from search.cli.checks import check_same_study, check_storage, check_systems, check_workers
-from search.cli.option_types import AUTO
-from search.cli.options import check_grace
+from search.cli.options.option_types import AUTO
+from search.cli.options.search_options import SearchOptions, check_grace
 from search.cli.plan_table import show_plan, show_space
 from search.gpu_sharing.probe_plan import probe_plan
 from search.gpu_sharing.probing import probe
@@ -55,7 +54,7 @@ class StudyPlace:
     """A remark on the study's name to show to the user, if any."""
 
 
-def find_study(options: argparse.Namespace, data: PreparedData) -> StudyPlace:
+def find_study(options: SearchOptions, data: PreparedData) -> StudyPlace:
     """Return the locations of the study, whether it exists or not.
 
     Raises:
@@ -89,7 +88,7 @@ def _remote_root(storage: str, name: str, ledger: Ledger | None) -> str:
 
 
 def make_plan(
-    console: Console, options: argparse.Namespace, data: PreparedData, size: ClusterSize, study: StudyPlace
+    console: Console, options: SearchOptions, data: PreparedData, size: ClusterSize, study: StudyPlace
 ) -> SearchPlan:
     """Make, check and show the plan of a run on a cluster of the given size.
 
@@ -140,7 +139,7 @@ def make_plan(
     return plan
 
 
-def probed_placement(console: Console, plan: SearchPlan, options: argparse.Namespace, data: PreparedData) -> Placement:
+def probed_placement(console: Console, plan: SearchPlan, options: SearchOptions, data: PreparedData) -> Placement:
     """Probe how many of the study's trials should share a GPU, and show the result.
 
     Raises:
@@ -155,7 +154,7 @@ def probed_placement(console: Console, plan: SearchPlan, options: argparse.Names
 
 
 def placed(
-    plan: SearchPlan, options: argparse.Namespace, data: PreparedData, size: ClusterSize, placement: Placement
+    plan: SearchPlan, options: SearchOptions, data: PreparedData, size: ClusterSize, placement: Placement
 ) -> SearchPlan:
     """Return the plan with the result of a probe. A number of GPUs on the command line takes precedence."""
 
@@ -170,7 +169,7 @@ def placed(
     return dataclasses.replace(plan, launcher=launcher, concurrent=concurrent, fits=fits)
 
 
-def max_concurrent_trials(launcher: Launcher, size: ClusterSize, options: argparse.Namespace) -> int:
+def max_concurrent_trials(launcher: Launcher, size: ClusterSize, options: SearchOptions) -> int:
     """Return the maximum number of concurrent trials.
 
     Raises:
@@ -183,26 +182,26 @@ def max_concurrent_trials(launcher: Launcher, size: ClusterSize, options: argpar
     return min(fit, options.max_concurrent or fit)
 
 
-def make_launcher(options: argparse.Namespace, cluster_gpus: float) -> Launcher:
+def make_launcher(options: SearchOptions, cluster_gpus: float) -> Launcher:
     """Return the launcher that the options select; with `auto`, a trial has a whole GPU until the probe has run."""
     if options.gpus_per_trial == AUTO and cluster_gpus == 0:
         raise ValueError("--gpus-per-trial auto: the cluster has no GPU that trials could share; leave the option out")
-    given = None if options.gpus_per_trial == AUTO else options.gpus_per_trial
-    gpus = given if given is not None else float(cluster_gpus > 0)
+    given = options.gpus_per_trial
+    gpus = given if isinstance(given, float) else float(cluster_gpus > 0)
     workers = options.workers_per_trial
     if workers.most == 1:
         return InlineLauncher(cpus=options.cpus_per_trial, gpus=gpus)
     return WorkersLauncher(workers=workers.most, least=workers.elastic_from, cpus=options.cpus_per_trial, gpus=gpus)
 
 
-def _ema_decay(options: argparse.Namespace) -> float | None:
+def _ema_decay(options: SearchOptions) -> float | None:
     """Return the decay of the weight average. By default, the systems of the reports have none, as in the reports."""
     if options.ema_decay is None:
         return None if options.systems else EMA_DECAY
     return options.ema_decay or None
 
 
-def make_settings(options: argparse.Namespace, data: PreparedData, profile: Profile, checkpoints: str) -> StudySettings:
+def make_settings(options: SearchOptions, data: PreparedData, profile: Profile, checkpoints: str) -> StudySettings:
     max_epochs = options.max_epochs or (MAX_EPOCHS if options.systems else profile.max_epochs)
     # Systems are compared after their full training, so ASHA must not stop any.
     grace_epochs = max_epochs if options.systems else options.grace_epochs or min(profile.grace_epochs, max_epochs)
@@ -213,7 +212,7 @@ def make_settings(options: argparse.Namespace, data: PreparedData, profile: Prof
         seed=options.seed,
         profile=profile.name,
         space="systems" if options.systems else options.space,
-        overrides=dict(options.overrides or ()),
+        overrides=dict(options.overrides),
         systems=list(options.systems or ()),
         train_fraction=options.train_fraction,
         max_epochs=max_epochs,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import shlex
 import shutil
@@ -17,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from search import ROOT
-from search.cli.cluster_options import without_address
+from search.cli.options.cluster_parser import without_address
+from search.cli.options.search_options import SearchOptions
 from search.exit_status import INTERRUPTED
 from search.formatting import clean, duration
 from search.ledger.study_names import derived_name
@@ -30,7 +30,7 @@ STOP_SECONDS = 600
 """Seconds that a stopped run has to finish its current epochs before it is killed, which loses only these epochs."""
 
 
-def submit(options: argparse.Namespace, address: str, arguments: list[str]) -> int:
+def submit(options: SearchOptions, address: str, arguments: list[str]) -> int:
     """Submit the search, unless it is already running, and show it until it ends. Returns its exit code.
 
     Args:
@@ -82,7 +82,7 @@ def _packed() -> Iterator[str]:
         yield folder
 
 
-def run_study_command(options: argparse.Namespace, address: str) -> int:
+def run_study_command(options: SearchOptions, address: str) -> int:
     """Run `--status`, `--stop` or `--logs` for studies on a cluster. Returns the exit code.
 
     Raises:
@@ -117,6 +117,7 @@ def run_study_command(options: argparse.Namespace, address: str) -> int:
             table.add_row(job.metadata[STUDY], job.submission_id, state, duration(took), job.metadata[OPTIONS])
         console.print(table)
         return 0
+    assert options.status is not None
     latest = jobs.latest(options.status)
     with EventReader(Terminal(quiet=True)) as reader:
         for line in jobs.said(latest.submission_id):

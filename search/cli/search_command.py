@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import functools
 import os
@@ -17,7 +16,8 @@ from rich.console import Console
 from search.checkpoints.retention import KEPT, CheckpointRetention
 from search.checkpoints.root import Marker, check_root, claim, set_aside
 from search.cli.checks import check_same_study
-from search.cli.option_types import AUTO
+from search.cli.options.option_types import AUTO
+from search.cli.options.search_options import SearchOptions
 from search.cli.planning import find_study, make_plan, placed, probed_placement
 from search.cli.then_report import begin_report
 from search.exit_status import BROKEN, refuse
@@ -71,7 +71,7 @@ class _Run:
     checkpoints: str
 
 
-def run(options: argparse.Namespace, data: PreparedData) -> int:
+def run(options: SearchOptions, data: PreparedData) -> int:
     """Run or continue the study, or only describe it with `--dry-run`. Returns the exit code."""
     quiet_optuna()
     console = Terminal()
@@ -94,13 +94,11 @@ def run(options: argparse.Namespace, data: PreparedData) -> int:
         if not scored:
             tell("no report: no trial has a score yet; the same command with more time continues the study")
             return BROKEN
-        begin_report(prepared.plan.folder, options)
+        begin_report(prepared.plan.folder, options.report_until)
     return code
 
 
-def _prepare(
-    stack: ExitStack, console: Console, tell: Tell, options: argparse.Namespace, data: PreparedData
-) -> _Run | None:
+def _prepare(stack: ExitStack, console: Console, tell: Tell, options: SearchOptions, data: PreparedData) -> _Run | None:
     """Check everything, and hold the study until the stack is closed; return None for a dry run.
 
     Raises:
@@ -174,7 +172,7 @@ def _shared(plan: SearchPlan, size: ClusterSize) -> SearchPlan:
     return dataclasses.replace(plan, slots=FairShare(plan.folder.name, wanted=plan.concurrent, places=places))
 
 
-def _search(console: Console, tell: Tell, options: argparse.Namespace, prepared: _Run) -> int:
+def _search(console: Console, tell: Tell, options: SearchOptions, prepared: _Run) -> int:
     plan, data, ledger, checkpoints = prepared.plan, prepared.data, prepared.ledger, prepared.checkpoints
     past = ledger.records()
     stopping, meter = Stopping(options.time_budget), Meter(plan.launcher.demand())
@@ -191,7 +189,7 @@ def _search(console: Console, tell: Tell, options: argparse.Namespace, prepared:
     budgets = Budgets(stopping, meter, past, epochs=options.epochs_budget, gpu_hours=options.gpu_hours)
     callbacks = [budgets, FirstFailures(stopping, past)]
     if options.report_until is not None:
-        callbacks.append(_report_time(stopping, options, prepared))
+        callbacks.append(_report_time(stopping, prepared, options.report_until))
     decorations = InBackground({"TensorBoard": board, "old checkpoints": keeper}, tell)
     with view.shown(), decorations:
         run_search(plan, ledger, prepared.loop, [state, view, decorations, *callbacks], stopping, meter)
@@ -207,7 +205,7 @@ def _search(console: Console, tell: Tell, options: argparse.Namespace, prepared:
     return stopping.exit_code
 
 
-def _report_time(stopping: Stopping, options: argparse.Namespace, prepared: _Run) -> ReportTime:
+def _report_time(stopping: Stopping, prepared: _Run, until: float) -> ReportTime:
     settings = prepared.plan.settings
     return ReportTime(
         stopping,
@@ -215,7 +213,7 @@ def _report_time(stopping: Stopping, options: argparse.Namespace, prepared: _Run
         max_epochs=settings.max_epochs,
         grace_epochs=settings.grace_epochs,
         speedup=alone_speedup(prepared.plan.launcher.demand()),
-        until=options.report_until,
+        until=until,
     )
 
 
@@ -224,7 +222,7 @@ def _show_result(
     records: list[TrialRecord],
     plan: SearchPlan,
     state: ProgressState,
-    options: argparse.Namespace,
+    options: SearchOptions,
     data: PreparedData,
 ) -> None:
     console.print(leaderboard(records))

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 
-from search.cli.options import parser
+from search.cli.options.search_parser import parser
 from tests.cluster.machines.files import CLUSTER, ROOT, launcher_file, pins
 from tests.cluster.machines.kuberay import SCHEMAS
 

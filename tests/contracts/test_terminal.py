@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 import search
 from search.cli import local_studies
-from search.cli.options import parser
+from search.cli.options.search_parser import parse
 from search.exit_status import refuse
 from search.formatting import clean
 from search.ledger.ledger import Ledger
@@ -115,10 +116,9 @@ def test_studies_with_any_name_are_listed(tmp_path, monkeypatch, capsys):
     Ledger.create(tmp_path / name)
     (tmp_path / f"{name} 2").mkdir()
     (tmp_path / f"{name} 2" / "ledger.journal").write_text(f"{FOREIGN!r}\n")
-    options = parser().parse_args(["--storage", str(tmp_path), "--status"])
+    options = parse(["--storage", str(tmp_path), "--status"])
     local_studies.run_study_command(options)
-    options.status = name
-    local_studies.run_study_command(options)
+    local_studies.run_study_command(dataclasses.replace(options, status=name))
     text = capsys.readouterr().out
     assert not FORBIDDEN.search(text)
     assert MARKUP.replace("/", "|") in text

@@ -16,7 +16,7 @@ from ray import cloudpickle
 from reports.command import run as report
 from reports.options import parser as report_parser
 from search.cli.local_studies import run_study_command
-from search.cli.options import parser
+from search.cli.options.search_parser import parse
 from search.cli.planning import find_study
 from search.ledger.ledger import FILE, Ledger
 from search.locking.lock import study_lock
@@ -117,12 +117,10 @@ def readers(study, data_file, space):
     return {
         "report": lambda: report(report_parser().parse_args([str(study), "--no-submission"])),
         "report with its final training": lambda: report(report_parser().parse_args([str(study)])),
-        "--status": lambda: run_study_command(parser().parse_args(["--storage", str(study.parent), "--status"])),
-        "--status NAME": lambda: run_study_command(
-            parser().parse_args(["--storage", str(study.parent), "--status", study.name])
-        ),
+        "--status": lambda: run_study_command(parse(["--storage", str(study.parent), "--status"])),
+        "--status NAME": lambda: run_study_command(parse(["--storage", str(study.parent), "--status", study.name])),
         "--start-from": lambda: starting_points(str(study), space, study.parent / "new"),
-        "planning": lambda: find_study(parser().parse_args(runs), prepare(DataSource(uri=str(data_file)))),
+        "planning": lambda: find_study(parse(runs), prepare(DataSource(uri=str(data_file)))),
         "resume": resume,
         "lock": lock,
         "events": events,

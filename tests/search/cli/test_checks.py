@@ -14,8 +14,8 @@ import pytest
 from rich.console import Console
 
 from search.cli.checks import check_same_study, check_storage, check_systems, check_workers
-from search.cli.option_types import Workers
-from search.cli.options import parser
+from search.cli.options.option_types import Workers
+from search.cli.options.search_parser import parse
 from search.cli.planning import find_study, make_plan
 from search.ledger.ledger import Ledger
 from search.locking.lock import study_lock
@@ -35,7 +35,7 @@ def planned(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def make(*arguments):
-        options = parser().parse_args(["--name", "mars", *arguments])
+        options = parse(["--name", "mars", *arguments])
         data = prepare(DataSource(uri="sample"))
         study = find_study(options, data)
         return make_plan(Console(quiet=True), options, data, ClusterSize(fixed=[{"CPU": 2.0}]), study)

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from search.cli.cluster_options import prepare_to_join, submission_address, without_address
-from search.cli.options import check_together, parser
+from search.cli.options.cluster_parser import prepare_to_join, without_address
+from search.cli.options.search_parser import parse
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_only_a_dashboards_address_is_submitted_to(arguments, environment, expec
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     if environment:
         monkeypatch.setenv("RAY_ADDRESS", environment)
-    assert submission_address(parser().parse_args(arguments)) == expected
+    assert parse(arguments).submission_address == expected
 
 
 @pytest.mark.parametrize("address", [["--address", "http://h"], ["--address=http://h"]])
@@ -58,10 +58,10 @@ def test_a_token_that_there_is_is_shown(environment, has_token, expected, monkey
 
 def test_events_are_for_a_search_in_this_process():
     with pytest.raises(ValueError, match="--view events"):
-        check_together(parser().parse_args(["--view", "events", "--address", "http://h"]))
+        parse(["--view", "events", "--address", "http://h"])
 
 
 def test_one_question_at_a_time(capsys):
     with pytest.raises(SystemExit):
-        parser().parse_args(["--status", "a", "--stop", "b"])
+        parse(["--status", "a", "--stop", "b"])
     assert "--stop: not allowed with argument --status" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from search.cli.local_studies import run_study_command
-from search.cli.options import parser
+from search.cli.options.search_parser import parse
 from search.ledger.ledger import FILE, Ledger
 from search.locking.lock import OWNER, this_driver
 from search.study.profiles import PROFILES
@@ -26,7 +26,7 @@ def root(tmp_path):
 
 
 def ask(root, *arguments):
-    return run_study_command(parser().parse_args(["--storage", str(root), *arguments]))
+    return run_study_command(parse(["--storage", str(root), *arguments]))
 
 
 def test_studies_are_listed(root, capsys):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from search.cli.options import parser
+from search.cli.options.search_parser import parse
 from tests.processes.scripts import HANGS_AFTER
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -37,25 +37,25 @@ ROOT = Path(__file__).resolve().parents[3]
 )
 def test_options_that_make_no_sense_end_with_their_rule(arguments, message, capsys):
     with pytest.raises(SystemExit) as stop:
-        parser().parse_args(arguments)
+        parse(arguments)
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200)])
 def test_durations(text, seconds):
-    assert parser().parse_args(["--time-budget", text]).time_budget == seconds
+    assert parse(["--time-budget", text]).time_budget == seconds
 
 
 @pytest.mark.parametrize(("text", "expected"), [("1", (1, 1)), ("3", (3, 3)), ("2:8", (2, 8)), ("2:2", (2, 2))])
 def test_workers_of_a_trial(text, expected):
-    found = parser().parse_args(["--workers-per-trial", text]).workers_per_trial
+    found = parse(["--workers-per-trial", text]).workers_per_trial
     assert (found.least, found.most) == expected
 
 
 def test_fractions_of_a_gpu():
-    assert parser().parse_args(["--gpus-per-trial", "0.25"]).gpus_per_trial == 0.25
-    assert parser().parse_args(["--gpus-per-trial", "auto"]).gpus_per_trial == "auto"
+    assert parse(["--gpus-per-trial", "0.25"]).gpus_per_trial == 0.25
+    assert parse(["--gpus-per-trial", "auto"]).gpus_per_trial == "auto"
 
 
 def test_help_needs_no_heavy_import():

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from search.cli.options import check_together, parser
+from search.cli.options.search_parser import parse
 from search.cli.planning import find_study, make_plan
 from search.ray_cluster.capacity import ClusterSize
 from search.sampling.portfolio import portfolio_points
-from search.study.baselines import choose_systems
 from trainables.data import DataSource, prepare
 
 HERE = ClusterSize(fixed=[{"CPU": 2.0}])
@@ -21,10 +20,7 @@ def plan(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def make(*arguments, size=HERE):
-        options = parser().parse_args(list(arguments))
-        check_together(options)
-        if options.systems is not None:
-            options.systems = choose_systems(options.systems)
+        options = parse(arguments)
         data = prepare(DataSource(uri=options.data, seed=options.seed))
         return make_plan(Console(quiet=True), options, data, size, find_study(options, data))
 

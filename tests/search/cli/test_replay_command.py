@@ -74,8 +74,8 @@ def test_half_of_the_searches_reach_the_target_or_nobody_says_when():
 
 
 def test_what_cannot_be_replayed_is_refused_in_words(study, tmp_path):
+    from search.cli.options.replay_parser import parser
     from search.cli.replay_command import run
-    from search.cli.replay_options import parser
 
     cases = {
         (tmp_path / "gone",): "no study there",

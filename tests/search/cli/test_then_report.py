@@ -9,7 +9,7 @@ import pytest
 
 from search import ROOT
 from search.cli import then_report
-from search.cli.options import check_together, parser
+from search.cli.options.search_parser import parse
 from search.cli.then_report import begin_report, share_time
 from search.ledger.costs import final_training_seconds
 from tests.made.records import trial_record
@@ -17,20 +17,20 @@ from tests.made.studies import epoch_report
 
 
 def options(*arguments):
-    return parser().parse_args(list(arguments))
+    return parse(arguments)
 
 
 def test_a_time_budget_covers_both(monkeypatch):
     monkeypatch.setattr(then_report.time, "time", lambda: 1000.0)
     given = options("--time-budget", "60m", "--then-report")
-    share_time(given)
+    given = share_time(given)
     assert given.time_budget == 24 * 60
     assert given.report_until == 1000.0 + 3600
 
 
 def test_without_a_report_the_search_has_all_of_it():
     given = options("--time-budget", "60m")
-    share_time(given)
+    given = share_time(given)
     assert (given.time_budget, given.report_until) == (3600, None)
 
 
@@ -41,7 +41,7 @@ def test_the_process_becomes_the_reports(until, budget, monkeypatch, capsys):
     started = []
     monkeypatch.setattr(os, "execv", lambda *command: started.append(command))
     monkeypatch.setattr(then_report.time, "time", lambda: 1000.0)
-    begin_report(Path("runs/a study"), SimpleNamespace(report_until=until))
+    begin_report(Path("runs/a study"), until)
     script = str(ROOT / "reports" / "run.py")
     assert started == [(sys.executable, [sys.executable, script, "runs/a study", *budget])]
     assert capsys.readouterr().out.startswith(f"report: {script} 'runs/a study'")
@@ -50,7 +50,7 @@ def test_the_process_becomes_the_reports(until, budget, monkeypatch, capsys):
 @pytest.mark.parametrize("arguments", [["--view", "events"], ["--address", "http://127.0.0.1:8265"]])
 def test_a_submitted_search_makes_no_report_here(arguments):
     with pytest.raises(ValueError, match="--then-report cannot be combined with --address"):
-        check_together(options("--then-report", *arguments))
+        options("--then-report", *arguments)
 
 
 def test_the_final_training_is_reckoned_from_the_best_trial():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from search.cli import local_studies
-from search.cli.options import parser
+from search.cli.options.search_parser import parse
 from search.ledger import named_places
 from search.ledger.ledger import Ledger
 from search.ledger.named_places import followed, name_database, name_store, reachable_place
@@ -51,10 +51,10 @@ def test_a_database_that_only_the_folder_names_is_not_connected_to(theirs, conne
 def test_a_list_of_studies_connects_to_none_that_the_user_did_not_name(theirs, connected, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     ask = ["--storage", str(theirs.parent), "--status"]
-    assert local_studies.run_study_command(parser().parse_args(ask)) == 0
+    assert local_studies.run_study_command(parse(ask)) == 0
     assert "that you have not named yet" in capsys.readouterr().out
     assert connected == []
-    assert local_studies.run_study_command(parser().parse_args([*ask, "--ledger", URL])) == 0
+    assert local_studies.run_study_command(parse([*ask, "--ledger", URL])) == 0
     assert connected == [URL]
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.cli.option_types import study_name
-from search.cli.options import parser
+from search.cli.options.option_types import study_name
+from search.cli.options.search_parser import parse
 from search.cli.planning import find_study
 from search.ledger.ledger import Ledger
 from search.ledger.study_names import MOST_LETTERS, NAME, check_name, derived_name, name_after
@@ -104,10 +104,10 @@ def test_a_search_takes_the_name_and_says_so(tmp_path, monkeypatch):
         name = "mars (1)"
 
     monkeypatch.chdir(tmp_path)
-    study = find_study(parser().parse_args([]), Data())
+    study = find_study(parse([]), Data())
     assert str(study.folder) == "runs/mars-1"
     assert study.remark is not None
-    named = find_study(parser().parse_args(["--name", "mine"]), Data())
+    named = find_study(parse(["--name", "mine"]), Data())
     assert (str(named.folder), named.remark) == ("runs/mine", None)
 
 

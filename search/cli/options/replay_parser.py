@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from search.cli.option_types import int_at_least
+from search.cli.options.option_types import int_at_least
 from search.sampling.samplers import SAMPLERS
 from search.scheduling.schedulers import SCHEDULERS
 from search.study.rung_metric import RUNG_METRICS

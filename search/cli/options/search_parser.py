@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
-from search.cli.cluster_options import add_cluster_options, submission_address
-from search.cli.option_types import (
-    AUTO,
+from search.cli.options.cluster_parser import add_cluster_options
+from search.cli.options.option_types import (
     Workers,
     database,
     decay,
@@ -21,6 +21,7 @@ from search.cli.option_types import (
     study_name,
     workers,
 )
+from search.cli.options.search_options import SearchOptions
 from search.sampling.samplers import SAMPLERS
 from search.scheduling.schedulers import SCHEDULERS
 from search.study.profiles import PROFILES
@@ -320,52 +321,19 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def check_grace(grace_epochs: int, max_epochs: int) -> None:
-    """Raises ValueError if trials would end before ASHA may stop them."""
-    if grace_epochs > max_epochs:
-        raise ValueError(
-            f"--grace-epochs {grace_epochs} is greater than --max-epochs {max_epochs}: ASHA could stop no trial; lower "
-            "--grace-epochs"
-        )
-
-
-def check_together(options: argparse.Namespace) -> None:
-    """Check that no options were given that cannot be combined.
+def parse(arguments: Sequence[str] | None = None) -> SearchOptions:
+    """Parse a command line; by default that of this process. Exits for --help and for invalid values.
 
     Raises:
-        ValueError: if there are such options; the message names them.
+        ValueError: if options cannot be combined, or for an unknown system; the message names them.
     """
-    if options.gpus_per_trial == AUTO and options.workers_per_trial.most > 1:
-        raise ValueError(
-            "--gpus-per-trial auto lets trials share a GPU, but --workers-per-trial spreads a trial over several: give "
-            "a number for --gpus-per-trial"
-        )
-    if options.view == "events" and submission_address(options) is not None:
-        raise ValueError(
-            "--view events shows a search in this process and cannot be combined with --address http://...: leave one "
-            "of them out"
-        )
-    if options.then_report and (options.view == "events" or submission_address(options) is not None):
-        raise ValueError(
-            "--then-report cannot be combined with --address http://... or --view events: make the report with "
-            "python reports/run.py on the machine that has the study"
-        )
-    if options.max_epochs is not None and options.grace_epochs is not None:
-        check_grace(options.grace_epochs, options.max_epochs)
-    if options.systems is None:
-        for name, given in (("--seeds", options.seeds), ("--set", options.overrides)):
-            if given:
-                raise ValueError(f"{name} can only be used with --systems")
-        return
-    searching = {
-        "--budget": options.budget is not None,
-        "--start-from": options.start_from is not None,
-        "--space": options.space != "default",
-        "--grace-epochs": options.grace_epochs is not None,
-        "--audit": options.audit > 0,
-        "--scheduler": options.scheduler != "asha-promotion",
-        "--rung-metric": options.rung_metric != "best",
-    }
-    for name, given in searching.items():
-        if given:
-            raise ValueError(f"{name} cannot be used with --systems, which trains the given systems without a search")
+    given = vars(parser().parse_args(arguments))
+    systems = given["systems"]
+    given["list_systems"] = systems == "list"
+    if systems is not None:
+        from search.study.baselines import choose_systems
+
+        given["systems"] = None if given["list_systems"] else choose_systems(systems)
+    given["overrides"] = dict(given["overrides"] or ())
+    given["rename"] = given["rename"] and tuple(given["rename"])
+    return SearchOptions(**given)

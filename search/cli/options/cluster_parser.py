@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from search.cli.option_types import duration, study_name
+from search.cli.options.option_types import duration, study_name
 from search.ray_cluster.token import TOKEN
 
 
@@ -72,12 +72,6 @@ def prepare_to_join() -> None:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # otherwise a rejected token prints a page of warnings
     if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ or TOKEN.expanduser().exists():
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # otherwise Ray would not send the token
-
-
-def submission_address(options: argparse.Namespace) -> str | None:
-    """Return the address of the dashboard for jobs and their queries; None if the search does not run as a job."""
-    address = options.address or os.environ.get("RAY_ADDRESS", "")
-    return address if address.startswith(("http://", "https://")) else None
 
 
 def without_address(arguments: list[str]) -> list[str]:

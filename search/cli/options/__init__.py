@@ -1,0 +1,1 @@
+"""Command-line options: their types, the parsers, and what a search takes."""
