@@ -90,6 +90,7 @@ MODULES: dict[str, list[str]] = {
         "tests/search/sampling/test_history.py",
         "tests/search/sampling/test_proposer.py",
     ],
+    "search/sampling/history_study.py": ["tests/search/sampling/test_history_study.py"],
     "search/sampling/proposer.py": [
         "tests/search/sampling/test_history.py",
         "tests/search/sampling/test_attempts.py",
