@@ -77,13 +77,8 @@ def finish(
         console.print("the data has no test set: nothing to submit", style="yellow")
         return final
     console.print(f"predicting {len(facts.data.unlabelled)} images")
-    batches = predictor.predict(
-        models,
-        facts.data.unlabelled,
-        scale=facts.data.scale,
-        device=device,
-        bf16=uses_bf16(facts.settings.precision, device),
-    )
+    bf16 = uses_bf16(facts.settings.precision, device)
+    batches = predictor.with_models(models, facts.data, device, bf16=bf16).labels(facts.data.unlabelled)
     path = facts.output / "submission.csv"
     shares = _submit(console, facts, path, batches, predictor.suppressed)
     return dataclasses.replace(final, submission=path.name, rows=len(facts.data.unlabelled), label_shares=shares)
@@ -116,13 +111,8 @@ def _check(console: Console, facts: StudyFacts, scored: Scored, plan: RetrainPla
     both = np.sort(np.concatenate([data.split["train"], data.split["val"]]))
     model = _trained(console, facts, plan, check_store(facts, plan), both, device, "shadow retraining on")
     predictor, test = scored.choice.predictor, data.split["test"]
-    predicted = predictor.predict(
-        {**scored.models, plan.number: model},
-        data.images[test],
-        scale=data.scale,
-        device=device,
-        bf16=uses_bf16(facts.settings.precision, device),
-    )
+    models, bf16 = {**scored.models, plan.number: model}, uses_bf16(facts.settings.precision, device)
+    predicted = predictor.with_models(models, data, device, bf16=bf16).labels(data.images[test])
     shadow = Confusions.of(data, test, predicted, suppressed=predictor.suppressed)
     gain = shadow.gain_over(scored.test)
     console.print(

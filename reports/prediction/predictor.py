@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from reports.prediction.decision_choice import CERTAINTY, ValidationPredictions,
 from trainables.atomic_write import atomic_write
 from trainables.data import PreparedData
 from trainables.training.decision import PLAIN, Decision
-from trainables.training.prediction import FLIPS, class_probabilities, predict
+from trainables.training.prediction import FLIPS, Predictor
 
 MOST_BYTES = 2**30
 """Largest size of one member's validation probabilities. Of a larger validation part, a seeded sample is used."""
@@ -28,8 +28,8 @@ FLIP_NAMES = {1: "none", 2: "none, horizontal", 4: "none, horizontal, vertical, 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predictor:
-    """All that turns an image into its mask, except the weights."""
+class PredictorSettings:
+    """All that turns an image into its mask, except the models."""
 
     members: tuple[int, ...]
     """Numbers of the trials whose probabilities are averaged. A number that occurs twice weighs twice as much."""
@@ -43,18 +43,14 @@ class Predictor:
         """Number of the trial with the largest weight in the average; of equal ones, the one chosen first."""
         return Counter(self.members).most_common(1)[0][0]
 
-    def predict(
-        self, models: Mapping[int, nn.Module], images: np.ndarray, *, scale: float, device: torch.device, bf16: bool
-    ) -> Iterator[np.ndarray]:
-        """Yield labels (B, H, W) uint8 of images (N, H, W), batch by batch.
-
-        `models` are keyed by the number of their trial.
-        """
+    def with_models(
+        self, models: Mapping[int, nn.Module], data: PreparedData, device: torch.device, *, bf16: bool
+    ) -> Predictor:
+        """Return the predictor with these models, which are keyed by the number of their trial."""
         weights = Counter(self.members)
-        return predict(
-            [models[number] for number in weights],
-            images,
-            scale=scale,
+        return Predictor(
+            models=[models[number] for number in weights],
+            scale=data.scale,
             device=device,
             bf16=bf16,
             suppressed=self.suppressed,
@@ -90,7 +86,7 @@ class Predictor:
 class Choice:
     """A predictor, with its validation scores and those of its alternatives."""
 
-    predictor: Predictor
+    predictor: PredictorSettings
     validation: Confusions
     """Confusions of the predictor; a fitted decision is cross-fitted."""
     single: Confusions
@@ -130,15 +126,8 @@ def choose_predictor(
     best, gains, taken = next(iter(models)), {}, []
 
     def found(number: int, count: int) -> ValidationPredictions:
-        blocks = class_probabilities(
-            [models[number]],
-            data.images[indices],
-            scale=data.scale,
-            device=device,
-            bf16=bf16,
-            suppressed=suppressed,
-            flips=FLIPS[:count],
-        )
+        alone = PredictorSettings(members=(number,), flips=count, decision=PLAIN, suppressed=suppressed)
+        blocks = alone.with_models(models, data, device, bf16=bf16).probabilities(data.images[indices])
         return ValidationPredictions(
             probabilities=torch.cat([block.half().cpu() for block in blocks]),
             masks=data.masks[indices],
@@ -169,7 +158,7 @@ def choose_predictor(
         gains["decision"] = decided.gain
         taken.append("decision")
     return Choice(
-        predictor=Predictor(members=members, flips=flips, decision=decided.decision, suppressed=suppressed),
+        predictor=PredictorSettings(members=members, flips=flips, decision=decided.decision, suppressed=suppressed),
         validation=decided.validation,
         single=single,
         gains=gains,

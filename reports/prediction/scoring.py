@@ -12,7 +12,7 @@ from torch import nn
 
 from reports.inputs import StudyFacts
 from reports.prediction.confusions import Confusions, Interval
-from reports.prediction.predictor import Choice, Predictor, choose_predictor
+from reports.prediction.predictor import Choice, PredictorSettings, choose_predictor
 from search.ledger.ranking import ranked
 from search.views.prediction_panels import telling_images
 from trainables.config import TrialConfig
@@ -119,12 +119,10 @@ def score_models(
 
     chosen = time.perf_counter()
 
-    def tested(predictor: Predictor, indices: np.ndarray) -> list[np.ndarray]:
-        return list(predictor.predict(models, data.images[indices], scale=data.scale, device=device, bf16=bf16))
-
+    predictor = choice.predictor.with_models(models, data, device, bf16=bf16)
     test, shown = data.split["test"], telling_images(data, "test", EXAMPLES)
     before = time.perf_counter()
-    predicted = tested(choice.predictor, test)
+    predicted = list(predictor.labels(data.images[test]))
     seconds = time.perf_counter() - before
     confusions = Confusions.of(data, test, predicted, suppressed=suppressed)
     return Scored(
@@ -136,31 +134,26 @@ def score_models(
         seconds_per_image=seconds / max(1, len(test)),
         example_indices=shown,
         example_predictions=np.concatenate(
-            [np.empty((0, *data.images.shape[1:]), np.uint8), *tested(choice.predictor, shown)]
+            [np.empty((0, *data.images.shape[1:]), np.uint8), *predictor.labels(data.images[shown])]
         ),
     )
 
 
-def _begun(facts: StudyFacts, predictor: Predictor, test: Confusions, device: torch.device) -> Begun | None:
+def _begun(facts: StudyFacts, predictor: PredictorSettings, test: Confusions, device: torch.device) -> Begun | None:
     """Compare the predictor with the best trial that the search began with; None if there is none with weights."""
     begun = ranked([facts.records[number] for number in facts.begun_with])
     if not begun:
         return None
     number, data, suppressed = begun[0].number, facts.data, predictor.suppressed
-    alone = Predictor(members=(number,), flips=1, decision=PLAIN, suppressed=suppressed)
+    alone = PredictorSettings(members=(number,), flips=1, decision=PLAIN, suppressed=suppressed)
     store = checkpoint_store(facts.settings.checkpoint_root(facts.folder), number)
     try:
         models = {number: load_best(store, data, device)}
     except ValueError:
         return None
     indices = data.split["test"]
-    predicted = alone.predict(
-        models,
-        data.images[indices],
-        scale=data.scale,
-        device=device,
-        bf16=uses_bf16(facts.settings.precision, device),
-    )
+    bf16 = uses_bf16(facts.settings.precision, device)
+    predicted = alone.with_models(models, data, device, bf16=bf16).labels(data.images[indices])
     other = Confusions.of(data, indices, predicted, suppressed=suppressed)
     return Begun(number=number, gain=test.gain_over(other))
 

@@ -11,7 +11,7 @@ from trainables.data import PreparedData
 from trainables.device import default_device, uses_bf16
 from trainables.training.checkpoints import checkpoint_store
 from trainables.training.epoch_loop import load_best
-from trainables.training.prediction import predict
+from trainables.training.prediction import Predictor
 
 
 class Painter:
@@ -35,9 +35,8 @@ class Painter:
         device = default_device()
         model = load_best(checkpoint_store(self.checkpoints, record.number), self.data, device)
         images = np.asarray(self.data.images[self.indices])
-        predicted = predict(
-            [model],
-            images,
+        predictor = Predictor(
+            models=[model],
             scale=self.data.scale,
             device=device,
             bf16=uses_bf16(record.config["training.precision"], device),
@@ -46,6 +45,6 @@ class Painter:
         return prediction_panel(
             images * self.data.scale,
             self.data.masks[self.indices],
-            np.concatenate(list(predicted)),
+            np.concatenate(list(predictor.labels(images))),
             self.data.description,
         )

@@ -38,7 +38,7 @@ from trainables.device import default_device, uses_bf16
 from trainables.models.config import ModelConfig
 from trainables.training.checkpoints import CheckpointStore
 from trainables.training.epoch_loop import epochs, load_best
-from trainables.training.prediction import FLIPS, predict
+from trainables.training.prediction import FLIPS, Predictor
 from trainables.training.trainer import Training
 
 DEFAULT = "default"
@@ -89,16 +89,15 @@ def rival(name: str, data: PreparedData, seconds: float, folder: Path) -> np.nda
     for report in epochs(config, data, train=every, validation=None, checkpoints=store):
         print(f"  {name} epoch {report.epoch}/{length}  loss {report.train_loss:.4f}", flush=True)
     assert data.unlabelled is not None
-    batches = predict(
-        [load_best(store, data, device)],
-        data.unlabelled,
+    predictor = Predictor(
+        models=[load_best(store, data, device)],
         scale=data.scale,
         device=device,
         bf16=uses_bf16(config.training.precision, device),
         suppressed=data.description.ignored_label,
         flips=FLIPS[:2],
     )
-    return np.concatenate(list(batches))
+    return np.concatenate(list(predictor.labels(data.unlabelled)))
 
 
 def run(script: str, *arguments: str, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,62 +19,47 @@ FLIPS: Flips = ((), (-1,), (-2,), (-2, -1))
 """Flips for test-time augmentation, as dimensions of (N, C, H, W): none, horizontal, vertical, both."""
 
 
-def class_probabilities(
-    models: Sequence[nn.Module],
-    images: np.ndarray,
-    *,
-    scale: float,
-    device: torch.device,
-    bf16: bool,
-    suppressed: int | None,
-    flips: Flips = FLIPS[:1],
-    weights: Sequence[float] | None = None,
-) -> Iterator[torch.Tensor]:
-    """Yield class probabilities of the images in order, batch by batch: (B, C, H, W) fp32 on the device, in [0, 1].
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """Models, and all that turns an image into its mask with them."""
 
-    Args:
-        models: models in evaluation mode, which map (N, 1, H, W) to logits (N, C, H, W).
-        images: (N, H, W) stored pixels; a memory map is read batch by batch.
-        scale: factor that scales stored pixels to [0, 1].
-        device: the device of the models.
-        bf16: whether to compute under bf16 autocast.
-        suppressed: label whose probability is set to 0; None: no label.
-        flips: flips of the input to average class probabilities over.
-        weights: weights of the models in the average, of any sum (default: equal).
-    """
-    parts = np.ones(len(models)) if weights is None else np.array(weights, dtype=np.float64)
-    forwards = [
-        (ForwardInParts(model, device, bf16=bf16), float(part))
-        for model, part in zip(models, parts / parts.sum(), strict=True)
-    ]
-    for start in range(0, len(images), EVALUATION_BATCH):
-        with torch.inference_mode():
-            batch = images_to_device(np.array(images[start : start + EVALUATION_BATCH]), scale, device)
-            total = torch.zeros((), device=device)
-            for forward, part in forwards:
-                for dims in flips:
-                    logits = suppress(forward(batch.flip(dims)).float(), suppressed)
-                    total = total + logits.softmax(1).flip(dims) * (part / len(flips))
-        yield total
+    models: Sequence[nn.Module]
+    """Models in evaluation mode on `device`, which map (N, 1, H, W) to logits (N, C, H, W)."""
+    scale: float
+    """Factor that scales stored pixels to [0, 1]."""
+    device: torch.device
+    bf16: bool
+    """Whether to compute under bf16 autocast."""
+    suppressed: int | None
+    """Label whose probability is set to 0; None: no label."""
+    flips: Flips = FLIPS[:1]
+    """Flips of the input to average class probabilities over."""
+    weights: Sequence[float] | None = None
+    """Weights of the models in the average, of any sum; None: equal."""
+    decision: Decision = PLAIN
+    """Chooses the labels."""
 
+    def probabilities(self, images: np.ndarray) -> Iterator[torch.Tensor]:
+        """Yield class probabilities of the images in order, batch by batch: (B, C, H, W) fp32 on the device, in [0, 1].
 
-def predict(
-    models: Sequence[nn.Module],
-    images: np.ndarray,
-    *,
-    scale: float,
-    device: torch.device,
-    bf16: bool,
-    suppressed: int | None,
-    flips: Flips = FLIPS[:1],
-    weights: Sequence[float] | None = None,
-    decision: Decision = PLAIN,
-) -> Iterator[np.ndarray]:
-    """Yield the predicted labels of the images in order, batch by batch: (B, H, W) uint8.
+        `images` are (N, H, W) stored pixels; a memory map is read batch by batch.
+        """
+        parts = np.ones(len(self.models)) if self.weights is None else np.array(self.weights, dtype=np.float64)
+        forwards = [
+            (ForwardInParts(model, self.device, bf16=self.bf16), float(part))
+            for model, part in zip(self.models, parts / parts.sum(), strict=True)
+        ]
+        for start in range(0, len(images), EVALUATION_BATCH):
+            with torch.inference_mode():
+                batch = images_to_device(np.array(images[start : start + EVALUATION_BATCH]), self.scale, self.device)
+                total = torch.zeros((), device=self.device)
+                for forward, part in forwards:
+                    for dims in self.flips:
+                        logits = suppress(forward(batch.flip(dims)).float(), self.suppressed)
+                        total = total + logits.softmax(1).flip(dims) * (part / len(self.flips))
+            yield total
 
-    `decision` chooses the labels; the other arguments are those of `class_probabilities`.
-    """
-    for probabilities in class_probabilities(
-        models, images, scale=scale, device=device, bf16=bf16, suppressed=suppressed, flips=flips, weights=weights
-    ):
-        yield decision.labels(probabilities).to(torch.uint8).cpu().numpy()
+    def labels(self, images: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the labels of the images (N, H, W) in order, batch by batch: (B, H, W) uint8."""
+        for probabilities in self.probabilities(images):
+            yield self.decision.labels(probabilities).to(torch.uint8).cpu().numpy()

@@ -12,9 +12,11 @@ import torch
 from reports.final_model import final_training
 from reports.final_model.final_training import FinalOptions, finish
 from reports.final_model.retrain import check_store, retrain_plan, retrain_store
+from reports.prediction.predictor import PredictorSettings
 from reports.prediction.scoring import rare_lines, score_lines, score_models, searched_models
 from search.views.terminal import Terminal
 from trainables.training.checkpoints import checkpoint_store
+from trainables.training.prediction import Predictor
 
 CPU = torch.device("cpu")
 
@@ -50,9 +52,13 @@ def test_the_trial_that_weighs_most_is_trained_again(facts, scored, capsys):
 
 def test_without_training_again_the_searchs_weights_predict(facts, scored, capsys, monkeypatch):
     seen = []
-    monkeypatch.setattr(
-        type(scored.choice.predictor), "predict", lambda self, models, *_, **__: seen.append(models) or []
-    )
+    real = PredictorSettings.with_models
+
+    def noted(settings, models, *arguments, **named):
+        seen.append(models)
+        return real(settings, models, *arguments, **named)
+
+    monkeypatch.setattr(PredictorSettings, "with_models", noted)
     monkeypatch.setattr(final_training, "_submit", lambda *_: {})
     made, _ = finished(facts, scored, capsys, retrain=False)
     assert (made.retrained, made.retrained_epochs) == (None, None)
@@ -105,7 +111,7 @@ def test_without_a_test_set_there_is_a_final_model_and_no_submission(facts, scor
 
 def test_a_class_that_is_never_predicted_is_named(facts, scored, capsys, monkeypatch):
     ones = [np.ones((70, 16, 24), np.uint8)]
-    monkeypatch.setattr(type(scored.choice.predictor), "predict", lambda *_, **__: ones)
+    monkeypatch.setattr(Predictor, "labels", lambda *_: ones)
     made, output = finished(facts, scored, capsys, retrain=False)
     names = facts.data.description.class_names
     assert f"never predicts {', '.join(names[2:])}" in output
@@ -151,9 +157,7 @@ def test_classes_on_few_images_are_named_as_such(images, named, scored, monkeypa
 def test_what_is_scored_is_what_was_chosen(facts, scored):
     predictor, data = scored.choice.predictor, facts.data
     test = data.split["test"]
-    labels = np.concatenate(
-        list(predictor.predict(scored.models, data.images[test], scale=data.scale, device=CPU, bf16=False))
-    )
+    labels = np.concatenate(list(predictor.with_models(scored.models, data, CPU, bf16=False).labels(data.images[test])))
     hits = sum(int(((labels == label) & (data.masks[test] == label)).sum()) for label in range(1, 5))
     assert scored.test.counts[:, range(5), range(5)].sum() == hits
     assert scored.test.counts.sum() == (data.masks[test] > 0).sum()

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from reports.prediction.confusions import Confusions
-from reports.prediction.predictor import Predictor, choose_predictor, greedy_members
+from reports.prediction.predictor import PredictorSettings, choose_predictor, greedy_members
 from tests.reports.prediction.test_decision_choice import predictions
 from trainables.training.decision import PLAIN, Decision
-from trainables.training.prediction import FLIPS, class_probabilities
+from trainables.training.prediction import FLIPS, Predictor
 
 CPU = torch.device("cpu")
 PLAINLY = {"device": CPU, "bf16": False}
@@ -96,17 +96,21 @@ def test_the_predictor_predicts_what_was_chosen(data):
     """Its labels of the validation part score as the choice says, where nothing was cross-fitted."""
     models = {number: Noisy(number, 3.0) for number in (4, 1, 7)}
     choice = choose(data, models)
-    predictor = Predictor(members=(4, 4, 1), flips=2, decision=PLAIN, suppressed=0)
+    predictor = PredictorSettings(members=(4, 4, 1), flips=2, decision=PLAIN, suppressed=0)
     images = data.images[data.split["val"]]
-    predicted = np.concatenate(list(predictor.predict(models, images, scale=data.scale, **PLAINLY)))
+    predicted = np.concatenate(list(predictor.with_models(models, data, **PLAINLY).labels(images)))
     total = sum(
         weight
-        * next(class_probabilities([models[n]], images, scale=data.scale, suppressed=0, flips=FLIPS[:2], **PLAINLY))
+        * next(
+            Predictor(models=[models[n]], scale=data.scale, suppressed=0, flips=FLIPS[:2], **PLAINLY).probabilities(
+                images
+            )
+        )
         for n, weight in ((4, 2 / 3), (1, 1 / 3))
     )
     np.testing.assert_array_equal(predicted, total.argmax(1).numpy())
-    single = Predictor(members=(4,), flips=1, decision=PLAIN, suppressed=0)
-    found = list(single.predict(models, images, scale=data.scale, **PLAINLY))
+    single = PredictorSettings(members=(4,), flips=1, decision=PLAIN, suppressed=0)
+    found = list(single.with_models(models, data, **PLAINLY).labels(images))
     scored = Confusions.of(data, data.split["val"], found, suppressed=0)
     assert scored.mean_iou() == pytest.approx(choice.single.mean_iou(), abs=0.005)  # these are rounded to fp16
 
@@ -114,8 +118,8 @@ def test_the_predictor_predicts_what_was_chosen(data):
 def test_a_decision_is_applied(data):
     models = {4: Noisy(4, 1.0)}
     favours = Decision(offsets=(0.0, 0.0, 0.0, 99.0, 0.0))
-    predictor = Predictor(members=(4,), flips=1, decision=favours, suppressed=0)
-    (labels,) = predictor.predict(models, data.images[:3], scale=data.scale, **PLAINLY)
+    predictor = PredictorSettings(members=(4,), flips=1, decision=favours, suppressed=0)
+    (labels,) = predictor.with_models(models, data, **PLAINLY).labels(data.images[:3])
     assert (labels == 3).all()
 
 
@@ -131,10 +135,10 @@ def test_greedy_selection_draws_with_replacement_up_to_the_best():
 
 def test_it_is_described_and_written(tmp_path):
     names = ("void", "a", "b")
-    plain = Predictor(members=(3,), flips=1, decision=PLAIN, suppressed=0)
+    plain = PredictorSettings(members=(3,), flips=1, decision=PLAIN, suppressed=0)
     assert plain.describe(names) == ["weights of trial 0003", "flips averaged: none"]
     decision = Decision(offsets=(0.0, 0.5, -1.0), prior=0.5, smallest=16)
-    other = Predictor(members=(3, 7, 3), flips=2, decision=decision, suppressed=0)
+    other = PredictorSettings(members=(3, 7, 3), flips=2, decision=decision, suppressed=0)
     assert other.describe(names) == [
         "weights of trial 0003 (2 of 3), 0007 (1 of 3)",
         "flips averaged: none, horizontal",

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainables.training.prediction import FLIPS, predict
+from trainables.training.prediction import FLIPS, Predictor
 
 
 class Sided(nn.Module):
@@ -21,7 +21,9 @@ class Sided(nn.Module):
 
 def run(model, images, **changes):
     arguments = {"scale": 1 / 255, "device": torch.device("cpu"), "bf16": False, "suppressed": 0} | changes
-    return np.concatenate(list(predict(model if isinstance(model, list) else [model], images, **arguments)))
+    return np.concatenate(
+        list(Predictor(models=model if isinstance(model, list) else [model], **arguments).labels(images))
+    )
 
 
 def test_labels_come_in_order_and_batches_do_not_show():
