@@ -18,13 +18,15 @@ def atomic_write(target: Path) -> Iterator[Path]:
     replaced if it is empty.
 
     Raises:
-        OSError: if the target cannot be replaced.
+        OSError: if the target cannot be written or replaced; it names the target.
     """
     new = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
     try:
         yield new
         new.replace(target)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(new, ignore_errors=True)
         new.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(new):
+            raise OSError(error.errno, error.strerror, str(target)) from error
         raise

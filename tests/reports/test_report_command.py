@@ -110,7 +110,7 @@ def test_a_test_part_without_labels_is_said(study, monkeypatch):
 def test_a_file_that_cannot_be_read_or_written_is_named(study):
     best = study / "report" / "leaderboard.csv"
     best.mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"leaderboard\.csv is a directory"):
+    with pytest.raises(ValueError, match=r"leaderboard\.csv: Is a directory$"):
         report(study, "--no-submission")
 
 

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 
 import optuna
 import pytest
 
+from search import ROOT
 from search.library_output import quiet_optuna
 
 
@@ -30,3 +34,28 @@ def test_studies_are_created_in_silence():
         assert len(heard) == 1
     finally:
         logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"), [("search/run.py", ["--data", "nowhere.npz"]), ("reports/run.py", ["nowhere"])]
+)
+def test_commands_look_for_no_newer_versions_over_the_network(script, arguments, tmp_path):
+    """Neither Albumentations nor Ray; a user's own setting stays."""
+    code = (
+        "import os, runpy, sys, atexit\n"
+        f"sys.argv = [{script!r}, *{arguments!r}]\n"
+        "atexit.register(lambda: print('update', os.environ.get('NO_ALBUMENTATIONS_UPDATE')))\n"
+        f"runpy.run_path({str(ROOT / script)!r}, run_name='__main__')\n"
+    )
+    for given, expected in (({}, "1"), ({"NO_ALBUMENTATIONS_UPDATE": "0"}, "0")):
+        environment = {name: value for name, value in os.environ.items() if name != "NO_ALBUMENTATIONS_UPDATE"}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env=environment | given,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout.splitlines()[-1] == f"update {expected}", done.stderr
+        assert done.returncode == 2

@@ -59,3 +59,12 @@ def test_two_writers_do_not_meet(tmp_path):
         second.write_text("second")
         assert first != second
     assert path.read_text() == "first"  # the outer one ends last
+
+
+def test_an_error_names_the_target(tmp_path):
+    path = tmp_path / "page.html"
+    path.mkdir()
+    with pytest.raises(IsADirectoryError) as raised, atomic_write(path) as new:
+        new.write_text("new")
+    assert raised.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == [path]

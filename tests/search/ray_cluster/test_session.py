@@ -125,6 +125,7 @@ def test_a_folder_in_order_passes(init, monkeypatch, tmp_path_factory):
     assert start_ray(dashboard=True) is False
     assert list((folder / "ray").iterdir()) == []
     assert init.options["runtime_env"]["env_vars"]["RAY_API_SERVER_ADDRESS"].startswith("http://127.0.0.1:")
+    assert init.options["runtime_env"]["env_vars"]["NO_ALBUMENTATIONS_UPDATE"] == "1"
 
 
 @pytest.mark.parametrize(

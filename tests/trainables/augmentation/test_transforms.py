@@ -47,15 +47,12 @@ def test_a_crop_keeps_most_of_the_image_and_nearly_its_aspect():
         assert 0.7 < (width / height) / (SIZE[1] / SIZE[0]) < 1.45
 
 
-def test_no_network_is_asked_for_newer_versions_and_nothing_is_imported_before_it_is_needed():
+def test_importing_leaves_the_environment_alone_and_imports_nothing_before_it_is_needed():
     code = """if True:
-        import importlib, os, sys
+        import os, sys
         os.environ.pop("NO_ALBUMENTATIONS_UPDATE", None)
         import trainables.augmentation.transforms
-        assert os.environ["NO_ALBUMENTATIONS_UPDATE"] == "1"
+        assert "NO_ALBUMENTATIONS_UPDATE" not in os.environ  # commands set it
         assert "albumentations" not in sys.modules
-        os.environ["NO_ALBUMENTATIONS_UPDATE"] = "0"  # the user's own word stays
-        importlib.reload(trainables.augmentation.transforms)
-        assert os.environ["NO_ALBUMENTATIONS_UPDATE"] == "0"
     """
     subprocess.run([sys.executable, "-c", code], check=True)
