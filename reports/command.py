@@ -14,7 +14,9 @@ from rich.console import Console
 from reports.final_model.final_training import FinalOptions, finish
 from reports.final_model.time_budget import Clock, spend
 from reports.inputs import StudyFacts, read_study
-from reports.output.baseline_tables import (
+from reports.output.html_page import write_page
+from reports.output.leaderboard_files import write_leaderboard
+from reports.output.systems_comparison import (
     SystemRow,
     boost_sentence,
     differences,
@@ -24,8 +26,6 @@ from reports.output.baseline_tables import (
     terminal_tables,
     write_systems,
 )
-from reports.output.html_page import write_page
-from reports.output.leaderboard_files import write_leaderboard
 from reports.prediction.scoring import Scored, score_lines, score_models, searched_models
 from reports.progress import tracked
 from search.library_output import quiet_optuna

@@ -1,4 +1,7 @@
-"""Ctrl-C, SIGTERM and a closed terminal (SIGHUP) as one exception, with the exit code of the signal."""
+"""Ctrl-C, SIGTERM and a closed terminal (SIGHUP) as one exception, with the exit code of the signal.
+
+While trials run, `Stopping.on_signals` (`search/tuning/run_end.py`) lets them finish their epoch first.
+"""
 
 from __future__ import annotations
 

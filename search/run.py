@@ -20,7 +20,7 @@ def main() -> int:
     try:
         options = share_time(parse())  # exits here for --help and for invalid options
         if options.list_systems:
-            from search.views.baselines_table import show_systems
+            from search.views.systems_table import show_systems
 
             show_systems()
             return 0

@@ -12,13 +12,13 @@ import jinja2
 from reports.final_model.final_training import FinalModel
 from reports.inputs import StudyFacts
 from reports.output import figures
-from reports.output.baseline_tables import SystemRow, boost_sentence, differences, second_stage_sentence
+from reports.output.systems_comparison import SystemRow, boost_sentence, differences, second_stage_sentence
 from reports.prediction.confusions import Interval
 from reports.prediction.scoring import Scored, rare_lines
 from search.formatting import config_line, duration
 from search.ledger.ranking import ranked
 from search.scheduling.false_stops import audit
-from search.study.baselines import REPORTS
+from search.study.systems import REPORTS
 from trainables.atomic_write import atomic_write
 
 SHOWN = 15

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from search.foreign_files import parse_json
 from search.ledger.ledger import Ledger
-from search.locking.lock import this_driver
+from search.locking.folder_lock import this_driver
 from search.locking.small_files import SmallFiles
 from trainables.training.checkpoints import stored_trials
 

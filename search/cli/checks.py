@@ -9,11 +9,11 @@ from pathlib import Path
 
 from search.cli.options.option_types import Workers
 from search.ledger.ledger import Ledger
-from search.study.baselines import SYSTEMS
 from search.study.profiles import PROFILES
 from search.study.settings import StudySettings
 from search.study.space import Space
 from search.study.space_record import check_same_space
+from search.study.systems import SYSTEMS
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
 from trainables.training.checkpoints import CheckpointStore, join_uri

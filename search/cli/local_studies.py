@@ -17,7 +17,7 @@ from search.cli.options.search_options import SearchOptions
 from search.ledger.ledger import Ledger
 from search.ledger.named_places import name_database
 from search.library_output import quiet_optuna
-from search.locking.lock import describe, driver_of
+from search.locking.folder_lock import describe, driver_of
 from search.storage.location import study_folders
 from search.views.leaderboard import leaderboard
 from search.views.terminal import Terminal

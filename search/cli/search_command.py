@@ -27,8 +27,8 @@ from search.ledger.costs import final_training_seconds
 from search.ledger.ledger import Ledger
 from search.ledger.records import TrialRecord
 from search.library_output import quiet_optuna
-from search.locking.holder import Holder, held
-from search.locking.lock import study_lock
+from search.locking.folder_lock import study_lock
+from search.locking.shared_place_lock import Holder, held
 from search.ray_cluster.capacity import ClusterSize, cluster_size, concurrent_trials
 from search.ray_cluster.fair_share import FairShare
 from search.ray_cluster.node_check import NodeCheck, versions
@@ -36,10 +36,10 @@ from search.ray_cluster.node_probe import probed_nodes
 from search.ray_cluster.processes import CLUSTER_PATIENCE, LOCAL_PATIENCE, control_server_watched
 from search.ray_cluster.session import start_ray
 from search.scheduling.false_stops import audit
-from search.tuning.budgets import Budgets
-from search.tuning.first_failures import FirstFailures
+from search.tuning.limits.budgets import Budgets
+from search.tuning.limits.first_failures import FirstFailures
+from search.tuning.limits.report_time import ReportTime, alone_speedup
 from search.tuning.meter import Meter
-from search.tuning.report_time import ReportTime, alone_speedup
 from search.tuning.run_end import CONTINUES, Stopping
 from search.tuning.tuner import SearchPlan, run_search
 from search.views.cost_table import receipt

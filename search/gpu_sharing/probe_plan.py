@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from optuna.trial import FixedTrial
 
-from search.study.baselines import runs_of
 from search.study.settings import StudySettings
 from search.study.space import Parameter, Scalar, Space
+from search.study.systems import runs_of
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
 from trainables.profiling.footprint import footprint

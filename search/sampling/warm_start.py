@@ -13,8 +13,8 @@ from typing import Any
 
 from search.ledger.ledger import Ledger
 from search.ledger.ranking import ranked
-from search.study.baselines import system_points
 from search.study.space import Space
+from search.study.systems import system_points
 
 SYSTEMS = "systems"
 TAKEN_OVER = 5

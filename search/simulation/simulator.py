@@ -16,8 +16,8 @@ from search.sampling.proposer import Proposer
 from search.scheduling.schedulers import Scheduler, scheduler_for
 from search.study.settings import StudySettings
 from search.study.space import Space
-from search.tuning.budgets import Budgets
 from search.tuning.callbacks import Callback
+from search.tuning.limits.budgets import Budgets
 from search.tuning.meter import Meter
 from search.tuning.recorder import Recorder
 from search.tuning.run_end import Stopping

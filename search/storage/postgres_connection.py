@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from search.locking.lock import is_run_by
+from search.locking.folder_lock import is_run_by
 from search.storage.optuna_tables import StudyUserAttributeModel
 from trainables.retries import retry
 

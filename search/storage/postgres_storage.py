@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, func, inspect, select, update
 from sqlalchemy.orm import Session
 
-from search.locking.lock import is_run_by, this_driver
+from search.locking.folder_lock import is_run_by, this_driver
 from search.storage.location import LedgerPlace
 from search.storage.optuna_tables import (
     ENDED,

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from search.json_records import from_json
-from search.study.baselines import systems_space
 from search.study.profiles import PROFILES
 from search.study.rung_metric import RUNG_METRICS
 from search.study.space import Space
+from search.study.systems import systems_space
 from search.study.unet_space import unet_space
 from trainables.config import TrialConfig
 from trainables.uris import without_keys

@@ -31,7 +31,7 @@ from pyarrow import csv
 
 from reports.prediction.confusions import Confusions, confusion
 from search import ROOT
-from search.study.baselines import SYSTEMS
+from search.study.systems import SYSTEMS
 from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData, prepare
 from trainables.device import default_device, uses_bf16

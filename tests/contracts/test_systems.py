@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from search.study.baselines import SYSTEMS
+from search.study.systems import SYSTEMS
 from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
 from trainables.training.trainer import Training

@@ -47,7 +47,7 @@ def drive(folder: Path, trials: int, slots: int) -> None:
     import ray
 
     from search.checkpoints.retention import CheckpointRetention
-    from search.locking.lock import study_lock
+    from search.locking.folder_lock import study_lock
     from search.ray_cluster.processes import control_server_watched
     from search.ray_cluster.session import start_ray
     from search.study.profiles import PROFILES

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from search.ledger.ledger import Ledger
-from search.study.baselines import SYSTEMS
+from search.study.systems import SYSTEMS
 from tests.integration.conftest import ONE
 
 SMALL = (*ONE, "--max-epochs", "4", "--set", "model.width=4", "--set", "training.batch_size=4", "--name", "study")

@@ -16,8 +16,8 @@ MODULES: dict[str, list[str]] = {
     "reports/prediction/scoring.py": ["tests/reports/final_model/test_final_training.py"],
     "reports/inputs.py": ["tests/reports/test_inputs.py"],
     "reports/submission_csv.py": ["tests/reports/test_submission_csv.py"],
-    "reports/output/baseline_tables.py": [
-        "tests/reports/output/test_baseline_tables.py",
+    "reports/output/systems_comparison.py": [
+        "tests/reports/output/test_systems_comparison.py",
         "tests/reports/output/test_second_stage.py",
         "tests/reports/output/test_systems_output.py",
         "tests/reports/output/test_system_scores.py",
@@ -25,8 +25,8 @@ MODULES: dict[str, list[str]] = {
     "reports/final_model/time_budget.py": ["tests/reports/final_model/test_finalist.py"],
     "search/scheduling/false_stops.py": ["tests/search/scheduling/test_false_stops.py"],
     "search/views/in_background.py": ["tests/search/views/test_in_background.py"],
-    "search/tuning/budgets.py": ["tests/search/tuning/test_budgets.py"],
-    "search/tuning/report_time.py": ["tests/search/tuning/test_report_time.py"],
+    "search/tuning/limits/budgets.py": ["tests/search/tuning/limits/test_budgets.py"],
+    "search/tuning/limits/report_time.py": ["tests/search/tuning/limits/test_report_time.py"],
     "search/ledger/costs.py": [
         "tests/search/ledger/test_costs.py",
         "tests/search/views/test_cost_table.py",
@@ -46,7 +46,7 @@ MODULES: dict[str, list[str]] = {
     ],
     "search/tuning/failures.py": ["tests/search/tuning/test_failures.py"],
     "search/ray_cluster/fair_share.py": ["tests/search/ray_cluster/test_fair_share.py"],
-    "search/tuning/first_failures.py": ["tests/search/tuning/test_first_failures.py"],
+    "search/tuning/limits/first_failures.py": ["tests/search/tuning/limits/test_first_failures.py"],
     "search/sampling/forest.py": ["tests/search/sampling/test_forest_model.py", "tests/search/sampling/test_forest.py"],
     "search/tuning/hang_watch.py": ["tests/search/tuning/test_hang_watch.py"],
     "search/interrupts.py": ["tests/search/test_interrupts.py"],
@@ -130,13 +130,13 @@ MODULES: dict[str, list[str]] = {
     "search/sampling/warm_start.py": ["tests/search/sampling/test_warm_start.py"],
     "search/tuning/run_end.py": ["tests/search/tuning/test_run_end.py"],
     "search/cli/checks.py": ["tests/search/cli/test_checks.py", "tests/search/cli/test_planning.py"],
-    "search/locking/holder.py": ["tests/search/locking/test_holder.py"],
+    "search/locking/shared_place_lock.py": ["tests/search/locking/test_shared_place_lock.py"],
     "search/ledger/study_names.py": ["tests/search/ledger/test_study_names.py"],
     "search/checkpoints/root.py": ["tests/search/checkpoints/test_root.py"],
-    "search/locking/lock.py": ["tests/search/locking/test_lock.py"],
-    "search/study/baselines.py": [
-        "tests/search/study/test_declared_baselines.py",
-        "tests/search/study/test_baselines.py",
+    "search/locking/folder_lock.py": ["tests/search/locking/test_folder_lock.py"],
+    "search/study/systems.py": [
+        "tests/search/study/test_declared_systems.py",
+        "tests/search/study/test_systems.py",
     ],
     "search/ledger/records.py": [
         "tests/search/ledger/test_records.py",
@@ -292,6 +292,6 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/training/epoch_loop/test_epochs.py",
     ],
     "trainables/training/trial.py": ["tests/trainables/training/test_trial.py"],
-    "trainables/training/weight_average.py": ["tests/trainables/training/test_weight_average.py"],
+    "trainables/optim/weight_average.py": ["tests/trainables/optim/test_weight_average.py"],
     "trainables/uris.py": ["tests/trainables/test_uris.py"],
 }

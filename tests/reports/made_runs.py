@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from reports.inputs import StudyFacts
-from reports.output.baseline_tables import SystemRun
+from reports.output.systems_comparison import SystemRun
 from search.ledger.records import TrialRecord
 from tests.made.records import trial_record
 from tests.made.studies import study_settings

@@ -19,7 +19,7 @@ from search.cli.local_studies import run_study_command
 from search.cli.options.search_parser import parse
 from search.cli.planning import find_study
 from search.ledger.ledger import FILE, Ledger
-from search.locking.lock import study_lock
+from search.locking.folder_lock import study_lock
 from search.sampling.warm_start import starting_points
 from search.study.profiles import PROFILES
 from search.study.unet_space import unet_space

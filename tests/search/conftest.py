@@ -38,7 +38,7 @@ def make_report() -> Callable[..., EpochReport]:
 
 HOLDER = """
 import pathlib, sys
-from search.locking.lock import study_lock
+from search.locking.folder_lock import study_lock
 with study_lock(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -18,6 +18,7 @@ from trainables.device import default_device, place
 from trainables.messages import EpochReport
 from trainables.models import build_model
 from trainables.training.checkpoints import CheckpointStore, DamagedCheckpoint
+from trainables.training.early_stopping import end_of_stage
 from trainables.training.evaluation import evaluate
 from trainables.training.stages import Stage
 from trainables.training.trainer import Training
@@ -87,7 +88,7 @@ def epochs(
     yield from (report for report in history if report.epoch > reported_epochs)
 
     while not history or history[-1].ended is None:
-        if history and _over(history, training) is not None:
+        if history and end_of_stage(history, training) is not None:
             following = training.stages[history[-1].stage]
             training.begin_stage(history[-1].stage + 1, best if following.from_best else None)
         report = dataclasses.replace(
@@ -143,18 +144,6 @@ def _copied(training: Training) -> dict[str, Any]:
     return {name: tensor.clone() for name, tensor in training.evaluated.state_dict().items()}
 
 
-def _over(history: list[EpochReport], training: Training) -> str | None:
-    """Return why the stage of the last epoch ends after it; None if the stage continues."""
-    last, stage = history[-1], training.stage
-    before = sum(report.stage < last.stage for report in history)
-    if last.epoch - before >= stage.epochs:
-        return "max_epochs"
-    stalled = last.epoch - max(last.best_epoch, before)
-    if last.mean_iou is not None and stage.scored and stalled >= training.config.training.patience:
-        return "early_stopping"
-    return None
-
-
 def _run_epoch(
     training: Training, data: PreparedData, validation: np.ndarray | None, history: list[EpochReport]
 ) -> EpochReport:
@@ -195,7 +184,7 @@ def _run_epoch(
     )
     if not report.is_finite():
         return dataclasses.replace(report, ended="diverged")
-    ended = _over([*history, report], training) if report.stage == len(training.stages) else None
+    ended = end_of_stage([*history, report], training) if report.stage == len(training.stages) else None
     return dataclasses.replace(report, ended=ended)
 
 

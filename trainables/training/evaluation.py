@@ -14,6 +14,7 @@ from trainables import distributed
 from trainables.data import PreparedData
 from trainables.data.batches import Batches
 from trainables.out_of_memory import ForwardInParts
+from trainables.training.ignored_class import suppress
 
 EVALUATION_BATCH = 64
 """Images per batch in evaluation and prediction, summed over all ranks."""
@@ -31,20 +32,6 @@ class Scores:
     """(C, C) pixel counts: rows are true labels, columns predictions. The row of the ignored label is 0."""
     loss: float
     """Mean loss over labelled pixels; NaN if no loss is given or no pixel is labelled."""
-
-
-def suppress(logits: torch.Tensor, ignored_label: int | None) -> torch.Tensor:
-    """Return a copy of logits (N, C, H, W) with -inf for the ignored class, so that it is never predicted.
-
-    The score excludes pixels whose true label is the ignored one, so that predicting it is always an error.
-    `keras.metrics.MeanIoU(ignore_class=0)` even counts such predictions as an additional class with an IoU of 0.
-    Without an ignored label, the logits are returned unchanged.
-    """
-    if ignored_label is None:
-        return logits
-    logits = logits.clone()
-    logits[:, ignored_label] = -torch.inf
-    return logits
 
 
 def evaluate(

@@ -12,7 +12,8 @@ from torch import nn
 from trainables.data.batches import images_to_device
 from trainables.out_of_memory import ForwardInParts
 from trainables.training.decision import PLAIN, Decision
-from trainables.training.evaluation import EVALUATION_BATCH, suppress
+from trainables.training.evaluation import EVALUATION_BATCH
+from trainables.training.ignored_class import suppress
 
 Flips = tuple[tuple[int, ...], ...]
 FLIPS: Flips = ((), (-1,), (-2,), (-2, -1))

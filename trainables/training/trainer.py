@@ -23,10 +23,10 @@ from trainables.losses import build_loss
 from trainables.models import build_model
 from trainables.optim.optimizers import build_optimizer
 from trainables.optim.schedules import ReplayedSchedule, Schedule, build_schedule
+from trainables.optim.weight_average import WeightAverage
 from trainables.training.objective import Objective
 from trainables.training.stages import Stage
 from trainables.training.stages import stages as stages_of
-from trainables.training.weight_average import WeightAverage
 
 
 @dataclass(frozen=True, kw_only=True)

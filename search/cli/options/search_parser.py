@@ -331,7 +331,7 @@ def parse(arguments: Sequence[str] | None = None) -> SearchOptions:
     systems = given["systems"]
     given["list_systems"] = systems == "list"
     if systems is not None:
-        from search.study.baselines import choose_systems
+        from search.study.systems import choose_systems
 
         given["systems"] = None if given["list_systems"] else choose_systems(systems)
     given["overrides"] = dict(given["overrides"] or ())

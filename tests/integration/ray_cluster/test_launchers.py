@@ -13,8 +13,8 @@ import pytest
 
 from search.ledger.ledger import Ledger
 from search.ray_cluster.session import start_ray
-from search.study.baselines import runs_of
 from search.study.profiles import PROFILES
+from search.study.systems import runs_of
 from search.study.unet_space import unet_space
 from search.tuning.meter import Meter
 from search.tuning.run_end import Stopping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reports.output.baseline_tables import SystemRun, rows_of, second_stage_sentence
+from reports.output.systems_comparison import SystemRun, rows_of, second_stage_sentence
 from tests.made.records import trial_record
 from tests.made.studies import epoch_report
 from tests.reports.made_runs import scores

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from reports.output import baseline_tables
-from reports.output.baseline_tables import score_runs
+from reports.output import systems_comparison
+from reports.output.systems_comparison import score_runs
 from tests.made.records import trial_record
 from tests.reports.made_runs import made_facts
 from trainables.data import DataSource, prepare
@@ -44,7 +44,7 @@ def loaded(monkeypatch):
         places.append((store.location, device))
         return Halves()
 
-    monkeypatch.setattr(baseline_tables, "load_best", load_best)
+    monkeypatch.setattr(systems_comparison, "load_best", load_best)
     return places
 
 
@@ -73,6 +73,6 @@ def test_only_trials_that_ran_to_their_end_are_scored_each_with_its_own_best_wei
 @pytest.mark.parametrize(("precision", "bf16"), [("fp32", False), ("bf16", True)])
 def test_scores_are_reckoned_in_the_studys_precision(precision, bf16, data, loaded, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(baseline_tables, "evaluate", lambda *_, **how: asked.append(how))
+    monkeypatch.setattr(systems_comparison, "evaluate", lambda *_, **how: asked.append(how))
     list(score_runs(made_facts(tmp_path, [trial_record(0)], data, precision=precision), CPU))
     assert asked == [{"device": CPU, "bf16": bf16, "suppressed": suppressed} for suppressed in (True, False)]

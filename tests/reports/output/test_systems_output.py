@@ -7,8 +7,8 @@ import dataclasses
 
 import pytest
 
-from reports.output.baseline_tables import EFFECTS, Spread, rows_of, terminal_tables, write_systems
-from search.study.baselines import SYSTEMS
+from reports.output.systems_comparison import EFFECTS, Spread, rows_of, terminal_tables, write_systems
+from search.study.systems import SYSTEMS
 from tests.made.records import check_fixed
 from tests.made.studies import epoch_report
 from tests.reports.made_runs import made_facts, scores, system_run

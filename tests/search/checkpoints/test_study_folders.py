@@ -9,7 +9,7 @@ import pytest
 from search.checkpoints.root import Marker, claim
 from search.checkpoints.study_folders import delete_study, disk_space, rename_study
 from search.ledger.ledger import Ledger
-from search.locking.lock import OWNER, study_lock
+from search.locking.folder_lock import OWNER, study_lock
 from search.storage.location import FILE
 from tests.made.studies import begin, study_settings
 from trainables.training.checkpoints import checkpoint_store

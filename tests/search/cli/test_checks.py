@@ -18,12 +18,12 @@ from search.cli.options.option_types import Workers
 from search.cli.options.search_parser import parse
 from search.cli.planning import find_study, make_plan
 from search.ledger.ledger import Ledger
-from search.locking.lock import study_lock
+from search.locking.folder_lock import study_lock
 from search.ray_cluster.capacity import ClusterSize
-from search.study.baselines import SYSTEMS
 from search.study.profiles import PROFILES
 from search.study.space import Space
 from search.study.space_record import described
+from search.study.systems import SYSTEMS
 from tests.made.studies import begin, study_settings
 from trainables.data import DataSource, prepare
 from trainables.training.checkpoints import CheckpointStore

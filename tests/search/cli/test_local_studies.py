@@ -9,7 +9,7 @@ import pytest
 from search.cli.local_studies import run_study_command
 from search.cli.options.search_parser import parse
 from search.ledger.ledger import FILE, Ledger
-from search.locking.lock import OWNER, this_driver
+from search.locking.folder_lock import OWNER, this_driver
 from search.study.profiles import PROFILES
 from search.study.unet_space import unet_space
 from tests.made.studies import begin, epoch_report

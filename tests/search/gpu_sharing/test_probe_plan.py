@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from search.gpu_sharing.probe_plan import MAX_PROBE_CONFIGS, probe_plan
-from search.study.baselines import SYSTEMS
+from search.study.systems import SYSTEMS
 from tests.made.studies import begin, study_settings
 from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare

@@ -9,7 +9,7 @@ from rich.console import Console
 from search.ledger.costs import device_seconds, saved_epochs, seconds_of
 from search.ledger.ledger import Ledger
 from search.ledger.records import Segment
-from search.tuning.budgets import Budgets
+from search.tuning.limits.budgets import Budgets
 from search.tuning.meter import Meter
 from search.tuning.run_end import Stopping
 from search.views.cost_table import receipt

@@ -4,9 +4,9 @@ import pytest
 
 from search.ledger.ledger import Ledger
 from search.sampling.warm_start import TAKEN_OVER, starting_points
-from search.study.baselines import system_points
 from search.study.profiles import PROFILES
 from search.study.space import Parameter, Space
+from search.study.systems import system_points
 from search.study.unet_space import unet_space
 from tests.made.studies import begin
 

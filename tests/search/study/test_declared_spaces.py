@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from search.study.baselines import systems_space
 from search.study.profiles import PROFILES
+from search.study.systems import systems_space
 from search.study.unet_space import unet_space
 
 LOSSES = ["cross_entropy", "weighted_cross_entropy", "focal", "focal+batch_dice", "cross_entropy+lovasz_softmax"]

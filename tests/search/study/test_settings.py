@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from search.study.baselines import systems_space
 from search.study.profiles import PROFILES
 from search.study.settings import StudySettings
+from search.study.systems import systems_space
 from search.study.unet_space import unet_space
 from tests.made.records import check_fixed
 from tests.made.studies import study_settings

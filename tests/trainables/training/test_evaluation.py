@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.training.evaluation import evaluate, suppress
+from trainables.training.evaluation import evaluate
+from trainables.training.ignored_class import suppress
 
 
 class Fixed(nn.Module):

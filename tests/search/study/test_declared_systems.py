@@ -5,7 +5,8 @@ from __future__ import annotations
 import optuna
 import pytest
 
-from search.study.baselines import (
+from search.study.profiles import PROFILES
+from search.study.systems import (
     MAX_EPOCHS,
     MOST_SEEDS,
     PATIENCE,
@@ -15,7 +16,6 @@ from search.study.baselines import (
     system_points,
     systems_space,
 )
-from search.study.profiles import PROFILES
 from search.study.unet_space import unet_space
 from tests.made.records import check_fixed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from search.ledger.records import Failure
-from search.tuning.first_failures import FirstFailures
+from search.tuning.limits.first_failures import FirstFailures
 from search.tuning.run_end import Stopping
 from tests.made.studies import begin
 from tests.processes.loops import epoch_report

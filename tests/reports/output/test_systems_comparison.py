@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from reports.output.baseline_tables import (
+from reports.output.systems_comparison import (
     Spread,
     SystemRun,
     boost,

@@ -1,4 +1,4 @@
-"""A lock that lets a study have one driver at a time."""
+"""A lock of the operating system on a study's folder, so that the study has one driver at a time."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import pytest
 
 from search.ledger.ledger import Ledger
 from search.ledger.records import Proposal, Segment
-from search.tuning.budgets import Budgets
+from search.tuning.limits.budgets import Budgets
 from search.tuning.meter import Meter
 from search.tuning.run_end import Stopping
 from tests.made.studies import epoch_report

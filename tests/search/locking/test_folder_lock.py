@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from search.locking.lock import LOCK, OWNER, describe, driver_of, is_run_by, study_lock
+from search.locking.folder_lock import LOCK, OWNER, describe, driver_of, is_run_by, study_lock
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_lock_that_fails_without_a_reason_is_told_with_its_own_words(tmp_path,
     def fails(self, **_):
         raise OSError("no locks here")
 
-    monkeypatch.setattr("search.locking.lock.FileLock.acquire", fails)
+    monkeypatch.setattr("search.locking.folder_lock.FileLock.acquire", fails)
     with pytest.raises(ValueError, match=r"cannot write the study there \(no locks here\)$"), study_lock(tmp_path):
         pass
 
@@ -111,7 +111,7 @@ def test_a_full_disk_leaves_the_lock_free(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as disk:
-        disk.setattr("search.locking.lock.SmallFiles.write", full)
+        disk.setattr("search.locking.folder_lock.SmallFiles.write", full)
         with pytest.raises(ValueError, match="No space left on device"), study_lock(tmp_path):
             pass
     with study_lock(tmp_path):

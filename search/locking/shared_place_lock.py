@@ -1,7 +1,7 @@
 """One driver per study on all machines that share a place: a file there, which the study's driver renews.
 
-The operating system's lock (`search/locking/lock.py`) protects a folder, and on some shared file systems only on one
-machine. Where two drivers share only an object store or such a folder, this file keeps the second one out.
+The operating system's lock (`search/locking/folder_lock.py`) protects a folder, and on some shared file systems only
+on one machine. Where two drivers share only an object store or such a folder, this file keeps the second one out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from search.foreign_files import parse_json
-from search.locking.lock import describe, is_run_by, this_driver
+from search.locking.folder_lock import describe, is_run_by, this_driver
 from search.locking.small_files import SmallFiles
 
 BEAT_SECONDS = 15.0

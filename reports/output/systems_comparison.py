@@ -17,7 +17,7 @@ from rich.text import Text
 from reports.inputs import StudyFacts
 from search.formatting import clean
 from search.ledger.records import TrialRecord
-from search.study.baselines import REPORTS, SYSTEMS, System
+from search.study.systems import REPORTS, SYSTEMS, System
 from trainables.device import uses_bf16
 from trainables.training.checkpoints import checkpoint_store
 from trainables.training.epoch_loop import load_best

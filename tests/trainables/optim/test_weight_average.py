@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.training.weight_average import WeightAverage
+from trainables.optim.weight_average import WeightAverage
 
 
 def averaged(weights, decay):

@@ -4,8 +4,8 @@ import optuna
 import pytest
 
 from search.sampling.proposer import Proposer
-from search.study.baselines import REPORTS, SYSTEMS, choose_systems, runs_of, system_points
 from search.study.profiles import PROFILES
+from search.study.systems import REPORTS, SYSTEMS, choose_systems, runs_of, system_points
 from search.study.unet_space import unet_space
 from tests.made.studies import study_settings
 from trainables.config import TrialConfig

@@ -1,10 +1,10 @@
-"""Terminal tables of the systems of the two reports."""
+"""Terminal tables of the systems of the two student reports."""
 
 from __future__ import annotations
 
 from rich.table import Table
 
-from search.study.baselines import REPORTS, SYSTEMS
+from search.study.systems import REPORTS, SYSTEMS
 from search.views.terminal import Terminal
 
 
