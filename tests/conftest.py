@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from search.library_output import quiet_optuna
 from tests.processes.postgres import PASSWORD, PostgresServer, SharedDatabase, binaries
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
@@ -21,6 +22,8 @@ os.environ["RAY_prestart_worker_first_driver"] = "0"  # noqa: SIM112 - Ray's spe
 # Tests compare numbers exactly, which sums on a GPU do not allow. With TEST_GPU=1, only tests marked `gpu` run.
 if Path("/dev/nvidiactl").exists() and "TEST_GPU" not in os.environ:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+quiet_optuna()
 
 settings.register_profile("untimed", deadline=None)  # the speed of an example depends on the machine's load
 settings.load_profile("untimed")

@@ -75,8 +75,7 @@ def simulate(simulation: Simulation, world: World, ledger: Ledger, callbacks: li
                 reports[number] = iter(world(ledger.record(number)))
             trial = _Trial(f"{born}", request, next(reports[number]))
             scheduler.on_trial_add(None, trial)
-            for callback in (stopping, recorder):
-                callback.on_trial_start(0, [], trial)
+            recorder.on_trial_start(0, [], trial)
             heapq.heappush(running, (clock.now + _seconds(trial), born, trial))
             born += 1
         if not running:
@@ -85,8 +84,7 @@ def simulate(simulation: Simulation, world: World, ledger: Ledger, callbacks: li
         number = trial.config["number"]
         if _report(trial, scheduler, recorder, stopping):
             scheduler.on_trial_complete(None, trial, trial.last_result)
-            for callback in (stopping, recorder):
-                callback.on_trial_complete(0, [], trial)
+            recorder.on_trial_complete(0, [], trial)
             if ledger.record(number).has_ended:
                 del reports[number]
         else:

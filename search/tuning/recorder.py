@@ -23,6 +23,7 @@ from search.tuning.failures import MOST_PRESSED, NOT_COUNTED, failure, root_mess
 from search.tuning.hang_watch import HangWatch
 from search.tuning.meter import Meter
 from search.tuning.run_end import CONTINUES, Stopping
+from search.tuning.running_trials import RunningTrials
 from search.tuning.searcher import LedgerSearcher
 from trainables.messages import EpochReport
 
@@ -50,9 +51,9 @@ class Recorder(tune.Callback):
 
     Args:
         ledger: the study's ledger.
-        searcher: gets the numbers of trials that have ended, paused, or are to resume.
+        searcher: gets the numbers of trials that have ended or are to resume.
         scheduler: decides after each epoch, and has the trials that it stopped or paused.
-        stopping: ends this run.
+        stopping: ends this run, and has the table of its running trials.
         meter: measures the cost of trials.
         callbacks: called in this order.
         max_failures: how often a trial may fail and resume.
@@ -74,17 +75,24 @@ class Recorder(tune.Callback):
         self.hangs = hangs
         self.ledger, self.searcher, self.scheduler, self.stopping = ledger, searcher, scheduler, stopping
         self.meter, self.callbacks, self.max_failures = meter, callbacks, max_failures
-        self._running: dict[int, TrialRecord] = {}
         self._in_a_row = Counter[str]()
         """Number of failures by kind, since the last epoch of any trial or the last failure of another kind."""
 
-    @_writes
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        number = trial.config["number"]
-        self._running[number] = self.ledger.record(number)
+        self.running.start(trial.config["number"])
+        self._started(trial.config["number"])
+
+    @_writes
+    def _started(self, number: int) -> None:
+        record = self.ledger.record(number)
+        self.running.keep(record)
         self.meter.begin(number)
         for callback in self.callbacks:
-            callback.trial_started(self._running[number])
+            callback.trial_started(record)
+
+    @property
+    def running(self) -> RunningTrials:
+        return self.stopping.running
 
     @_writes
     def on_trial_result(
@@ -97,27 +105,34 @@ class Recorder(tune.Callback):
         self.ledger.add_epoch(number, report)
         self.meter.epoch(number, report)
         for callback in self.callbacks:
-            callback.epoch_ended(self._running[number], report)
+            callback.epoch_ended(self.running.record(number), report)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._completed(trial, had_started=self.running.leave(trial.config["number"]))
 
     @_writes
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def _completed(self, trial: Any, *, had_started: bool) -> None:
         number = trial.config["number"]
-        self._end_segment(number)
+        if had_started:
+            self.ledger.add_segment(number, self.meter.end(number))
         if trial.last_result.get("ended") is not None:
             self.ended(self.ledger.finish(number))
         elif trial.trial_id in self.scheduler.stopped:
             self.ended(self.ledger.prune(number))
         elif trial.trial_id in self.scheduler.paused:
-            self.searcher.paused(number)
             for callback in self.callbacks:
                 callback.trial_paused(self.ledger.record(number))
             self.prune(self.scheduler.pop_evicted())
         # Otherwise the run itself ends: the trial stays running in the ledger and resumes when the study continues.
 
-    @_writes
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._failed(trial, had_started=self.running.leave(trial.config["number"]))
+
+    @_writes
+    def _failed(self, trial: Any, *, had_started: bool) -> None:
         number = trial.config["number"]
-        self._end_segment(number)
+        if had_started:
+            self.ledger.add_segment(number, self.meter.end(number))
         record = self.ledger.record(number)
         if record.reports and record.reports[-1].ended is not None:
             # The process was lost after its last report: the trial has nothing left to do or to report.
@@ -144,10 +159,6 @@ class Recorder(tune.Callback):
         self.searcher.requeue(number)
         for callback in self.callbacks:
             callback.attempt_failed(record)
-
-    def _end_segment(self, number: int) -> None:
-        if self._running.pop(number, None) is not None:  # otherwise it failed before it started
-            self.ledger.add_segment(number, self.meter.end(number))
 
     def _is_final(self, record: TrialRecord, broken: Failure) -> bool:
         """Return whether a failed trial is not retried."""

@@ -14,11 +14,12 @@ from ray import tune
 from search.exit_status import BROKEN
 from search.interrupts import Interrupted, heard_signals
 from search.storage.journal import JournalLost
+from search.tuning.running_trials import RunningTrials
 
 CONTINUES = ": the same command continues the study"
 
 
-class Stopping(tune.Stopper, tune.Callback):
+class Stopping(tune.Stopper):
     """Ends the run once there is a `reason`: no trial starts, and each running one stops at its next report.
 
     A checkpoint is saved before each report. Trials that stop stay running in the ledger: the same command resumes
@@ -36,8 +37,8 @@ class Stopping(tune.Stopper, tune.Callback):
         """Whether the ledger can no longer be written."""
         self.lost = False
         """Whether the ledger was moved, deleted or changed by something else."""
-        self.running: set[int] = set()
-        """Numbers of the trials that have started and not ended."""
+        self.running = RunningTrials()
+        """The run's trials; the recorder and the searcher keep the table."""
         self._deadline = None if time_budget is None else time.monotonic() + time_budget
 
     def stop(self, reason: str, exit_code: int) -> None:
@@ -59,21 +60,12 @@ class Stopping(tune.Stopper, tune.Callback):
             self.stop(f"the time budget is spent{CONTINUES}", 0)
         return self.reason is not None
 
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.running.add(trial.config["number"])
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.running.discard(trial.config["number"])
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.running.discard(trial.config["number"])
-
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         # A trial that ends by itself is not stopped: that would leave its worker group running.
         return self.over and result.get("ended") is None
 
     def stop_all(self) -> bool:
-        return self.over and not self.running
+        return self.over and not self.running.started
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:

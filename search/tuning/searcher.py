@@ -48,8 +48,6 @@ class LedgerSearcher(Searcher):
             record.number for record in records if record.state == "running" and record.number not in waiting
         ]
         """Numbers of trials to suggest again: they have started and not ended, and no process runs them."""
-        self.running: set[int] = set()
-        """Numbers of trials that were suggested and have not ended."""
         self.exhausted = False
         """Whether the space has no configuration left to propose."""
 
@@ -61,14 +59,15 @@ class LedgerSearcher(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self.stopping.over:
             return Searcher.FINISHED
-        if self.slots is not None and len(self.running) >= self.slots():
+        if self.slots is not None and len(self.stopping.running.numbers) >= self.slots():
             return None
         if self.to_resume:
             record = self.ledger.record(self.to_resume.pop(0))
         elif (promoted := self.scheduler.promote(last=self.remaining == 0)) is not None:
             record = self.ledger.record(promoted)
         elif self.remaining == 0:
-            return None if self.running else Searcher.FINISHED  # a running trial may fail, or lead to a promotion
+            # A running trial may fail, or lead to a promotion.
+            return None if self.stopping.running.numbers else Searcher.FINISHED
         elif (proposal := self.proposer.propose(self.born, waiting=self.scheduler.waiting)) is None:
             self.budget, self.exhausted = self.born, True
             return self.suggest(trial_id)
@@ -79,7 +78,7 @@ class LedgerSearcher(Searcher):
                 self.stopping.cannot_write(error)
                 return Searcher.FINISHED
             self.born += 1
-        self.running.add(record.number)
+        self.stopping.running.suggest(record.number)
         request = TrialRequest(
             number=record.number,
             config=record.config,
@@ -90,21 +89,15 @@ class LedgerSearcher(Searcher):
 
     def ended(self, number: int) -> None:
         """Do not suggest the trial again: it has ended."""
-        self.running.discard(number)
         if number in self.to_resume:
             self.to_resume.remove(number)
 
-    def paused(self, number: int) -> None:
-        """Note that the trial has paused; the scheduler decides when it resumes."""
-        self.running.discard(number)
-
     def requeue(self, number: int) -> None:
         """Suggest the trial again, so that it resumes from its last checkpoint."""
-        self.running.discard(number)
         self.to_resume.append(number)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Do nothing: the recorder calls `ended`, `paused` or `requeue`."""
+        """Do nothing: the recorder calls `ended` or `requeue`."""
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: Tune's snapshots are never read, the ledger is the source of truth."""

@@ -113,7 +113,7 @@ def _run(
         return
     timeout = plan.node_timeout or (CLUSTER_TIMEOUT if plan.joined else LOCAL_TIMEOUT)
     nodes = NodeWatch(stopping, process_demand(plan.launcher), timeout, local=not plan.joined)
-    callbacks: list[Any] = [stopping, nodes, recorder.hangs, recorder]
+    callbacks: list[Any] = [nodes, recorder.hangs, recorder]
     try:
         # Tune saves snapshots and unpickles the newest one that it finds. A study's folder may come from someone else
         # and contain a snapshot that runs their code, so Tune gets a new folder that only this user can access.

@@ -143,7 +143,7 @@ class EventReader:
 
     def _on_started(self, trial: dict[str, Any]) -> None:
         record = _record(trial)
-        self.stopping.running.add(record.number)
+        self.stopping.running.start(record.number)
         self._tell(lambda callback: callback.trial_started(record))
 
     def _on_attempt_failed(self, trial: dict[str, Any]) -> None:
@@ -157,7 +157,7 @@ class EventReader:
 
     def _left(self, trial: dict[str, Any], hear: Callable[[Callback, TrialRecord], None]) -> None:
         record = _record(trial)
-        self.stopping.running.discard(record.number)
+        self.stopping.running.leave(record.number)
         self._tell(lambda callback: hear(callback, record))
 
     def _tell(self, hear: Callable[[Callback], None]) -> None:

@@ -86,7 +86,8 @@ class LiveView(Callback):
             )
         parts: list[RenderableType] = [head, running]
         if self.stopping.reason is not None:
-            waits = f"ending: waiting for {len(self.stopping.running)} trials to finish their epoch; Ctrl-C: end now"
+            waiting = len(self.stopping.running.started)
+            waits = f"ending: waiting for {waiting} trials to finish their epoch; Ctrl-C: end now"
             parts.insert(1, Text(waits, style="yellow"))
         if (best_trial := state.best) is not None:
             parts.append(

@@ -161,8 +161,7 @@ class Life:
             )
             self.trials[number] = trial
             self.scheduler.on_trial_add(None, trial)
-            for callback in (self.stopping, self.recorder):
-                callback.on_trial_start(0, [], trial)
+            self.recorder.on_trial_start(0, [], trial)
 
     def report(self, number: int, report: EpochReport) -> None:
         trial, result = self.trials[number], report.to_dict()
@@ -176,8 +175,7 @@ class Life:
         if decision == TrialScheduler.STOP or report.ended is not None:
             del self.trials[number]
             self.scheduler.on_trial_complete(None, trial, result)
-            for callback in (self.stopping, self.recorder):
-                callback.on_trial_complete(0, [], trial)
+            self.recorder.on_trial_complete(0, [], trial)
 
     def breaks(self, number: int, kind: str) -> None:
         trial = self.trials.pop(number)
@@ -185,8 +183,7 @@ class Life:
         path.write_text(BREAKS[kind])
         trial.error_file = str(path)
         self.scheduler.on_trial_error(None, trial)
-        for callback in (self.stopping, self.recorder):
-            callback.on_trial_error(0, [], trial)
+        self.recorder.on_trial_error(0, [], trial)
         self.failures[number] += 1
 
 

@@ -88,7 +88,7 @@ class Driver:
             on_trial_result=lambda controller, trial, result: None,
         )
         searcher: Any = SimpleNamespace(
-            **{name: self._searcher(name) for name in ("ended", "paused", "requeue")},
+            **{name: self._searcher(name) for name in ("ended", "requeue")},
         )
         self.stopping = Stopping()
         self.callbacks = [NotingCallback(f"callback {index}", self) for index in range(callbacks)]

@@ -4,7 +4,6 @@ import copy
 import os
 import signal
 import time
-from types import SimpleNamespace
 
 import pytest
 
@@ -33,19 +32,20 @@ def test_without_a_reason_nothing_stops():
 
 def test_at_first_there_is_no_reason_and_nothing_runs():
     stopping = Stopping()
-    assert (stopping.over, stopping.reason, stopping.unwritable, stopping.running) == (False, None, False, set())
+    assert (stopping.over, stopping.reason, stopping.unwritable) == (False, None, False)
+    assert stopping.running.numbers == set()
 
 
 def test_each_trial_ends_at_its_next_report_and_then_the_run(monkeypatch):
     stopping = Stopping(time_budget=60)
-    stopping.running = {3}
+    stopping.running.start(3)
     assert not stopping("t0", {"ended": None})
     started = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: started + 61)
     assert stopping("t0", {"ended": None})
     assert not stopping("t1", {"ended": "max_epochs"})
     assert not stopping.stop_all()
-    stopping.running.clear()
+    stopping.running.leave(3)
     assert stopping.stop_all()
     assert stopping.reason == "the time budget is spent: the same command continues the study"
     assert stopping.exit_code == 0
@@ -68,22 +68,16 @@ def test_a_report_without_an_end_stops_its_trial_once_there_is_a_reason():
     assert stopping("t0", {"ended": None})
 
 
-def trial(number):
-    return SimpleNamespace(trial_id=f"tune{number}", config={"number": number})
-
-
-@pytest.mark.parametrize("hook", ["on_trial_complete", "on_trial_error"])
-def test_the_run_ends_when_the_last_trial_that_started_has_ended_or_broken(hook):
+def test_the_run_ends_when_the_last_trial_that_started_has_left():
     stopping = Stopping()
     for number in (3, 5):
-        stopping.on_trial_start(iteration=1, trials=[], trial=trial(number))
-    assert stopping.running == {3, 5}
+        stopping.running.start(number)
+    stopping.running.suggest(7)  # Tune does not start it any more
     stopping.stop("enough", 0)
-    for number in (5, 9):  # 9 broke before it began
-        getattr(stopping, hook)(iteration=1, trials=[], trial=trial(number))
+    for number in (5, 9):  # 9 failed before it began
+        stopping.running.leave(number)
         assert not stopping.stop_all()
-    assert stopping.running == {3}
-    getattr(stopping, hook)(iteration=1, trials=[], trial=trial(3))
+    stopping.running.leave(3)
     assert stopping.stop_all()
 
 

@@ -27,6 +27,7 @@ def test_it_suggests_whole_configurations_until_the_budget_is_spent(ledger, spac
     assert [request["number"] for request in requests] == [0, 1, 2]
     assert searcher.suggest("t3") is None  # one of those that run may break
     for number in range(3):
+        searcher.stopping.running.leave(number)
         searcher.ended(number)
     assert searcher.suggest("t3") == Searcher.FINISHED
     for request in requests:
@@ -59,11 +60,14 @@ def test_a_trial_that_broke_is_suggested_again_behind_its_last_epoch(ledger, spa
     ledger.add_epoch(0, make_report(1))
     for kind in ("process_lost", "out_of_memory", "out_of_memory"):
         ledger.add_failure(0, Failure(kind=kind, epoch=1, message=""))
+    searcher.stopping.running.leave(0)
     searcher.requeue(0)
     assert searcher.remaining == 1
     assert searcher.suggest("u0") == requests[0] | {"reported_epochs": 1, "micro_batches": 4}
+    searcher.stopping.running.leave(1)
     searcher.ended(1)
     assert searcher.suggest("u1") is None
+    searcher.stopping.running.leave(0)
     searcher.ended(0)
     assert searcher.suggest("u1") == Searcher.FINISHED
 
@@ -84,6 +88,7 @@ def test_an_exhausted_space_ends_the_search(ledger, settings, monkeypatch):
     assert searcher.suggest("t2") is None
     assert searcher.exhausted
     for number in range(2):
+        searcher.stopping.running.leave(number)
         searcher.ended(number)
     assert searcher.suggest("t2") == Searcher.FINISHED
 
@@ -92,6 +97,7 @@ def test_a_smaller_budget_still_ends_what_was_begun(ledger, space, settings):
     make(ledger, space, settings, budget=2).suggest("t0")
     searcher = make(ledger, space, settings, budget=1)
     assert searcher.suggest("u0")["number"] == 0
+    searcher.stopping.running.leave(0)
     searcher.ended(0)
     assert searcher.suggest("u1") == Searcher.FINISHED
 

@@ -57,6 +57,16 @@ class Study:
             self.ledger, self.proposer, self.scheduler, budget=budget, stopping=self.stopping, slots=slots
         )
 
+    @property
+    def running(self):
+        return self.stopping.running.numbers
+
+    def leaves(self, number, hook=None):
+        """The trial leaves its slot, as the recorder says it: first to the table of running trials."""
+        self.stopping.running.leave(number)
+        if hook is not None:
+            getattr(self.searcher, hook)(number)
+
     def suggest(self):
         """The number of the trial that comes next, or what is said instead."""
         found = self.searcher.suggest("t")
@@ -70,7 +80,7 @@ def test_first_come_those_that_go_on_then_promoted_ones_then_new_ones():
     assert [study.suggest() for _ in range(6)] == [0, 3, 4, 1, 5, 6]
     assert study.searcher.remaining == 0
     assert study.suggest() is None
-    assert study.searcher.running == {0, 1, 3, 4, 5, 6}
+    assert study.running == {0, 1, 3, 4, 5, 6}
 
 
 @pytest.mark.parametrize("state", ["complete", "pruned", "failed"])
@@ -84,7 +94,7 @@ def test_a_budget_below_what_the_study_holds_adds_none_to_it():
     study = Study("running", "complete", "complete", budget=1)
     assert (study.searcher.budget, study.searcher.remaining) == (3, 1)
     assert study.suggest() == 0
-    study.searcher.ended(0)
+    study.leaves(0, "ended")
     assert study.suggest() == Searcher.FINISHED
     assert len(study.ledger.records()) == 3
 
@@ -102,8 +112,8 @@ def test_paused_trials_are_not_promoted_for_want_of_others_while_one_that_broke_
     study = Study("running", "running", budget=2, waiting=[1])
     study.scheduler.at_last = [1]
     assert [study.suggest(), study.suggest()] == [0, 1]
-    study.searcher.requeue(0)
-    study.searcher.requeue(1)
+    study.leaves(0, "requeue")
+    study.leaves(1, "requeue")
     assert study.searcher.remaining == 2
     assert [study.suggest(), study.suggest()] == [0, 1]  # in the order in which they broke
     assert study.scheduler.asked == [True]
@@ -126,19 +136,19 @@ def test_no_more_run_side_by_side_than_there_are_slots_now():
     slots[0] = 3
     assert [study.suggest() for _ in range(2)] == [2, None]
     slots[0] = 1  # another study has come
-    study.searcher.ended(0)
+    study.leaves(0, "ended")
     assert study.suggest() is None
-    study.searcher.ended(1)
-    study.searcher.ended(2)
+    study.leaves(1, "ended")
+    study.leaves(2, "ended")
     assert [study.suggest() for _ in range(2)] == [3, None]
 
 
-@pytest.mark.parametrize(("hook", "following"), [("ended", 1), ("paused", 1), ("requeue", 0)])
+@pytest.mark.parametrize(("hook", "following"), [("ended", 1), (None, 1), ("requeue", 0)])
 def test_a_trial_that_leaves_its_slot_makes_place_for_the_next(hook, following):
     study = Study(budget=2, slots=lambda: 1)
     assert [study.suggest(), study.suggest()] == [0, None]
-    getattr(study.searcher, hook)(0)
-    assert study.searcher.running == set()
+    study.leaves(0, hook)
+    assert study.running == set()
     assert study.suggest() == following
 
 
@@ -159,7 +169,7 @@ def test_a_run_that_is_to_end_says_so_also_while_all_slots_are_taken():
 def test_a_paused_trial_is_not_among_those_that_go_on_by_themselves():
     study = Study(budget=1)
     assert study.suggest() == 0
-    study.searcher.paused(0)
+    study.leaves(0)
     assert (study.searcher.remaining, study.searcher.to_resume) == (0, [])
     assert study.suggest() == Searcher.FINISHED
 
@@ -169,9 +179,9 @@ def test_a_trial_that_was_ended_is_not_suggested_again(state):
     study = Study("running", "running", budget=2)
     if state == "running":
         assert study.suggest() == 0
-    study.searcher.ended(0)
+    study.leaves(0, "ended")
     assert study.searcher.to_resume == [1]
-    assert study.searcher.running == set()
+    assert study.running == set()
     assert study.suggest() == 1
     assert study.suggest() is None
 
@@ -198,8 +208,8 @@ def test_a_space_that_holds_nothing_new_lets_the_best_go_on_and_ends_the_search(
     assert study.suggest() == 0
     assert (study.searcher.exhausted, study.searcher.budget, study.searcher.remaining) == (True, 2, 0)
     assert study.suggest() is None
-    study.searcher.ended(0)
-    study.searcher.ended(1)
+    study.leaves(0, "ended")
+    study.leaves(1, "ended")
     assert study.suggest() == Searcher.FINISHED
     assert len(study.proposer.asked) == 2  # not asked again
 
@@ -215,7 +225,7 @@ def test_a_trial_that_cannot_be_written_is_none_and_ends_the_run(monkeypatch):
     assert study.stopping.unwritable
     assert study.stopping.exit_code == 1
     assert "no space left" in study.stopping.reason
-    assert (study.searcher.born, study.searcher.running, study.searcher.remaining) == (1, set(), 2)
+    assert (study.searcher.born, study.running, study.searcher.remaining) == (1, set(), 2)
 
 
 def test_tune_maximises_the_mean_iou_and_keeps_nothing_of_the_searcher(tmp_path):

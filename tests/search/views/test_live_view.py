@@ -73,7 +73,8 @@ def test_a_trial_that_broke_and_an_end_that_waits_are_shown(ledger, space, make_
         "trial 0000 failed after epoch 3 (process_lost); resuming from its checkpoint\n    line 1\n    The actor died"
         in text
     )
-    view.stopping.running = {4, 5}
+    for number in (4, 5):
+        view.stopping.running.start(number)
     view.stopping.stop("interrupted", 130)
     view.console.print(view.render())
     assert "waiting for 2 trials to finish their epoch; Ctrl-C: end now" in view.console.file.getvalue()

@@ -100,3 +100,13 @@ def test_other_errors_are_not_taken_for_a_full_disk(driver):
     with pytest.raises(KeyError):
         driver.start(number)
     assert driver.stopping.reason is None
+
+
+@pytest.mark.parametrize("end", ["complete", "error"])
+def test_trials_leave_the_table_also_when_nothing_can_be_written_any_more(driver, end):
+    """Otherwise the run would wait for them for ever."""
+    driver.stopping.cannot_write(OSError("no space left"))
+    for number in range(4):
+        assert not driver.stopping.stop_all()
+        getattr(driver, end)(number)
+    assert driver.stopping.stop_all()
