@@ -101,9 +101,9 @@ def test_trials_run_the_code_of_the_driver_from_every_folder(data_file, logs, tm
     for package in ("search", "trainables"):
         shutil.copytree(ROOT / package, checkout / package, ignore=shutil.ignore_patterns("__pycache__"))
     trial = checkout / "trainables" / "training" / "trial.py"
-    trial.write_text(
-        trial.read_text().replace("    data: PreparedData =", "    raise RuntimeError('that checkout')\n    data =")
-    )
+    raises = trial.read_text().replace("data: PreparedData =", "raise RuntimeError('that checkout')\n        data =")
+    compile(raises, trial, "exec")
+    trial.write_text(raises)
     elsewhere.mkdir()
     for name in ("torchmetrics", "trainables"):
         (elsewhere / f"{name}.py").write_text("raise RuntimeError('of that name in the working folder')\n")
