@@ -76,5 +76,5 @@ def scheduler_for(ledger: Ledger, settings: StudySettings, *, audit: float = 0.0
         ValueError: if the settings name an unknown scheduler.
     """
     if settings.scheduler not in SCHEDULERS:
-        raise ValueError(f"unknown scheduler {settings.scheduler!r}: known are {', '.join(SCHEDULERS)}")
+        raise ValueError(f"unknown scheduler {settings.scheduler!r}: must be one of {', '.join(SCHEDULERS)}")
     return SCHEDULERS[settings.scheduler](ledger, settings, audit=audit)

@@ -170,7 +170,7 @@ def choose_systems(text: str) -> tuple[str, ...]:
         found = {system.name for system in SYSTEMS.values() if word in ("all", system.report, system.name)}
         if not found:
             known = ", ".join(("all", *REPORTS, *SYSTEMS))
-            raise ValueError(f"--systems: unknown system {word!r}: known are {known}")
+            raise ValueError(f"--systems: unknown system {word!r}: must be one of {known}")
         wanted |= found
     return tuple(name for name in SYSTEMS if name in wanted)
 

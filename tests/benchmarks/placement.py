@@ -100,7 +100,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         runs = {gpus: search(gpus, options, Path(folder) / gpus) for gpus in ("1", "auto")}
     print(f"{options.trials} trials of {options.epochs} epochs, profile {options.profile}, {options.data}")
-    columns = ("--gpus-per-trial", "trials a GPU", "trials/h", "with probe", "failed", "utilisation %", "memory GiB")
+    columns = ("--gpus-per-trial", "trials per GPU", "trials/h", "with probe", "failed", "utilisation %", "memory GiB")
     print("".join(f"{column:>18}" for column in columns))
     for gpus, run in runs.items():
         hourly, whole = (3600 * run.trials / seconds for seconds in (run.searching, run.seconds))

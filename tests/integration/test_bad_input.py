@@ -88,7 +88,7 @@ def test_bad_files(case, command, tmp_path):
         (["--max-epochs", "2", "--grace-epochs", "3"], "error: --grace-epochs 3 is greater than --max-epochs 2"),
         (
             ["--systems", "a-ce,magic"],
-            "error: --systems: unknown system 'magic': known are all, report-a, ",
+            "error: --systems: unknown system 'magic': must be one of all, report-a, ",
         ),
         (["--systems", "a-ce", "--budget", "3"], "error: --budget cannot be used with --systems"),
         (["--seeds", "3"], "error: --seeds can only be used with --systems"),

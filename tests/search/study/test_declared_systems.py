@@ -181,6 +181,6 @@ def test_a_search_starts_from_the_rows_and_from_no_point_twice():
 def test_a_word_names_a_whole_report_or_a_whole_system(name):
 
     with pytest.raises(
-        ValueError, match=f"^--systems: unknown system '{name}': known are all, report-a, report-b, a-f"
+        ValueError, match=f"^--systems: unknown system '{name}': must be one of all, report-a, report-b, a-f"
     ):
         choose_systems(f"a-ce,{name}")

@@ -50,7 +50,7 @@ def test_names_are_chosen_by_report_by_name_and_all_at_once():
     assert choose_systems("b-unet3,a-ce") == ("a-ce", "b-unet3")
     assert {SYSTEMS[name].report for name in choose_systems("report-b")} == {"report-b"}
     assert set(choose_systems("report-a,report-b")) == set(SYSTEMS)
-    with pytest.raises(ValueError, match="unknown system 'magic': known are all, report-a"):
+    with pytest.raises(ValueError, match="unknown system 'magic': must be one of all, report-a"):
         choose_systems("a-ce,magic")
     assert set(REPORTS) == {system.report for system in SYSTEMS.values()}
 
