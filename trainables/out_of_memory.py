@@ -1,4 +1,7 @@
-"""Out-of-memory errors: how to recognise them, and a forward pass that retries with smaller batches."""
+"""Out-of-memory errors: how to recognise them, and a forward pass in evaluation mode that retries with smaller batches.
+
+A trial that runs out of memory in training is retried with more micro-batches, see `search/tuning/retry_policy.py`.
+"""
 
 from __future__ import annotations
 

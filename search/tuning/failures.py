@@ -7,12 +7,6 @@ import re
 from search.ledger.records import Failure
 from trainables.errors import NodeMismatchError, OutOfMemory, Preempted, StorageError
 
-NOT_COUNTED = ("out_of_memory", "memory_pressure", "node_lost", "node_unfit", "not_started", "storage")
-"""Kinds of failure that do not count towards `max_failures`, because the configuration does not cause them. Two kinds
-have limits of their own: out_of_memory (micro-batches of one image) and memory_pressure (`MOST_PRESSED`)."""
-MOST_PRESSED = 5
-"""Maximum number of times that Ray may kill a trial's process because its machine's memory is full."""
-
 _MARKS = {
     "memory_pressure": ("killed due to the node running low on memory",),  # Ray's words
     "out_of_memory": (f"{OutOfMemory.__module__}.{OutOfMemory.__name__}",),

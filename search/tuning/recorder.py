@@ -19,9 +19,10 @@ from search.ledger.ledger import Ledger
 from search.ledger.records import Failure, TrialRecord
 from search.scheduling.schedulers import Scheduler
 from search.tuning.callbacks import Callback
-from search.tuning.failures import MOST_PRESSED, NOT_COUNTED, failure, root_message
+from search.tuning.failures import failure, root_message
 from search.tuning.hang_watch import HangWatch
 from search.tuning.meter import Meter
+from search.tuning.retry_policy import is_final
 from search.tuning.run_end import CONTINUES, Stopping
 from search.tuning.running_trials import RunningTrials
 from search.tuning.searcher import LedgerSearcher
@@ -140,7 +141,7 @@ class Recorder(tune.Callback):
             return
         hung = self.hangs.failure(number, record.reported_epochs) if self.hangs is not None else None
         broken = hung or failure(_error_text(trial), record.reported_epochs, preempted=_is_preempted(trial))
-        if self._is_final(record, broken):
+        if is_final(record, broken, max_failures=self.max_failures):
             broken = dataclasses.replace(broken, final=True)
         record = self.ledger.add_failure(number, broken)
         if broken.kind == "storage":
@@ -159,15 +160,6 @@ class Recorder(tune.Callback):
         self.searcher.requeue(number)
         for callback in self.callbacks:
             callback.attempt_failed(record)
-
-    def _is_final(self, record: TrialRecord, broken: Failure) -> bool:
-        """Return whether a failed trial is not retried."""
-        kinds = [past.kind for past in (*record.failures, broken)]
-        if broken.kind == "out_of_memory":
-            return 2 ** kinds.count("out_of_memory") > record.config["training.batch_size"]
-        if broken.kind == "memory_pressure":
-            return kinds.count("memory_pressure") > MOST_PRESSED
-        return broken.kind not in NOT_COUNTED and sum(kind not in NOT_COUNTED for kind in kinds) > self.max_failures
 
     def _fail(self, number: int, broken: Failure) -> None:
         tried = "out of memory even with micro-batches of one image\n" if broken.kind == "out_of_memory" else ""

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from search.tuning.failures import NOT_COUNTED, failure, root_message
+from search.tuning.failures import failure, root_message
+from search.tuning.retry_policy import NOT_COUNTED
 
 NODE = "The actor died unexpectedly before finishing this task.\nThe actor died because its node has died."
 UNFIT = "ray::run()\ntrainables.errors.NodeMismatchError: b (10.0.0.2): --data: /mars.npz: no such file\n"
