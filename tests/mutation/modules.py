@@ -44,6 +44,7 @@ MODULES: dict[str, list[str]] = {
         "tests/search/sampling/encoding/test_encoding_values.py",
         "tests/search/sampling/encoding/test_encoding_neighbours.py",
     ],
+    "trainables/training/ignored_class.py": ["tests/trainables/training/test_evaluation.py"],
     "search/tuning/retry_policy.py": ["tests/search/tuning/recorder"],
     "search/tuning/running_trials.py": ["tests/search/tuning/test_running_trials.py"],
     "trainables/training/early_stopping.py": ["tests/trainables/training/epoch_loop"],
