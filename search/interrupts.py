@@ -1,6 +1,6 @@
 """Ctrl-C, SIGTERM and a closed terminal (SIGHUP) as one exception, with the exit code of the signal.
 
-While trials run, `Stopping.on_signals` (`search/tuning/run_end.py`) lets them finish their epoch first.
+While trials run, `search/tuning/signals.py` lets them finish their epoch first.
 """
 
 from __future__ import annotations

@@ -29,11 +29,11 @@ def main() -> int:
         if options.address is not None or "RAY_ADDRESS" in os.environ:
             prepare_to_join()
         if (address := options.submission_address) is not None:
-            from search.cli import remote_studies
+            from search.cli import submitted_studies
 
             if options.manages_studies:
-                return remote_studies.run_study_command(options, address)
-            return remote_studies.submit(options, address, sys.argv[1:])
+                return submitted_studies.run_study_command(options, address)
+            return submitted_studies.submit(options, address, sys.argv[1:])
         if options.manages_studies:
             from search.cli.local_studies import run_study_command
 

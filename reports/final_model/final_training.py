@@ -14,7 +14,7 @@ from torch import nn
 
 from reports.final_model.retrain import RetrainPlan, check_store, retrain, retrain_store
 from reports.inputs import StudyFacts
-from reports.prediction.confusions import Confusions, Interval
+from reports.prediction.scores_with_intervals import Confusions, Interval
 from reports.prediction.scoring import Scored
 from reports.progress import tracked
 from reports.submission_csv import check_submission, write_submission

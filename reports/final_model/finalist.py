@@ -32,8 +32,8 @@ from trainables.atomic_write import atomic_write
 from trainables.config import TrialConfig
 from trainables.data.batches import steps_of
 from trainables.device import uses_bf16
+from trainables.memory_errors import is_out_of_memory
 from trainables.messages import EpochReport
-from trainables.out_of_memory import is_out_of_memory
 from trainables.training.checkpoints import CheckpointStore, DamagedCheckpoint
 from trainables.training.evaluation import evaluate
 from trainables.training.trainer import Training

@@ -15,8 +15,8 @@ from search.ledger.records import TrialRecord, best_report
 from trainables.config import SecondStageConfig, TrialConfig
 from trainables.data import PreparedData
 from trainables.data.batches import steps_of
+from trainables.memory_errors import is_out_of_memory
 from trainables.messages import EpochReport
-from trainables.out_of_memory import is_out_of_memory
 from trainables.training.checkpoints import CheckpointStore
 from trainables.training.epoch_loop import epochs
 from trainables.training.searched_rates import searched_rates

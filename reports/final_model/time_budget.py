@@ -24,7 +24,7 @@ from reports.final_model.finalist import (
 )
 from reports.final_model.retrain import RetrainPlan, retrain_plan
 from reports.inputs import StudyFacts
-from reports.prediction.confusions import Interval
+from reports.prediction.scores_with_intervals import Interval
 from reports.prediction.scoring import Scored
 from search.formatting import duration
 from trainables.config import TrialConfig

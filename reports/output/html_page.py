@@ -13,7 +13,7 @@ from reports.final_model.final_training import FinalModel
 from reports.inputs import StudyFacts
 from reports.output import figures
 from reports.output.systems_comparison import SystemRow, boost_sentence, differences, second_stage_sentence
-from reports.prediction.confusions import Interval
+from reports.prediction.scores_with_intervals import Interval
 from reports.prediction.scoring import Scored, rare_lines
 from search.formatting import config_line, duration
 from search.ledger.ranking import ranked

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from reports.prediction.confusions import Confusions, Interval, confusion, mean_iou
+from reports.prediction.scores_with_intervals import Confusions, Interval, confusion, mean_iou
 from trainables.training.decision import LEAST, PLAIN, Decision
 
 FOLDS = 5

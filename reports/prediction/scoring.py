@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from reports.inputs import StudyFacts
-from reports.prediction.confusions import Confusions, Interval
-from reports.prediction.predictor import Choice, PredictorSettings, choose_predictor
+from reports.prediction.predictor_choice import Choice, PredictorSettings, choose_predictor
+from reports.prediction.scores_with_intervals import Confusions, Interval
 from search.ledger.ranking import ranked
 from search.views.prediction_panels import telling_images
 from trainables.config import TrialConfig

@@ -13,7 +13,7 @@ from search.checkpoints.root import Marker
 from search.ledger.ledger import Ledger
 from search.ledger.named_places import followed, reachable_place
 from search.locking.folder_lock import LOCK, OWNER, study_lock
-from search.locking.shared_place_lock import PREFIX, held
+from search.locking.one_driver import PREFIX, held
 from search.locking.small_files import SmallFiles
 from search.storage.location import FILE, POINTER, refuse_links
 from search.study.settings import CHECKPOINTS, StudySettings

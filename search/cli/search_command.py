@@ -28,7 +28,7 @@ from search.ledger.ledger import Ledger
 from search.ledger.records import TrialRecord
 from search.library_output import quiet_optuna
 from search.locking.folder_lock import study_lock
-from search.locking.shared_place_lock import Holder, held
+from search.locking.one_driver import Holder, held
 from search.ray_cluster.capacity import ClusterSize, cluster_size, concurrent_trials
 from search.ray_cluster.fair_share import FairShare
 from search.ray_cluster.node_check import NodeCheck, versions

@@ -17,7 +17,7 @@ from search.gpu_sharing.probe_plan import ProbeConfig, ProbePlan
 from search.study.placement import Placement, share
 from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData
-from trainables.out_of_memory import is_out_of_memory
+from trainables.memory_errors import is_out_of_memory
 from trainables.profiling.footprint import footprint
 from trainables.profiling.probe import Device, Measured, Probe
 

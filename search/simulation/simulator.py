@@ -19,9 +19,9 @@ from search.study.space import Space
 from search.tuning.callbacks import Callback
 from search.tuning.limits.budgets import Budgets
 from search.tuning.meter import Meter
+from search.tuning.next_trial import LedgerSearcher
 from search.tuning.recorder import Recorder
 from search.tuning.run_end import Stopping
-from search.tuning.searcher import LedgerSearcher
 from trainables.messages import EpochReport
 
 World = Callable[[TrialRecord], Iterable[EpochReport]]

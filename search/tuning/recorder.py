@@ -22,10 +22,10 @@ from search.tuning.callbacks import Callback
 from search.tuning.failures import failure, root_message
 from search.tuning.hang_watch import HangWatch
 from search.tuning.meter import Meter
+from search.tuning.next_trial import LedgerSearcher
 from search.tuning.retry_policy import is_final
 from search.tuning.run_end import CONTINUES, Stopping
 from search.tuning.running_trials import RunningTrials
-from search.tuning.searcher import LedgerSearcher
 from trainables.messages import EpochReport
 
 MOST_IN_A_ROW = 3

@@ -1,19 +1,15 @@
-"""Ends a run before its study is finished: after Ctrl-C, when a budget is spent, or when the storage fails."""
+"""Ends a run before its study is finished: after Ctrl-C (`signals`), when a limit is reached (`limits`), or when the
+storage fails."""
 
 from __future__ import annotations
 
-import signal
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 from ray import tune
 
 from search.exit_status import BROKEN
-from search.interrupts import Interrupted, heard_signals
 from search.storage.journal import JournalLost
+from search.tuning.limits.time_budget import TimeBudget
 from search.tuning.running_trials import RunningTrials
 
 CONTINUES = ": the same command continues the study"
@@ -39,7 +35,7 @@ class Stopping(tune.Stopper):
         """Whether the ledger was moved, deleted or changed by something else."""
         self.running = RunningTrials()
         """The run's trials; the recorder and the searcher keep the table."""
-        self._deadline = None if time_budget is None else time.monotonic() + time_budget
+        self._time = TimeBudget(time_budget)
 
     def stop(self, reason: str, exit_code: int) -> None:
         """End the run. If it is already ending, the first reason is kept."""
@@ -56,7 +52,7 @@ class Stopping(tune.Stopper):
 
     @property
     def over(self) -> bool:
-        if self._deadline is not None and time.monotonic() >= self._deadline:
+        if self._time.spent:
             self.stop(f"the time budget is spent{CONTINUES}", 0)
         return self.reason is not None
 
@@ -66,26 +62,6 @@ class Stopping(tune.Stopper):
 
     def stop_all(self) -> bool:
         return self.over and not self.running.started
-
-    @contextmanager
-    def on_signals(self) -> Iterator[None]:
-        """Context in which Ctrl-C, SIGTERM or a closed terminal ends the run; a second signal raises Interrupted."""
-
-        asked = False
-
-        def handle(number: int, frame: FrameType | None) -> None:
-            nonlocal asked
-            if asked:
-                raise Interrupted(number)
-            asked = True
-            self.stop(f"interrupted{CONTINUES}", 128 + number)
-
-        earlier = {number: signal.signal(number, handle) for number in {signal.SIGINT, *heard_signals()}}
-        try:
-            yield
-        finally:
-            for number, handler in earlier.items():
-                signal.signal(number, handler)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune's snapshots are never read: the ledger is the source of truth

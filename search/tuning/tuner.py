@@ -21,10 +21,11 @@ from search.study.space_record import described
 from search.tuning.callbacks import Callback
 from search.tuning.hang_watch import HangWatch
 from search.tuning.meter import Meter
+from search.tuning.next_trial import LedgerSearcher
 from search.tuning.node_watch import CLUSTER_TIMEOUT, LOCAL_TIMEOUT, NodeWatch
 from search.tuning.recorder import Recorder
 from search.tuning.run_end import Stopping
-from search.tuning.searcher import LedgerSearcher
+from search.tuning.signals import ended_by_signals
 from trainables.launching.launchers import Launcher
 from trainables.messages import Loop
 
@@ -118,7 +119,7 @@ def _run(
         # Tune saves snapshots and unpickles the newest one that it finds. A study's folder may come from someone else
         # and contain a snapshot that runs their code, so Tune gets a new folder that only this user can access.
         scratch = tempfile.TemporaryDirectory(prefix="mars-search-", ignore_cleanup_errors=True)
-        with stopping.on_signals(), scratch as folder:
+        with ended_by_signals(stopping), scratch as folder:
             _tuner(plan, loop, searcher, scheduler, callbacks, stopping, folder).fit()
     except Exception as error:
         if isinstance(error, OSError):

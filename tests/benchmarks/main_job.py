@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 from pyarrow import csv
 
-from reports.prediction.confusions import Confusions, confusion
+from reports.prediction.scores_with_intervals import Confusions, confusion
 from search import ROOT
 from search.study.systems import SYSTEMS
 from trainables.config import TrialConfig

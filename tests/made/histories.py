@@ -27,9 +27,9 @@ from search.scheduling.schedulers import scheduler_for
 from search.storage.journal import Journal
 from search.study.settings import StudySettings
 from search.tuning.meter import Meter
+from search.tuning.next_trial import LedgerSearcher
 from search.tuning.recorder import Recorder
 from search.tuning.run_end import Stopping
-from search.tuning.searcher import LedgerSearcher
 from tests.made.studies import epoch_report, study_settings
 from trainables.messages import EpochReport
 

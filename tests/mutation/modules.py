@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 MODULES: dict[str, list[str]] = {
-    "reports/prediction/confusions.py": ["tests/reports/prediction/test_confusions.py"],
+    "reports/prediction/scores_with_intervals.py": ["tests/reports/prediction/test_scores_with_intervals.py"],
     "reports/prediction/decision_choice.py": ["tests/reports/prediction/test_decision_choice.py"],
     "reports/final_model/final_training.py": ["tests/reports/final_model/test_final_training.py"],
     "reports/final_model/finalist.py": ["tests/reports/final_model/test_finalist.py"],
     "reports/output/leaderboard_files.py": ["tests/reports/output/test_leaderboard_rows.py"],
-    "reports/prediction/predictor.py": ["tests/reports/prediction/test_predictor.py"],
+    "reports/prediction/predictor_choice.py": ["tests/reports/prediction/test_predictor_choice.py"],
     "reports/final_model/retrain.py": [
         "tests/reports/final_model/test_retrain_plan.py",
         "tests/reports/final_model/test_retrain.py",
@@ -45,6 +45,8 @@ MODULES: dict[str, list[str]] = {
         "tests/search/sampling/encoding/test_encoding_neighbours.py",
     ],
     "trainables/training/ignored_class.py": ["tests/trainables/training/test_evaluation.py"],
+    "search/tuning/signals.py": ["tests/search/tuning/test_signals.py"],
+    "search/tuning/limits/time_budget.py": ["tests/search/tuning/test_run_end.py"],
     "search/tuning/retry_policy.py": ["tests/search/tuning/recorder"],
     "search/tuning/running_trials.py": ["tests/search/tuning/test_running_trials.py"],
     "trainables/training/early_stopping.py": ["tests/trainables/training/epoch_loop"],
@@ -118,7 +120,10 @@ MODULES: dict[str, list[str]] = {
         "tests/search/scheduling/test_asha_stopping_rules.py",
         "tests/search/scheduling/test_decisions.py",
     ],
-    "search/tuning/searcher.py": ["tests/search/tuning/test_searcher.py", "tests/search/tuning/test_searcher_order.py"],
+    "search/tuning/next_trial.py": [
+        "tests/search/tuning/test_next_trial.py",
+        "tests/search/tuning/test_next_trial_order.py",
+    ],
     "search/study/settings.py": ["tests/search/study/test_settings.py"],
     "search/locking/small_files.py": ["tests/search/locking/test_small_files.py"],
     "search/study/space_record.py": ["tests/search/study/test_space_record.py"],
@@ -134,7 +139,7 @@ MODULES: dict[str, list[str]] = {
     "search/sampling/warm_start.py": ["tests/search/sampling/test_warm_start.py"],
     "search/tuning/run_end.py": ["tests/search/tuning/test_run_end.py"],
     "search/cli/checks.py": ["tests/search/cli/test_checks.py", "tests/search/cli/test_planning.py"],
-    "search/locking/shared_place_lock.py": ["tests/search/locking/test_shared_place_lock.py"],
+    "search/locking/one_driver.py": ["tests/search/locking/test_one_driver.py"],
     "search/ledger/study_names.py": ["tests/search/ledger/test_study_names.py"],
     "search/checkpoints/root.py": ["tests/search/checkpoints/test_root.py"],
     "search/locking/folder_lock.py": ["tests/search/locking/test_folder_lock.py"],
@@ -230,7 +235,7 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/training/test_evaluation_by_hand.py",
         "tests/trainables/training/test_evaluation.py",
     ],
-    "trainables/losses/__init__.py": [
+    "trainables/losses/weighted_sum.py": [
         "tests/trainables/losses",
         "tests/trainables/losses/test_every_loss.py",
         "tests/contracts/test_losses.py",
@@ -275,10 +280,10 @@ MODULES: dict[str, list[str]] = {
         "tests/contracts/test_optimizers.py",
         "tests/trainables/test_config_parts.py",
     ],
-    "trainables/out_of_memory.py": ["tests/trainables/test_out_of_memory.py"],
+    "trainables/memory_errors.py": ["tests/trainables/test_memory_errors.py"],
     "trainables/training/prediction.py": [
         "tests/trainables/training/test_prediction.py",
-        "tests/reports/prediction/test_predictor.py",
+        "tests/reports/prediction/test_predictor_choice.py",
     ],
     "trainables/training/searched_rates.py": ["tests/trainables/training/test_searched_rates.py"],
     "trainables/optim/schedules.py": [

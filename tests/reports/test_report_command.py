@@ -59,7 +59,7 @@ def test_the_submission_may_come_from_the_searchs_own_model(study):
 
 def test_labels_may_be_plain_and_the_best_trial_alone(study, capsys, monkeypatch):
     monkeypatch.setattr(
-        "reports.prediction.predictor.choose_decision", lambda found: pytest.fail("a decision was fitted")
+        "reports.prediction.predictor_choice.choose_decision", lambda found: pytest.fail("a decision was fitted")
     )
     report(study, "--plain-labels", "--members", "1", "--no-submission")
     assert re.search(r"weights of trial 000\d\n", capsys.readouterr().out)

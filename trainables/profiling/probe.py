@@ -13,8 +13,8 @@ import torch
 from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
 from trainables.device import default_device
+from trainables.memory_errors import is_out_of_memory
 from trainables.messages import EpochReport
-from trainables.out_of_memory import is_out_of_memory
 from trainables.profiling.device_memory import device_memory
 from trainables.training.epoch_loop import epochs
 from trainables.training.evaluation import EVALUATION_BATCH

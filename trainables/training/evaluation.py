@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassJaccardIndex
 from trainables import distributed
 from trainables.data import PreparedData
 from trainables.data.batches import Batches
-from trainables.out_of_memory import ForwardInParts
+from trainables.memory_errors import ForwardInParts
 from trainables.training.ignored_class import suppress
 
 EVALUATION_BATCH = 64

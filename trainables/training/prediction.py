@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from trainables.data.batches import images_to_device
-from trainables.out_of_memory import ForwardInParts
+from trainables.memory_errors import ForwardInParts
 from trainables.training.decision import PLAIN, Decision
 from trainables.training.evaluation import EVALUATION_BATCH
 from trainables.training.ignored_class import suppress

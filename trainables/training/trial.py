@@ -12,8 +12,8 @@ import torch
 from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData, prepare
 from trainables.errors import NodeMismatchError, OutOfMemory
+from trainables.memory_errors import is_out_of_memory
 from trainables.messages import EpochReport, TrialRequest
-from trainables.out_of_memory import is_out_of_memory
 from trainables.training.checkpoints import checkpoint_store
 from trainables.training.epoch_loop import epochs
 

@@ -12,7 +12,7 @@ import torch
 from reports.final_model import final_training
 from reports.final_model.final_training import FinalOptions, finish
 from reports.final_model.retrain import check_store, retrain_plan, retrain_store
-from reports.prediction.predictor import PredictorSettings
+from reports.prediction.predictor_choice import PredictorSettings
 from reports.prediction.scoring import rare_lines, score_lines, score_models, searched_models
 from search.views.terminal import Terminal
 from trainables.training.checkpoints import checkpoint_store

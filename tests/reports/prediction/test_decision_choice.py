@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from reports.prediction import decision_choice
-from reports.prediction.confusions import mean_iou
 from reports.prediction.decision_choice import (
     FITS,
     OFFSETS,
@@ -17,6 +16,7 @@ from reports.prediction.decision_choice import (
     cross_fitted,
     folds_of,
 )
+from reports.prediction.scores_with_intervals import mean_iou
 from trainables.training.decision import PLAIN, Decision
 
 NAMES = ("void", "a", "b", "c")

@@ -23,8 +23,8 @@ from search.scheduling.schedulers import scheduler_for
 from search.simulation.curves import recorded
 from search.study.settings import StudySettings
 from search.tuning.meter import Meter
+from search.tuning.next_trial import LedgerSearcher
 from search.tuning.run_end import Stopping
-from search.tuning.searcher import LedgerSearcher
 from search.views.cost_table import receipt
 from search.views.leaderboard import leaderboard
 from search.views.progress import ProgressState

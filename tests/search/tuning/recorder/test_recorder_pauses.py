@@ -10,9 +10,9 @@ from search.ledger.ledger import Ledger
 from search.ledger.records import Proposal
 from search.scheduling.asha_promotion import AshaPromotion
 from search.tuning.meter import Meter
+from search.tuning.next_trial import LedgerSearcher
 from search.tuning.recorder import Recorder
 from search.tuning.run_end import Stopping
-from search.tuning.searcher import LedgerSearcher
 from tests.made.recording import Driver
 from tests.made.studies import epoch_report, study_settings
 

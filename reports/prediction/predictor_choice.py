@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from reports.prediction.confusions import Confusions, Interval, scored_labels
 from reports.prediction.decision_choice import CERTAINTY, ValidationPredictions, choose_decision, plain_decision
+from reports.prediction.scores_with_intervals import Confusions, Interval, scored_labels
 from trainables.atomic_write import atomic_write
 from trainables.data import PreparedData
 from trainables.training.decision import PLAIN, Decision

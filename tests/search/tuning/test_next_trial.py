@@ -10,8 +10,8 @@ from search.ledger.records import Failure
 from search.sampling.proposer import Proposer
 from search.scheduling.schedulers import scheduler_for
 from search.study.space import Parameter, Space
+from search.tuning.next_trial import LedgerSearcher
 from search.tuning.run_end import Stopping
-from search.tuning.searcher import LedgerSearcher
 from trainables.config import TrialConfig
 
 

@@ -7,8 +7,8 @@ from ray.tune.search import Searcher
 
 from search.ledger.ledger import Ledger
 from search.ledger.records import Failure, Proposal
+from search.tuning.next_trial import LedgerSearcher
 from search.tuning.run_end import Stopping
-from search.tuning.searcher import LedgerSearcher
 from tests.made.studies import epoch_report
 
 

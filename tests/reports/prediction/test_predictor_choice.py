@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from reports.prediction.confusions import Confusions
-from reports.prediction.predictor import PredictorSettings, choose_predictor, greedy_members
+from reports.prediction.predictor_choice import PredictorSettings, choose_predictor, greedy_members
+from reports.prediction.scores_with_intervals import Confusions
 from tests.reports.prediction.test_decision_choice import predictions
 from trainables.training.decision import PLAIN, Decision
 from trainables.training.prediction import FLIPS, Predictor
@@ -164,7 +164,7 @@ def test_a_part_that_does_not_fit_into_memory_is_sampled(data, monkeypatch):
             seen.append(len(x))
             return super().forward(x)
 
-    monkeypatch.setattr("reports.prediction.predictor.MOST_BYTES", 2 * 5 * 16 * 24 * 9)
+    monkeypatch.setattr("reports.prediction.predictor_choice.MOST_BYTES", 2 * 5 * 16 * 24 * 9)
     choice = choose(data, {4: Counting(4, 1.0)}, flips=1)
     assert set(seen) == {9}
     assert len(choice.validation.counts) == 9

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from reports.prediction.confusions import Confusions, class_iou, confusion, mean_iou
+from reports.prediction.scores_with_intervals import Confusions, class_iou, confusion, mean_iou
 from trainables.training.evaluation import evaluate
 
 NAMES = ("void", "a", "b", "c")

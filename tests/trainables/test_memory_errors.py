@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.out_of_memory import ForwardInParts, is_out_of_memory
+from trainables.memory_errors import ForwardInParts, is_out_of_memory
 
 CPU = torch.device("cpu")
 
