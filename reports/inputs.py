@@ -37,6 +37,10 @@ class StudyFacts:
     def best(self) -> TrialRecord:
         return ranked(self.records)[0]
 
+    def record(self, number: int) -> TrialRecord:
+        """Return the trial of that number; trials that other programs added to the ledger are not among `records`."""
+        return next(record for record in self.records if record.number == number)
+
     @property
     def states(self) -> Counter[str]:
         """Number of trials in each state."""
@@ -84,5 +88,6 @@ def read_study(folder: Path, data: str | None, checkpoints: str | None = None) -
             f"{prepared.source.uri}: is not the data of this study (fingerprint {prepared.fingerprint}, the study's is "
             f"{settings.fingerprint}); name the right file with --data"
         )
-    begun_with = tuple(number for number in ledger.first if number < len(records))
+    known = {record.number for record in records}
+    begun_with = tuple(number for number in ledger.first if number in known)
     return StudyFacts(folder=folder, settings=settings, records=records, data=prepared, begun_with=begun_with)

@@ -1,6 +1,6 @@
 """Ctrl-C, SIGTERM and a closed terminal (SIGHUP) as one exception, with the exit code of the signal.
 
-While trials run, `search/tuning/signals.py` lets them finish their epoch first.
+At most times they raise `Interrupted`; while trials run, the first one lets them finish their epoch.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from search.formatting import clean
@@ -55,6 +56,30 @@ def raise_if_asked() -> None:
 def first_signal() -> int | None:
     """Return the first signal that asked this process to end, or None."""
     return _notes.first()
+
+
+@contextmanager
+def ended_by_signals(end: Callable[[int], None]) -> Iterator[None]:
+    """Context in which the first signal ends a run in order, and a second one raises Interrupted.
+
+    Args:
+        end: called with the exit code of the first signal. It must only note that the run is to end.
+    """
+    asked = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise Interrupted(number)
+        asked = True
+        end(128 + number)
+
+    earlier = {number: signal.signal(number, handle) for number in {signal.SIGINT, *heard_signals()}}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 class _Notes:

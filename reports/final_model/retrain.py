@@ -1,4 +1,4 @@
-"""The final training: the best configuration on all labelled data."""
+"""The final training: a trial's training repeated on all labelled data."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class RetrainPlan:
         return f"{self.number:04d}-{self.epochs}-epochs-{digest}"
 
 
-def retrain_plan(facts: StudyFacts, number: int | None = None) -> RetrainPlan:
-    """Plan to repeat the epochs of a trial (default: the best one) that made its best weights.
+def retrain_plan(facts: StudyFacts, number: int) -> RetrainPlan:
+    """Plan to repeat the epochs of a trial that made its best weights.
 
     The same number of epochs has more steps on more images, so the learning rates are stretched over them. The final
     training has no validation part on which its best epoch could be chosen. If the learning rate ends high (a constant
@@ -65,7 +65,7 @@ def retrain_plan(facts: StudyFacts, number: int | None = None) -> RetrainPlan:
     Raises:
         ValueError: if an epoch is of a stage that its configuration does not have.
     """
-    trial = facts.best if number is None else facts.records[number]
+    trial = facts.record(number)
     images = len(facts.data.train_part(facts.settings.train_fraction))
     return repeating(trial, TrialConfig.from_flat(trial.config), trial.reports, images=images)
 

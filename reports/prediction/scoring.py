@@ -141,7 +141,7 @@ def score_models(
 
 def _begun(facts: StudyFacts, predictor: PredictorSettings, test: Confusions, device: torch.device) -> Begun | None:
     """Compare the predictor with the best trial that the search began with; None if there is none with weights."""
-    begun = ranked([facts.records[number] for number in facts.begun_with])
+    begun = ranked([facts.record(number) for number in facts.begun_with])
     if not begun:
         return None
     number, data, suppressed = begun[0].number, facts.data, predictor.suppressed

@@ -22,7 +22,7 @@ from search.ray_cluster.capacity import ClusterSize, check_fits, concurrent_tria
 from search.sampling.portfolio import portfolio_points
 from search.sampling.warm_start import starting_points
 from search.storage.location import refuse_links
-from search.study.placement import Placement
+from search.study.gpu_share import Placement
 from search.study.profiles import Profile, choose_profile
 from search.study.settings import CHECKPOINTS, StudySettings
 from search.study.systems import MAX_EPOCHS, PATIENCE, runs_of

@@ -14,7 +14,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from search.gpu_sharing.choice import best_count, counts, most_trials
 from search.gpu_sharing.probe_plan import ProbeConfig, ProbePlan
-from search.study.placement import Placement, share
+from search.study.gpu_share import Placement, share
 from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData
 from trainables.memory_errors import is_out_of_memory

@@ -23,7 +23,7 @@ from search.storage.journal import Journal
 from search.storage.journal_entries import check_entry
 from search.storage.journal_start import begin_journal, has_begun
 from search.storage.location import FILE, LedgerPlace
-from search.study.placement import Placement
+from search.study.gpu_share import Placement
 from trainables.messages import EpochReport
 
 _logger = logging.getLogger(__name__)

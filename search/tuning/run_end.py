@@ -1,5 +1,5 @@
-"""Ends a run before its study is finished: after Ctrl-C (`signals`), when a limit is reached (`limits`), or when the
-storage fails."""
+"""Ends a run before its study is finished: after Ctrl-C, when a limit is reached (`limits`), or when the storage
+fails."""
 
 from __future__ import annotations
 

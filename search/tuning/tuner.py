@@ -11,6 +11,7 @@ from typing import Any
 from ray import tune
 
 from search.exit_status import BROKEN
+from search.interrupts import ended_by_signals
 from search.ledger.ledger import Ledger
 from search.ray_cluster.capacity import process_demand
 from search.sampling.proposer import Fits, Proposer
@@ -24,8 +25,7 @@ from search.tuning.meter import Meter
 from search.tuning.next_trial import LedgerSearcher
 from search.tuning.node_watch import CLUSTER_TIMEOUT, LOCAL_TIMEOUT, NodeWatch
 from search.tuning.recorder import Recorder
-from search.tuning.run_end import Stopping
-from search.tuning.signals import ended_by_signals
+from search.tuning.run_end import CONTINUES, Stopping
 from trainables.launching.launchers import Launcher
 from trainables.messages import Loop
 
@@ -114,12 +114,16 @@ def _run(
         return
     timeout = plan.node_timeout or (CLUSTER_TIMEOUT if plan.joined else LOCAL_TIMEOUT)
     nodes = NodeWatch(stopping, process_demand(plan.launcher), timeout, local=not plan.joined)
+
+    def interrupt(exit_code: int) -> None:
+        stopping.stop(f"interrupted{CONTINUES}", exit_code)
+
     callbacks: list[Any] = [nodes, recorder.hangs, recorder]
     try:
         # Tune saves snapshots and unpickles the newest one that it finds. A study's folder may come from someone else
         # and contain a snapshot that runs their code, so Tune gets a new folder that only this user can access.
         scratch = tempfile.TemporaryDirectory(prefix="mars-search-", ignore_cleanup_errors=True)
-        with ended_by_signals(stopping), scratch as folder:
+        with ended_by_signals(interrupt), scratch as folder:
             _tuner(plan, loop, searcher, scheduler, callbacks, stopping, folder).fit()
     except Exception as error:
         if isinstance(error, OSError):

@@ -9,7 +9,7 @@ from pathlib import Path
 from search.ledger.ledger import Ledger
 from search.ledger.records import Failure, Segment
 from search.storage.location import FILE
-from search.study.placement import Placement
+from search.study.gpu_share import Placement
 from search.study.space import Space
 from tests.made.studies import begin, epoch_report, study_settings
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from reports.final_model.retrain import RetrainPlan, retrain_plan
 from reports.inputs import StudyFacts
 from reports.output.systems_comparison import SystemRun
 from search.ledger.records import TrialRecord
@@ -37,3 +38,8 @@ def made_facts(folder: Path, records: list[TrialRecord], data: Any = None, **set
     return StudyFacts(
         folder=folder, settings=study_settings(**settings), records=records, data=cast("PreparedData", data)
     )
+
+
+def best_plan(facts: StudyFacts) -> RetrainPlan:
+    """Plan to repeat the best trial."""
+    return retrain_plan(facts, facts.best.number)

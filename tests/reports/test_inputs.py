@@ -121,3 +121,10 @@ def test_stores_of_the_command_line_are_remembered_and_those_of_the_ledger_are_n
     assert named == []
     read_study(study, str(tiny_file), str(study / "checkpoints"))
     assert named == [str(tiny_file), str((study / "checkpoints").resolve())]
+
+
+def test_a_trial_is_found_by_its_number_also_where_others_were_left_out(tmp_path):
+    """Trials that other programs added to the ledger are not among the records, so numbers are no positions."""
+    records = [trial_record(number, [score]) for number, score in ((0, 0.4), (3, 0.6), (5, 0.5))]
+    facts = made_facts(tmp_path, records)
+    assert [facts.record(number) for number in (5, 3, 0)] == [records[2], records[1], records[0]]

@@ -254,7 +254,7 @@ class Clock(Callback):
 def test_what_a_time_budget_cuts_off_goes_on_with_the_study(search, monkeypatch):
     clock = Clock(seconds_an_epoch=3)
     with monkeypatch.context() as patch:
-        patch.setattr("search.tuning.run_end.time", clock)
+        patch.setattr("search.tuning.limits.time_budget.time", clock)
         # The budget is spent after the second epoch of trial 1; each trial ends at the report after that.
         cut = search(steady, budget=5, callbacks=[clock], stopping=Stopping(time_budget=3 * (EPOCHS + 2)))
     assert [(record.state, record.reported_epochs) for record in cut] == [("complete", EPOCHS), ("running", 3)]

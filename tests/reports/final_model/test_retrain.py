@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from reports.final_model.retrain import retrain, retrain_plan, retrain_store
+from reports.final_model.retrain import retrain, retrain_store
 from tests.made.studies import epoch_report
+from tests.reports.made_runs import best_plan
 from trainables.config import TrialConfig
 from trainables.training.checkpoints import CheckpointStore
 from trainables.training.epoch_loop import epochs
 
 
 def test_the_plan_is_as_long_as_the_trial_up_to_its_best_epoch(facts):
-    plan = retrain_plan(facts)
+    plan = best_plan(facts)
     assert plan.epochs == facts.best.best.epoch
     assert plan.config.model == type(plan.config).from_flat(facts.best.config).model
 
@@ -34,13 +35,13 @@ def finished(facts, config, stages, best):
 def test_an_epoch_of_a_stage_that_its_configuration_has_not_is_refused(stage, facts):
     study = finished(facts, {"training.max_epochs": 10}, [1, stage, 1], 3)
     with pytest.raises(ValueError, match=f"epoch 2 is of stage {stage}, but its configuration has 1 stage"):
-        retrain_plan(study)
+        best_plan(study)
 
 
 def test_it_trains_on_every_labelled_image(facts, monkeypatch):
     seen = []
     monkeypatch.setattr("reports.final_model.retrain.epochs", lambda *args, **kwargs: seen.append(kwargs) or iter(()))
-    list(retrain(retrain_plan(facts), facts.data, retrain_store(facts, retrain_plan(facts))))
+    list(retrain(best_plan(facts), facts.data, retrain_store(facts, best_plan(facts))))
     assert np.array_equal(seen[0]["train"], np.arange(24))
     assert seen[0]["validation"] is None
 
@@ -53,7 +54,7 @@ def longer(plan, epochs=3, **changes):
 
 @pytest.mark.parametrize("stop", [1, 2])
 def test_a_stopped_training_goes_on_to_the_same_weights(stop, facts, tmp_path):
-    plan = longer(retrain_plan(facts))
+    plan = longer(best_plan(facts))
     whole, stopped = CheckpointStore(str(tmp_path / "a")), CheckpointStore(str(tmp_path / "b"))
     expected = [report.train_loss for report in retrain(plan, facts.data, whole)]
     list(itertools.islice(retrain(plan, facts.data, stopped), stop))
@@ -64,18 +65,18 @@ def test_a_stopped_training_goes_on_to_the_same_weights(stop, facts, tmp_path):
 
 
 def test_a_finished_training_is_not_repeated(facts, monkeypatch):
-    plan = retrain_plan(facts)
-    first = list(retrain(plan, facts.data, retrain_store(facts, retrain_plan(facts))))
+    plan = best_plan(facts)
+    first = list(retrain(plan, facts.data, retrain_store(facts, best_plan(facts))))
 
     def never(*_):
         raise AssertionError("trained again")
 
     monkeypatch.setattr("trainables.training.trainer.Training.train_epoch", never)
-    assert list(retrain(plan, facts.data, retrain_store(facts, retrain_plan(facts)))) == first
+    assert list(retrain(plan, facts.data, retrain_store(facts, best_plan(facts)))) == first
 
 
 def test_it_follows_the_recorded_rates_stretched_over_its_steps(facts, tmp_path):
-    plan = longer(retrain_plan(facts), epochs=2, batch_size=12)  # 24 images are 2 steps an epoch
+    plan = longer(best_plan(facts), epochs=2, batch_size=12)  # 24 images are 2 steps an epoch
     plan = dataclasses.replace(plan, stages=(dataclasses.replace(plan.stages[0], rates=(0.004, 0.002, 0.001)),))
     reports = list(retrain(plan, facts.data, CheckpointStore(str(tmp_path))))
     # steps 0 to 3 of 4 have the recorded rates 0, 0, 1 and 2, and it stays at the last one
@@ -101,7 +102,7 @@ def test_the_same_images_seed_and_rates_make_the_same_weights(facts, tmp_path):
     reports = list(epochs(config, facts.data, train=train, validation=facts.data.split["val"], checkpoints=searched))
     lowered = [report.learning_rate for report in reports]
     record = dataclasses.replace(facts.best, config=config.to_flat(), reports=tuple(reports))
-    plan = retrain_plan(dataclasses.replace(facts, records=[record]))
+    plan = best_plan(dataclasses.replace(facts, records=[record]))
     again = CheckpointStore(str(tmp_path / "again"))
     retrained = list(retrain(plan, facts.data, again, train))
     best = max(reports, key=lambda report: report.mean_iou).epoch
@@ -115,7 +116,7 @@ def test_the_same_images_seed_and_rates_make_the_same_weights(facts, tmp_path):
 def test_out_of_memory_goes_on_in_parts_from_the_last_epoch(facts, tmp_path, monkeypatch):
     from trainables.training.trainer import Training
 
-    plan = longer(retrain_plan(facts), epochs=4, batch_size=8)
+    plan = longer(best_plan(facts), epochs=4, batch_size=8)
     train_epoch, parts = Training.train_epoch, []
 
     def limited(training, epoch):
@@ -138,4 +139,4 @@ def test_a_device_that_never_has_enough_memory_ends_it(facts, tmp_path, monkeypa
 
     monkeypatch.setattr(Training, "train_epoch", never)
     with pytest.raises(torch.OutOfMemoryError):
-        list(retrain(longer(retrain_plan(facts)), facts.data, CheckpointStore(str(tmp_path))))
+        list(retrain(longer(best_plan(facts)), facts.data, CheckpointStore(str(tmp_path))))

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from reports.final_model.retrain import retrain_plan, retrain_store
+from reports.final_model.retrain import retrain_store
 from search.ledger.records import Failure
 from tests.made.records import check_fixed, trial_record
 from tests.made.studies import epoch_report
-from tests.reports.made_runs import made_facts
+from tests.reports.made_runs import best_plan, made_facts
 from trainables.config import TrialConfig
 from trainables.training.stages import stages as stages_of
 
@@ -44,7 +44,7 @@ def facts_of(folder, *, epochs, best, train, config=None, stages=None, max_epoch
 
 @pytest.mark.parametrize(("best", "epochs"), [(5, 12), (12, 12), (1, 3), (7, 7)])
 def test_it_repeats_the_epochs_up_to_the_best_one(best, epochs, tmp_path):
-    plan = retrain_plan(facts_of(tmp_path, epochs=epochs, best=best, train=7))
+    plan = best_plan(facts_of(tmp_path, epochs=epochs, best=best, train=7))
     assert plan.epochs == plan.config.training.max_epochs == best
     assert [(stage.name, stage.epochs) for stage in plan.stages] == [("main", best)]
 
@@ -52,9 +52,9 @@ def test_it_repeats_the_epochs_up_to_the_best_one(best, epochs, tmp_path):
 def test_all_but_the_length_is_the_best_trials(tmp_path):
     facts = facts_of(tmp_path, epochs=9, best=6, train=8, config={"training.batch_size": 4, "schedule.name": "cosine"})
     flat = TrialConfig.from_flat(facts.best.config).to_flat()
-    found = retrain_plan(facts_of(tmp_path, epochs=12, best=12, train=8, config=flat)).config.to_flat()
+    found = best_plan(facts_of(tmp_path, epochs=12, best=12, train=8, config=flat)).config.to_flat()
     assert found == flat
-    cut_off = retrain_plan(facts).config.to_flat()
+    cut_off = best_plan(facts).config.to_flat()
     assert cut_off == flat | {"training.max_epochs": 6, "training.ema_decay": 0.99}
     assert flat["training.max_epochs"] == 12
 
@@ -74,7 +74,7 @@ def test_all_but_the_length_is_the_best_trials(tmp_path):
 )
 def test_weights_are_averaged_where_the_last_epoch_is_one_of_many(config, best, expected, tmp_path):
     # Only the best epoch is better than the first: by then plateau has lowered the rate after all but the first.
-    plan = retrain_plan(facts_of(tmp_path, epochs=12, best=best, train=8, config=config))
+    plan = best_plan(facts_of(tmp_path, epochs=12, best=best, train=8, config=config))
     assert plan.config.training.ema_decay == expected
 
 
@@ -84,16 +84,16 @@ def rates_of(plan):
 
 def test_a_constant_rate_is_repeated_for_each_step(tmp_path):
     config = {"schedule.name": "constant", "training.batch_size": 2}
-    plan = retrain_plan(facts_of(tmp_path, epochs=6, best=4, train=7, config=config))
+    plan = best_plan(facts_of(tmp_path, epochs=6, best=4, train=7, config=config))
     assert rates_of(plan) == [(0.002,) * 4 * 3]  # 7 images are 3 batches
-    half = retrain_plan(facts_of(tmp_path, epochs=6, best=4, train=8, config=config, fraction=0.5))
+    half = best_plan(facts_of(tmp_path, epochs=6, best=4, train=8, config=config, fraction=0.5))
     assert rates_of(half) == [(0.002,) * 4 * 2]  # 4 images are 2
 
 
 def test_a_schedule_is_repeated_as_far_as_it_came(tmp_path):
     """Eq. 5 of the paper over all 12 epochs of 2 steps, of which 5 epochs are repeated."""
     config = {"schedule.name": "cosine", "training.batch_size": 4}
-    ((rates),) = rates_of(retrain_plan(facts_of(tmp_path, epochs=9, best=5, train=8, config=config)))
+    ((rates),) = rates_of(best_plan(facts_of(tmp_path, epochs=9, best=5, train=8, config=config)))
     floor = 0.01 * 0.002
     whole = [floor + (0.002 - floor) * (1 + math.cos(math.pi * step / 24)) / 2 for step in range(24)]
     assert rates == pytest.approx(whole[:10])
@@ -102,7 +102,7 @@ def test_a_schedule_is_repeated_as_far_as_it_came(tmp_path):
 def test_plateau_repeats_what_the_scores_did(tmp_path):
     """After its first epoch the score stalls; patience 1 lets one epoch pass."""
     config = {"schedule.name": "plateau", "schedule.patience": 1, "schedule.factor": 0.1, "training.batch_size": 8}
-    (rates,) = rates_of(retrain_plan(facts_of(tmp_path, epochs=9, best=7, train=8, config=config)))
+    (rates,) = rates_of(best_plan(facts_of(tmp_path, epochs=9, best=7, train=8, config=config)))
     assert rates == pytest.approx([0.002] * 3 + [0.0002] * 2 + [0.00002] * 2)
 
 
@@ -132,7 +132,7 @@ def test_stages_are_repeated_up_to_what_the_next_one_began_from(config, stages, 
         for epoch, (stage, score) in enumerate(zip(stages, scores, strict=True), 1)
     )
     best = dataclasses.replace(facts.best, reports=reports)
-    plan = retrain_plan(dataclasses.replace(facts, records=[best]))
+    plan = best_plan(dataclasses.replace(facts, records=[best]))
     assert {stage.name: stage.epochs for stage in plan.stages} == expected
     assert plan.epochs == sum(expected.values())
     if config is TUNED:  # as the configuration alone says
@@ -144,16 +144,16 @@ def test_stages_are_repeated_up_to_what_the_next_one_began_from(config, stages, 
 
 def test_memory_that_ran_out_is_remembered(tmp_path):
     facts = facts_of(tmp_path, epochs=3, best=3, train=8)
-    assert retrain_plan(facts).micro_batches == 1
+    assert best_plan(facts).micro_batches == 1
     failed = tuple(Failure(kind=kind, epoch=1, message="") for kind in ("out_of_memory", "error", "out_of_memory"))
     best = dataclasses.replace(facts.best, failures=failed)
-    assert retrain_plan(dataclasses.replace(facts, records=[best])).micro_batches == 4
+    assert best_plan(dataclasses.replace(facts, records=[best])).micro_batches == 4
 
 
 def test_each_plan_has_a_folder_of_its_own(tmp_path):
     def folder(**changes):
         facts = facts_of(tmp_path, **{"epochs": 12, "best": 9, "train": 7} | changes)
-        return retrain_store(facts, retrain_plan(facts)).location
+        return retrain_store(facts, best_plan(facts)).location
 
     assert folder().startswith(f"{tmp_path}/report/retrain/0004-9-epochs-")
     assert folder() == folder(epochs=10)
@@ -173,4 +173,4 @@ def test_each_plan_has_a_folder_of_its_own(tmp_path):
 
 
 def test_a_plan_is_fixed(tmp_path):
-    check_fixed(retrain_plan(facts_of(tmp_path, epochs=1, best=1, train=8)))
+    check_fixed(best_plan(facts_of(tmp_path, epochs=1, best=1, train=8)))

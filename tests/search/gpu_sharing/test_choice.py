@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.gpu_sharing.choice import MEMORY_SHARE, WORTHWHILE, best_count, counts, most_trials
-from search.study.placement import UNITS, Placement, share
+from search.study.gpu_share import UNITS, Placement, share
 from tests.made.records import check_fixed
 
 BYTES = st.integers(1, 10**12)

@@ -5,7 +5,7 @@ from rich.console import Console
 from search.gpu_sharing.probe_plan import probe_plan
 from search.gpu_sharing.probing import Probed
 from search.gpu_sharing.tables import show_probe_plan, show_probed
-from search.study.placement import Placement
+from search.study.gpu_share import Placement
 from tests.made.studies import study_settings
 from trainables.data import DataSource, prepare
 from trainables.profiling.probe import Device, Measured

@@ -7,7 +7,7 @@ import pytest
 
 from search.ledger.ledger import FILE, Ledger
 from search.ledger.records import Failure
-from search.study.placement import Placement
+from search.study.gpu_share import Placement
 from tests.made.studies import begin
 
 

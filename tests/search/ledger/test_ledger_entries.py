@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from search.ledger.ledger import Ledger
 from search.ledger.records import Failure, Proposal, Segment
 from search.storage.location import FILE
-from search.study.placement import Placement
+from search.study.gpu_share import Placement
 from tests.made.studies import epoch_report
 
 PROPOSAL = Proposal(

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from reports.final_model.retrain import retrain_plan
 from reports.inputs import StudyFacts
 from reports.output.leaderboard_files import leaderboard_table
 from search.cli import local_studies
@@ -32,6 +31,7 @@ from search.views.terminal import Terminal
 from tests.made.damage import damaged_journal
 from tests.made.damaged_journals import whole_journal
 from tests.made.studies import study_settings
+from tests.reports.made_runs import best_plan
 
 FEW, MANY = 300, 10_000
 
@@ -73,7 +73,7 @@ class Readers:
         )
         facts = StudyFacts(folder=self.folder, settings=settings, records=records, data=data)
         leaderboard_table(facts)
-        retrain_plan(facts)
+        best_plan(facts)
         audit(records, settings)
         self.console.print(receipt(records, settings.max_epochs, 1.0))
         _ = ledger.placement

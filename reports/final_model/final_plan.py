@@ -1,4 +1,4 @@
-"""How the report spends its time: on a finalist, if one fits, and on the final training."""
+"""Decides what the report trains: a finalist, if its time budget has room for one, and the final training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from reports.final_model.finalist import (
+from reports.final_model.longer_training import (
     Cost,
     EpochSeconds,
     Finalist,
