@@ -16,7 +16,7 @@ GIB = 2**30
 
 def show_probe_plan(console: Console, probe_plan: ProbePlan, data: PreparedData) -> None:
     """Print the configurations that a probe would measure, for `--dry-run`."""
-    table = Table(title="configurations to probe on a GPU", title_justify="left")
+    table = Table(title="to be probed on a GPU", title_justify="left")
     table.add_column("configuration")
     table.add_column("parameters", justify="right")
     for candidate in probe_plan.each():

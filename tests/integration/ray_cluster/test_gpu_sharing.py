@@ -52,7 +52,7 @@ def test_the_search_probes_once_and_its_trials_share_the_gpu(cluster, data_file,
         return done.stdout
 
     output = search("--dry-run")
-    assert "configurations to probe on a GPU" in output
+    assert "to be probed on a GPU" in output
     assert "a probe finds how many trials share a GPU" in output
     assert not (tmp_path / "runs").exists()
 
