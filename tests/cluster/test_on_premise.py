@@ -61,14 +61,14 @@ def test_workers_come_when_a_search_asks_for_them_may_be_lost_and_go_when_idle(h
         wait_for(lambda: search.poll() is not None or sign(), what, seconds=seconds)
         assert search.poll() is None, search.communicate()
 
-    wait_while_it_runs(lambda: cluster.works("one") and cluster.works("two"), "trials on the workers", 250)
+    wait_while_it_runs(lambda: cluster.works("one") and cluster.works("two"), "trials on the workers", 500)
     assert "No such file" in hosts.ssh("one", "ls ~/ray_bootstrap_key.pem", check=False).stderr
     told_before = told(hosts)
     wait_while_it_runs(lambda: told(hosts) > told_before + 20, "their epochs", 120)
     hosts.cut("one")
     wait_while_it_runs(lambda: kinds(hosts), "notice of the loss", 120)
     hosts.mend("one")
-    wait_while_it_runs(lambda: cluster.works("one"), "the lost machine's return", 250)
+    wait_while_it_runs(lambda: cluster.works("one"), "the lost machine's return", 500)
     hosts.laptop.run(*command, "--stop", "study")
     search.communicate(timeout=HANGS_AFTER)
     assert search.returncode == 130
