@@ -17,9 +17,9 @@ from trainables.messages import EpochReport
 class ReportTime(Callback):
     """Ends the run when the time that is left only suffices for the longest training of one configuration.
 
-    How long that takes is estimated from each epoch that trials report. On a slow machine the search ends as soon as
-    one trial has reached the first rung, and nearly all the time is spent on one good training. On a fast machine this
-    rule never applies, because the search's own time budget ends first.
+    How long that takes is estimated from the best epoch that a trial has reported in this run: its configuration is the
+    one to train. On a slow machine the search ends as soon as one trial has reached the first rung, and nearly all the
+    time is spent on one good training. On a fast machine the search's own time budget ends first.
 
     Args:
         stopping: ends this run.
@@ -45,10 +45,15 @@ class ReportTime(Callback):
         self.stopping, self.data, self.max_epochs, self.grace_epochs = stopping, data, max_epochs, grace_epochs
         self.speedup, self.until, self.now = speedup, until, now
         self._compared = False
+        self._best: EpochReport | None = None
 
     def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
-        self._compared |= report.epoch >= self.grace_epochs and report.mean_iou is not None
-        needed = longest_training_seconds(report, self.data, self.max_epochs) / self.speedup
+        if report.mean_iou is None:
+            return
+        self._compared |= report.epoch >= self.grace_epochs
+        if self._best is None or report.mean_iou >= (self._best.mean_iou or 0.0):
+            self._best = report
+        needed = longest_training_seconds(self._best, self.data, self.max_epochs) / self.speedup
         if self._compared and self.now() + needed >= self.until:
             self.stopping.stop("the rest of the time is for training the best configuration at full length", 0)
 

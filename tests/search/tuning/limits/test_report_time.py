@@ -51,6 +51,19 @@ def test_a_trial_must_have_reached_the_first_rung():
     assert ended(990.0, 3, 1)  # whichever reports next
 
 
+def test_the_speed_of_the_best_trial_counts_and_not_that_of_a_slow_one():
+    """An epoch of the slow one takes 100 s."""
+    stopping = Stopping()
+    rule = ReportTime(stopping, data(), max_epochs=12, grace_epochs=3, speedup=1.0, until=1000.0, now=lambda: 500.0)
+    best = epoch_report(3, 0.6, train_seconds=8.0, val_seconds=2.0, checkpoint_seconds=0.0)
+    slow = epoch_report(3, 0.4, train_seconds=98.0, val_seconds=2.0, checkpoint_seconds=0.0)
+    rule.epoch_ended(None, best)
+    rule.epoch_ended(None, slow)
+    assert stopping.reason is None
+    rule.epoch_ended(None, epoch_report(4, 0.7, train_seconds=98.0, val_seconds=2.0, checkpoint_seconds=0.0))
+    assert stopping.reason is not None
+
+
 def test_an_epoch_without_a_score_does_not_count():
     assert not ended(990.0, 3, mean_iou=None)
 
