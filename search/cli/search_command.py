@@ -52,6 +52,7 @@ from search.views.progress import ProgressState
 from search.views.tensorboard_log import TensorBoardLogger
 from search.views.terminal import Terminal
 from trainables.data import PreparedData
+from trainables.launching.ray_private import dead_nodes_silenced
 from trainables.messages import Loop
 from trainables.training.trial import TrialTask
 
@@ -80,6 +81,7 @@ def run(options: SearchOptions, data: PreparedData) -> int:
     tell = functools.partial(console.print, style="yellow", markup=False, soft_wrap=True)
     console.print(data.report.summary(), markup=False, soft_wrap=True)
     with ExitStack() as stack:
+        stack.enter_context(dead_nodes_silenced())
         stack.callback(ray.shutdown)
         try:
             prepared = _prepare(stack, console, tell, options, data)

@@ -17,7 +17,7 @@ from search import ROOT
 from search.interrupts import Interrupted, raise_if_asked
 from search.ray_cluster.processes import apart_from_signals
 from search.ray_cluster.token import TOKEN_HELP, keep_token_private, pass_by_proxies
-from trainables.launching.ray_private import on_loopback, session_folder, silence_dead_nodes
+from trainables.launching.ray_private import on_loopback, session_folder
 
 LONGEST_SOCKET = 107
 """Maximum length of a socket's path on Linux, in bytes."""
@@ -56,7 +56,6 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
     # Otherwise Tune restarts a trial of a drained node by itself, with its original request.
     os.environ["RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"] = "1"
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the view shows trials that fail
-    silence_dead_nodes()
     pass_by_proxies()
     address = address or os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"address": address}

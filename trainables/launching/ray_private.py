@@ -62,12 +62,18 @@ def session_folder() -> Path:
     return Path(ray._private.worker._global_node.get_session_dir_path())
 
 
-def silence_dead_nodes() -> None:
-    """Keep Ray from printing a page of its log for each node that dies; the view shows which trials failed.
+@contextmanager
+def dead_nodes_silenced() -> Iterator[None]:
+    """Context in which Ray does not print a page of its log for each node that dies; the view shows the failed trials.
 
-    Public alternative: `ray.init(log_to_driver=False)`, which also hides what the trials themselves print.
+    Public alternative: none. `ray.init(log_to_driver=False)` only hides what the trials themselves print.
     """
+    printing = ray._private.worker.print_to_stdstream
     ray._private.worker.print_to_stdstream = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        ray._private.worker.print_to_stdstream = printing
 
 
 def draining_nodes() -> set[str]:

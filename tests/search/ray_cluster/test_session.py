@@ -22,7 +22,6 @@ def _environment(monkeypatch):
     for name in ("RAY_ADDRESS", "RAY_TMPDIR", "TMPDIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    monkeypatch.setattr(ray._private.worker, "print_to_stdstream", None)
     monkeypatch.setattr(interrupts._notes, "_came", [])
 
 

@@ -92,6 +92,15 @@ def test_a_training_has_a_run_id_that_names_its_reservation():
     assert [field.name for field in dataclasses.fields(context)].count("run_id") == 1
 
 
+def test_dead_nodes_are_silenced_for_the_time_of_a_search_only(capfd):
+    said = {"lines": ["A worker died"], "pid": "raylet", "is_err": False}
+    with ray_private.dead_nodes_silenced():
+        found("ray._private.worker:print_to_stdstream")(said, ignore_prefix=False)
+    assert capfd.readouterr() == ("", "")
+    found("ray._private.worker:print_to_stdstream")(said, ignore_prefix=False)
+    assert "A worker died" in capfd.readouterr().out
+
+
 def private_uses(source: str) -> list[str]:
     """Return the private parts of Ray that a module imports or reaches as attributes of `ray`."""
     uses = []
