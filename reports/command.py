@@ -11,8 +11,8 @@ import functools
 import torch
 from rich.console import Console
 
-from reports.final_model.final_plan import Clock, spend
-from reports.final_model.final_training import FinalOptions, finish
+from reports.final_model.retrain_and_predict import FinalOptions, finish
+from reports.final_model.training_choice import Clock, spend
 from reports.inputs import StudyFacts, read_study
 from reports.output.html_page import write_page
 from reports.output.leaderboard_files import write_leaderboard

@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from reports.final_model.final_training import FinalModel
+from reports.final_model.retrain_and_predict import FinalModel
 from reports.inputs import StudyFacts
 from reports.output import figures
 from reports.output.systems_comparison import SystemRow, boost_sentence, differences, second_stage_sentence

@@ -8,10 +8,11 @@ from typing import Any
 
 from rich.console import Console
 
-from search.cli.checks import check_same_study, check_storage, check_systems, check_workers
+from search.cli.options.option_conflicts import check_grace
 from search.cli.options.option_types import AUTO
-from search.cli.options.search_options import SearchOptions, check_grace
+from search.cli.options.search_options import SearchOptions
 from search.cli.plan_table import show_plan, show_space
+from search.cli.study_checks import check_same_study, check_storage, check_systems, check_workers
 from search.gpu_sharing.probe_plan import probe_plan
 from search.gpu_sharing.probing import probe
 from search.gpu_sharing.tables import show_probe_plan, show_probed

@@ -15,10 +15,10 @@ from rich.console import Console
 
 from search.checkpoints.retention import KEPT, CheckpointRetention
 from search.checkpoints.root import Marker, check_root, claim, set_aside
-from search.cli.checks import check_same_study
 from search.cli.options.option_types import AUTO
 from search.cli.options.search_options import SearchOptions
 from search.cli.planning import find_study, make_plan, placed, probed_placement
+from search.cli.study_checks import check_same_study
 from search.cli.then_report import begin_report
 from search.exit_status import BROKEN, refuse
 from search.formatting import duration

@@ -12,8 +12,8 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from search.gpu_sharing.choice import best_count, counts, most_trials
 from search.gpu_sharing.probe_plan import ProbeConfig, ProbePlan
+from search.gpu_sharing.trials_per_gpu import best_count, counts, most_trials
 from search.study.gpu_share import Placement, share
 from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData

@@ -19,9 +19,9 @@ from search.formatting import clean
 from search.json_records import from_json
 from search.ledger.named_places import reachable_place
 from search.ledger.records import DECISIONS, Failure, Proposal, Segment, TrialRecord, is_ours
+from search.storage.entry_validation import check_entry
 from search.storage.journal import Journal
-from search.storage.journal_entries import check_entry
-from search.storage.journal_start import begin_journal, has_begun
+from search.storage.journal_creation import begin_journal, has_begun
 from search.storage.location import FILE, LedgerPlace
 from search.study.gpu_share import Placement
 from trainables.messages import EpochReport

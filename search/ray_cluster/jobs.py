@@ -15,7 +15,7 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from search.exit_status import INTERRUPTED
 from search.ray_cluster.token import TOKEN_HELP, pass_by_proxies
-from trainables.retries import retry
+from trainables.outage_retries import retry
 
 STUDY, OPTIONS = "study", "options"
 """Keys of a job's metadata."""

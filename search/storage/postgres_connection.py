@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from search.locking.folder_lock import is_run_by
 from search.storage.optuna_tables import StudyUserAttributeModel
-from trainables.retries import retry
+from trainables.outage_retries import retry
 
 PATIENCE_SECONDS = 120.0
 """Longest outage of the database that a run waits for; a longer one ends the run."""

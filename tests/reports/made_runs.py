@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from reports.final_model.retrain import RetrainPlan, retrain_plan
+from reports.final_model.retrain_plan import RetrainPlan, retrain_plan
 from reports.inputs import StudyFacts
 from reports.output.systems_comparison import SystemRun
 from search.ledger.records import TrialRecord

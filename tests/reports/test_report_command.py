@@ -92,7 +92,7 @@ def test_a_wrong_submission_is_not_left_behind(study, monkeypatch):
     def refuse(*_, **__):
         raise ValueError("submission.csv: wrong")
 
-    monkeypatch.setattr("reports.final_model.final_training.check_submission", refuse)
+    monkeypatch.setattr("reports.final_model.retrain_and_predict.check_submission", refuse)
     with pytest.raises(ValueError, match="wrong"):
         report(study, "--no-retrain")
     assert not (study / "report" / "submission.csv").exists()

@@ -11,7 +11,7 @@ from search.foreign_files import open_regular, parse_json, read_text
 from search.ledger.ledger import Ledger
 from search.locking.folder_lock import LOCK, OWNER, driver_of, study_lock
 from search.locking.small_files import SmallFiles
-from search.storage.journal_start import has_begun
+from search.storage.journal_creation import has_begun
 from search.storage.location import FILE, POINTER, LedgerPlace
 
 DEEP = "[" * 100_000

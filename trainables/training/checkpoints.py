@@ -13,7 +13,7 @@ import torch
 from pyarrow import fs
 
 from trainables.errors import StorageError
-from trainables.retries import Result, retry
+from trainables.outage_retries import Result, retry
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds to wait before each retry of a storage operation."""

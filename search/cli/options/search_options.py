@@ -1,4 +1,4 @@
-"""The options of a search as given on the command line, and the rules about options that cannot be combined."""
+"""The options of a search as given on the command line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from search.cli.options.option_types import AUTO, Workers
+from search.cli.options.option_types import Workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,47 +76,6 @@ class SearchOptions:
     yes: bool
     view: Literal["auto", "events"]
 
-    def __post_init__(self) -> None:
-        if self.gpus_per_trial == AUTO and self.workers_per_trial.most > 1:
-            raise ValueError(
-                "--gpus-per-trial auto lets trials share a GPU, but --workers-per-trial spreads a trial over several: "
-                "give a number for --gpus-per-trial"
-            )
-        if self.view == "events" and self.submission_address is not None:
-            raise ValueError(
-                "--view events shows a search in this process and cannot be combined with --address http://...: leave "
-                "one of them out"
-            )
-        if self.then_report and (self.view == "events" or self.submission_address is not None):
-            raise ValueError(
-                "--then-report cannot be combined with --address http://... or --view events: make the report with "
-                "python reports/run.py on the machine that has the study"
-            )
-        if self.max_epochs is not None and self.grace_epochs is not None:
-            check_grace(self.grace_epochs, self.max_epochs)
-        if self.systems is None and not self.list_systems:
-            for name, given in (("--seeds", self.seeds), ("--set", self.overrides)):
-                if given:
-                    raise ValueError(f"{name} can only be used with --systems")
-        else:
-            self._check_no_search()
-
-    def _check_no_search(self) -> None:
-        searching = {
-            "--budget": self.budget is not None,
-            "--start-from": self.start_from is not None,
-            "--space": self.space != "default",
-            "--grace-epochs": self.grace_epochs is not None,
-            "--audit": self.audit > 0,
-            "--scheduler": self.scheduler != "asha-promotion",
-            "--rung-metric": self.rung_metric != "best",
-        }
-        for name, given in searching.items():
-            if given:
-                raise ValueError(
-                    f"{name} cannot be used with --systems, which trains the given systems without a search"
-                )
-
     @property
     def submission_address(self) -> str | None:
         """Address of the dashboard for jobs and their queries; None if the search does not run as a job."""
@@ -127,12 +86,3 @@ class SearchOptions:
     def manages_studies(self) -> bool:
         """Whether a study is to be shown, stopped, renamed or deleted instead of run."""
         return any((self.status, self.stop, self.rename, self.delete, self.logs))
-
-
-def check_grace(grace_epochs: int, max_epochs: int) -> None:
-    """Raises ValueError if trials would end before ASHA may stop them."""
-    if grace_epochs > max_epochs:
-        raise ValueError(
-            f"--grace-epochs {grace_epochs} is greater than --max-epochs {max_epochs}: ASHA could stop no trial; lower "
-            "--grace-epochs"
-        )

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from search.cli.options.cluster_parser import add_cluster_options
+from search.cli.options.option_conflicts import check_conflicts
 from search.cli.options.option_types import (
     Workers,
     database,
@@ -336,4 +337,6 @@ def parse(arguments: Sequence[str] | None = None) -> SearchOptions:
         given["systems"] = None if given["list_systems"] else choose_systems(systems)
     given["overrides"] = dict(given["overrides"] or ())
     given["rename"] = given["rename"] and tuple(given["rename"])
-    return SearchOptions(**given)
+    options = SearchOptions(**given)
+    check_conflicts(options)
+    return options

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from reports.final_model.retrain import retrain_store
+from reports.final_model.retraining import retrain_store
 from search.ledger.records import Failure
 from tests.made.records import check_fixed, trial_record
 from tests.made.studies import epoch_report

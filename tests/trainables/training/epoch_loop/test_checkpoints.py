@@ -10,7 +10,7 @@ import pytest
 import torch
 from pyarrow import fs
 
-from trainables import retries
+from trainables import outage_retries
 from trainables.errors import StorageError
 from trainables.training.checkpoints import PAUSES, CheckpointStore, checkpoint_store, join_uri, stored_trials
 
@@ -159,7 +159,7 @@ def test_an_object_store_that_gives_errors_for_a_while_loses_nothing(s3_server, 
                 broken.server_close()
                 s3_server.start()
 
-        monkeypatch.setattr(retries, "time", SimpleNamespace(sleep=sleep))
+        monkeypatch.setattr(outage_retries, "time", SimpleNamespace(sleep=sleep))
         with pytest.raises(StorageError, match="study/0000"):
             CheckpointStore(store.location, pauses=()).save("last", {"epoch": 2})
         result = action()

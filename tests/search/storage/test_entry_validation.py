@@ -7,7 +7,7 @@ import re
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, distribution_to_json
 
-from search.storage.journal_entries import check_entry
+from search.storage.entry_validation import check_entry
 
 NUMBER = distribution_to_json(FloatDistribution(0.0, 1.0))
 CHOICE = distribution_to_json(CategoricalDistribution(("a", "b")))

@@ -4,14 +4,14 @@ import itertools
 
 import pytest
 
-from trainables import retries
-from trainables.retries import retry
+from trainables import outage_retries
+from trainables.outage_retries import retry
 
 
 @pytest.fixture
 def slept(monkeypatch):
     pauses = []
-    monkeypatch.setattr(retries.time, "sleep", pauses.append)
+    monkeypatch.setattr(outage_retries.time, "sleep", pauses.append)
     return pauses
 
 

@@ -7,9 +7,8 @@ import json
 import pytest
 import torch
 
-from reports.final_model import final_plan, longer_training
-from reports.final_model.final_plan import Clock, spend
-from reports.final_model.longer_training import (
+from reports.final_model import finalist_training, training_choice
+from reports.final_model.finalist_training import (
     EpochSeconds,
     finalist_store,
     finished_epochs,
@@ -19,7 +18,8 @@ from reports.final_model.longer_training import (
     timed,
     train_finalist,
 )
-from reports.final_model.retrain import retrain_plan
+from reports.final_model.retrain_plan import retrain_plan
+from reports.final_model.training_choice import Clock, spend
 from reports.prediction import scoring
 from reports.prediction.scoring import score_models, searched_models
 from search.views.terminal import Terminal
@@ -82,9 +82,9 @@ def test_steps_are_timed_and_reckoned_up(facts, monkeypatch):
             return type("Trained", (), {"seconds": 3.0 * made[-1] / 4})
 
     ticks = iter([10.0, 13.0])
-    monkeypatch.setattr(longer_training, "Training", Timing)
-    monkeypatch.setattr(longer_training, "evaluate", lambda *_, **__: None)
-    monkeypatch.setattr(longer_training.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(finalist_training, "Training", Timing)
+    monkeypatch.setattr(finalist_training, "evaluate", lambda *_, **__: None)
+    monkeypatch.setattr(finalist_training.time, "perf_counter", lambda: next(ticks))
     found = timed(facts, config, 1, CPU)
     train, val = len(facts.data.split["train"]), len(facts.data.split["val"])
     assert made == [4, 24, 4]  # one step to warm up, six that count
@@ -153,9 +153,9 @@ def test_without_a_budget_the_final_training_is_what_there_is(facts, scored, cap
 
 @pytest.mark.parametrize(("seconds", "trains"), [(100.0, False), (1e-6, True)])
 def test_a_short_budget_has_the_final_training_or_nothing(seconds, trains, facts, scored, capsys, monkeypatch):
-    monkeypatch.setattr("reports.final_model.final_plan.plan_time", lambda *_: None)
+    monkeypatch.setattr("reports.final_model.training_choice.plan_time", lambda *_: None)
     every = EpochSeconds(train=0.0, validation=0.0, every=seconds)
-    monkeypatch.setattr("reports.final_model.final_plan.timed", lambda *_: every)
+    monkeypatch.setattr("reports.final_model.training_choice.timed", lambda *_: every)
     made, output = spent(facts, scored, capsys, 60.0)
     assert (made.plan is not None) == trains
     assert ("not enough time (about" in output) == (not trains)
@@ -164,10 +164,10 @@ def test_a_short_budget_has_the_final_training_or_nothing(seconds, trains, facts
 @pytest.mark.parametrize("better", [True, False])
 def test_a_finalist_replaces_its_trial_where_validation_says_so(better, facts, scored, capsys, monkeypatch):
     monkeypatch.setattr(
-        "reports.final_model.final_plan.timed", lambda *_: EpochSeconds(train=1.0, validation=1.0, every=1.0)
+        "reports.final_model.training_choice.timed", lambda *_: EpochSeconds(train=1.0, validation=1.0, every=1.0)
     )
-    monkeypatch.setattr(longer_training, "LONGEST", 1.5)
-    monkeypatch.setattr(longer_training, "MOST", 1.0)
+    monkeypatch.setattr(finalist_training, "LONGEST", 1.5)
+    monkeypatch.setattr(finalist_training, "MOST", 1.0)
     gain_over = type(scored.validation).gain_over
 
     def gain(self, other, *level):
@@ -190,7 +190,7 @@ def test_a_finalist_replaces_its_trial_where_validation_says_so(better, facts, s
     else:
         assert made.plan == retrain_plan(facts, scored.choice.predictor.weightiest)
     # and a second report continues with it, whatever its time
-    monkeypatch.setattr("reports.final_model.final_plan.plan_time", lambda *_: pytest.fail("planned again"))
+    monkeypatch.setattr("reports.final_model.training_choice.plan_time", lambda *_: pytest.fail("planned again"))
     assert "epoch 7/7" in spent(facts, scored, capsys, 1.0)[1]
 
 
@@ -202,14 +202,14 @@ def test_a_clock_runs_down():
 
 def quick(monkeypatch, **changes):
     each = EpochSeconds(**{"train": 1.0, "validation": 1.0, "every": 1.0} | changes)
-    monkeypatch.setattr("reports.final_model.final_plan.timed", lambda *_: each)
+    monkeypatch.setattr("reports.final_model.training_choice.timed", lambda *_: each)
 
 
 def test_a_finalist_that_is_no_member_changes_nothing(facts, scored, capsys, monkeypatch):
     """Another choice among the search's weights is not its doing."""
     quick(monkeypatch)
-    monkeypatch.setattr(longer_training, "LONGEST", 1.5)
-    monkeypatch.setattr(longer_training, "MOST", 1.0)
+    monkeypatch.setattr(finalist_training, "LONGEST", 1.5)
+    monkeypatch.setattr(finalist_training, "MOST", 1.0)
     choose = scoring.choose_predictor
 
     def without(data, models, **arguments):
@@ -249,13 +249,13 @@ def test_both_parts_of_an_epoch_count_for_an_unfinished_one(facts, scored, capsy
 def test_the_time_left_of_each_epoch_is_said(facts, scored, capsys, monkeypatch):
     quick(monkeypatch)
     record(facts, facts.best, longer(facts, 3))
-    train = final_plan.train_finalist
+    train = training_choice.train_finalist
 
     def slower(facts, trial, config, checkpoints, show):
         slow = {"train_seconds": 10.0, "val_seconds": 2.0}
         return train(facts, trial, config, checkpoints, lambda report: show(dataclasses.replace(report, **slow)))
 
-    monkeypatch.setattr(final_plan, "train_finalist", slower)
+    monkeypatch.setattr(training_choice, "train_finalist", slower)
     output = spent(facts, scored, capsys, 600.0)[1]
     left = [line.split("  ")[-1] for line in output.splitlines() if line.startswith("  epoch ")]
     assert left == ["24 s left", "12 s left", "0 s left"]
@@ -263,12 +263,12 @@ def test_the_time_left_of_each_epoch_is_said(facts, scored, capsys, monkeypatch)
 
 def test_the_time_of_the_submission_is_kept_free(facts, scored, capsys, monkeypatch):
     """The final training takes 5 epochs of 10 s; of its 60 s the submission takes a part."""
-    monkeypatch.setattr(final_plan, "plan_time", lambda *_: None)
+    monkeypatch.setattr(training_choice, "plan_time", lambda *_: None)
     quick(monkeypatch, every=10.0)
-    monkeypatch.setattr(final_plan, "RESERVE", 0.0)
+    monkeypatch.setattr(training_choice, "RESERVE", 0.0)
     images, epochs = len(facts.data.unlabelled), retrain_plan(facts, scored.choice.predictor.weightiest).epochs
     for reserved, trains in ((9.0, True), (11.0, False)):
-        each = reserved / images / final_plan.SLACK
+        each = reserved / images / training_choice.SLACK
         timed = dataclasses.replace(scored, seconds_per_image=each)
         assert (spent(facts, timed, capsys, 10.0 * epochs + 10.0)[0].plan is not None) == trains
 
@@ -302,7 +302,7 @@ def test_what_does_not_fit_into_memory_is_narrower_and_comes_in_parts(facts, mon
 
 
 def test_a_final_training_that_never_fits_is_left_out(facts, scored, capsys, monkeypatch):
-    monkeypatch.setattr("reports.final_model.final_plan.timed", lambda *_: None)
+    monkeypatch.setattr("reports.final_model.training_choice.timed", lambda *_: None)
     made, output = spent(facts, scored, capsys, 600.0)
     assert made.plan is None
     assert "not enough memory for a final training" in output

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from reports.final_model import final_training
-from reports.final_model.final_training import FinalOptions, finish
-from reports.final_model.retrain import check_store, retrain_plan, retrain_store
+from reports.final_model import retrain_and_predict
+from reports.final_model.retrain_and_predict import FinalOptions, finish
+from reports.final_model.retrain_plan import retrain_plan
+from reports.final_model.retraining import check_store, retrain_store
 from reports.prediction.predictor_choice import PredictorSettings
 from reports.prediction.scoring import rare_lines, score_lines, score_models, searched_models
 from search.views.terminal import Terminal
@@ -59,7 +60,7 @@ def test_without_training_again_the_searchs_weights_predict(facts, scored, capsy
         return real(settings, models, *arguments, **named)
 
     monkeypatch.setattr(PredictorSettings, "with_models", noted)
-    monkeypatch.setattr(final_training, "_submit", lambda *_: {})
+    monkeypatch.setattr(retrain_and_predict, "_submit", lambda *_: {})
     made, _ = finished(facts, scored, capsys, retrain=False)
     assert (made.retrained, made.retrained_epochs) == (None, None)
     assert seen == [scored.models]
@@ -71,22 +72,22 @@ def test_without_training_again_the_searchs_weights_predict(facts, scored, capsy
 @pytest.mark.parametrize("gain", [-0.1, 0.1])
 def test_what_trying_it_first_decides(gain, facts, scored, capsys, monkeypatch):
     trained = []
-    real = final_training.retrain
+    real = retrain_and_predict.retrain
 
     def noted(plan, data, checkpoints, indices):
         trained.append((checkpoints.location, None if indices is None else len(indices)))
         return real(plan, data, checkpoints, indices)
 
-    monkeypatch.setattr(final_training, "retrain", noted)
-    mean_iou = final_training.Confusions.mean_iou
+    monkeypatch.setattr(retrain_and_predict, "retrain", noted)
+    mean_iou = retrain_and_predict.Confusions.mean_iou
     test_score = scored.test.mean_iou()
     monkeypatch.setattr(
-        final_training.Confusions,
+        retrain_and_predict.Confusions,
         "mean_iou",
         lambda self: test_score if self is scored.test else test_score + gain,
     )
     made, output = finished(facts, scored, capsys, check=True)
-    monkeypatch.setattr(final_training.Confusions, "mean_iou", mean_iou)
+    monkeypatch.setattr(retrain_and_predict.Confusions, "mean_iou", mean_iou)
     plan = retrain_plan(facts, scored.choice.predictor.members[0])
     split = facts.data.split
     tried = (check_store(facts, plan).location, len(split["train"]) + len(split["val"]))

@@ -12,7 +12,8 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from reports.final_model.retrain import RetrainPlan, check_store, retrain, retrain_store
+from reports.final_model.retrain_plan import RetrainPlan
+from reports.final_model.retraining import check_store, retrain, retrain_store
 from reports.inputs import StudyFacts
 from reports.prediction.scores_with_intervals import Confusions, Interval
 from reports.prediction.scoring import Scored

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.gpu_sharing.choice import MEMORY_SHARE, WORTHWHILE, best_count, counts, most_trials
+from search.gpu_sharing.trials_per_gpu import MEMORY_SHARE, WORTHWHILE, best_count, counts, most_trials
 from search.study.gpu_share import UNITS, Placement, share
 from tests.made.records import check_fixed
 

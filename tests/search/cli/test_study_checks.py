@@ -13,10 +13,10 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from search.cli.checks import check_same_study, check_storage, check_systems, check_workers
 from search.cli.options.option_types import Workers
 from search.cli.options.search_parser import parse
 from search.cli.planning import find_study, make_plan
+from search.cli.study_checks import check_same_study, check_storage, check_systems, check_workers
 from search.ledger.ledger import Ledger
 from search.locking.folder_lock import study_lock
 from search.ray_cluster.capacity import ClusterSize
@@ -165,7 +165,7 @@ def test_a_place_is_tried_once_without_pauses(tmp_path, monkeypatch):
             made.append(pauses)
             super().__init__(uri, pauses)
 
-    monkeypatch.setattr("search.cli.checks.CheckpointStore", Noted)
+    monkeypatch.setattr("search.cli.study_checks.CheckpointStore", Noted)
     check_storage(tmp_path / "mars", str(tmp_path / "store"))
     assert set(made) == {()}
 
@@ -174,7 +174,7 @@ def test_a_folder_that_takes_no_file_is_named(tmp_path, monkeypatch):
     def fails(**_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("search.cli.checks.tempfile.TemporaryFile", fails)
+    monkeypatch.setattr("search.cli.study_checks.tempfile.TemporaryFile", fails)
     expected = f"^--storage: cannot write to {tmp_path} \\(Permission denied\\)$"
     with pytest.raises(ValueError, match=expected):
         check_storage(tmp_path / "mars" / "deep", None)

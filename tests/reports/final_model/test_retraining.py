@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from reports.final_model.retrain import retrain, retrain_store
+from reports.final_model.retraining import retrain, retrain_store
 from tests.made.studies import epoch_report
 from tests.reports.made_runs import best_plan
 from trainables.config import TrialConfig
@@ -40,7 +40,9 @@ def test_an_epoch_of_a_stage_that_its_configuration_has_not_is_refused(stage, fa
 
 def test_it_trains_on_every_labelled_image(facts, monkeypatch):
     seen = []
-    monkeypatch.setattr("reports.final_model.retrain.epochs", lambda *args, **kwargs: seen.append(kwargs) or iter(()))
+    monkeypatch.setattr(
+        "reports.final_model.retraining.epochs", lambda *args, **kwargs: seen.append(kwargs) or iter(())
+    )
     list(retrain(best_plan(facts), facts.data, retrain_store(facts, best_plan(facts))))
     assert np.array_equal(seen[0]["train"], np.arange(24))
     assert seen[0]["validation"] is None

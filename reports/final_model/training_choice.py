@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from reports.final_model.longer_training import (
+from reports.final_model.finalist_training import (
     Cost,
     EpochSeconds,
     Finalist,
@@ -22,7 +22,7 @@ from reports.final_model.longer_training import (
     timed,
     train_finalist,
 )
-from reports.final_model.retrain import RetrainPlan, retrain_plan
+from reports.final_model.retrain_plan import RetrainPlan, retrain_plan
 from reports.inputs import StudyFacts
 from reports.prediction.scores_with_intervals import Interval
 from reports.prediction.scoring import Scored

@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from reports.final_model.retrain import RetrainPlan, in_parts, repeating
+from reports.final_model.retrain_plan import RetrainPlan, repeating
+from reports.final_model.retraining import in_parts
 from reports.inputs import StudyFacts
 from search.foreign_files import parse_json, read_text
 from search.ledger.costs import LONGEST

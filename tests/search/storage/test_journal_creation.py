@@ -11,7 +11,7 @@ import pytest
 
 from search.ledger.ledger import Ledger
 from search.storage.journal import Journal
-from search.storage.journal_start import begin_journal, has_begun
+from search.storage.journal_creation import begin_journal, has_begun
 from search.storage.location import FILE
 from tests.made.studies import begin
 
