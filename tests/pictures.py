@@ -2,8 +2,8 @@
 
     python -m tests.pictures --folder docs
 
-The live view is what the search showed when its third trial had ended, exported by rich. The picture of TensorBoard is
-taken with Chromium, which must be installed; without it, only the live view is made.
+The live view is what the search showed when ASHA had paused or ended three trials, exported by rich. The picture of
+TensorBoard is taken with Chromium, which must be installed; without it, only the live view is made.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from trainables.messages import EpochReport
 
 COMMAND = ["--name", "sample", "--budget", "8", "--max-epochs", "8"]
 SHOWN_AFTER = 3
-"""Number of ended trials after which the live view is exported, at the next epoch with two running trials."""
+"""Number of paused and ended trials after which the live view is exported, when two trials have reported."""
 WIDTH = 110
 SECONDS_TO_LOAD = 30
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -38,11 +38,14 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 def run_search(storage: Path, picture: Path) -> None:
     """Run a search in that folder, and export its live view."""
+    exported = []
 
     class Exporting(LiveView):
         def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
             super().epoch_ended(record, report)
-            if self.state.ended >= SHOWN_AFTER and len(self.state.running) == 2 and not picture.exists():
+            running = [last for _, last in self.state.running.values() if last is not None]
+            if not exported and self.state.ended + len(self.state.paused) >= SHOWN_AFTER and len(running) == 2:
+                exported.append(picture)
                 console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
                 console.print(self.render())
                 console.save_svg(str(picture), title=f"python search/run.py {' '.join(COMMAND)}")
@@ -51,6 +54,8 @@ def run_search(storage: Path, picture: Path) -> None:
     options = parse([*COMMAND, "--storage", str(storage)])
     if (code := search_command.run(options, prepare(DataSource(uri=options.data, seed=options.seed)))) != 0:
         sys.exit(code)
+    if not exported:
+        sys.exit("the search never showed two running trials after three others: its live view was not exported")
 
 
 def free_port() -> int:
@@ -59,11 +64,11 @@ def free_port() -> int:
 
 
 def photograph_tensorboard(folder: Path, browser: str, picture: Path) -> None:
-    """Start TensorBoard on the study in that folder, and take a picture of its time series."""
+    """Start TensorBoard on the study in that folder, and take a picture of its scalars."""
     port = free_port()
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}/?darkMode=false#timeseries"
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", folder.name, "--port", str(port)]
+    server = subprocess.Popen(command, cwd=folder.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}/?darkMode=false#scalars&_smoothingWeight=0&tagFilter=iou%7Closs"
     try:
         for _ in range(SECONDS_TO_LOAD):
             time.sleep(1)
@@ -102,7 +107,6 @@ def main() -> None:
     live, board = options.folder / "live-view.svg", options.folder / "tensorboard.png"
     with tempfile.TemporaryDirectory() as scratch:
         storage = options.storage or Path(scratch)
-        live.unlink(missing_ok=True)
         run_search(storage, live)
         print(f"wrote {live}")
         browser = next(filter(None, map(shutil.which, CHROMIUM)), None)
