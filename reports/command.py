@@ -31,7 +31,7 @@ from reports.progress import tracked
 from search.library_output import quiet_optuna
 from search.storage.location import refuse_links
 from search.views.leaderboard import leaderboard
-from search.views.terminal import Terminal
+from search.views.safe_console import Terminal
 from trainables.device import default_device
 from trainables.errors import StorageError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
@@ -27,7 +27,7 @@ def from_json(kind: type[Record], values: Any) -> Record:
     hashable: Any = kind
     for name, (hint, optional) in _fields(hashable).items():
         if name in values:
-            if not _fits(values[name], hint):
+            if not _check(hint)(values[name]):
                 raise ValueError(f"{name} is {_shown(values[name])}, must be {getattr(hint, '__name__', hint)}")
             found[name] = values[name]
         elif not optional:
@@ -45,23 +45,33 @@ def _fields(kind: Any) -> dict[str, tuple[Any, bool]]:
     }
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+@functools.cache
+def _check(hint: Any) -> Callable[[Any], bool]:
+    """Return the function that tells whether a JSON value is of a type.
+
+    A ledger has thousands of records of the same few types, so what a type consists of is looked up once.
+    """
+    origin, parts = typing.get_origin(hint), tuple(map(_check, typing.get_args(hint)))
     if hint is Any:
-        return True
+        return lambda value: True
     if origin in (types.UnionType, typing.Union):
-        return any(_fits(value, part) for part in parts)
+        return lambda value: any(fits(value) for fits in parts)
     if origin is dict:
-        return isinstance(value, dict) and all(_fits(key, parts[0]) and _fits(v, parts[1]) for key, v in value.items())
+        key_fits, fits = parts
+        return lambda value: isinstance(value, dict) and all(key_fits(key) and fits(v) for key, v in value.items())
     if origin is tuple:  # a list once read from JSON, still a tuple in an in-memory ledger
-        return isinstance(value, list | tuple) and len(value) == len(parts) and all(map(_fits, value, parts))
+        return lambda value: (
+            isinstance(value, list | tuple)
+            and len(value) == len(parts)
+            and all(fits(item) for fits, item in zip(parts, value, strict=True))
+        )
     if origin is list:
-        return isinstance(value, list) and all(_fits(item, parts[0]) for item in value)
+        return lambda value: isinstance(value, list) and all(map(parts[0], value))
     if hint is float:
-        return is_number(value)
+        return is_number
     if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < MOST
-    return isinstance(value, hint)
+        return lambda value: isinstance(value, int) and not isinstance(value, bool) and abs(value) < MOST
+    return lambda value: isinstance(value, hint)
 
 
 def is_number(value: Any) -> bool:

@@ -35,7 +35,7 @@ from trainables.data.batches import steps_of
 from trainables.device import uses_bf16
 from trainables.memory_errors import is_out_of_memory
 from trainables.messages import EpochReport
-from trainables.training.checkpoints import CheckpointStore, DamagedCheckpoint
+from trainables.training.checkpoint_store import CheckpointStore, DamagedCheckpoint
 from trainables.training.evaluation import evaluate
 from trainables.training.trainer import Training
 

@@ -21,9 +21,9 @@ from reports.progress import tracked
 from reports.submission_csv import check_submission, write_submission
 from search.formatting import duration
 from trainables.device import uses_bf16
-from trainables.training.checkpoints import CheckpointStore
-from trainables.training.epoch_loop import load_best
+from trainables.training.checkpoint_store import CheckpointStore
 from trainables.training.evaluation import EVALUATION_BATCH
+from trainables.training.resumable_training import load_best
 
 
 @dataclass(frozen=True, kw_only=True)

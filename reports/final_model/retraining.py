@@ -12,8 +12,8 @@ from trainables.config import TrialConfig
 from trainables.data import PreparedData
 from trainables.memory_errors import is_out_of_memory
 from trainables.messages import EpochReport
-from trainables.training.checkpoints import CheckpointStore
-from trainables.training.epoch_loop import epochs
+from trainables.training.checkpoint_store import CheckpointStore
+from trainables.training.resumable_training import epochs
 from trainables.training.stages import Stage
 
 

@@ -29,7 +29,7 @@ from reports.prediction.scoring import Scored
 from search.formatting import duration
 from trainables.config import TrialConfig
 from trainables.messages import EpochReport
-from trainables.training.epoch_loop import load_best
+from trainables.training.resumable_training import load_best
 
 RESERVE = 20.0
 """Seconds that are reserved for the page and other short steps."""

@@ -19,9 +19,9 @@ from search.formatting import clean
 from search.ledger.records import TrialRecord
 from search.study.systems import REPORTS, SYSTEMS, System
 from trainables.device import uses_bf16
-from trainables.training.checkpoints import checkpoint_store
-from trainables.training.epoch_loop import load_best
+from trainables.training.checkpoint_store import checkpoint_store
 from trainables.training.evaluation import Scores, evaluate
+from trainables.training.resumable_training import load_best
 
 
 @dataclass(frozen=True, kw_only=True)

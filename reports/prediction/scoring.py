@@ -17,9 +17,9 @@ from search.ledger.ranking import ranked
 from search.views.prediction_panels import telling_images
 from trainables.config import TrialConfig
 from trainables.device import uses_bf16
-from trainables.training.checkpoints import checkpoint_store
+from trainables.training.checkpoint_store import checkpoint_store
 from trainables.training.decision import PLAIN
-from trainables.training.epoch_loop import load_best
+from trainables.training.resumable_training import load_best
 
 EXAMPLES = 8
 """Number of test images that are shown with their predictions."""

@@ -9,7 +9,7 @@ from search.checkpoints.root import Marker
 from search.ledger.ranking import ranked
 from search.ledger.records import TrialRecord
 from search.tuning.callbacks import Callback
-from trainables.training.checkpoints import checkpoint_store, stored_trials
+from trainables.training.checkpoint_store import checkpoint_store, stored_trials
 
 KEPT = 3
 """Number of best trials whose weights are kept; running trials keep everything that they need to resume."""

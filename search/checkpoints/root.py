@@ -12,7 +12,7 @@ from search.foreign_files import parse_json
 from search.ledger.ledger import Ledger
 from search.locking.folder_lock import this_driver
 from search.locking.small_files import SmallFiles
-from trainables.training.checkpoints import stored_trials
+from trainables.training.checkpoint_store import stored_trials
 
 FILE = "study.json"
 

@@ -12,12 +12,12 @@ from search.checkpoints.root import FILE as MARKER
 from search.checkpoints.root import Marker
 from search.ledger.ledger import Ledger
 from search.ledger.named_places import followed, reachable_place
+from search.locking.driver_claim import PREFIX, held
 from search.locking.folder_lock import LOCK, OWNER, study_lock
-from search.locking.one_driver import PREFIX, held
 from search.locking.small_files import SmallFiles
 from search.storage.location import FILE, POINTER, refuse_links
 from search.study.settings import CHECKPOINTS, StudySettings
-from trainables.training.checkpoints import checkpoint_store, stored_trials
+from trainables.training.checkpoint_store import checkpoint_store, stored_trials
 
 OURS = (
     FILE,

@@ -20,7 +20,7 @@ from search.library_output import quiet_optuna
 from search.locking.folder_lock import describe, driver_of
 from search.storage.location import study_folders
 from search.views.leaderboard import leaderboard
-from search.views.terminal import Terminal
+from search.views.safe_console import Terminal
 
 
 def run_study_command(options: SearchOptions) -> int:

@@ -33,7 +33,7 @@ from trainables.data import PreparedData
 from trainables.launching.launchers import InlineLauncher, Launcher
 from trainables.launching.worker_groups import WorkersLauncher
 from trainables.profiling.footprint import footprint
-from trainables.training.checkpoints import join_uri
+from trainables.training.checkpoint_store import join_uri
 
 LOCAL_STORAGE = "runs"
 EMA_DECAY = 0.99

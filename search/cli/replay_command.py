@@ -26,7 +26,7 @@ from search.simulation.simulator import Simulation, Trace, simulate
 from search.simulation.surrogate import Surrogate
 from search.storage.location import refuse_links
 from search.study.settings import StudySettings
-from search.views.terminal import Terminal
+from search.views.safe_console import Terminal
 
 
 def run(options: argparse.Namespace) -> None:

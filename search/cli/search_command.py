@@ -27,8 +27,8 @@ from search.ledger.costs import final_training_seconds
 from search.ledger.ledger import Ledger
 from search.ledger.records import TrialRecord
 from search.library_output import quiet_optuna
+from search.locking.driver_claim import Holder, held
 from search.locking.folder_lock import study_lock
-from search.locking.one_driver import Holder, held
 from search.ray_cluster.capacity import ClusterSize, cluster_size, concurrent_trials
 from search.ray_cluster.fair_share import FairShare
 from search.ray_cluster.node_check import NodeCheck, versions
@@ -38,7 +38,7 @@ from search.ray_cluster.session import start_ray
 from search.scheduling.false_stops import audit
 from search.tuning.limits.budgets import Budgets
 from search.tuning.limits.first_failures import FirstFailures
-from search.tuning.limits.report_time import ReportTime, alone_speedup
+from search.tuning.limits.time_for_report import ReportTime, alone_speedup
 from search.tuning.meter import Meter
 from search.tuning.run_end import CONTINUES, Stopping
 from search.tuning.tuner import SearchPlan, run_search
@@ -49,8 +49,8 @@ from search.views.leaderboard import leaderboard
 from search.views.live_view import LiveView
 from search.views.prediction_images import Painter
 from search.views.progress import ProgressState
+from search.views.safe_console import Terminal
 from search.views.tensorboard_log import TensorBoardLogger
-from search.views.terminal import Terminal
 from trainables.data import PreparedData
 from trainables.launching.ray_private import dead_nodes_silenced
 from trainables.messages import Loop

@@ -16,7 +16,7 @@ from search.study.space_record import check_same_space
 from search.study.systems import SYSTEMS
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
-from trainables.training.checkpoints import CheckpointStore, join_uri
+from trainables.training.checkpoint_store import CheckpointStore, join_uri
 
 
 def check_storage(folder: Path, uri: str | None) -> None:

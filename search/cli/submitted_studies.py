@@ -23,7 +23,7 @@ from search.formatting import clean, duration
 from search.ledger.study_names import derived_name
 from search.ray_cluster.jobs import OPTIONS, STUDY, Jobs
 from search.views.events import EventReader
-from search.views.terminal import Terminal
+from search.views.safe_console import Terminal
 
 PACKAGES = ("search", "trainables", "reports")
 STOP_SECONDS = 600

@@ -17,7 +17,7 @@ from search.formatting import clean
 SEARCH_PART = 0.4
 """Largest fraction of the time budget for the search; the rest is for training the best configuration at full length.
 
-On a slow machine the search gets less, see `search/tuning/limits/report_time.py`.
+On a slow machine the search gets less, see `search/tuning/limits/time_for_report.py`.
 """
 
 

@@ -16,7 +16,7 @@ from trainables.data import DataSource
 from trainables.data.source import SAMPLE, find
 from trainables.errors import NodeMismatchError
 from trainables.messages import EpochReport, Loop, TrialRequest
-from trainables.training.checkpoints import CheckpointStore
+from trainables.training.checkpoint_store import CheckpointStore
 
 CODE = "the project's code"
 

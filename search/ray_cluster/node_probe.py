@@ -17,7 +17,7 @@ from search.ray_cluster.node_check import NodeCheck, versions
 from trainables.data import DataSource
 from trainables.errors import StorageError
 from trainables.launching.launchers import Launcher
-from trainables.training.checkpoints import CheckpointStore, join_uri
+from trainables.training.checkpoint_store import CheckpointStore, join_uri
 
 ANSWER_SECONDS = 180
 """Seconds in which a running node must respond."""

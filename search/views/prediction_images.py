@@ -9,9 +9,9 @@ from search.ledger.records import TrialRecord
 from search.views.prediction_panels import prediction_panel, telling_images
 from trainables.data import PreparedData
 from trainables.device import default_device, uses_bf16
-from trainables.training.checkpoints import checkpoint_store
-from trainables.training.epoch_loop import load_best
+from trainables.training.checkpoint_store import checkpoint_store
 from trainables.training.prediction import Predictor
+from trainables.training.resumable_training import load_best
 
 
 class Painter:

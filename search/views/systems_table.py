@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from search.study.systems import REPORTS, SYSTEMS
-from search.views.terminal import Terminal
+from search.views.safe_console import Terminal
 
 
 def show_systems() -> None:

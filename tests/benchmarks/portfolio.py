@@ -30,7 +30,7 @@ from search.study.profiles import PROFILES
 from search.study.unet_space import unet_space
 from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData, prepare
-from trainables.training.epoch_loop import epochs
+from trainables.training.resumable_training import epochs
 
 USUAL: list[dict[str, object]] = [
     {},

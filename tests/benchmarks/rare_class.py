@@ -17,9 +17,9 @@ from trainables.device import default_device, uses_bf16
 from trainables.losses.config import LossConfig
 from trainables.models.config import ModelConfig
 from trainables.optim.optimizers import OptimizerConfig
-from trainables.training.checkpoints import CheckpointStore
-from trainables.training.epoch_loop import epochs, load_best
+from trainables.training.checkpoint_store import CheckpointStore
 from trainables.training.evaluation import evaluate
+from trainables.training.resumable_training import epochs, load_best
 
 VARIANTS = {
     "neither": {},

@@ -23,7 +23,7 @@ from search.views.events import EventReader, TextEvents, write_event
 from search.views.leaderboard import leaderboard
 from search.views.live_view import LiveView
 from search.views.progress import ProgressState
-from search.views.terminal import Terminal
+from search.views.safe_console import Terminal
 from tests.made.records import trial_record
 from trainables.data.description import DataDescription
 from trainables.data.npz import read_npz

@@ -83,7 +83,7 @@ def test_a_budget_of_epochs_ends_the_run_and_a_larger_one_goes_on(command, data_
 
 def test_checkpoints_may_go_to_an_object_store(command, object_store, data_file, tmp_path):
     """The report finds them there; the ledger stays on this machine."""
-    from trainables.training.checkpoints import checkpoint_store
+    from trainables.training.checkpoint_store import checkpoint_store
 
     storage = object_store("studies")
     done = command("search/run.py", "--data", data_file, "--budget", 1, "--storage", storage, *SMALL, *ONE)

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from trainables.config import TrialConfig
-from trainables.training import epoch_loop as loop
-from trainables.training.checkpoints import CheckpointStore
+from trainables.training import resumable_training as loop
+from trainables.training.checkpoint_store import CheckpointStore
 from trainables.training.stages import Stage, stages
 from trainables.training.trainer import TrainedEpoch
 

@@ -26,7 +26,7 @@ MODULES: dict[str, list[str]] = {
     "search/scheduling/false_stops.py": ["tests/search/scheduling/test_false_stops.py"],
     "search/views/in_background.py": ["tests/search/views/test_in_background.py"],
     "search/tuning/limits/budgets.py": ["tests/search/tuning/limits/test_budgets.py"],
-    "search/tuning/limits/report_time.py": ["tests/search/tuning/limits/test_report_time.py"],
+    "search/tuning/limits/time_for_report.py": ["tests/search/tuning/limits/test_time_for_report.py"],
     "search/ledger/costs.py": [
         "tests/search/ledger/test_costs.py",
         "tests/search/views/test_cost_table.py",
@@ -48,7 +48,7 @@ MODULES: dict[str, list[str]] = {
     "search/tuning/limits/time_budget.py": ["tests/search/tuning/test_run_end.py"],
     "search/tuning/retry_policy.py": ["tests/search/tuning/recorder"],
     "search/tuning/running_trials.py": ["tests/search/tuning/test_running_trials.py"],
-    "trainables/training/early_stopping.py": ["tests/trainables/training/epoch_loop"],
+    "trainables/training/early_stopping.py": ["tests/trainables/training/resumable_training"],
     "search/tuning/failures.py": ["tests/search/tuning/test_failures.py"],
     "search/ray_cluster/fair_share.py": ["tests/search/ray_cluster/test_fair_share.py"],
     "search/tuning/limits/first_failures.py": ["tests/search/tuning/limits/test_first_failures.py"],
@@ -138,7 +138,7 @@ MODULES: dict[str, list[str]] = {
     "search/sampling/warm_start.py": ["tests/search/sampling/test_warm_start.py"],
     "search/tuning/run_end.py": ["tests/search/tuning/test_run_end.py"],
     "search/cli/study_checks.py": ["tests/search/cli/test_study_checks.py", "tests/search/cli/test_planning.py"],
-    "search/locking/one_driver.py": ["tests/search/locking/test_one_driver.py"],
+    "search/locking/driver_claim.py": ["tests/search/locking/test_driver_claim.py"],
     "search/ledger/study_names.py": ["tests/search/ledger/test_study_names.py"],
     "search/checkpoints/root.py": ["tests/search/checkpoints/test_root.py"],
     "search/locking/folder_lock.py": ["tests/search/locking/test_folder_lock.py"],
@@ -161,9 +161,9 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/data/batches/test_batches_rare.py",
         "tests/trainables/data/batches/test_batches.py",
     ],
-    "trainables/training/checkpoints.py": [
-        "tests/trainables/training/epoch_loop/test_checkpoints_retried.py",
-        "tests/trainables/training/epoch_loop/test_checkpoints.py",
+    "trainables/training/checkpoint_store.py": [
+        "tests/trainables/training/resumable_training/test_checkpoints_retried.py",
+        "tests/trainables/training/resumable_training/test_checkpoints.py",
     ],
     "trainables/config.py": [
         "tests/trainables/test_config.py",
@@ -190,9 +190,9 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/test_config_parts.py",
     ],
     "trainables/augmentation/copy_paste.py": ["tests/trainables/augmentation/test_copy_paste.py"],
-    "trainables/data/audit.py": [
-        "tests/trainables/data/test_audit.py",
-        "tests/trainables/data/test_audit_limits.py",
+    "trainables/data/unusable_pairs.py": [
+        "tests/trainables/data/test_unusable_pairs.py",
+        "tests/trainables/data/test_unusable_pairs_limits.py",
         "tests/trainables/data/test_report.py",
         "tests/trainables/data/test_prepared_values.py",
     ],
@@ -225,10 +225,10 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/data/test_prepared_values.py",
     ],
     "trainables/training/decision.py": ["tests/trainables/training/test_decision.py"],
-    "trainables/training/epoch_loop.py": [
-        "tests/trainables/training/epoch_loop/test_epochs_scripted.py",
-        "tests/trainables/training/epoch_loop/test_epochs_checkpoints.py",
-        "tests/trainables/training/epoch_loop/test_epochs.py",
+    "trainables/training/resumable_training.py": [
+        "tests/trainables/training/resumable_training/test_epochs_scripted.py",
+        "tests/trainables/training/resumable_training/test_epochs_checkpoints.py",
+        "tests/trainables/training/resumable_training/test_epochs.py",
     ],
     "trainables/training/evaluation.py": [
         "tests/trainables/training/test_evaluation_by_hand.py",
@@ -297,7 +297,7 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/training/test_trainer.py",
         "tests/trainables/training/test_trainer_parts.py",
         "tests/trainables/training/test_stages.py",
-        "tests/trainables/training/epoch_loop/test_epochs.py",
+        "tests/trainables/training/resumable_training/test_epochs.py",
     ],
     "trainables/training/trial.py": ["tests/trainables/training/test_trial.py"],
     "trainables/optim/weight_average.py": ["tests/trainables/optim/test_weight_average.py"],

@@ -14,7 +14,7 @@ from torch import distributed, nn
 from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
 from trainables.messages import EpochReport, TrialRequest
-from trainables.training.epoch_loop import epochs
+from trainables.training.resumable_training import epochs
 from trainables.training.trial import TrialTask
 
 

@@ -21,7 +21,7 @@ import torch
 from trainables import distributed
 from trainables.errors import NodeMismatchError, OutOfMemory, StorageError
 from trainables.messages import EpochReport, TrialRequest
-from trainables.training.checkpoints import CheckpointStore, join_uri
+from trainables.training.checkpoint_store import CheckpointStore, join_uri
 
 EPOCHS = 4
 """Number of epochs of each trial, except in the two loops `sized` and `quick_trial`:"""

@@ -14,8 +14,8 @@ from search.study.unet_space import unet_space
 from tests.made.studies import begin, study_settings
 from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
-from trainables.training.checkpoints import checkpoint_store
-from trainables.training.epoch_loop import epochs
+from trainables.training.checkpoint_store import checkpoint_store
+from trainables.training.resumable_training import epochs
 
 
 @pytest.fixture(scope="session")

@@ -24,12 +24,12 @@ from search.sampling.warm_start import starting_points
 from search.study.profiles import PROFILES
 from search.study.unet_space import unet_space
 from search.views.events import EventReader
-from search.views.terminal import Terminal
+from search.views.safe_console import Terminal
 from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
 from trainables.errors import StorageError
-from trainables.training.checkpoints import checkpoint_store
-from trainables.training.epoch_loop import epochs
+from trainables.training.checkpoint_store import checkpoint_store
+from trainables.training.resumable_training import epochs
 
 
 class Payload:

@@ -16,7 +16,7 @@ import numpy as np
 from filelock import FileLock
 
 from trainables.atomic_write import atomic_write
-from trainables.data.audit import Dropped, audit
+from trainables.data.unusable_pairs import Dropped, unusable_pairs
 from trainables.data.description import DataDescription
 from trainables.data.npz import RawData, read_npz
 from trainables.data.report import DataReport, warnings_of
@@ -110,7 +110,7 @@ class PreparedData:
 
     @cached_property
     def dropped(self) -> tuple[Dropped, ...]:
-        """The training pairs of the file that the audit dropped."""
+        """The training pairs of the file that were dropped."""
         return tuple(Dropped(reason=reason, indices=tuple(found)) for reason, found in self._meta["dropped"])
 
     @cached_property
@@ -166,7 +166,7 @@ def prepare(source: DataSource, *, cache: Path | None = None) -> PreparedData:
 
 
 def _check_usable(data: PreparedData) -> None:
-    """Raise a ValueError if the data that the audit kept cannot be split, or has no labelled pixel."""
+    """Raise a ValueError if the remaining data cannot be split, or has no labelled pixel."""
     after = "".join(f"; {len(found.indices)} were dropped: they {found.reason}" for found in data.dropped)
     try:
         _ = data.split
@@ -231,7 +231,7 @@ def _is_whole(folder: Path) -> bool:
 def _write(folder: Path, raw: RawData) -> None:
     """Clean a data set and write it to a new folder."""
     folder.mkdir()
-    dropped = audit(raw.images, raw.masks, raw.description)
+    dropped = unusable_pairs(raw.images, raw.masks, raw.description)
     kept = np.setdiff1d(np.arange(len(raw.images)), [index for found in dropped for index in found.indices])
     arrays = {"images": raw.images[kept], "masks": raw.masks[kept], "unlabelled": raw.unlabelled}
     classes = range(raw.description.num_classes)

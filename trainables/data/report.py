@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.data.audit import Dropped
+from trainables.data.unusable_pairs import Dropped
 from trainables.data.description import DataDescription
 
 SHOWN_INDICES = 5

@@ -16,8 +16,8 @@ from trainables.device import default_device
 from trainables.memory_errors import is_out_of_memory
 from trainables.messages import EpochReport
 from trainables.profiling.device_memory import device_memory
-from trainables.training.epoch_loop import epochs
 from trainables.training.evaluation import EVALUATION_BATCH
+from trainables.training.resumable_training import epochs
 
 STEPS = 16
 """Training steps per epoch of a probe: enough for the overhead of an epoch to be negligible."""

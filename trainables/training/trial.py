@@ -14,8 +14,8 @@ from trainables.data import DataSource, PreparedData, prepare
 from trainables.errors import NodeMismatchError, OutOfMemory
 from trainables.memory_errors import is_out_of_memory
 from trainables.messages import EpochReport, TrialRequest
-from trainables.training.checkpoints import checkpoint_store
-from trainables.training.epoch_loop import epochs
+from trainables.training.checkpoint_store import checkpoint_store
+from trainables.training.resumable_training import epochs
 
 # A process may run several trials, one after the other: it maps the data only once.
 _prepared = functools.lru_cache(maxsize=1)(prepare)

@@ -20,7 +20,7 @@ from trainables.data import DataSource
 from trainables.errors import NodeMismatchError
 from trainables.launching.launchers import InlineLauncher
 from trainables.messages import TrialRequest
-from trainables.training.checkpoints import CheckpointStore
+from trainables.training.checkpoint_store import CheckpointStore
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ import pytest
 
 from search.ledger.ledger import Ledger
 from tests.processes.scripts import HANGS_AFTER, Script
-from trainables.training.checkpoints import checkpoint_store
+from trainables.training.checkpoint_store import checkpoint_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

@@ -22,7 +22,7 @@ from reports.final_model.retrain_plan import retrain_plan
 from reports.final_model.training_choice import Clock, spend
 from reports.prediction import scoring
 from reports.prediction.scoring import score_models, searched_models
-from search.views.terminal import Terminal
+from search.views.safe_console import Terminal
 from trainables.config import TrainingConfig, TrialConfig
 from trainables.models.config import ModelConfig
 from trainables.training.trainer import Training

@@ -15,8 +15,8 @@ from reports.final_model.retrain_plan import retrain_plan
 from reports.final_model.retraining import check_store, retrain_store
 from reports.prediction.predictor_choice import PredictorSettings
 from reports.prediction.scoring import rare_lines, score_lines, score_models, searched_models
-from search.views.terminal import Terminal
-from trainables.training.checkpoints import checkpoint_store
+from search.views.safe_console import Terminal
+from trainables.training.checkpoint_store import checkpoint_store
 from trainables.training.prediction import Predictor
 
 CPU = torch.device("cpu")

@@ -11,8 +11,8 @@ from reports.final_model.retraining import retrain, retrain_store
 from tests.made.studies import epoch_report
 from tests.reports.made_runs import best_plan
 from trainables.config import TrialConfig
-from trainables.training.checkpoints import CheckpointStore
-from trainables.training.epoch_loop import epochs
+from trainables.training.checkpoint_store import CheckpointStore
+from trainables.training.resumable_training import epochs
 
 
 def test_the_plan_is_as_long_as_the_trial_up_to_its_best_epoch(facts):

@@ -5,7 +5,7 @@ import pytest
 from search.checkpoints.retention import KEPT, CheckpointRetention
 from tests.made.records import trial_record
 from tests.made.studies import begin
-from trainables.training.checkpoints import CheckpointStore, checkpoint_store
+from trainables.training.checkpoint_store import CheckpointStore, checkpoint_store
 
 
 @pytest.fixture

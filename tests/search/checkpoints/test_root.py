@@ -12,7 +12,7 @@ from search.checkpoints.retention import CheckpointRetention
 from search.checkpoints.root import FILE, Marker, check_root, claim, set_aside
 from search.ledger.ledger import Ledger
 from tests.made.studies import begin, epoch_report, study_settings
-from trainables.training.checkpoints import checkpoint_store, stored_trials
+from trainables.training.checkpoint_store import checkpoint_store, stored_trials
 
 
 def driven(folder, space, *scores, root=None):

@@ -12,7 +12,7 @@ from search.ledger.ledger import Ledger
 from search.locking.folder_lock import OWNER, study_lock
 from search.storage.location import FILE
 from tests.made.studies import begin, study_settings
-from trainables.training.checkpoints import checkpoint_store
+from trainables.training.checkpoint_store import checkpoint_store
 
 
 @pytest.fixture

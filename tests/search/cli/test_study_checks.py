@@ -26,7 +26,7 @@ from search.study.space_record import described
 from search.study.systems import SYSTEMS
 from tests.made.studies import begin, study_settings
 from trainables.data import DataSource, prepare
-from trainables.training.checkpoints import CheckpointStore
+from trainables.training.checkpoint_store import CheckpointStore
 
 
 @pytest.fixture

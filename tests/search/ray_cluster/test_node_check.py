@@ -14,7 +14,7 @@ from tests.processes.loops import epoch_report
 from trainables.data import DataSource
 from trainables.errors import NodeMismatchError
 from trainables.messages import TrialRequest
-from trainables.training.checkpoints import CheckpointStore
+from trainables.training.checkpoint_store import CheckpointStore
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ from search.tuning.run_end import Stopping
 from search.views.cost_table import receipt
 from search.views.leaderboard import leaderboard
 from search.views.progress import ProgressState
-from search.views.terminal import Terminal
+from search.views.safe_console import Terminal
 from tests.made.damage import damaged_journal
 from tests.made.damaged_journals import whole_journal
 from tests.made.studies import study_settings

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from trainables.data import SAMPLE, DataSource, prepare
-from trainables.data.audit import audit
+from trainables.data.unusable_pairs import unusable_pairs
 from trainables.data.description import MARS
 from trainables.data.sample import ALIENS, LABELLED, UNLABELLED, sample
 
@@ -17,7 +17,7 @@ def test_it_is_the_same_every_time(monkeypatch):
     assert np.array_equal(first.masks, again.masks)
     assert np.array_equal(first.unlabelled, again.unlabelled)
     # Scenes are drawn one after the other, so the first ones are those of the whole sample.
-    aliens = [index for found in audit(first.images, first.masks, MARS) for index in found.indices]
+    aliens = [index for found in unusable_pairs(first.images, first.masks, MARS) for index in found.indices]
     assert np.array_equal(np.delete(first.images, aliens, axis=0), whole.images[:20])
     assert np.array_equal(np.delete(first.masks, aliens, axis=0), whole.masks[:20])
     assert np.array_equal(first.unlabelled, whole.images[20:22])

@@ -9,8 +9,8 @@ import torch
 from trainables.augmentation.transforms import AugmentationConfig
 from trainables.config import SecondStageConfig, TrainingConfig, TrialConfig
 from trainables.models import build_model
-from trainables.training.checkpoints import CheckpointStore
-from trainables.training.epoch_loop import epochs, load_best
+from trainables.training.checkpoint_store import CheckpointStore
+from trainables.training.resumable_training import epochs, load_best
 from trainables.training.stages import Stage, stages
 from trainables.training.trainer import Training
 

@@ -11,7 +11,7 @@ from trainables.data import DataSource, prepare
 from trainables.errors import NodeMismatchError, OutOfMemory
 from trainables.messages import TrialRequest
 from trainables.training import trial
-from trainables.training.checkpoints import stored_trials
+from trainables.training.checkpoint_store import stored_trials
 from trainables.training.trial import TrialTask
 
 

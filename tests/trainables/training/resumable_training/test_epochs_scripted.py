@@ -12,8 +12,8 @@ import torch
 from tests.made.scripted_training import TRAIN_SECONDS, VAL_SECONDS, Script
 from trainables.config import TrialConfig
 from trainables.messages import EpochReport
-from trainables.training import epoch_loop as loop
-from trainables.training.epoch_loop import epochs
+from trainables.training import resumable_training as loop
+from trainables.training.resumable_training import epochs
 from trainables.training.stages import Stage
 
 DATA = SimpleNamespace(fingerprint="content-0", name="scripted")

@@ -26,7 +26,7 @@ class Dropped:
     """Indices into the `training_set` of the file."""
 
 
-def audit(images: np.ndarray, masks: np.ndarray, description: DataDescription) -> list[Dropped]:
+def unusable_pairs(images: np.ndarray, masks: np.ndarray, description: DataDescription) -> list[Dropped]:
     """Return the training pairs to drop, by reason. Images and masks are (N, H, W).
 
     Shared masks: three or more images with pixel-identical masks of two or more scored classes cannot be a real

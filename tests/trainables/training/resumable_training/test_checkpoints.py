@@ -12,7 +12,7 @@ from pyarrow import fs
 
 from trainables import outage_retries
 from trainables.errors import StorageError
-from trainables.training.checkpoints import PAUSES, CheckpointStore, checkpoint_store, join_uri, stored_trials
+from trainables.training.checkpoint_store import PAUSES, CheckpointStore, checkpoint_store, join_uri, stored_trials
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from trainables.data import PreparedData
 from trainables.device import default_device, place
 from trainables.messages import EpochReport
 from trainables.models import build_model
-from trainables.training.checkpoints import CheckpointStore, DamagedCheckpoint
+from trainables.training.checkpoint_store import CheckpointStore, DamagedCheckpoint
 from trainables.training.early_stopping import end_of_stage
 from trainables.training.evaluation import evaluate
 from trainables.training.stages import Stage

@@ -10,9 +10,9 @@ from trainables.config import TrialConfig
 from trainables.losses.config import LossConfig
 from trainables.messages import EpochReport
 from trainables.optim.schedules import SCHEDULES, ScheduleConfig
-from trainables.training.checkpoints import CheckpointStore
-from trainables.training.epoch_loop import epochs, load_best
+from trainables.training.checkpoint_store import CheckpointStore
 from trainables.training.evaluation import evaluate
+from trainables.training.resumable_training import epochs, load_best
 from trainables.training.trainer import Training
 
 TIMES = ("images_per_second", "train_seconds", "val_seconds", "checkpoint_seconds")

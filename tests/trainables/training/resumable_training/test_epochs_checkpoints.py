@@ -16,8 +16,8 @@ from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
 from trainables.models import build_model
 from trainables.models.config import ModelConfig
-from trainables.training import epoch_loop as loop
-from trainables.training.epoch_loop import epochs, load_best
+from trainables.training import resumable_training as loop
+from trainables.training.resumable_training import epochs, load_best
 
 # The first stage ends early after epoch 4, the second begins from epoch 2's weights, its best epoch is 6.
 SCORES = [0.3, 0.5, 0.4, 0.4, 0.4, 0.6, 0.6, 0.5]

@@ -1,4 +1,4 @@
-"""The audit exactly at its limits."""
+"""`unusable_pairs` exactly at its limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from trainables.data.audit import Dropped, audit
+from trainables.data.unusable_pairs import Dropped, unusable_pairs
 from trainables.data.description import MARS
 
 COUNTING_ALL = dataclasses.replace(MARS, ignored_label=None)
@@ -16,18 +16,18 @@ ODD = "have a mean pixel more than 6 robust standard deviations from the median"
 
 
 def found(images: np.ndarray, masks: np.ndarray, described=MARS) -> dict[str, tuple[int, ...]]:
-    return {dropped.reason: dropped.indices for dropped in audit(images, masks, described)}
+    return {dropped.reason: dropped.indices for dropped in unusable_pairs(images, masks, described)}
 
 
 def of_brightness(*levels: float, scale: float = 1) -> dict[str, tuple[int, ...]]:
-    """What the audit finds of images of these levels, with masks of one class."""
+    """What is dropped of images of these levels, with masks of one class."""
     images = np.repeat(np.array(levels) * scale, 6).reshape(-1, 2, 3)
     images = images.astype(np.uint8) if scale == 1 else images.astype(np.float32)
     return found(images, np.ones(images.shape, np.uint8))
 
 
 def of_masks(*masks: list[int], described=MARS) -> tuple[int, ...]:
-    """What the audit drops of images with these masks of one row, all of one brightness."""
+    """What is dropped of images with these masks of one row, all of one brightness."""
     found_there = found(np.full((len(masks), 1, len(masks[0])), 90, np.uint8), np.uint8(masks)[:, None], described)
     assert set(found_there) <= {SHARED}
     return found_there.get(SHARED, ())
@@ -101,7 +101,7 @@ def test_an_image_may_be_dropped_for_two_reasons_and_each_is_told():
     images[2] = 200
     masks = np.ones(images.shape, np.uint8)
     masks[[1, 2, 7], 0, 0] = 3
-    assert audit(images, masks, MARS) == [
+    assert unusable_pairs(images, masks, MARS) == [
         Dropped(reason=SHARED, indices=(1, 2, 7)),
         Dropped(reason=ODD, indices=(2,)),
     ]

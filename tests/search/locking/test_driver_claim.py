@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from search.locking import one_driver as module
+from search.locking import driver_claim as module
+from search.locking.driver_claim import Holder, held
 from search.locking.folder_lock import describe
-from search.locking.one_driver import Holder, held
 
 ELSEWHERE = {"user": "bob", "host": "node9", "process": 12, "since": "2024-05-01T12:00:00+02:00"}
 
@@ -77,7 +77,7 @@ def test_a_second_driver_of_this_machine_is_refused_at_once(place):
 
 HOLDER = """
 import sys
-from search.locking.one_driver import held
+from search.locking.driver_claim import held
 with held(sys.argv[1], "mars", print):
     print("held", flush=True)
     sys.stdin.read()

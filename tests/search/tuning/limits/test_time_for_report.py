@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from search.ledger.costs import longest_training_seconds
-from search.tuning.limits.report_time import ReportTime, alone_speedup
+from search.tuning.limits.time_for_report import ReportTime, alone_speedup
 from search.tuning.run_end import Stopping
 from tests.made.studies import epoch_report
 

@@ -11,8 +11,8 @@ import torch
 from pyarrow import fs
 
 from trainables.errors import StorageError
-from trainables.training import checkpoints
-from trainables.training.checkpoints import CheckpointStore
+from trainables.training import checkpoint_store
+from trainables.training.checkpoint_store import CheckpointStore
 
 
 @pytest.fixture
@@ -243,5 +243,5 @@ def test_folders_are_told_by_name_and_files_are_not(store, tmp_path):
 
 
 def test_nobody_waits_longer_than_half_a_minute_by_default():
-    assert checkpoints.PAUSES == (1.0, 2.0, 4.0, 8.0, 15.0)
-    assert CheckpointStore("/anywhere").pauses == checkpoints.PAUSES
+    assert checkpoint_store.PAUSES == (1.0, 2.0, 4.0, 8.0, 15.0)
+    assert CheckpointStore("/anywhere").pauses == checkpoint_store.PAUSES

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainables.data.audit import audit
+from trainables.data.unusable_pairs import unusable_pairs
 from trainables.data.description import MARS
 
 
@@ -16,7 +16,9 @@ def pairs():
 
 
 def reasons(images, masks):
-    return {("masks" if "mask" in found.reason else "mean"): found.indices for found in audit(images, masks, MARS)}
+    return {
+        ("masks" if "mask" in found.reason else "mean"): found.indices for found in unusable_pairs(images, masks, MARS)
+    }
 
 
 def test_clean_pairs_are_kept(pairs):
