@@ -16,13 +16,13 @@ import numpy as np
 from filelock import FileLock
 
 from trainables.atomic_write import atomic_write
-from trainables.data.unusable_pairs import Dropped, unusable_pairs
 from trainables.data.description import DataDescription
 from trainables.data.npz import RawData, read_npz
 from trainables.data.report import DataReport, warnings_of
 from trainables.data.sample import sample
 from trainables.data.source import SAMPLE, DataSource, find
 from trainables.data.split import split, stratified_part
+from trainables.data.unusable_pairs import Dropped, unusable_pairs
 
 FORMAT = "1"
 """Version of the prepared files and of the cleaning. Data of different versions has different fingerprints."""

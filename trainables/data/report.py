@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.data.unusable_pairs import Dropped
 from trainables.data.description import DataDescription
+from trainables.data.unusable_pairs import Dropped
 
 SHOWN_INDICES = 5
 """Number of dropped indices to list for each reason."""

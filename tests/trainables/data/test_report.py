@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from trainables.data.unusable_pairs import Dropped
 from trainables.data.description import MARS
 from trainables.data.npz import RawData
 from trainables.data.report import DataReport, warnings_of
+from trainables.data.unusable_pairs import Dropped
 
 REPORT = DataReport(
     name="mars",
