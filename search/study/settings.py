@@ -60,8 +60,7 @@ class StudySettings:
         Raises:
             ValueError: if a setting is missing or invalid.
         """
-        names = [field.name for field in dataclasses.fields(cls)]
-        if lacking := [name for name in names if name not in values]:
+        if lacking := _lacking(values):
             raise ValueError(f"{folder}: the study was made by another version, its settings lack {', '.join(lacking)}")
         try:
             settings = from_json(cls, values)
@@ -111,19 +110,29 @@ class StudySettings:
         """Refuse to continue a study under other settings.
 
         Raises:
-            ValueError: naming each setting that differs.
+            ValueError: naming each setting that differs, or that another version did not record.
         """
+        if lacking := _lacking(recorded):
+            raise ValueError(
+                f"study {name!r} was made by another version, its settings lack {', '.join(lacking)}: give another "
+                "--name, or continue it with the version that made it"
+            )
         if isinstance(checkpoints := recorded.get("checkpoints"), str):
             recorded = recorded | {"checkpoints": without_keys(checkpoints)}
         # The data may have moved: its fingerprint is compared instead of its location.
         fields = [field.name for field in dataclasses.fields(self) if field.name != "data"]
         differing = [
-            f"{field} was {recorded.get(field)!r}, is now {getattr(self, field)!r}"
+            f"{field} was {recorded[field]!r}, is now {getattr(self, field)!r}"
             for field in fields
-            if recorded.get(field) != getattr(self, field)
+            if recorded[field] != getattr(self, field)
         ]
         if differing:
             raise ValueError(
                 f"study {name!r} exists with other settings ({'; '.join(differing)}): "
                 "repeat them to continue it, or give another --name"
             )
+
+
+def _lacking(recorded: dict[str, Any]) -> list[str]:
+    """Return the names of the settings that a study, made by another version, does not have."""
+    return [field.name for field in dataclasses.fields(StudySettings) if field.name not in recorded]
