@@ -12,10 +12,9 @@ from search.cli.options.option_types import Workers
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
-    """The options of `search/run.py`; their help texts are in `search_parser`. None: not given.
+    """The options of `search/run.py`. None: not given.
 
-    Raises:
-        ValueError: if options cannot be combined; the message names them.
+    `search_parser` has their help texts, and `option_conflicts` the options that cannot be combined.
     """
 
     data: str
