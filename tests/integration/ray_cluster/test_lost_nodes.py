@@ -26,6 +26,7 @@ from tests.made.studies import study_settings
 from tests.processes.loops import sized
 from tests.processes.ports import free_port
 from trainables.launching.launchers import InlineLauncher, Launcher
+from trainables.launching.ray_private import dead_nodes_silenced
 from trainables.launching.worker_groups import WorkersLauncher
 from trainables.messages import EpochReport
 
@@ -99,7 +100,7 @@ def processes(*titles: str) -> list[psutil.Process]:
 @pytest.fixture(scope="module")
 def head() -> Iterator[Machines]:
     machines = Machines()
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, dead_nodes_silenced():  # as in the search command
         patch.setenv("RAY_ADDRESS", machines.cluster.address)
         start_ray(dashboard=True)
         yield machines
