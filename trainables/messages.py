@@ -39,6 +39,8 @@ class EpochReport:
     """Number of parameters of the model."""
     checkpoint_seconds: float = 0.0
     """Time spent on saving checkpoints after the previous epoch."""
+    start_seconds: float | None = None
+    """Seconds from the start of a worker group until this epoch began, in the group's first report; else None."""
     stage: int = 1
     """Training stage of the epoch, counted from 1."""
     ended: str | None = None

@@ -177,7 +177,8 @@ def _shared(plan: SearchPlan, size: ClusterSize) -> SearchPlan:
 def _search(console: Console, tell: Tell, options: SearchOptions, prepared: _Run) -> int:
     plan, data, ledger, checkpoints = prepared.plan, prepared.data, prepared.ledger, prepared.checkpoints
     past = ledger.records()
-    stopping, meter = Stopping(options.time_budget), Meter(plan.launcher.demand())
+    stopping = Stopping(options.time_budget)
+    meter = Meter(plan.launcher.demand(), past=past, queues=plan.launcher.queues)
     prepared.holder.when_lost(stopping.cannot_write)
     state = ProgressState(budget=plan.budget, time_budget=options.time_budget, past=past)
     view: LiveView | EventWriter = LiveView(state, console, stopping)

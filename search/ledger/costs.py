@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping
 
 from search.ledger.ranking import ranked
 from search.ledger.records import TrialRecord
@@ -13,7 +14,8 @@ LONGEST = 4.0
 """How many times as long as a trial the longest training in a report is, if the trial's own schedule spans it."""
 VIEWS = 4
 """How often a report may predict each image of the test set: once for each combination of flips."""
-PARTS = ("start-up", "training", "validation", "checkpoints", "waiting")
+PARTS = ("queueing", "start-up", "training", "validation", "checkpoints", "waiting")
+ONE_CPU = {"CPU": 1.0, "GPU": 0.0}
 
 
 def worked_seconds(report: EpochReport) -> float:
@@ -23,9 +25,11 @@ def worked_seconds(report: EpochReport) -> float:
 def seconds_of(record: TrialRecord) -> dict[str, float]:
     """Return the seconds that a trial spent in each of PARTS.
 
-    For a segment whose driver was killed, only the epochs are known.
+    Without "queueing", they add up to the time from the start to the end of each of its segments. For a segment whose
+    driver was killed, only the epochs are known.
     """
     return {
+        "queueing": sum(segment.queue_seconds for segment in record.segments),
         "start-up": sum(segment.start_seconds for segment in record.segments),
         "training": sum(report.train_seconds for report in record.reports),
         "validation": sum(report.val_seconds for report in record.reports),
@@ -34,12 +38,28 @@ def seconds_of(record: TrialRecord) -> dict[str, float]:
     }
 
 
-def device_seconds(record: TrialRecord) -> dict[str, float]:
-    """Return the CPU and GPU seconds that the trial used, computed with the resources of its last segment."""
+def device_seconds(record: TrialRecord, unknown: Mapping[str, float] = ONE_CPU) -> dict[str, float]:
+    """Return the CPU and GPU seconds that the trial held.
+
+    They are the sum over its segments of (start-up + waiting + the segment's epochs) times the segment's CPUs or GPUs.
+    A segment's epochs are those that were reported after the end of the segment before, until its own end.
+
+    Args:
+        record: the trial.
+        unknown: CPUs and GPUs of its epochs if the ledger has no segment of it.
+    """
     if not record.segments:
-        return {"CPU": 0.0, "GPU": 0.0}
-    seconds, last = sum(seconds_of(record).values()), record.segments[-1]
-    return {"CPU": seconds * last.cpus, "GPU": seconds * last.gpus}
+        seconds = sum(map(worked_seconds, record.reports))
+        return {device: seconds * unknown.get(device, 0.0) for device in ONE_CPU}
+    held, reports = dict.fromkeys(ONE_CPU, 0.0), list(record.reports)
+    for segment in record.segments:
+        last = record.reported_epochs if segment is record.segments[-1] else segment.last_epoch or 0
+        epochs = sum(worked_seconds(report) for report in reports if report.epoch <= last)
+        reports = [report for report in reports if report.epoch > last]
+        seconds = segment.start_seconds + segment.wait_seconds + epochs
+        held["CPU"] += seconds * segment.cpus
+        held["GPU"] += seconds * segment.gpus
+    return held
 
 
 def saved_epochs(records: list[TrialRecord], max_epochs: int) -> tuple[int, float]:

@@ -307,9 +307,23 @@ class Ledger:
         self._append(number, "failure", failure, len(self.record(number).failures))
         return self.record(number)
 
+    def begin_segment(self, number: int, segment: Segment) -> None:
+        """Record the resources that a running trial holds from now on. `add_segment` replaces the entry at the end. If
+        the driver is killed before that, the segment's epochs count with these resources."""
+        record = self.record(number)
+        if record.segments and record.segments[-1].running:  # its driver was killed
+            self._write_segment(record, record.segments[-1])
+        self._append(number, "segment", dataclasses.replace(segment, running=True), len(record.segments))
+
     def add_segment(self, number: int, segment: Segment) -> None:
         """Record the time and resources that a running trial used; it may end now, or resume later."""
-        self._append(number, "segment", segment, len(self.record(number).segments))
+        self._write_segment(self.record(number), segment)
+
+    def _write_segment(self, record: TrialRecord, segment: Segment) -> None:
+        """Write a segment that has ended, in place of the entry of its beginning if there is one."""
+        ended = dataclasses.replace(segment, last_epoch=record.reported_epochs, running=False)
+        begun = bool(record.segments) and record.segments[-1].running
+        self._append(record.number, "segment", ended, len(record.segments) - begun)
 
     def mark_audited(self, number: int, epoch: int) -> None:
         """Record that a running trial would have stopped or paused after that epoch, and runs on as an audit."""

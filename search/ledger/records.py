@@ -58,11 +58,19 @@ class Segment:
     """What a trial's process used from its start to its end, besides its epochs; a trial that resumed has several."""
 
     start_seconds: float
-    """Seconds until its first epoch began: process, data, model."""
+    """Seconds until its first epoch began: process, data, model. Negative if an epoch was trained in an earlier segment
+    and reported in this one: its seconds are among that segment's `wait_seconds` or `start_seconds`."""
     wait_seconds: float
     """Seconds between and after its epochs."""
     cpus: float
     gpus: float
+    queue_seconds: float = 0.0
+    """Seconds before `start_seconds` in which a worker group waited for its resources, and held none."""
+    last_epoch: int | None = None
+    """The last epoch that the trial had reported when it ended. None while it runs, if its driver was killed, and in
+    ledgers of earlier versions."""
+    running: bool = False
+    """Whether its end is not recorded: it runs, or its driver was killed and no other has resumed the trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +189,7 @@ class TrialRecord:
             raise ValueError(f"trial {self.number}: a score is not a finite number, but the trial did not diverge")
         for entry in (*self.reports, *self.segments):
             for name, value in vars(entry).items():
-                if (name.endswith("_seconds") or name in ("cpus", "gpus")) and not abs(value) < MOST:
+                if (name.endswith("_seconds") or name in ("cpus", "gpus")) and not abs(value or 0) < MOST:
                     raise ValueError(f"trial {self.number}: {name} is {value}, must be a number below 2^63")
 
     @property

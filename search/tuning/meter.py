@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from search.ledger.costs import worked_seconds
-from search.ledger.records import Segment
+from search.ledger.records import Segment, TrialRecord
 from trainables.messages import EpochReport
 
 
@@ -17,41 +17,77 @@ class Meter:
     Args:
         demand: resources of one running trial ("CPU", "GPU"); elastic trials always count at their full size.
         clock: returns the time in seconds, which is virtual in simulations. Default: `time.monotonic`.
+        past: trials of earlier runs.
+        queues: whether a trial that has started may wait for its resources, as worker groups do.
     """
 
-    def __init__(self, demand: Mapping[str, float], clock: Callable[[], float] | None = None):
-        self.demand, self._clock = demand, clock or time.monotonic
+    def __init__(
+        self,
+        demand: Mapping[str, float],
+        clock: Callable[[], float] | None = None,
+        *,
+        past: Iterable[TrialRecord] = (),
+        queues: bool = False,
+    ):
+        self.demand, self.queues, self._clock = demand, queues, clock or time.monotonic
         self._running: dict[int, _Running] = {}
+        self._measured = {record.number for record in past if record.segments and not record.segments[-1].running}
+        """Numbers of the trials whose last segment was measured to its end."""
 
-    def begin(self, number: int) -> None:
+    def begin(self, number: int) -> Segment:
+        """Begin a segment, and return what is known of it: its resources."""
         self._running[number] = _Running(begun=self._clock())
+        return self._segment(start_seconds=0.0, wait_seconds=0.0)
 
     def epoch(self, number: int, report: EpochReport) -> None:
         running, worked = self._running[number], worked_seconds(report)
         if running.start_seconds is None:
-            running.start_seconds = max(0.0, self._clock() - running.begun - worked)
+            started = self._clock() - running.begun - worked
+            # Below 0, the epoch was trained in the segment before, and reported only now. If that one was measured to
+            # its end, it has counted the epoch's seconds; this segment must not count them again.
+            if number not in self._measured:
+                started = max(0.0, started)
+            running.start_seconds = started
+            if report.start_seconds is not None and started > report.start_seconds:
+                running.start_seconds = report.start_seconds
+                running.queue_seconds = started - report.start_seconds
         running.worked += worked
 
     def end(self, number: int) -> Segment:
         running = self._running.pop(number)
-        seconds = self._clock() - running.begun
+        self._measured.add(number)
+        seconds = self._clock() - running.begun - running.queue_seconds
         start = seconds if running.start_seconds is None else running.start_seconds
-        return Segment(
+        return self._segment(
             start_seconds=start,
             wait_seconds=max(0.0, seconds - start - running.worked),
+            queue_seconds=running.queue_seconds,
+        )
+
+    def _segment(self, start_seconds: float, wait_seconds: float, queue_seconds: float = 0.0) -> Segment:
+        return Segment(
+            start_seconds=start_seconds,
+            wait_seconds=wait_seconds,
+            queue_seconds=queue_seconds,
             cpus=self.demand.get("CPU", 0),
             gpus=self.demand.get("GPU", 0),
         )
 
     @property
     def gpu_seconds(self) -> float:
-        """GPU-seconds so far of the trials that are running now."""
+        """GPU-seconds so far of the trials that are running now; those that may still be queueing do not count."""
         now = self._clock()
-        return sum(now - running.begun for running in self._running.values()) * self.demand.get("GPU", 0)
+        held = (
+            now - running.begun - running.queue_seconds
+            for running in self._running.values()
+            if not self.queues or running.start_seconds is not None
+        )
+        return sum(held) * self.demand.get("GPU", 0)
 
 
 @dataclass
 class _Running:
     begun: float
     start_seconds: float | None = None
+    queue_seconds: float = 0.0
     worked: float = 0.0

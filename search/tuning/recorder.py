@@ -87,7 +87,7 @@ class Recorder(tune.Callback):
     def _started(self, number: int) -> None:
         record = self.ledger.record(number)
         self.running.keep(record)
-        self.meter.begin(number)
+        self.ledger.begin_segment(number, self.meter.begin(number))
         for callback in self.callbacks:
             callback.trial_started(record)
 

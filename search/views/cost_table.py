@@ -21,6 +21,8 @@ def receipt(records: list[TrialRecord], max_epochs: int, price_per_hour: float |
     held = {device: sum(device_seconds(record)[device] for record in records) / 3600 for device in ("CPU", "GPU")}
     device = "GPU" if held["GPU"] else "CPU"
     total = sum(parts.values())
+    if not parts["queueing"]:
+        del parts["queueing"]
     table = Table(title="cost of the study, all runs", title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")

@@ -14,7 +14,7 @@ from search.tuning.recorder import Recorder
 from search.tuning.run_end import Stopping
 from tests.made.studies import epoch_report
 
-WRITES = ("add_epoch", "add_failure", "add_segment", "mark_audited", "finish", "prune", "fail")
+WRITES = ("begin_segment", "add_epoch", "add_failure", "add_segment", "mark_audited", "finish", "prune", "fail")
 
 
 class NotingLedger(Ledger):

@@ -31,6 +31,11 @@ class Launcher(Protocol):
         """Smallest number of processes that can train a trial."""
         ...
 
+    @property
+    def queues(self) -> bool:
+        """Whether a trial that Tune has started may still wait for its resources."""
+        ...
+
     def demand(self) -> dict[str, float]:
         """Return the resources of a running trial ("CPU", "GPU"), summed over its processes."""
         ...
@@ -62,6 +67,7 @@ class InlineLauncher:
     reuse_actors: bool = True
     processes: int = 1
     least_processes: int = 1
+    queues: bool = False
 
     def demand(self) -> dict[str, float]:
         return {"CPU": self.cpus, "GPU": self.gpus}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 import time
 from collections.abc import Iterator
@@ -50,6 +51,7 @@ class WorkersLauncher:
     growth_seconds: float = 60
     """Interval in seconds at which a running elastic group checks for resources to grow."""
     reuse_actors: bool = False  # a stopped trial ends its process, which cannot be reused
+    queues: bool = True  # a started trial waits until its group has its resources
 
     @property
     def processes(self) -> int:
@@ -131,6 +133,7 @@ class WorkersLauncher:
 
             from trainables import distributed
 
+            started: float | None = time.perf_counter()
             use_threads(cpus)
             if (device := get_device()).type == "cuda":
                 torch.cuda.set_device(device)
@@ -143,6 +146,9 @@ class WorkersLauncher:
             with _peers_first():
                 leave_in_time()
                 for report in loop(TrialRequest(**config)):
+                    if started is not None:
+                        start = time.perf_counter() - started - report.train_seconds - report.val_seconds
+                        report, started = dataclasses.replace(report, start_seconds=max(0.0, start)), None
                     ray.train.report(report.to_dict())
                     if report.ended is None:
                         leave_in_time()

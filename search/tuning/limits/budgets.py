@@ -26,7 +26,7 @@ class Budgets(Callback):
     ):
         self.stopping, self.meter, self.epochs, self.gpu_hours = stopping, meter, epochs, gpu_hours
         self._epochs = sum(len(record.reports) for record in past)
-        self._gpu_seconds = {record.number: device_seconds(record)["GPU"] for record in past}
+        self._gpu_seconds = {record.number: self._held(record) for record in past}
         self._check()
 
     def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
@@ -34,9 +34,12 @@ class Budgets(Callback):
         self._check()
 
     def trial_ended(self, record: TrialRecord) -> None:
-        self._gpu_seconds[record.number] = device_seconds(record)["GPU"]
+        self._gpu_seconds[record.number] = self._held(record)
 
     attempt_failed = trial_paused = trial_ended
+
+    def _held(self, record: TrialRecord) -> float:
+        return device_seconds(record, unknown=self.meter.demand)["GPU"]
 
     def _check(self) -> None:
         if self.epochs is not None and self._epochs >= self.epochs:

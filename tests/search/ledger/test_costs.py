@@ -4,16 +4,20 @@ import io
 import time
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
 from search.ledger.costs import device_seconds, saved_epochs, seconds_of
 from search.ledger.ledger import Ledger
 from search.ledger.records import Segment
+from search.study.profiles import PROFILES
+from search.study.unet_space import unet_space
 from search.tuning.limits.budgets import Budgets
 from search.tuning.meter import Meter
 from search.tuning.run_end import Stopping
 from search.views.cost_table import receipt
-from tests.made.studies import begin
+from tests.made.studies import begin, epoch_report
 
 
 @pytest.fixture
@@ -130,10 +134,12 @@ def study(ledger, space, make_report, tmp_path):
 
 
 def test_where_the_seconds_of_a_trial_went(study):
-    expected = {"start-up": 5, "training": 2, "validation": 0.2, "checkpoints": 0.4, "waiting": 1}
+    expected = {"queueing": 0, "start-up": 5, "training": 2, "validation": 0.2, "checkpoints": 0.4, "waiting": 1}
     assert seconds_of(study[0]) == pytest.approx(expected)
     assert device_seconds(study[0]) == pytest.approx({"CPU": 8.6, "GPU": 4.3})
-    assert device_seconds(study[1]) == {"CPU": 0, "GPU": 0}  # its driver was killed: nobody knows what it held
+    # The ledger has no segment of the other one.
+    assert device_seconds(study[1]) == pytest.approx({"CPU": 2.2, "GPU": 0})
+    assert device_seconds(study[1], {"CPU": 4, "GPU": 0.5}) == pytest.approx({"CPU": 8.8, "GPU": 1.1})
 
 
 def test_what_stopping_spares(study):
@@ -142,13 +148,114 @@ def test_what_stopping_spares(study):
     assert seconds == pytest.approx(7 * 1.1)
 
 
-def test_a_trial_held_what_its_last_segment_held(ledger, space, make_report):
-    """It took 10 + 1 + 0.1 s of its epoch and 4 s of waiting, on other devices in the end than at first."""
+def test_each_segment_counts_with_what_it_held(ledger, space, make_report):
+    """8 s on 8 CPUs and 2 GPUs; then 6 s, and an epoch of 1.1 s, on 3 CPUs and half a GPU."""
     begin(ledger, space)
     ledger.add_segment(0, Segment(start_seconds=7, wait_seconds=1, cpus=8, gpus=2))
     ledger.add_epoch(0, make_report(1))
     ledger.add_segment(0, Segment(start_seconds=3, wait_seconds=3, cpus=3, gpus=0.5))
-    assert device_seconds(ledger.record(0)) == pytest.approx({"CPU": 15.1 * 3, "GPU": 15.1 * 0.5})
+    expected = {"CPU": 8 * 8 + 7.1 * 3, "GPU": 8 * 2 + 7.1 * 0.5}
+    assert device_seconds(ledger.record(0)) == pytest.approx(expected)
+
+
+def test_a_trial_that_resumed_on_a_part_of_a_gpu(ledger, space, make_report):
+    """10 hours on a GPU, and one hour on a quarter of it."""
+    begin(ledger, space)
+    for epoch in range(1, 11):
+        ledger.add_epoch(0, make_report(epoch, train_seconds=3600.0, val_seconds=0.0))
+    ledger.add_segment(0, Segment(start_seconds=0, wait_seconds=0, cpus=1, gpus=1.0))
+    ledger.add_epoch(0, make_report(11, train_seconds=3600.0, val_seconds=0.0))
+    ledger.add_segment(0, Segment(start_seconds=0, wait_seconds=0, cpus=1, gpus=0.25))
+    assert device_seconds(ledger.record(0))["GPU"] / 3600 == 10.25
+
+
+def test_the_epochs_of_a_killed_driver_count_with_what_their_segment_held(ledger, space, make_report):
+    begin(ledger, space)
+    ledger.begin_segment(0, Segment(start_seconds=0, wait_seconds=0, cpus=2, gpus=1))
+    ledger.add_epoch(0, make_report(1, train_seconds=10.0, val_seconds=0.0))
+    assert device_seconds(ledger.record(0)) == {"CPU": 20, "GPU": 10}
+    ledger.begin_segment(0, Segment(start_seconds=0, wait_seconds=0, cpus=1, gpus=0.25))  # by the next driver
+    ledger.add_epoch(0, make_report(2, train_seconds=8.0, val_seconds=0.0))
+    assert device_seconds(ledger.record(0)) == {"CPU": 28, "GPU": 12}
+    ledger.add_segment(0, Segment(start_seconds=1, wait_seconds=3, cpus=1, gpus=0.25))
+    assert device_seconds(ledger.record(0)) == {"CPU": 32, "GPU": 13}
+    assert [segment.last_epoch for segment in ledger.record(0).segments] == [1, 2]
+
+
+def test_an_epoch_that_was_saved_but_not_reported_counts_once(clock, make_report):
+    """The process failed after 5 s of start-up and an epoch of 100 s; the next one reports that epoch after 6 s."""
+    meter = Meter({"GPU": 1})
+    meter.begin(0)
+    clock.now += 105
+    first = meter.end(0)
+    meter.begin(0)
+    clock.now += 6
+    meter.epoch(0, make_report(1, train_seconds=100.0, val_seconds=0.0))
+    second = meter.end(0)
+    assert first.start_seconds + second.start_seconds == 11
+    assert first.wait_seconds + second.wait_seconds == 0
+
+
+@pytest.mark.parametrize("queues", [True, False])
+def test_a_worker_group_that_waits_for_its_resources_holds_none(queues, clock, make_report):
+    """It waits for 50 s, starts in 4 s, and trains for 10 s."""
+    meter = Meter({"GPU": 2}, queues=queues)
+    meter.begin(0)
+    clock.now += 50
+    assert meter.gpu_seconds == (0 if queues else 100)
+    clock.now += 14
+    meter.epoch(0, make_report(1, train_seconds=10.0, val_seconds=0.0, start_seconds=4.0))
+    assert meter.gpu_seconds == 28
+    clock.now += 1
+    assert meter.end(0) == Segment(start_seconds=4, wait_seconds=1, queue_seconds=50, cpus=0, gpus=2)
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_the_device_hours_of_a_trial_are_what_a_stopwatch_shows(data):
+    """A trial under several drivers, on changing devices, with failures, killed drivers, and epochs reported late.
+
+    The stopwatch runs while the trial holds devices. If its driver was killed, only the reported epochs count.
+    """
+    seconds = st.integers(1, 50).map(float)
+    ledger, space = Ledger.in_memory(), unet_space(PROFILES["cpu"])
+    number, epoch, now, expected = begin(ledger, space).number, 0, [0.0], 0.0
+    late: float | None = None  # seconds of an epoch that was trained, but not reported
+    for _ in range(data.draw(st.integers(1, 3))):
+        gpus = data.draw(st.sampled_from((0.25, 0.5, 1.0, 2.0)))
+        meter = Meter({"CPU": 1, "GPU": gpus}, clock=lambda: now[0], past=ledger.records())
+        for _ in range(data.draw(st.integers(1, 3))):
+            ledger.begin_segment(number, meter.begin(number))
+            held = data.draw(seconds)
+            now[0] += held
+            if late is not None:
+                epoch += 1
+                report = epoch_report(epoch, 0.5, train_seconds=late, val_seconds=0.0)
+                ledger.add_epoch(number, report)
+                meter.epoch(number, report)
+                late = None
+            for took in data.draw(st.lists(seconds, max_size=3)):
+                epoch += 1
+                now[0], held = now[0] + took, held + took
+                report = epoch_report(epoch, 0.5, train_seconds=took, val_seconds=0.0)
+                ledger.add_epoch(number, report)
+                meter.epoch(number, report)
+            if data.draw(st.booleans()):
+                late = data.draw(seconds)
+                now[0], held = now[0] + late, held + late
+            ledger.add_segment(number, meter.end(number))
+            expected += held * gpus
+        if data.draw(st.booleans()):  # this driver is killed in one more segment
+            ledger.begin_segment(number, meter.begin(number))
+            assume(late is None)
+            for took in data.draw(st.lists(seconds, max_size=3)):
+                epoch += 1
+                now[0] += took
+                report = epoch_report(epoch, 0.5, train_seconds=took, val_seconds=0.0)
+                ledger.add_epoch(number, report)
+                meter.epoch(number, report)
+                expected += took * gpus
+    assert device_seconds(ledger.record(number))["GPU"] == pytest.approx(expected)
 
 
 def test_only_stopped_trials_that_reported_spared_any_epoch(ledger, space, make_report):
@@ -199,9 +306,10 @@ def test_a_budget_of_epochs_counts_earlier_runs(epochs, reason, study, make_repo
 
 def test_a_budget_of_gpu_hours_counts_what_ended_and_what_runs(clock, study, make_report):
     stopping, meter = Stopping(), Meter({"CPU": 1, "GPU": 2})
-    budgets = Budgets(stopping, meter, study, epochs=None, gpu_hours=0.01)  # 36 s, of which 4.3 are spent
+    # 36 s, of which 4.3 and 4.4 are spent: nobody knows what the second trial held, so it counts as one of today.
+    budgets = Budgets(stopping, meter, study, epochs=None, gpu_hours=0.01)
     meter.begin(5)
-    clock.now += 15
+    clock.now += 13
     budgets.epoch_ended(study[1], make_report(1))
     assert stopping.reason is None
     clock.now += 1

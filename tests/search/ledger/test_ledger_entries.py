@@ -23,6 +23,14 @@ PROPOSAL = Proposal(
 )
 FAILURE = Failure(kind="error", epoch=1, message="boom")
 SEGMENT = Segment(start_seconds=1.0, wait_seconds=0.5, cpus=2.0, gpus=0.25)
+SEGMENT_ENTRY = {
+    "start_seconds": 1.0,
+    "wait_seconds": 0.5,
+    "cpus": 2.0,
+    "gpus": 0.25,
+    "queue_seconds": 0.0,
+    "last_epoch": 0,
+}
 
 
 @pytest.fixture
@@ -121,11 +129,12 @@ def test_failures_and_segments_are_counted_from_one_each_for_itself(ledger, writ
     ledger.add_segment(number, SEGMENT)
     assert [(key, json.loads(text)) for _, key, text in written] == [
         ("failure 0001", {"kind": "error", "epoch": 1, "message": "boom"}),
-        ("segment 0001", {"start_seconds": 1.0, "wait_seconds": 0.5, "cpus": 2.0, "gpus": 0.25}),
+        ("segment 0001", SEGMENT_ENTRY),
         ("failure 0002", {"kind": "node_lost", "epoch": 2, "message": "gone"}),
-        ("segment 0002", {"start_seconds": 1.0, "wait_seconds": 0.5, "cpus": 2.0, "gpus": 0.25}),
+        ("segment 0002", SEGMENT_ENTRY),
     ]
-    assert ledger.record(number).segments == (SEGMENT, SEGMENT)
+    ended = dataclasses.replace(SEGMENT, last_epoch=0)
+    assert ledger.record(number).segments == (ended, ended)
     assert ledger.record(number).state == "running"
 
 

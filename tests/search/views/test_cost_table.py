@@ -32,7 +32,7 @@ def costly(ledger, space, make_report):
     """A trial on 3 CPUs and half a GPU, 7200 s in all; one that was stopped after 1 of 9 epochs; one before its first.
 
     The seconds of the first: start-up 3600, training 1080, validation 360, checkpoints 180, waiting 1980. Those of the
-    second: training 600, validation 120, and nothing is known of what it held.
+    second: training 600, validation 120, and nobody knows what it held: it counts as one CPU.
     """
 
     def make(gpus):
@@ -62,7 +62,7 @@ def test_the_receipt_of_a_study(costly):
 
 
 def test_without_a_gpu_it_is_in_cpu_hours(costly):
-    """7200 s on 3 CPUs are 6 hours, 0.1 each."""
+    """7200 s on 3 CPUs are 6 hours, and 720 s on one CPU are 0.2, 0.1 each."""
     lines = printed(receipt(costly(gpus=0), 9, 0.1))
-    assert [line.split()[-2:-1] for line in lines if "price" in line] == [["0.60"]]
-    assert any("6.00 CPU-hours" in line for line in lines)
+    assert [line.split()[-2:-1] for line in lines if "price" in line] == [["0.62"]]
+    assert any("6.20 CPU-hours" in line for line in lines)

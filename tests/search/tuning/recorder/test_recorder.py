@@ -26,14 +26,15 @@ def test_watchers_hear_of_a_start_and_of_each_epoch_after_the_ledger_in_their_or
     driver.epoch(number, 1)
     driver.epoch(number, 2)
     assert driver.heard == [
-        ("callback 0", "started", 0, "running", (0, 0, 0)),
-        ("callback 1", "started", 0, "running", (0, 0, 0)),
+        ("begin_segment", 0),
+        ("callback 0", "started", 0, "running", (0, 0, 1)),
+        ("callback 1", "started", 0, "running", (0, 0, 1)),
         ("add_epoch", 0),
-        ("callback 0", "epoch", 0, 1, "running", (1, 0, 0)),
-        ("callback 1", "epoch", 0, 1, "running", (1, 0, 0)),
+        ("callback 0", "epoch", 0, 1, "running", (1, 0, 1)),
+        ("callback 1", "epoch", 0, 1, "running", (1, 0, 1)),
         ("add_epoch", 0),
-        ("callback 0", "epoch", 0, 2, "running", (2, 0, 0)),
-        ("callback 1", "epoch", 0, 2, "running", (2, 0, 0)),
+        ("callback 0", "epoch", 0, 2, "running", (2, 0, 1)),
+        ("callback 1", "epoch", 0, 2, "running", (2, 0, 1)),
     ]
     assert driver.ledger.record(number).state == "running"
 
@@ -188,7 +189,7 @@ def test_each_start_of_a_trial_has_a_segment_of_its_own_whatever_its_end(make):
     driver.start(number)
     driver.now += 3
     driver.complete(number)
-    first, second = (Segment(start_seconds=seconds, wait_seconds=0, cpus=2, gpus=1) for seconds in (4, 3))
+    first, second = (Segment(start_seconds=seconds, wait_seconds=0, cpus=2, gpus=1, last_epoch=0) for seconds in (4, 3))
     assert driver.ledger.record(number).segments == (first, second)
 
 

@@ -51,12 +51,12 @@ def test_at_a_pause_those_without_hope_are_pruned(driver):
     assert driver.heard[3:] == [
         ("prune", 2),
         ("searcher", "ended", 2),
-        ("callback 0", "ended", 2, "pruned", (1, 0, 0)),
-        ("callback 1", "ended", 2, "pruned", (1, 0, 0)),
+        ("callback 0", "ended", 2, "pruned", (1, 0, 1)),
+        ("callback 1", "ended", 2, "pruned", (1, 0, 1)),
         ("prune", 0),
         ("searcher", "ended", 0),
-        ("callback 0", "ended", 0, "pruned", (1, 0, 0)),
-        ("callback 1", "ended", 0, "pruned", (1, 0, 0)),
+        ("callback 0", "ended", 0, "pruned", (1, 0, 1)),
+        ("callback 1", "ended", 0, "pruned", (1, 0, 1)),
     ]
     assert [driver.state(number) for number in range(4)] == ["pruned", "running", "pruned", "running"]
 
