@@ -29,7 +29,7 @@ from search.ledger.records import TrialRecord
 from search.library_output import quiet_optuna
 from search.locking.driver_claim import Holder, held
 from search.locking.folder_lock import study_lock
-from search.ray_cluster.capacity import ClusterSize, cluster_size, concurrent_trials
+from search.ray_cluster.capacity import cluster_size
 from search.ray_cluster.fair_share import FairShare
 from search.ray_cluster.node_check import NodeCheck, versions
 from search.ray_cluster.node_probe import probed_nodes
@@ -146,7 +146,7 @@ def _prepare(stack: ExitStack, console: Console, tell: Tell, options: SearchOpti
         train_fraction=plan.settings.train_fraction,
     )
     return _Run(
-        plan=_shared(plan, size) if joined else plan,
+        plan=_shared(plan, options, tell) if joined else plan,
         data=data,
         ledger=ledger,
         loop=check.guard(task),
@@ -168,10 +168,11 @@ def _end_without_ray(console: Console, tell: Tell) -> None:
         os._exit(BROKEN if number is None else 128 + number)
 
 
-def _shared(plan: SearchPlan, size: ClusterSize) -> SearchPlan:
-    """Return the plan for a cluster that other studies may use at the same time."""
-    places = max(plan.concurrent, concurrent_trials(plan.launcher, size))
-    return dataclasses.replace(plan, slots=FairShare(plan.folder.name, wanted=plan.concurrent, places=places))
+def _shared(plan: SearchPlan, options: SearchOptions, tell: Tell) -> SearchPlan:
+    """Return the plan for a cluster that other studies may use at the same time, and that may grow and shrink."""
+    size = functools.partial(cluster_size, joined=True)
+    slots = FairShare(plan.folder.name, plan.launcher, size, wanted=options.max_concurrent, tell=tell)
+    return dataclasses.replace(plan, slots=slots, concurrent=slots.claim.wanted)
 
 
 def _search(console: Console, tell: Tell, options: SearchOptions, prepared: _Run) -> int:
