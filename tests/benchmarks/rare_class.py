@@ -1,4 +1,4 @@
-"""The effect of copy-paste and oversampling on the rarest class, from trainings that differ in nothing else.
+"""Copy-paste, sampling and class weights for the rarest class, compared in trainings that differ in nothing else.
 
 Each seed has its own split 80/10/10 and initial weights. All variants of a seed share both, and have the same number of
 steps. The best epoch is chosen on the validation part, and the IoU is that of the held-out test part.
@@ -7,26 +7,27 @@ steps. The best epoch is chosen on the validation part, and the IoU is that of t
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import statistics
 
-from trainables.augmentation.transforms import AugmentationConfig
-from trainables.config import TrainingConfig, TrialConfig
+from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
 from trainables.device import default_device, uses_bf16
-from trainables.losses.config import LossConfig
-from trainables.models.config import ModelConfig
-from trainables.optim.optimizers import OptimizerConfig
 from trainables.training.checkpoint_store import CheckpointStore
 from trainables.training.evaluation import evaluate
 from trainables.training.resumable_training import epochs, load_best
 
-VARIANTS = {
+_SHARE = {"augmentation.rare_share": 0.25, "augmentation.copy_paste": 0.05}
+_WEIGHTS = {"loss.name": "weighted_cross_entropy", "loss.class_weight_exponent": 0.3, "loss.class_weight_cap": 30.0}
+VARIANTS: dict[str, dict[str, str | float]] = {
     "neither": {},
-    "copy-paste": {"copy_paste": 0.5},
-    "oversampling": {"oversampling": 10},
-    "both": {"copy_paste": 0.5, "oversampling": 10},
+    "copy-paste": {"augmentation.copy_paste": 0.5},
+    "oversampling": {"augmentation.oversampling": 10},
+    "both": {"augmentation.copy_paste": 0.5, "augmentation.oversampling": 10},
+    "share": _SHARE,
+    "weights": _WEIGHTS,
+    "share and weights": {**_SHARE, **_WEIGHTS},
 }
+"""By name, what is changed in the configuration, in the flat form of `TrialConfig`."""
 
 
 def main() -> None:
@@ -56,12 +57,19 @@ def main() -> None:
             print(f"{'seed':<6}{'images with it':>16}" + "".join(f"{name:>24}" for name in options.variants))
         row, baseline = f"{seed:<6}{held:>16}", None
         for name in options.variants:
-            config = TrialConfig(
-                model=ModelConfig(depth=options.depth, width=options.width),
-                loss=LossConfig(name=options.loss),
-                optimizer=OptimizerConfig(lr=2e-3),
-                augmentation=dataclasses.replace(AugmentationConfig(name="hflip"), **VARIANTS[name]),
-                training=TrainingConfig(batch_size=16, max_epochs=options.epochs, patience=options.epochs, seed=seed),
+            config = TrialConfig.from_flat(
+                {
+                    "model.depth": options.depth,
+                    "model.width": options.width,
+                    "loss.name": options.loss,
+                    "optimizer.lr": 2e-3,
+                    "augmentation.name": "hflip",
+                    "training.batch_size": 16,
+                    "training.max_epochs": options.epochs,
+                    "training.patience": options.epochs,
+                    "training.seed": seed,
+                    **VARIANTS[name],
+                }
             )
             store = CheckpointStore(f"{options.checkpoints}/{data.name}-{seed}-{name}")
             for _ in epochs(config, data, train=data.split["train"], validation=data.split["val"], checkpoints=store):
