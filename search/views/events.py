@@ -37,9 +37,11 @@ class EventWriter(Callback):
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        for record in self.state.past:
+        state = self.state
+        for record in state.past:
             self._write("past", trial=_brief(record))
-        self._write("begin", budget=self.state.budget, time_budget=self.state.time_budget)
+        limits = {"time_budget": state.time_budget, "expected_epochs": state.expected_epochs}
+        self._write("begin", budget=state.budget, **limits)
         yield
         self._write("end")
 
@@ -122,9 +124,13 @@ class EventReader:
     def _on_past(self, trial: dict[str, Any]) -> None:
         self.state.past.append(_record(trial))
 
-    def _on_begin(self, budget: int, time_budget: float | None) -> None:
+    def _on_begin(self, budget: int, time_budget: float | None, expected_epochs: int | None = None) -> None:
         self.state = ProgressState(
-            budget=budget, time_budget=time_budget, past=self.state.past, started=self.state.started
+            budget=budget,
+            time_budget=time_budget,
+            past=self.state.past,
+            expected_epochs=expected_epochs,
+            started=self.state.started,
         )
         self.view = LiveView(self.state, self.console, self.stopping)
         self._stack.enter_context(self.view.shown())

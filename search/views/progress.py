@@ -19,11 +19,13 @@ class ProgressState(Callback):
         budget: total number of trials of the study.
         time_budget: maximum duration of this run in seconds; None: no limit.
         past: trials of earlier runs.
+        expected_epochs: number of epochs that this run is expected to train; None: unknown.
     """
 
     budget: int
     time_budget: float | None
     past: list[TrialRecord]
+    expected_epochs: int | None = None
     counts: Counter[str] = field(default_factory=Counter)
     running: dict[int, tuple[TrialRecord, EpochReport | None]] = field(default_factory=dict)
     paused: set[int] = field(default_factory=set)
@@ -31,13 +33,15 @@ class ProgressState(Callback):
     best: TrialRecord | None = None
     best_score: float | None = None
     epochs: int = 0
-    ended_here: int = 0
+    """Number of epochs of this run."""
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         for record in self.past:
             if record.has_ended:
                 self._count(record)
+            else:
+                self._consider(record, record.score)
 
     def trial_started(self, record: TrialRecord) -> None:
         self.running[record.number] = (record, record.reports[-1] if record.reports else None)
@@ -59,7 +63,6 @@ class ProgressState(Callback):
     def trial_ended(self, record: TrialRecord) -> None:
         self.running.pop(record.number, None)
         self.paused.discard(record.number)
-        self.ended_here += 1
         self._count(record)
 
     def _count(self, record: TrialRecord) -> None:
@@ -84,13 +87,15 @@ class ProgressState(Callback):
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimated seconds until the run ends, from the trials that ended in this run and from the time budget.
+        """Estimated seconds until the run ends, from the epochs still expected, the speed so far, and the time budget.
 
-        None if no trial has ended yet and there is no time budget.
+        At least one epoch is expected of each trial that has not ended. None if neither is known: before the first
+        epoch, without a time budget.
         """
         limits = []
-        if self.ended_here:
-            limits.append((self.budget - self.ended) * self.seconds / self.ended_here)
+        if self.expected_epochs is not None and self.epochs:
+            left = max(self.expected_epochs - self.epochs, self.budget - self.ended) if self.ended < self.budget else 0
+            limits.append(left / self.epochs_per_second)
         if self.time_budget is not None:
             limits.append(max(0.0, self.time_budget - self.seconds))
         return min(limits, default=None)

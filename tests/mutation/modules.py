@@ -23,6 +23,7 @@ MODULES: dict[str, list[str]] = {
         "tests/reports/output/test_system_scores.py",
     ],
     "reports/final_model/training_choice.py": ["tests/reports/final_model/test_finalist_training.py"],
+    "search/scheduling/expected_epochs.py": ["tests/search/scheduling/test_expected_epochs.py"],
     "search/scheduling/false_stops.py": ["tests/search/scheduling/test_false_stops.py"],
     "search/views/in_background.py": ["tests/search/views/test_in_background.py"],
     "search/tuning/limits/budgets.py": ["tests/search/tuning/limits/test_budgets.py"],

@@ -29,7 +29,7 @@ def study(ledger, space, make_report, stream):
     for epoch, score in enumerate((0.1, 0.6, 0.2), start=1):
         ledger.add_epoch(past.number, make_report(epoch, score))
     past = ledger.prune(past.number)
-    state, stopping = ProgressState(budget=5, time_budget=60.0, past=[past]), Stopping()
+    state, stopping = ProgressState(budget=5, time_budget=60.0, past=[past], expected_epochs=40), Stopping()
     writer = EventWriter(state, stopping, stream)
     with writer.shown():
 
@@ -64,6 +64,7 @@ def test_what_is_shown_from_afar_is_what_is_shown_there(ledger, space, make_repo
     assert reader.state.paused == state.paused
     assert (reader.state.best_score, reader.state.best.params) == (0.7, state.best.params)
     assert (reader.state.budget, reader.state.time_budget, reader.state.epochs) == (5, 60.0, 3)
+    assert reader.state.expected_epochs == 40
     assert reader.state.seconds == pytest.approx(state.seconds, abs=5)
     assert reader.stopping.reason == "interrupted"
     text = seen.file.getvalue()

@@ -20,7 +20,7 @@ def ended(ledger, space, make_report):
 
 
 def test_counts_best_and_time_left(ended):
-    state = ProgressState(budget=10, time_budget=None, past=[ended(0.9)])
+    state = ProgressState(budget=10, time_budget=None, past=[ended(0.9)], expected_epochs=14)
     assert state.ended == 1
     assert state.seconds_left is None
     first, second = ended(0.4), ended(0.5, "prune")
@@ -34,10 +34,29 @@ def test_counts_best_and_time_left(ended):
     assert state.best.score == state.best_score == 0.9
     assert state.epochs == 2
     assert not state.running
-    state.started -= 30  # half a minute for 3 trials of this run, 6 to go
-    assert state.seconds_left == pytest.approx(60, abs=1)
+    state.started -= 30  # half a minute for 2 epochs, 12 to go
+    assert state.seconds_left == pytest.approx(180, abs=1)
+    state.expected_epochs = 3  # but 6 trials have not ended
+    assert state.seconds_left == pytest.approx(90, abs=1)
     state.time_budget = 40
     assert state.seconds_left == pytest.approx(10, abs=1)
+    state.time_budget, state.budget = None, 4
+    assert state.seconds_left == 0
+
+
+def test_a_trial_that_fails_at_once_tells_nothing_about_the_time_left(ended):
+    state = ProgressState(budget=50, time_budget=None, past=[], expected_epochs=200)
+    state.trial_ended(ended(None, "fail"))
+    assert state.seconds_left is None
+
+
+def test_the_best_of_an_earlier_run_may_be_paused(ledger, space, make_report):
+    paused = begin(ledger, space)
+    ledger.add_epoch(paused.number, make_report(1, 0.58))
+    state = ProgressState(budget=10, time_budget=None, past=ledger.records())
+    other = begin(ledger, space)
+    state.epoch_ended(other, make_report(1, 0.25))
+    assert (state.best.number, state.best_score, state.ended) == (paused.number, 0.58, 0)
 
 
 def test_a_running_trial_may_be_the_best_so_far(ended, ledger, space, make_report):
