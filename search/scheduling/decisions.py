@@ -83,7 +83,7 @@ class DecidingScheduler(FIFOScheduler):
         return self._hold_back(number, epoch)
 
     def _draws_audit(self, number: int, epoch: int) -> bool:
-        if is_audited(self.seed, number, self.audit):
+        if is_audited(self.seed, number, epoch, self.audit):
             self.audited[number] = epoch
         return number in self.audited
 

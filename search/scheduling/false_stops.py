@@ -13,9 +13,13 @@ from search.study.rung_metric import RungMetric
 from search.study.settings import StudySettings
 
 
-def is_audited(seed: int, number: int, fraction: float) -> bool:
-    """Return whether the trial of that number runs on if it would be stopped: a random choice, the same in each run."""
-    return bool(np.random.default_rng((seed, number, 0xA0D17)).random() < fraction)
+def is_audited(seed: int, number: int, epoch: int, fraction: float) -> bool:
+    """Return whether a trial that would be stopped or paused after that epoch runs on instead.
+
+    It is a random choice, the same in each run. Each rung draws anew: with one draw per trial, a trial that is paused
+    and promoted could not be audited at a higher rung.
+    """
+    return bool(np.random.default_rng((seed, number, epoch, 0xA0D17)).random() < fraction)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +30,8 @@ class Audit:
     wrong: int
     """Number of audited trials that ended above the median of the trials that ASHA let finish."""
     interval: tuple[float, float]
-    """95 % interval of that rate (Wilson score)."""
+    """Exact 95 % interval of that rate (Clopper and Pearson 1934): it covers the true rate with at least that
+    probability, where the shorter Wilson score interval covers some rates with less."""
     winners: int
     """Number of audited trials that ended above the best of the others."""
     lost: float
@@ -56,7 +61,7 @@ def audit(records: list[TrialRecord], settings: StudySettings) -> Audit | None:
         return None
     median, best = statistics.median(others), max(others)
     wrong = sum(score > median for score in audited)
-    interval = stats.binomtest(wrong, len(audited)).proportion_ci(method="wilson")
+    interval = stats.binomtest(wrong, len(audited)).proportion_ci(method="exact")
     return Audit(
         count=len(audited),
         wrong=wrong,

@@ -134,7 +134,7 @@ def test_a_diverged_trial_enters_no_rung_whatever_it_scored():
 
 def test_only_the_trials_that_the_study_s_seed_says_are_audited():
     # By `is_audited`, of which each run repeats the choice; other seeds choose others.
-    chosen = {seed: [number for number in range(8) if is_audited(seed, number, 0.5)] for seed in (3, 4)}
+    chosen = {seed: [number for number in range(8) if is_audited(seed, number, 1, 0.5)] for seed in (3, 4)}
     assert chosen[3] != chosen[4]
     for seed, audited in chosen.items():
         scheduler = scheduler_of(seed=seed, audit=0.5, reduction_factor=9, max_epochs=10)

@@ -103,7 +103,7 @@ def test_the_judge_s_score_is_what_enters_a_rung_also_when_rungs_are_rebuilt(led
 
 
 def test_only_the_trials_that_the_study_s_seed_says_are_audited():
-    chosen = {seed: [number for number in range(1, 9) if is_audited(seed, number, 0.5)] for seed in (3, 4)}
+    chosen = {seed: [number for number in range(1, 9) if is_audited(seed, number, 1, 0.5)] for seed in (3, 4)}
     assert chosen[3] != chosen[4]
     for seed, audited in chosen.items():
         scheduler = scheduler_of(seed=seed, audit=0.5)

@@ -100,7 +100,7 @@ def test_a_paused_trial_that_was_to_end_is_ended_by_the_next_driver(ledger, spac
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_an_audit_is_drawn_with_the_decision_and_not_again(scheduler, ledger, space):
     """Trial 2 is drawn, the others are not: also if a later run audits all or none."""
-    assert [is_audited(6, number, 0.5) for number in range(3)] == [False, False, True]
+    assert [is_audited(6, number, 1, 0.5) for number in range(3)] == [False, False, True]
     study = Study(ledger, space, scheduler=scheduler, seed=6, audit=0.5)
     study.begin(3)
     held = {"asha-promotion": "pause", "asha-stopping": "stop"}[scheduler]
@@ -193,7 +193,7 @@ def test_a_ledger_without_decisions_has_its_audits_drawn_and_written_when_it_is_
     study.fill()
     for number, score in enumerate((0.9, 0.1, 0.1, 0.1)):
         study.ledger.add_epoch(number, epoch_report(1, score))
-    drawn = {number: 1 for number in (1, 2, 3) if is_audited(2, number, 0.5)}
+    drawn = {number: 1 for number in (1, 2, 3) if is_audited(2, number, 1, 0.5)}
     assert 0 < len(drawn) < 3
     for _ in range(2):
         later = Life(tmp_path, history, 4, interrupted=lambda step: False)

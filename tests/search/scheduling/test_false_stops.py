@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import functools
+
 import pytest
+from scipy import stats
 
 from search.ledger.ledger import Ledger
 from search.scheduling.false_stops import audit, is_audited
-from tests.made.studies import begin, study_settings
+from search.study.profiles import PROFILES
+from search.study.unet_space import unet_space
+from tests.made.studies import begin, epoch_report, study_settings
 
 
 @pytest.fixture
@@ -34,16 +39,16 @@ def test_it_says_how_often_stopping_was_wrong_and_what_it_would_have_cost(study)
     assert (found.count, found.wrong, found.winners) == (3, 2, 1)
     assert found.lost == pytest.approx(0.05)
     low, high = found.interval
-    assert low == pytest.approx(0.2077, abs=1e-4)  # Wilson score interval of 2 in 3, by hand
-    assert high == pytest.approx(0.9385, abs=1e-4)
-    assert "of 3 trials that ASHA would have stopped, 2 (67%, 95 % interval 21% to 94%)" in found.sentence()
+    assert low == pytest.approx(0.0943, abs=1e-4)  # exact interval of 2 in 3, from a table
+    assert high == pytest.approx(0.9916, abs=1e-4)
+    assert "of 3 trials that ASHA would have stopped, 2 (67%, 95 % interval 9% to 99%)" in found.sentence()
     assert "would have cost 0.0500 mean IoU" in found.sentence()
 
 
 def test_its_sentence_says_all_of_it(study):
     found = audit(study((0.5, False), (0.6, False), (0.7, True), (0.3, True)), study_settings())
     assert found.sentence() == (
-        "False-stop audit: of 2 trials that ASHA would have stopped, 1 (50%, 95 % interval 9% to 91%) ended "
+        "False-stop audit: of 2 trials that ASHA would have stopped, 1 (50%, 95 % interval 1% to 99%) ended "
         "above the median of those that it let finish, and 1 above the best; stopping them would have cost 0.1000 "
         "mean IoU."
     )
@@ -54,7 +59,7 @@ def test_of_an_even_number_of_trials_the_median_is_between_the_two_in_the_middle
     others = ((0.4, False), (0.9, False), (0.2, False), (0.6, False))
     found = audit(study(*others, (0.45, True), (0.5, True), (0.55, True), (0.1, True)), study_settings())
     assert (found.count, found.wrong, found.winners, found.lost) == (4, 1, 0, 0.0)
-    assert found.interval == pytest.approx((0.045587, 0.699358), abs=1e-6)  # Wilson score interval of 1 in 4, by hand
+    assert found.interval == pytest.approx((0.006309, 0.805880), abs=1e-6)  # exact interval of 1 in 4
 
 
 @pytest.mark.parametrize(
@@ -111,7 +116,7 @@ def test_a_trial_that_ran_on_and_diverged_is_one_that_was_rightly_stopped(ledger
         diverge(ledger, space, make_report, scores)
     found = audit(ledger.records(), study_settings())
     assert (found.count, found.wrong, found.winners, found.lost) == (4, 1, 0, 0.0)
-    assert found.interval == pytest.approx((0.045587, 0.699358), abs=1e-6)  # Wilson score interval of 1 in 4, by hand
+    assert found.interval == pytest.approx((0.006309, 0.805880), abs=1e-6)  # exact interval of 1 in 4
 
 
 def test_where_every_trial_that_ran_on_diverged_stopping_was_never_wrong(ledger, study, space, make_report):
@@ -230,10 +235,55 @@ def test_without_both_kinds_there_is_nothing_to_compare(trials, study):
 
 
 def test_the_choice_is_random_in_proportion_and_the_same_every_time():
-    chosen = [is_audited(7, number, 0.25) for number in range(2000)]
-    assert chosen == [is_audited(7, number, 0.25) for number in range(2000)]
-    assert chosen != [is_audited(8, number, 0.25) for number in range(2000)]
+    chosen = [is_audited(7, number, 1, 0.25) for number in range(2000)]
+    assert chosen == [is_audited(7, number, 1, 0.25) for number in range(2000)]
+    assert chosen != [is_audited(8, number, 1, 0.25) for number in range(2000)]
     assert 0.2 < sum(chosen) / 2000 < 0.3
-    assert [number for number in range(24) if chosen[number]] == [4, 5, 13, 15, 16, 23]  # a study that goes on has them
-    assert not any(is_audited(0, number, 0.0) for number in range(100))
-    assert all(is_audited(0, number, 1.0) for number in range(100))
+    assert [number for number in range(24) if chosen[number]] == [
+        2,
+        3,
+        5,
+        9,
+        10,
+        13,
+        15,
+        16,
+        17,
+    ]  # a study that goes on has them
+    assert not any(is_audited(0, number, 1, 0.0) for number in range(100))
+    assert all(is_audited(0, number, 1, 1.0) for number in range(100))
+
+
+def test_a_trial_that_is_promoted_may_be_audited_at_a_higher_rung():
+    """Each rung draws anew: of those that one rung leaves out, the next one audits the same share."""
+    left = [number for number in range(4000) if not is_audited(7, number, 2, 0.25)]
+    assert sum(is_audited(7, number, 6, 0.25) for number in left) / len(left) == pytest.approx(0.25, abs=0.03)
+
+
+@pytest.mark.parametrize("count", [5, 20, 60])
+@pytest.mark.parametrize("rate", [0.02, 0.05, 0.1, 0.3, 0.5])
+def test_the_interval_covers_the_true_rate_in_at_least_95_of_100_studies(count, rate, made_audit):
+    covering = [
+        wrong for wrong in range(count + 1) if made_audit(count, wrong)[0] <= rate <= made_audit(count, wrong)[1]
+    ]
+    assert sum(stats.binom.pmf(wrong, count, rate) for wrong in covering) >= 0.95
+
+
+@pytest.fixture
+def made_audit():
+    """The interval of an audit of so many trials, of which so many were stopped wrongly."""
+
+    @functools.cache
+    def make(count, wrong):
+        ledger, space = Ledger.in_memory(), unet_space(PROFILES["cpu"])
+        for number, score in enumerate([0.5] + [0.6] * wrong + [0.4] * (count - wrong)):
+            begin(ledger, space)
+            ledger.add_epoch(number, epoch_report(1, score))
+            if number > 0:
+                ledger.mark_audited(number, 1)
+            ledger.complete(number)
+        found = audit(ledger.records(), study_settings(scheduler="asha-stopping"))
+        assert (found.count, found.wrong) == (count, wrong)
+        return found.interval
+
+    return make
