@@ -54,6 +54,23 @@ def _as_pruned(trial: FrozenTrial) -> FrozenTrial:
     return pruned
 
 
+def as_complete(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the trials with each pruned one as complete, with the score of its last epoch as its value.
+
+    That score is lower than what the trial would have reached. As ASHA prunes the worse ones, a model still learns from
+    it what to avoid.
+    """
+    return [_as_complete(trial) for trial in trials]
+
+
+def _as_complete(trial: FrozenTrial) -> FrozenTrial:
+    if trial.state != TrialState.PRUNED or trial.value is None:
+        return trial
+    complete = copy.copy(trial)
+    complete.state = TrialState.COMPLETE
+    return complete
+
+
 def _rank(trial: FrozenTrial) -> tuple[float, float]:
     """Return a sort key in TPE's order: complete trials by value, then pruned ones by last epoch and its value."""
     if trial.state == TrialState.COMPLETE:

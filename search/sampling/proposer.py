@@ -11,9 +11,9 @@ from optuna.trial import FrozenTrial
 from search.ledger.ledger import Ledger
 from search.ledger.records import Proposal
 from search.sampling.encoding import Encoding
-from search.sampling.history import SamplerHistory
+from search.sampling.history import SamplerHistory, as_complete
 from search.sampling.history_study import HistoryStudy
-from search.sampling.samplers import sampler_for
+from search.sampling.samplers import COMPLETE_ONLY, sampler_for
 from search.study.settings import StudySettings
 from search.study.space import Space
 
@@ -58,6 +58,8 @@ class Proposer:
         `waiting` holds the numbers of the paused trials.
         """
         seen = self._visible.at(number, waiting)
+        if self.sampler in COMPLETE_ONLY:
+            seen = as_complete(seen)
         if (point := self.ledger.first.get(number)) is not None:
             proposal = self._draw(seen, self.sampler, number, 0, point)
             self._known.add(_identity(proposal.config))

@@ -61,6 +61,9 @@ SAMPLERS: dict[str, Callable[[Draw], BaseSampler]] = {
     "gp": _gp,
     "random": _random,
 }
+COMPLETE_ONLY = frozenset({"gp"})
+"""Samplers that learn from complete trials only. ASHA lets few trials complete, so they are shown the pruned ones as
+complete (see `history.as_complete`)."""
 
 
 def sampler_for(

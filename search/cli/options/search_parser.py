@@ -118,7 +118,8 @@ def parser() -> argparse.ArgumentParser:
         "--epochs-budget",
         type=int_at_least(1),
         metavar="N",
-        help="maximum number of epochs of all trials together, including earlier runs (default: no limit)",
+        help="maximum number of epochs of all trials together, including earlier runs; running trials still end their "
+        "epoch, so up to one more for each (default: no limit)",
     )
     budget.add_argument(
         "--gpu-hours",

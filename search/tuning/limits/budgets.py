@@ -17,7 +17,8 @@ class Budgets(Callback):
         stopping: ends this run.
         meter: measures the trials that are running.
         past: trials of earlier runs, whose epochs and GPU-hours count.
-        epochs: maximum number of epochs of all trials together; None: no limit.
+        epochs: maximum number of epochs of all trials together; None: no limit. When it is reached, the epochs that
+            other trials have begun are trained to their end, so up to one more for each of them.
         gpu_hours: maximum number of GPU-hours of all trials together; None: no limit.
     """
 
@@ -43,7 +44,8 @@ class Budgets(Callback):
 
     def _check(self) -> None:
         if self.epochs is not None and self._epochs >= self.epochs:
-            self.stopping.stop(f"the budget of {self.epochs} epochs is spent{CONTINUES} with a larger one", 0)
+            spent = f"the budget of {self.epochs} epochs is spent, running trials only end their epoch"
+            self.stopping.stop(f"{spent}{CONTINUES} with a larger one", 0)
         if self.gpu_hours is not None and self._gpu_hours() >= self.gpu_hours:
             self.stopping.stop(f"the budget of {self.gpu_hours:g} GPU-hours is spent{CONTINUES} with a larger one", 0)
 
