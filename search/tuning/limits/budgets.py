@@ -44,8 +44,7 @@ class Budgets(Callback):
 
     def _check(self) -> None:
         if self.epochs is not None and self._epochs >= self.epochs:
-            spent = f"the budget of {self.epochs} epochs is spent, running trials only end their epoch"
-            self.stopping.stop(f"{spent}{CONTINUES} with a larger one", 0)
+            self.stopping.stop(f"the budget of {self.epochs} epochs is spent{CONTINUES} with a larger one", 0)
         if self.gpu_hours is not None and self._gpu_hours() >= self.gpu_hours:
             self.stopping.stop(f"the budget of {self.gpu_hours:g} GPU-hours is spent{CONTINUES} with a larger one", 0)
 
