@@ -45,6 +45,7 @@ def main() -> int:
 
     try:
         data = prepare(DataSource(uri=options.data, seed=options.seed))
+        data.check_scored()
     except ValueError as error:
         return refuse(error)
 

@@ -86,6 +86,7 @@ def of_the_data(terminal):
         unlabelled=0,
         size=(4, 4),
         dropped=(),
+        doubtful=(),
         class_shares=dict.fromkeys(description.class_names, 0.3),
         parts={"train": 1, "val": 1},
         warnings=tuple(warnings_of(description, counts, {"train": np.array([0]), "val": np.array([1])})),

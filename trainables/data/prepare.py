@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from trainables.atomic_write import atomic_write
 from trainables.data.description import DataDescription
+from trainables.data.drop_limits import within_limits
 from trainables.data.npz import RawData, read_npz
 from trainables.data.report import DataReport, warnings_of
 from trainables.data.sample import sample
@@ -24,7 +25,7 @@ from trainables.data.source import SAMPLE, DataSource, find
 from trainables.data.split import split, stratified_part
 from trainables.data.unusable_pairs import Dropped, unusable_pairs
 
-FORMAT = "1"
+FORMAT = "2"
 """Version of the prepared files and of the cleaning. Data of different versions has different fingerprints."""
 CACHE_VARIABLE = "MARS_SEARCH_CACHE"
 """Environment variable that sets the cache folder."""
@@ -89,6 +90,17 @@ class PreparedData:
         total = self._counts.sum(axis=0)
         return tuple(label for label in self.description.scored_labels if total[label])
 
+    def check_scored(self) -> None:
+        """Raise a ValueError if fewer than two scored classes occur: every model would score 1.0."""
+        if len(self.present_labels) < 2:
+            (name,) = (self.description.class_names[label] for label in self.present_labels)
+            ignored = self.description.ignored_label
+            others = "" if ignored is None else f" ({self.description.class_names[ignored]} is ignored)"
+            raise ValueError(
+                f"{self.source.uri}: the masks hold a single scored class, {name}{others}, so that every model would "
+                "score 1.0: score a second class, for example by leaving out ignored_label"
+            )
+
     def pixel_counts(self, indices: np.ndarray) -> np.ndarray:
         """Return the number of pixels of each class in the masks of the given images: (num_classes,) int64."""
         return self._counts[indices].sum(axis=0)
@@ -114,6 +126,11 @@ class PreparedData:
         return tuple(Dropped(reason=reason, indices=tuple(found)) for reason, found in self._meta["dropped"])
 
     @cached_property
+    def doubtful(self) -> tuple[Dropped, ...]:
+        """Training pairs that a rule would drop, but that are kept: it found too many."""
+        return tuple(Dropped(reason=reason, indices=tuple(found)) for reason, found in self._meta["doubtful"])
+
+    @cached_property
     def report(self) -> DataReport:
         """A summary of the data set for its user."""
         shares = self._counts.sum(axis=0) / self._counts.sum()
@@ -125,6 +142,7 @@ class PreparedData:
             unlabelled=0 if self.unlabelled is None else len(self.unlabelled),
             size=self.images.shape[1:],
             dropped=self.dropped,
+            doubtful=self.doubtful,
             class_shares=dict(zip(self.description.class_names, map(float, shares), strict=True)),
             parts={part: len(indices) for part, indices in self.split.items()},
             warnings=tuple(warnings_of(self.description, self._counts, self.split)),
@@ -231,8 +249,9 @@ def _is_whole(folder: Path) -> bool:
 def _write(folder: Path, raw: RawData) -> None:
     """Clean a data set and write it to a new folder."""
     folder.mkdir()
-    dropped = unusable_pairs(raw.images, raw.masks, raw.description)
-    kept = np.setdiff1d(np.arange(len(raw.images)), [index for found in dropped for index in found.indices])
+    found = unusable_pairs(raw.images, raw.masks, raw.description)
+    dropped, doubtful = within_limits(found, raw.masks, raw.description)
+    kept = np.setdiff1d(np.arange(len(raw.images)), [index for pairs in dropped for index in pairs.indices])
     arrays = {"images": raw.images[kept], "masks": raw.masks[kept], "unlabelled": raw.unlabelled}
     classes = range(raw.description.num_classes)
     arrays["counts"] = np.stack(
@@ -245,7 +264,8 @@ def _write(folder: Path, raw: RawData) -> None:
             sizes[path.name] = path.stat().st_size
     meta = {
         "description": dataclasses.asdict(raw.description),
-        "dropped": [(found.reason, found.indices) for found in dropped],
+        "dropped": [(pairs.reason, pairs.indices) for pairs in dropped],
+        "doubtful": [(pairs.reason, pairs.indices) for pairs in doubtful],
         "sizes": sizes,
     }
     (folder / "meta.json").write_text(json.dumps(meta))

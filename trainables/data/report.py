@@ -11,6 +11,7 @@ from trainables.data.unusable_pairs import Dropped
 
 SHOWN_INDICES = 5
 """Number of dropped indices to list for each reason."""
+WHY_KEPT = "these are more than 1 % of the images or most of a class; if they are unusable, leave them out of the file"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,8 @@ class DataReport:
     size: tuple[int, int]
     """(height, width)."""
     dropped: tuple[Dropped, ...]
+    doubtful: tuple[Dropped, ...]
+    """Images that a rule would drop, but that are kept."""
     class_shares: dict[str, float]
     """Fraction of all pixels, in [0, 1], by class name."""
     parts: dict[str, int]
@@ -44,11 +47,15 @@ class DataReport:
             f"  {self.labelled} labelled {self.size[0]}x{self.size[1]} images ({parts}), {self.unlabelled} to predict",
             f"  pixels: {shares}",
         ]
-        for dropped in self.dropped:
-            shown = ", ".join(map(str, dropped.indices[:SHOWN_INDICES]))
-            more = ", ..." if len(dropped.indices) > SHOWN_INDICES else ""
-            lines.append(f"  dropped {len(dropped.indices)} images that {dropped.reason} (indices {shown}{more})")
+        lines += [f"  dropped {_images(pairs)}" for pairs in self.dropped]
+        lines += [f"  warning: kept {_images(pairs)}; {WHY_KEPT}" for pairs in self.doubtful]
         return "\n".join(lines + [f"  warning: {warning}" for warning in self.warnings])
+
+
+def _images(pairs: Dropped) -> str:
+    shown = ", ".join(map(str, pairs.indices[:SHOWN_INDICES]))
+    more = ", ..." if len(pairs.indices) > SHOWN_INDICES else ""
+    return f"{len(pairs.indices)} images that {pairs.reason} (indices {shown}{more})"
 
 
 def warnings_of(description: DataDescription, pixel_counts: np.ndarray, parts: dict[str, np.ndarray]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Finds training pairs that are not usable data. They are dropped and listed in the report, with the reason."""
+"""Finds training pairs that are probably not usable data. `drop_limits` decides which of them are dropped."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from trainables.data.description import DataDescription
 
 SHARED_BY = 3
 """A mask of several classes that at least this many images share is not a real labelling."""
+SHARED_MASK = "share one and the same mask of several classes"
 MEAN_DEVIATIONS = 6.0
 """An image is an outlier if its mean pixel is more than this many robust standard deviations from the median."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dropped:
-    """Training pairs that were dropped for the same reason."""
+    """Training pairs to drop for the same reason."""
 
     reason: str
     """A verb phrase that completes "images that ..."."""
@@ -27,7 +28,7 @@ class Dropped:
 
 
 def unusable_pairs(images: np.ndarray, masks: np.ndarray, description: DataDescription) -> list[Dropped]:
-    """Return the training pairs to drop, by reason. Images and masks are (N, H, W).
+    """Return the training pairs that are probably unusable, by reason. Images and masks are (N, H, W).
 
     Shared masks: three or more images with pixel-identical masks of two or more scored classes cannot be a real
     labelling (the competition data contains 110 such "aliens"). Masks of a single class, with or without unlabelled
@@ -49,7 +50,7 @@ def _shared_masks(masks: np.ndarray, description: DataDescription) -> Dropped:
         if len(group) >= SHARED_BY and len(np.intersect1d(masks[group[0]], scored)) >= 2
         for index in group
     ]
-    return Dropped(reason="share one and the same mask of several classes", indices=tuple(sorted(indices)))
+    return Dropped(reason=SHARED_MASK, indices=tuple(sorted(indices)))
 
 
 def _odd_brightness(images: np.ndarray) -> Dropped:

@@ -122,20 +122,22 @@ def test_the_report_counts_what_was_kept(make, tmp_path):
         name="d",
         uri=str(tmp_path / "d.npz"),
         synthetic=False,
-        labelled=10,
+        labelled=11,
         unlabelled=4,
         size=(2, 3),
         dropped=data.dropped,
+        doubtful=data.doubtful,
         class_shares={"background": 0.0, "soil": 1.0, "bedrock": 0.0, "sand": 0.0, "big rock": 0.0},
-        parts={"train": 8, "val": 1, "test": 1},
+        parts={"train": 9, "val": 1, "test": 1},
         warnings=tuple(
             f"no mask holds class {label} ({MARS.class_names[label]}): it is left out of the mean IoU"
             for label in (2, 3, 4)
         ),
     )
-    assert [found.indices for found in data.dropped] == [(2, 5, 7), (7, 11)]
-    assert data.images.shape == data.masks.shape == (10, 2, 3)
-    assert (data.images == 90).all()
+    assert [found.indices for found in data.dropped] == [(2, 5, 7)]
+    assert [found.indices for found in data.doubtful] == [(7, 11)]
+    assert data.images.shape == data.masks.shape == (11, 2, 3)
+    assert (data.images == 90).sum() == 10 * 6
     assert (data.masks == 1).all()
 
 
@@ -147,17 +149,15 @@ def test_without_a_test_set_nothing_is_to_predict(make):
     assert data.report.dropped == ()
 
 
-def test_what_was_dropped_is_told_reason_by_reason_when_too_little_is_left(make, tmp_path):
-    masks = masks_of(*[1] * 12)
+def test_what_was_dropped_is_told_with_the_reason_when_too_little_is_left(make, tmp_path):
+    masks = masks_of(*[1] * 11)
     masks[:3, 0] = 2
     images = grey(masks)
-    images[11] = 200
     with pytest.raises(ValueError) as refused:
         make(images, masks)
     assert str(refused.value) == (
         f"{tmp_path / 'd.npz'}: 8 images are too few to split 80/10/10: at least 10 are needed"
         "; 3 were dropped: they share one and the same mask of several classes"
-        "; 1 were dropped: they have a mean pixel more than 6 robust standard deviations from the median"
     )
 
 
@@ -186,8 +186,8 @@ def test_its_fingerprint_is_of_content_cleaning_and_split(make, tmp_path):
     masks = masks_of(*[1] * 10)
     data = make(grey(masks), masks, seed=12)
     content = hashlib.sha256((tmp_path / "d.npz").read_bytes()).hexdigest()[:16]
-    assert data.folder == tmp_path / "cache" / f"{content}-1"
-    assert data.fingerprint == f"{content}-1-12"
+    assert data.folder == tmp_path / "cache" / f"{content}-2"
+    assert data.fingerprint == f"{content}-2-12"
     copy = pickle.loads(pickle.dumps(data))
     assert (copy.folder, copy.source) == (data.folder, data.source)
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -200,6 +200,7 @@ def test_its_files_are_listed_with_their_sizes(make):
     assert json.loads((folder / "meta.json").read_text()) == {
         "description": {"class_names": list(MARS.class_names), "ignored_label": 0},
         "dropped": [],
+        "doubtful": [],
         "sizes": {"images.npy": 188, "masks.npy": 188, "unlabelled.npy": 188, "counts.npy": 528},  # 128 of header
     }
     counts = np.load(folder / "counts.npy")
@@ -207,9 +208,21 @@ def test_its_files_are_listed_with_their_sizes(make):
     assert counts.tolist() == [[0, 6, 0, 0, 0]] * 10
 
 
+def test_a_single_scored_class_is_nothing_to_score(make, tmp_path):
+    masks = masks_of(*[0] * 5, *[1] * 10)
+    with pytest.raises(ValueError) as refused:
+        make(grey(masks), masks).check_scored()
+    assert str(refused.value) == (
+        f"{tmp_path / 'd.npz'}: the masks hold a single scored class, soil (background is ignored), so that every "
+        "model would score 1.0: score a second class, for example by leaving out ignored_label"
+    )
+    masks = masks_of(*[1] * 10, *[2] * 5)
+    make(grey(masks), masks).check_scored()
+
+
 def test_only_the_sample_is_called_synthetic(tmp_path, monkeypatch):
     monkeypatch.setattr("trainables.data.sample.LABELLED", 20)
     monkeypatch.setattr("trainables.data.sample.UNLABELLED", 1)
     data = prepare(DataSource(uri=SAMPLE), cache=tmp_path)
     assert data.report.synthetic
-    assert data.folder == tmp_path / "sample-1"
+    assert data.folder == tmp_path / "sample-2"

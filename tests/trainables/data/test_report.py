@@ -18,6 +18,7 @@ REPORT = DataReport(
     unlabelled=7,
     size=(64, 128),
     dropped=(),
+    doubtful=(),
     class_shares={"soil": 0.98766, "rock": 0.01234},
     parts={"train": 30, "val": 4, "test": 3},
     warnings=(),
@@ -40,10 +41,13 @@ def test_the_summary_says_that_the_sample_is_no_terrain():
 
 def test_the_summary_ends_with_what_was_dropped_and_the_warnings():
     dropped = (Dropped(reason="are odd", indices=(1, 2, 3, 5, 8)), Dropped(reason="are even", indices=tuple(range(6))))
-    report = dataclasses.replace(REPORT, dropped=dropped, warnings=("one", "two"))
+    doubtful = (Dropped(reason="are dark", indices=(4, 6)),)
+    report = dataclasses.replace(REPORT, dropped=dropped, doubtful=doubtful, warnings=("one", "two"))
     assert report.summary().splitlines()[3:] == [
         "  dropped 5 images that are odd (indices 1, 2, 3, 5, 8)",
         "  dropped 6 images that are even (indices 0, 1, 2, 3, 4, ...)",
+        "  warning: kept 2 images that are dark (indices 4, 6); these are more than 1 % of the images or most of a "
+        "class; if they are unusable, leave them out of the file",
         "  warning: one",
         "  warning: two",
     ]

@@ -1,0 +1,45 @@
+"""Limits to what is dropped from a data set without being asked: a rule that finds too much may be wrong about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from trainables.data.description import MARS, DataDescription
+from trainables.data.unusable_pairs import SHARED_MASK, Dropped
+
+MOST_OF_IMAGES = 0.01
+"""Maximum fraction of the images that a rule drops."""
+MOST_OF_CLASS = 0.5
+"""Maximum fraction, of the images that hold a class, that a rule drops."""
+
+
+def within_limits(
+    found: Sequence[Dropped], masks: np.ndarray, description: DataDescription
+) -> tuple[list[Dropped], list[Dropped]]:
+    """Split the pairs that the rules found into those to drop, and those that are kept with a warning.
+
+    A rule that finds more than a hundredth of the images, or most images of a scored class, has found a property of the
+    data: an object that is bright makes its images bright. Shared masks are dropped from data with the competition's
+    classes in any number: its file is known to hold 110 of them.
+
+    Args:
+        found: what `unusable_pairs` returned.
+        masks: (N, H, W) labels.
+        description: the meaning of the labels.
+    """
+    holds = np.stack([(masks == label).any(axis=(1, 2)) for label in description.scored_labels], axis=1)
+    dropped: list[Dropped] = []
+    kept: list[Dropped] = []
+    for pairs in found:
+        known = pairs.reason == SHARED_MASK and description == MARS
+        (dropped if known or _few(pairs, holds) else kept).append(pairs)
+    return dropped, kept
+
+
+def _few(pairs: Dropped, holds: np.ndarray) -> bool:
+    """Return whether the pairs are few of all images, and of those of each class: `holds` is (N, C) bool."""
+    if len(pairs.indices) > MOST_OF_IMAGES * len(holds):
+        return False
+    return bool((holds[list(pairs.indices)].sum(axis=0) <= MOST_OF_CLASS * holds.sum(axis=0)).all())
