@@ -20,6 +20,11 @@ def check_keyless(uri: str) -> None:
         )
 
 
+def quoted(uri: str) -> str:
+    """Return the URI with its spaces encoded, as `pyarrow.fs` requires them to be."""
+    return uri.replace(" ", "%20")
+
+
 def without_keys(uri: str) -> str:
     """Return the URI without access keys, which older versions accepted in it. The environment provides them."""
     return _KEYS.sub("", uri)

@@ -8,6 +8,8 @@ from typing import Any
 
 from pyarrow import fs
 
+from trainables.uris import quoted
+
 NEW = ".new-"
 """Part of the name of a file that is not complete yet."""
 
@@ -20,7 +22,7 @@ class SmallFiles:
     """
 
     def __init__(self, place: str):
-        opened = fs.FileSystem.from_uri(place) if "://" in place else (fs.LocalFileSystem(), place)
+        opened = fs.FileSystem.from_uri(quoted(place)) if "://" in place else (fs.LocalFileSystem(), place)
         self._fs: Any = opened[0]
         self._folder: str = opened[1]
 

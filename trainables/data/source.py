@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+from trainables.uris import quoted
+
 SAMPLE = "sample"
 """URI of the built-in sample."""
 
@@ -89,4 +91,4 @@ def _filesystem(uri: str) -> tuple[Any, str]:
     """Return the pyarrow file system of a URI, and the path in it."""
     from pyarrow import fs
 
-    return fs.FileSystem.from_uri(uri)
+    return fs.FileSystem.from_uri(quoted(uri))

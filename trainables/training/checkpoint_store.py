@@ -14,6 +14,7 @@ from pyarrow import fs
 
 from trainables.errors import StorageError
 from trainables.outage_retries import Result, retry
+from trainables.uris import quoted
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds to wait before each retry of a storage operation."""
@@ -44,7 +45,7 @@ class CheckpointStore:
 
     def __init__(self, location: str, pauses: Sequence[float] = PAUSES):
         self.location, self.pauses = location, pauses
-        opened = fs.FileSystem.from_uri(location) if "://" in location else (fs.LocalFileSystem(), location)
+        opened = fs.FileSystem.from_uri(quoted(location)) if "://" in location else (fs.LocalFileSystem(), location)
         self._fs: Any = opened[0]
         self._folder: str = opened[1]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from search.ledger.study_names import check_name
@@ -20,6 +22,16 @@ def int_at_least(minimum: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+MAX_SEED = 2**32 - 1
+"""The largest seed that every library takes."""
+
+
+def seed(text: str) -> int:
+    if not re.fullmatch(r"\d+", text) or int(text) > MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {MAX_SEED}")
+    return int(text)
 
 
 @dataclass(frozen=True)
@@ -81,12 +93,19 @@ def decay(text: str) -> float:
     return value
 
 
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_DURATION = re.compile(rf"(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?")
+_CLOCK = re.compile(r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)")
+_UNITS = (86400, 3600, 60, 1)
+
+
 def duration(text: str) -> float:
-    """Parse "90", "90s", "30m" or "2h" into seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    seconds = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
-    if seconds <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90s, 30m or 2h")
+    """Parse a duration into seconds: "90", "90s", "30m", "1h30m", "2d", or as in Slurm "2:00:00" or "1-12:00:00"."""
+    with_unit = text + "s" if re.fullmatch(_NUMBER, text) else text
+    match = _CLOCK.fullmatch(text) or _DURATION.fullmatch(with_unit)
+    seconds = sum(float(part or 0) * unit for part, unit in zip(match.groups(), _UNITS, strict=True)) if match else 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90s, 30m, 1h30m, 2d or 2:00:00")
     return seconds
 
 
@@ -105,11 +124,14 @@ def database(text: str) -> str:
 
 
 def location(text: str) -> str:
-    """Parse a path or a URI, which must not contain credentials."""
+    """Parse a path or a URI, which must not contain credentials. A shell leaves the tilde of `--data=~/x` as it is."""
     try:
         check_keyless(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    if text.startswith("~/"):
+        with suppress(RuntimeError):  # there is no home folder
+            return str(Path(text).expanduser())
     return text
 
 

@@ -18,6 +18,7 @@ from search.cli.options.option_types import (
     location,
     override,
     positive,
+    seed,
     share,
     study_name,
     workers,
@@ -84,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     )
     study.add_argument(
         "--seed",
-        type=int_at_least(0),
+        type=seed,
         default=0,
         help="random seed of the data split, the sampler and the trials (default: 0)",
     )
@@ -105,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
         "--time-budget",
         type=duration,
         metavar="TIME",
-        help="maximum duration of this run (90s, 30m, 2h); unfinished trials resume when the study continues (default: "
+        help="maximum duration of this run (90s, 30m, 1h30m, 2:00:00); unfinished trials resume when the study continues (default: "
         "no limit)",
     )
     budget.add_argument(

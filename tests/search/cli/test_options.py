@@ -18,8 +18,9 @@ ROOT = Path(__file__).resolve().parents[3]
         (["--budget", "0"], "argument --budget: '0' is not a whole number of at least 1"),
         (["--budget", "2.5"], "'2.5' is not a whole number"),
         (["--sampler", "magic"], "invalid choice: 'magic' (choose from"),
-        (["--time-budget", "soon"], "'soon' is not a duration such as 90s, 30m or 2h"),
-        (["--time-budget", "0"], "is not a duration"),
+        (["--time-budget", "soon"], "'soon' is not a duration such as 90s, 30m, 1h30m, 2d or 2:00:00"),
+        *((["--time-budget", text], "is not a duration") for text in ("0", "", "h", "1h30", "2:00", "1:60:00", "0m")),
+        *((["--seed", text], "from 0 to 4294967295") for text in ("-1", "1.5", "4294967296", "18446744073709551616")),
         (["--cpus-per-trial", "0"], "'0' is not a number above 0"),
         (["--cpus-per-trial", "nan"], "'nan' is not a number above 0"),
         (["--gpus-per-trial", "-1"], "'-1' is not a number of at least 0"),
@@ -42,9 +43,30 @@ def test_options_that_make_no_sense_end_with_their_rule(arguments, message, caps
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200)])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("1.5m", 90),
+        ("2h", 7200),
+        ("1h30m", 5400),
+        ("2d", 172800),
+        ("1d12h", 129600),
+        ("2m5s", 125),
+        ("2:00:00", 7200),
+        ("0:01:30", 90),
+        ("1-12:00:00", 129600),
+    ],
+)
 def test_durations(text, seconds):
     assert parse(["--time-budget", text]).time_budget == seconds
+
+
+def test_a_tilde_that_the_shell_left_is_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert parse(["--data=~/mars.npz"]).data == "/home/ada/mars.npz"
+    assert parse(["--seed", "4294967295"]).seed == 4294967295
 
 
 @pytest.mark.parametrize(("text", "expected"), [("1", (1, 1)), ("3", (3, 3)), ("2:8", (2, 8)), ("2:2", (2, 2))])

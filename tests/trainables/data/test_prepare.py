@@ -143,6 +143,15 @@ def test_a_file_that_changed_is_read_again(tmp_path, cache):
         assert prepare(DataSource(uri=str(tmp_path / "d.npz")), cache=cache).images[0, 0, 0] == value
 
 
+@pytest.mark.parametrize("space", [" ", "%20"])
+def test_a_uri_may_have_spaces(space, tmp_path, cache):
+    pairs = np.random.default_rng(0).integers(0, 5, (40, 2, 6, 8)).astype(np.uint8)
+    (tmp_path / "my data").mkdir()
+    np.savez(tmp_path / "my data" / "d.npz", training_set=pairs)
+    data = prepare(DataSource(uri=f"file://{tmp_path}/my{space}data/d.npz"), cache=cache)
+    assert len(data.images) == 40
+
+
 def test_outliers_are_left_out_and_reported(tmp_path, cache):
     rng = np.random.default_rng(0)
     pairs = rng.integers(0, 5, (40, 2, 6, 8)).astype(np.uint8)
