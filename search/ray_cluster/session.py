@@ -17,6 +17,7 @@ from search import ROOT
 from search.interrupts import Interrupted, raise_if_asked
 from search.ray_cluster.processes import apart_from_signals
 from search.ray_cluster.token import TOKEN_HELP, keep_token_private, pass_by_proxies
+from trainables.cpus import usable_cpus
 from trainables.launching.ray_private import on_loopback, session_folder
 
 LONGEST_SOCKET = 107
@@ -62,8 +63,14 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
     if address is None:
         _check_temp_dir()
         keep_token_private()
-        # Without an address, Ray would join any cluster that happens to run on this machine.
-        options = {"address": "local", "include_dashboard": dashboard, "dashboard_host": "127.0.0.1"}
+        # Without an address, Ray would join any cluster that happens to run on this machine. Without a number of CPUs,
+        # it would count those of the machine, also where this process may use only some of them.
+        options = {
+            "address": "local",
+            "num_cpus": usable_cpus(),
+            "include_dashboard": dashboard,
+            "dashboard_host": "127.0.0.1",
+        }
         if dashboard:
             # Ray's cleanup of worker groups uses this address. If it had to search for one, it would give up on a
             # machine where a second Ray runs, and the worker groups of stopped trials would never be freed.

@@ -207,6 +207,7 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/data/npz/test_npz_keys.py",
         "tests/trainables/data/test_report.py",
     ],
+    "trainables/cpus.py": ["tests/trainables/test_cpus.py"],
     "trainables/data/drop_limits.py": ["tests/trainables/data/test_drop_limits.py"],
     "trainables/data/prepare.py": [
         "tests/trainables/data/test_cache.py",

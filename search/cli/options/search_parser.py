@@ -106,8 +106,8 @@ def parser() -> argparse.ArgumentParser:
         "--time-budget",
         type=duration,
         metavar="TIME",
-        help="maximum duration of this run (90s, 30m, 1h30m, 2:00:00); unfinished trials resume when the study continues (default: "
-        "no limit)",
+        help="maximum duration of this run (90s, 30m, 1h30m, 2:00:00); unfinished trials resume when the study "
+        "continues (default: no limit)",
     )
     budget.add_argument(
         "--then-report",

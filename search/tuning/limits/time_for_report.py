@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 
@@ -10,6 +9,7 @@ from search.ledger.costs import longest_training_seconds
 from search.ledger.records import TrialRecord
 from search.tuning.callbacks import Callback
 from search.tuning.run_end import Stopping
+from trainables.cpus import usable_cpus
 from trainables.data import PreparedData
 from trainables.messages import EpochReport
 
@@ -63,9 +63,9 @@ def alone_speedup(demand: Mapping[str, float], *, cpus: int | None = None) -> fl
 
     Args:
         demand: resources of one running trial ("CPU", "GPU").
-        cpus: number of CPUs of this machine. Default: as many as there are.
+        cpus: number of CPUs that the report may use. Default: those of this process.
     """
     if demand.get("GPU", 0) > 0:
         return max(1.0, 1 / demand["GPU"])
     # Threads share memory bandwidth, and small layers use few of them.
-    return max(1.0, ((cpus or os.cpu_count() or 1) / demand["CPU"]) ** 0.8)
+    return max(1.0, ((cpus or usable_cpus()) / demand["CPU"]) ** 0.8)
