@@ -11,6 +11,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from reports.options import check_together, parser
 from search.exit_status import refuse
+from search.home_folder import check_home
 from search.interrupts import interrupted, raise_on_signals
 
 
@@ -18,6 +19,7 @@ def main() -> int:
     options = parser().parse_args()
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     try:
+        check_home()
         check_together(options)
         from reports.command import run
 

@@ -10,12 +10,14 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from search.cli.options.replay_parser import parser
 from search.exit_status import refuse
+from search.home_folder import check_home
 from search.interrupts import interrupted, raise_on_signals
 
 
 def main() -> int:
     options = parser().parse_args()
     try:
+        check_home()
         from search.cli.replay_command import run
 
         run(options)

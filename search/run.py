@@ -13,6 +13,7 @@ from search.cli.options.cluster_parser import prepare_to_join
 from search.cli.options.search_parser import parse
 from search.cli.then_report import share_time
 from search.exit_status import refuse
+from search.home_folder import check_home
 from search.interrupts import interrupted, raise_on_signals
 
 
@@ -24,6 +25,7 @@ def main() -> int:
 
             show_systems()
             return 0
+        check_home()
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
         if options.address is not None or "RAY_ADDRESS" in os.environ:

@@ -66,6 +66,7 @@ MODULES: dict[str, list[str]] = {
         "tests/search/storage/test_foreign_trials.py",
     ],
     "search/storage/journal_creation.py": ["tests/search/storage/test_journal_creation.py"],
+    "search/home_folder.py": ["tests/search/test_home_folder.py"],
     "search/json_records.py": ["tests/search/test_json_records.py"],
     "search/study/rung_metric.py": ["tests/search/study/test_rung_metric.py"],
     "search/views/leaderboard.py": ["tests/search/views/test_leaderboard.py"],
