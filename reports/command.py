@@ -59,8 +59,8 @@ def run(options: argparse.Namespace) -> None:
 
 def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) -> None:
     console.print(leaderboard(facts.records))
-    if unfinished := facts.states["running"]:
-        console.print(f"the study is not finished: {unfinished} trials are running", style="yellow")
+    if unfinished := [f"{facts.states[state]} {state}" for state in ("running", "paused") if facts.states[state]]:
+        console.print(f"the study is not finished: {' and '.join(unfinished)} trials", style="yellow")
     device, clock = default_device(), Clock(options.time_budget)
     suppressed = None if options.allow_ignored else facts.data.description.ignored_label
     score = functools.partial(

@@ -43,8 +43,8 @@ class StudyFacts:
 
     @property
     def states(self) -> Counter[str]:
-        """Number of trials in each state."""
-        return Counter(record.state for record in self.records)
+        """Number of trials in each state that people are shown."""
+        return Counter(record.shown_state for record in self.records)
 
     @property
     def space(self) -> Space:

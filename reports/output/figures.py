@@ -25,7 +25,7 @@ from matplotlib.ticker import MaxNLocator
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"
 GREY = "#999999"
-STATE_COLOURS = {"complete": BLUE, "pruned": ORANGE, "failed": VERMILION, "running": GREY}
+STATE_COLOURS = {"complete": BLUE, "pruned": ORANGE, "failed": VERMILION, "running": GREY, "paused": SKY}
 CURVE_COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE)
 """Colours of the best trials, best first."""
 MOST_NAMED = 20
@@ -76,7 +76,7 @@ def score_over_trials(facts: StudyFacts) -> str:
     figure, axes = _axes()
     scored = [record for record in facts.records if record.score is not None]
     for state, colour in STATE_COLOURS.items():
-        chosen = [record for record in scored if record.state == state]
+        chosen = [record for record in scored if record.shown_state == state]
         if chosen:
             numbers, scores = [r.number for r in chosen], [r.score or 0.0 for r in chosen]
             axes.plot(numbers, scores, "o", color=colour, label=state, markersize=5, alpha=0.8)

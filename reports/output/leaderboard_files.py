@@ -57,7 +57,7 @@ def _row(facts: StudyFacts, record: TrialRecord, rank: int | None) -> dict[str, 
     return {
         "rank": rank,
         "trial": record.number,
-        "state": record.state,
+        "state": record.shown_state,
         "mean_iou": record.score,
         **{f"iou {name}": best.class_iou.get(name) if best else None for name in _class_names(facts)},
         "val_loss": best.val_loss if best else None,

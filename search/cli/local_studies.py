@@ -71,7 +71,7 @@ def _list(console: Console, root: Path) -> None:
 
 def _show(console: Console, folder: Path) -> None:
     records = Ledger.open(folder).records()
-    counts = Counter(record.state for record in records)
+    counts = Counter(record.shown_state for record in records)
     trials = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none"
     where = f"study {folder} ({disk_space(folder)}): run by {_run_by(folder)}"
     console.print(f"{where}; trials: {trials}", markup=False, soft_wrap=True)

@@ -197,6 +197,11 @@ class TrialRecord:
         return self.state != "running"
 
     @property
+    def shown_state(self) -> str:
+        """The state that people are shown: "paused" if ASHA paused the trial after its last epoch, else `state`."""
+        return "paused" if self.state == "running" and self.decision == PAUSE else self.state
+
+    @property
     def broke_for_good(self) -> bool:
         """Whether its last failure was final; its driver may have been killed before it could end the trial."""
         return bool(self.failures) and self.failures[-1].final

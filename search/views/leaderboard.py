@@ -13,7 +13,7 @@ from search.ledger.records import TrialRecord
 
 def leaderboard(records: list[TrialRecord], top: int = 10) -> Table:
     """Return a terminal table of the best trials, ranked by score."""
-    counts = Counter(record.state for record in records)
+    counts = Counter(record.shown_state for record in records)
     caption = ", ".join(f"{count} {state}" for state, count in counts.items())
     table = Table(
         title="best trials (mean IoU on the validation part)", caption=caption, title_justify="left", expand=True
@@ -30,7 +30,7 @@ def leaderboard(records: list[TrialRecord], top: int = 10) -> Table:
             f"{record.score:.4f}",
             str(record.best.epoch),
             str(record.reports[-1].epoch),
-            record.state,
+            record.shown_state,
             config_line(record.params),
         )
     return table

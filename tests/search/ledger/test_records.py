@@ -10,7 +10,7 @@ from optuna.trial import TrialState, create_trial
 
 from search.ledger.records import STATES, Failure, Proposal, Segment, TrialRecord
 from tests.made.records import check_fixed, trial_record
-from tests.made.studies import epoch_report
+from tests.made.studies import begin, epoch_report
 
 START = datetime(2024, 5, 1, 12, 0)
 FAILURE = Failure(kind="error", epoch=2, message="boom")
@@ -183,3 +183,22 @@ def test_times_that_cannot_be_added_up_are_refused(value):
         TrialRecord.of(frozen(entries("epoch", endless)))
     with pytest.raises(ValueError, match=r"trial 7: gpus is .*, must be a number below"):
         TrialRecord.of(frozen(entries("segment", SEGMENT, dataclasses.replace(SEGMENT, gpus=value))))
+
+
+@pytest.mark.parametrize(
+    ("decision", "end", "shown"),
+    [
+        ("pause", None, "paused"),
+        ("pause", "prune", "pruned"),
+        ("continue", None, "running"),
+        ("audit", None, "running"),
+    ],
+)
+def test_a_paused_trial_is_shown_as_such(decision, end, shown, ledger, space, make_report):
+    number = begin(ledger, space).number
+    assert ledger.record(number).shown_state == "running"
+    ledger.decide(number, 1, decision)
+    ledger.add_epoch(number, make_report(1, 0.5))
+    if end is not None:
+        ledger.prune(number)
+    assert ledger.record(number).shown_state == shown
