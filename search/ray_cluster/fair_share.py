@@ -113,6 +113,8 @@ class FairShare:
             if actor["namespace"] == NAMESPACE:
                 with suppress(ValueError):  # of another version
                     claims.add(Claim.read(actor["name"]))
+        if len(claims) == 1 and self.claim.wanted != NO_LIMIT:
+            return self.claim.wanted  # trials that do not fit yet are what makes an autoscaler start nodes
         size = self._size()
         if size.places(self.claim.demand) < self.claim.processes:
             return 1  # nothing fits at full size now: an elastic trial may start smaller, others wait in Ray's queue

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from trainables.data.description import MARS, DataDescription
-from trainables.data.unusable_pairs import SHARED_MASK, Dropped
+from trainables.data.unusable_pairs import SHARED_MASK, Flagged
 
 MOST_OF_IMAGES = 0.01
 """Maximum fraction of the images that a rule drops."""
@@ -16,8 +16,8 @@ MOST_OF_CLASS = 0.5
 
 
 def within_limits(
-    found: Sequence[Dropped], masks: np.ndarray, description: DataDescription
-) -> tuple[list[Dropped], list[Dropped]]:
+    found: Sequence[Flagged], masks: np.ndarray, description: DataDescription
+) -> tuple[list[Flagged], list[Flagged]]:
     """Split the pairs that the rules found into those to drop, and those that are kept with a warning.
 
     A rule that finds more than a hundredth of the images, or most images of a scored class, has found a property of the
@@ -30,15 +30,15 @@ def within_limits(
         description: the meaning of the labels.
     """
     holds = np.stack([(masks == label).any(axis=(1, 2)) for label in description.scored_labels], axis=1)
-    dropped: list[Dropped] = []
-    kept: list[Dropped] = []
+    dropped: list[Flagged] = []
+    kept: list[Flagged] = []
     for pairs in found:
         known = pairs.reason == SHARED_MASK and description == MARS
         (dropped if known or _few(pairs, holds) else kept).append(pairs)
     return dropped, kept
 
 
-def _few(pairs: Dropped, holds: np.ndarray) -> bool:
+def _few(pairs: Flagged, holds: np.ndarray) -> bool:
     """Return whether the pairs are few of all images, and of those of each class: `holds` is (N, C) bool."""
     if len(pairs.indices) > MOST_OF_IMAGES * len(holds):
         return False

@@ -23,7 +23,7 @@ from trainables.data.report import DataReport, warnings_of
 from trainables.data.sample import sample
 from trainables.data.source import SAMPLE, DataSource, find
 from trainables.data.split import split, stratified_part
-from trainables.data.unusable_pairs import Dropped, unusable_pairs
+from trainables.data.unusable_pairs import Flagged, unusable_pairs
 
 FORMAT = "2"
 """Version of the prepared files and of the cleaning. Data of different versions has different fingerprints."""
@@ -121,14 +121,14 @@ class PreparedData:
         return self._counts[indices, label] > 0
 
     @cached_property
-    def dropped(self) -> tuple[Dropped, ...]:
+    def dropped(self) -> tuple[Flagged, ...]:
         """The training pairs of the file that were dropped."""
-        return tuple(Dropped(reason=reason, indices=tuple(found)) for reason, found in self._meta["dropped"])
+        return tuple(Flagged(reason=reason, indices=tuple(found)) for reason, found in self._meta["dropped"])
 
     @cached_property
-    def doubtful(self) -> tuple[Dropped, ...]:
+    def doubtful(self) -> tuple[Flagged, ...]:
         """Training pairs that a rule would drop, but that are kept: it found too many."""
-        return tuple(Dropped(reason=reason, indices=tuple(found)) for reason, found in self._meta["doubtful"])
+        return tuple(Flagged(reason=reason, indices=tuple(found)) for reason, found in self._meta["doubtful"])
 
     @cached_property
     def report(self) -> DataReport:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainables.data.description import DataDescription
-from trainables.data.unusable_pairs import Dropped
+from trainables.data.unusable_pairs import Flagged
 
 SHOWN_INDICES = 5
 """Number of dropped indices to list for each reason."""
@@ -28,8 +28,8 @@ class DataReport:
     """Number of test images, to predict."""
     size: tuple[int, int]
     """(height, width)."""
-    dropped: tuple[Dropped, ...]
-    doubtful: tuple[Dropped, ...]
+    dropped: tuple[Flagged, ...]
+    doubtful: tuple[Flagged, ...]
     """Images that a rule would drop, but that are kept."""
     class_shares: dict[str, float]
     """Fraction of all pixels, in [0, 1], by class name."""
@@ -52,7 +52,7 @@ class DataReport:
         return "\n".join(lines + [f"  warning: {warning}" for warning in self.warnings])
 
 
-def _images(pairs: Dropped) -> str:
+def _images(pairs: Flagged) -> str:
     shown = ", ".join(map(str, pairs.indices[:SHOWN_INDICES]))
     more = ", ..." if len(pairs.indices) > SHOWN_INDICES else ""
     return f"{len(pairs.indices)} images that {pairs.reason} (indices {shown}{more})"

@@ -18,8 +18,8 @@ MEAN_DEVIATIONS = 6.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dropped:
-    """Training pairs to drop for the same reason."""
+class Flagged:
+    """Training pairs that a rule finds unusable, for the same reason."""
 
     reason: str
     """A verb phrase that completes "images that ..."."""
@@ -27,7 +27,7 @@ class Dropped:
     """Indices into the `training_set` of the file."""
 
 
-def unusable_pairs(images: np.ndarray, masks: np.ndarray, description: DataDescription) -> list[Dropped]:
+def unusable_pairs(images: np.ndarray, masks: np.ndarray, description: DataDescription) -> list[Flagged]:
     """Return the training pairs that are probably unusable, by reason. Images and masks are (N, H, W).
 
     Shared masks: three or more images with pixel-identical masks of two or more scored classes cannot be a real
@@ -39,7 +39,7 @@ def unusable_pairs(images: np.ndarray, masks: np.ndarray, description: DataDescr
     return [dropped for dropped in (_shared_masks(masks, description), _odd_brightness(images)) if dropped.indices]
 
 
-def _shared_masks(masks: np.ndarray, description: DataDescription) -> Dropped:
+def _shared_masks(masks: np.ndarray, description: DataDescription) -> Flagged:
     images_of: dict[bytes, list[int]] = defaultdict(list)
     for index, mask in enumerate(masks):
         images_of[hashlib.blake2b(mask.tobytes(), digest_size=16).digest()].append(index)
@@ -50,17 +50,17 @@ def _shared_masks(masks: np.ndarray, description: DataDescription) -> Dropped:
         if len(group) >= SHARED_BY and len(np.intersect1d(masks[group[0]], scored)) >= 2
         for index in group
     ]
-    return Dropped(reason=SHARED_MASK, indices=tuple(sorted(indices)))
+    return Flagged(reason=SHARED_MASK, indices=tuple(sorted(indices)))
 
 
-def _odd_brightness(images: np.ndarray) -> Dropped:
+def _odd_brightness(images: np.ndarray) -> Flagged:
     means = images.mean(axis=(1, 2), dtype=np.float64)
     distances = np.abs(means - np.median(means))
     # At least half a grey level, so that rounding errors do not become outliers.
     grey_level = 1 / 255 if images.dtype.kind == "f" else 1.0
     deviation = max(1.4826 * float(np.median(distances)), 0.5 * grey_level)
     odd = np.flatnonzero(distances > MEAN_DEVIATIONS * deviation)
-    return Dropped(
+    return Flagged(
         reason=f"have a mean pixel more than {MEAN_DEVIATIONS:g} robust standard deviations from the median",
         indices=tuple(map(int, odd)),
     )

@@ -306,7 +306,7 @@ def test_a_budget_of_epochs_counts_earlier_runs(epochs, reason, study, make_repo
 
 def test_a_budget_of_gpu_hours_counts_what_ended_and_what_runs(clock, study, make_report):
     stopping, meter = Stopping(), Meter({"CPU": 1, "GPU": 2})
-    # 36 s, of which 4.3 and 4.4 are spent: nobody knows what the second trial held, so it counts as one of today.
+    # 36 s, of which 4.3 and 4.4 are spent: the ledger has no segment of the second trial, so the meter's demand counts.
     budgets = Budgets(stopping, meter, study, epochs=None, gpu_hours=0.01)
     meter.begin(5)
     clock.now += 13

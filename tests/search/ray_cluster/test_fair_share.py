@@ -91,7 +91,7 @@ def test_shares_add_up_to_no_more_than_the_cluster_and_are_fair(studies, gpus):
     for poor, rich in itertools.permutations(claims, 2):
         wants_more = given[poor] < min(poor.wanted, size.places(poor.demand))
         if wants_more and poor.gpus <= left + rich.gpus:
-            # Nobody holds more than it, by more than one trial, whose last trial it could have had.
+            # Without its last trial, the richer study would hold no more than the poorer one.
             assert held[rich] <= held[poor] + rich.gpus
 
 
@@ -110,7 +110,7 @@ class Cluster:
         self.now, self.looks, self.broken, self.size = 1000.0, 0, None, nodes(8)
         other = claim(5)
         self.actors = [{"name": other.name(), "namespace": "studies"}, {"name": "no study", "namespace": "another"}]
-        self.options, self.started, self.told = {}, [], []
+        self.options, self.started, self.messages = {}, [], []
         context = SimpleNamespace(get_node_id=lambda: "ab" * 28)
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
         monkeypatch.setattr(time, "time_ns", lambda: 77)
@@ -120,7 +120,7 @@ class Cluster:
 
     def share(self, launcher=None, wanted=None):
         launcher = launcher or InlineLauncher(cpus=1, gpus=1)
-        return FairShare("own", launcher, lambda: self.size, wanted=wanted, tell=self.told.append)
+        return FairShare("own", launcher, lambda: self.size, wanted=wanted, tell=self.messages.append)
 
     def _remote(self, cls):
         def options(**values):
@@ -169,22 +169,30 @@ def test_the_share_follows_the_cluster(cluster):
     assert fair() == 1
 
 
-def test_a_study_without_room_is_told_once(cluster):
+def test_a_study_without_room_says_so_once(cluster):
     cluster.size = nodes(1)
     fair = cluster.share()
-    assert (fair(), cluster.told) == (0, [WAITS])
+    assert (fair(), cluster.messages) == (0, [WAITS])
     cluster.now += 11
-    assert (fair(), cluster.told) == (0, [WAITS])
+    assert (fair(), cluster.messages) == (0, [WAITS])
     cluster.actors.clear()
     cluster.now += 11
-    assert (fair(), cluster.told) == (1, [WAITS])
+    assert (fair(), cluster.messages) == (1, [WAITS])
+
+
+def test_a_study_alone_gets_what_its_user_asked_for_so_that_an_autoscaler_starts_nodes(cluster):
+    assert cluster.share(wanted=20)() == 4  # another study is there
+    cluster.actors.clear()
+    assert cluster.share(wanted=20)() == 20
+    cluster.size = nodes()
+    assert cluster.share(wanted=20)() == 20
 
 
 def test_an_elastic_trial_that_fits_only_smaller_may_start(cluster):
     cluster.actors.clear()
     cluster.size = nodes(1)
     assert cluster.share(WorkersLauncher(workers=4, least=1, gpus=1))() == 1
-    assert cluster.told == []
+    assert cluster.messages == []
 
 
 @pytest.mark.parametrize("now", [10.5, 1000.0])

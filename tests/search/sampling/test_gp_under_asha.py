@@ -29,10 +29,10 @@ def test_under_asha_the_model_proposes_all_but_the_first_trials(scheduler, monke
     settings = study_settings(scheduler=scheduler, max_epochs=12, grace_epochs=2, patience=12)
 
     def world(record):
-        chance = random.Random(record.number)
-        best = chance.uniform(0.3, 0.8)
+        rng = random.Random(record.number)
+        best = rng.uniform(0.3, 0.8)
         for epoch in range(1, 13):
-            score = best * (1 - 0.9**epoch) + chance.gauss(0, 0.01)
+            score = best * (1 - 0.9**epoch) + rng.gauss(0, 0.01)
             yield epoch_report(epoch, score, ended="max_epochs" if epoch == 12 else None)
 
     ledger = Ledger.in_memory()

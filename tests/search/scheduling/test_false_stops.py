@@ -249,7 +249,7 @@ def test_the_choice_is_random_in_proportion_and_the_same_every_time():
         15,
         16,
         17,
-    ]  # a study that goes on has them
+    ]  # a resumed study draws the same
     assert not any(is_audited(0, number, 1, 0.0) for number in range(100))
     assert all(is_audited(0, number, 1, 1.0) for number in range(100))
 

@@ -6,13 +6,13 @@ import pytest
 from trainables.data import DataSource, prepare
 from trainables.data.description import MARS, DataDescription
 from trainables.data.drop_limits import within_limits
-from trainables.data.unusable_pairs import SHARED_MASK, Dropped
+from trainables.data.unusable_pairs import SHARED_MASK, Flagged
 
 CELLS = DataDescription(class_names=("nothing", "cell"), ignored_label=None)
 
 
 def odd(*indices):
-    return Dropped(reason="are odd", indices=indices)
+    return Flagged(reason="are odd", indices=indices)
 
 
 def masks_with(count, *holding):
@@ -48,7 +48,7 @@ def test_each_rule_has_its_own_limit():
 
 
 def test_the_competition_s_shared_masks_are_dropped_in_any_number():
-    pairs = Dropped(reason=SHARED_MASK, indices=tuple(range(60)))
+    pairs = Flagged(reason=SHARED_MASK, indices=tuple(range(60)))
     masks = masks_with(100)
     assert within_limits([pairs], masks, MARS) == ([pairs], [])
     assert within_limits([pairs], masks, CELLS) == ([], [pairs])

@@ -8,7 +8,7 @@ import pytest
 from trainables.data.description import MARS
 from trainables.data.npz import RawData
 from trainables.data.report import DataReport, warnings_of
-from trainables.data.unusable_pairs import Dropped
+from trainables.data.unusable_pairs import Flagged
 
 REPORT = DataReport(
     name="mars",
@@ -40,8 +40,8 @@ def test_the_summary_says_that_the_sample_is_no_terrain():
 
 
 def test_the_summary_ends_with_what_was_dropped_and_the_warnings():
-    dropped = (Dropped(reason="are odd", indices=(1, 2, 3, 5, 8)), Dropped(reason="are even", indices=tuple(range(6))))
-    doubtful = (Dropped(reason="are dark", indices=(4, 6)),)
+    dropped = (Flagged(reason="are odd", indices=(1, 2, 3, 5, 8)), Flagged(reason="are even", indices=tuple(range(6))))
+    doubtful = (Flagged(reason="are dark", indices=(4, 6)),)
     report = dataclasses.replace(REPORT, dropped=dropped, doubtful=doubtful, warnings=("one", "two"))
     assert report.summary().splitlines()[3:] == [
         "  dropped 5 images that are odd (indices 1, 2, 3, 5, 8)",
@@ -91,7 +91,7 @@ def test_each_class_has_its_own_warning_in_the_order_of_the_labels():
     ]
 
 
-@pytest.mark.parametrize("kind", [DataReport, Dropped, RawData])
+@pytest.mark.parametrize("kind", [DataReport, Flagged, RawData])
 def test_what_is_told_of_a_data_set_is_given_by_name_and_stays_as_it_is(kind):
     fields = [field.name for field in dataclasses.fields(kind)]
     with pytest.raises(TypeError):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from trainables.data.description import MARS
-from trainables.data.unusable_pairs import Dropped, unusable_pairs
+from trainables.data.unusable_pairs import Flagged, unusable_pairs
 
 COUNTING_ALL = dataclasses.replace(MARS, ignored_label=None)
 SHARED = "share one and the same mask of several classes"
@@ -102,6 +102,6 @@ def test_an_image_may_be_dropped_for_two_reasons_and_each_is_told():
     masks = np.ones(images.shape, np.uint8)
     masks[[1, 2, 7], 0, 0] = 3
     assert unusable_pairs(images, masks, MARS) == [
-        Dropped(reason=SHARED, indices=(1, 2, 7)),
-        Dropped(reason=ODD, indices=(2,)),
+        Flagged(reason=SHARED, indices=(1, 2, 7)),
+        Flagged(reason=ODD, indices=(2,)),
     ]
