@@ -13,7 +13,7 @@ from search.ledger.ranking import ranked
 from search.ledger.records import TrialRecord
 from search.study.settings import StudySettings
 from search.study.space import Space
-from trainables.data import DataSource, PreparedData, prepare
+from trainables.data import PreparedData, prepare
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ def read_study(folder: Path, data: str | None, checkpoints: str | None = None) -
         data=data or followed(settings.data, folder, "--data"),
         checkpoints=checkpoints or followed(settings.checkpoints, folder, "--checkpoints"),
     )
-    prepared = prepare(DataSource(uri=settings.data, seed=settings.seed))
+    prepared = prepare(settings.data_source)
     if prepared.fingerprint != settings.fingerprint:
         raise ValueError(
             f"{prepared.source.uri}: is not the data of this study (fingerprint {prepared.fingerprint}, the study's is "

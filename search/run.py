@@ -43,11 +43,10 @@ def main() -> int:
     except ValueError as error:
         return refuse(error)
     # Check the data before the imports that take seconds.
-    from trainables.data import DataSource, prepare
+    from search.cli.prepared_data import prepared_data
 
     try:
-        data = prepare(DataSource(uri=options.data, seed=options.seed))
-        data.check_scored()
+        data = prepared_data(options)
     except ValueError as error:
         return refuse(error)
 

@@ -1,4 +1,4 @@
-"""The tables of the two student reports, with their numbers beside ours."""
+"""The tables of the two student reports; for the competition's data with their numbers beside ours."""
 
 from __future__ import annotations
 
@@ -193,19 +193,22 @@ def second_stage_sentence(rows: list[SystemRow]) -> str:
 
 
 def terminal_tables(facts: StudyFacts, rows: list[SystemRow]) -> list[Table]:
+    comparable = facts.data.description.of_competition
     rarest = facts.data.description.class_names[facts.data.rarest_label]
     tables = []
     for report, described in REPORTS.items():
         table = Table(title=f"{report}: {described}", title_justify="left")
         table.add_column("system")
         named = Text(clean(rarest))  # a name from the data, which may look like markup
-        for column in ("their IoU %", "ours", "as predicted", named, "parameters", "epochs", "seconds"):
+        if comparable:
+            table.add_column("their IoU %", justify="right")
+        for column in ("ours", "as predicted", named, "parameters", "epochs", "seconds"):
             table.add_column(column, justify="right")
         for row in rows:
             if row.system.report == report:
                 table.add_row(
                     row.system.name,
-                    row.published or "-",
+                    *([row.published or "-"] if comparable else []),
                     row.suppressed.percent(),
                     row.as_predicted.percent(),
                     f"{100 * row.class_iou(rarest):.1f}",
@@ -230,7 +233,7 @@ def write_systems(facts: StudyFacts, rows: list[SystemRow]) -> Path:
 
 def _line(facts: StudyFacts, row: SystemRow) -> dict[str, Any]:
     names = [facts.data.description.class_names[label] for label in facts.data.present_labels]
-    kinds = ("validation", "local test", "leaderboard")
+    kinds = ("validation", "local test", "leaderboard") if facts.data.description.of_competition else ()
     return {
         "report": row.system.report,
         "system": row.system.name,

@@ -63,6 +63,9 @@ def show_plan(
         rule = f"ASHA {verb} 1 in {settings.reduction_factor} from epoch {settings.grace_epochs} on"
         begin = f"{len(plan.first)} starting points, then " if plan.first else ""
         table.add_row("search", f"{begin}sampler {plan.sampler}; {rule}")
+    if settings.keep_outliers or settings.drop_list:
+        rules = "outliers are kept" if settings.keep_outliers else "outliers are dropped"
+        table.add_row("cleaning", f"{rules}; the drop list names {len(settings.drop_list)} images")
     if settings.train_fraction < 1:
         table.add_row("training data", f"{settings.train_fraction:.0%} of the train part")
     at_most = "at most " if size.startable else ""

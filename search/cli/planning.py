@@ -210,6 +210,8 @@ def make_settings(options: SearchOptions, data: PreparedData, profile: Profile, 
     return StudySettings(
         data=data.source.anywhere.uri,
         fingerprint=data.fingerprint,
+        keep_outliers=data.source.keep_outliers,
+        drop_list=list(data.source.drop_list),
         seed=options.seed,
         profile=profile.name,
         space="systems" if options.systems else options.space,

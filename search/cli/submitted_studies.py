@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from search import ROOT
-from search.cli.options.cluster_parser import without_address
+from search.cli.options.cluster_parser import without_address, without_drop_list
 from search.cli.options.search_options import SearchOptions
 from search.exit_status import INTERRUPTED
 from search.formatting import clean, duration
@@ -26,6 +26,8 @@ from search.views.events import EventReader
 from search.views.safe_console import Terminal
 
 PACKAGES = ("search", "trainables", "reports")
+DROP_LIST = "drop_list.txt"
+"""Name of the drop list among the files of a job."""
 STOP_SECONDS = 600
 """Seconds that a stopped run has to finish its current epochs before it is killed, which loses only these epochs."""
 
@@ -41,8 +43,10 @@ def submit(options: SearchOptions, address: str, arguments: list[str]) -> int:
     Raises:
         ValueError: if the user must change something.
     """
-    from trainables.data import DataSource
+    from trainables.data import DataSource, read_drop_list
 
+    if options.drop_list is not None:
+        read_drop_list(options.drop_list)  # a mistake in it is best told here
     console = Terminal()
     name, remark = options.name, None
     if name is None:
@@ -60,8 +64,10 @@ def submit(options: SearchOptions, address: str, arguments: list[str]) -> int:
             )
         console.print(f"study {name} is already running there; showing its output", style="yellow", markup=False)
     else:
-        command = shlex.join([*passed, "--name", name, "--view", "events"])
-        with _packed() as folder:
+        command = shlex.join([*without_drop_list(passed), "--name", name, "--view", "events"])
+        if options.drop_list is not None:
+            command += f' --drop-list "$ROOT/{DROP_LIST}"'
+        with _packed(options.drop_list) as folder:
             job = jobs.submit(
                 name,
                 shlex.join(passed),
@@ -74,11 +80,13 @@ def submit(options: SearchOptions, address: str, arguments: list[str]) -> int:
 
 
 @contextmanager
-def _packed() -> Iterator[str]:
-    """Make a temporary folder with only the project's code: no studies, no data, no environment."""
+def _packed(drop_list: str | None) -> Iterator[str]:
+    """Make a temporary folder with only the project's code and the drop list: no studies, no data, no environment."""
     with tempfile.TemporaryDirectory() as folder:
         for package in PACKAGES:
             shutil.copytree(ROOT / package, Path(folder) / package, ignore=shutil.ignore_patterns("__pycache__"))
+        if drop_list is not None:
+            shutil.copyfile(drop_list, Path(folder) / DROP_LIST)
         yield folder
 
 

@@ -14,10 +14,14 @@ from search.study.space import Space
 from search.study.systems import systems_space
 from search.study.unet_space import unet_space
 from trainables.config import TrialConfig
+from trainables.data import DataSource
 from trainables.uris import without_keys
 
 CHECKPOINTS = "checkpoints"
 """Name of the folder, in the study's folder, that holds the checkpoint folders of the trials."""
+
+SHOWN = 5
+"""Number of values of a list that a message shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +32,10 @@ class StudySettings:
     """Path or URI of the data set, or "sample"."""
     fingerprint: str
     """Fingerprint of the prepared data: content, cleaning and split."""
+    keep_outliers: bool
+    """Whether the rules about unusable images drop none."""
+    drop_list: list[int]
+    """Ascending indices of the images that the user has dropped."""
     seed: int
     """Seed of the split, the sampler, and every trial's weights, batches and augmentations."""
     profile: str
@@ -88,6 +96,13 @@ class StudySettings:
         """Return where the checkpoints of the study in that folder are: an absolute path or a URI."""
         return self.checkpoints if "://" in self.checkpoints else str(folder.resolve() / self.checkpoints)
 
+    @property
+    def data_source(self) -> DataSource:
+        """The study's data, as it was cleaned and split."""
+        return DataSource(
+            uri=self.data, seed=self.seed, keep_outliers=self.keep_outliers, drop_list=tuple(self.drop_list)
+        )
+
     def search_space(self) -> Space:
         """Return the space from which the study's trials are chosen."""
         if self.space == "systems":
@@ -122,7 +137,7 @@ class StudySettings:
         # The data may have moved: its fingerprint is compared instead of its location.
         fields = [field.name for field in dataclasses.fields(self) if field.name != "data"]
         differing = [
-            f"{field} was {recorded[field]!r}, is now {getattr(self, field)!r}"
+            f"{field} was {_shown(recorded[field])}, is now {_shown(getattr(self, field))}"
             for field in fields
             if recorded[field] != getattr(self, field)
         ]
@@ -136,3 +151,9 @@ class StudySettings:
 def _lacking(recorded: dict[str, Any]) -> list[str]:
     """Return the names of the settings that a study, made by another version, does not have."""
     return [field.name for field in dataclasses.fields(StudySettings) if field.name not in recorded]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list) and len(value) > SHOWN:
+        return f"{str(value[:SHOWN])[:-1]}, ...] ({len(value)} values)"
+    return repr(value)

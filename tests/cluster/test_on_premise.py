@@ -13,6 +13,7 @@ from search.ledger.records import TrialRecord
 from tests.cluster.machines.hosts import ROOT, SHARED, Hosts, wait_for
 from tests.cluster.machines.on_premise import OnPremise
 from tests.integration.conftest import tiny_pairs
+from tests.made.competition import MARS_KEYS
 from tests.processes.scripts import HANGS_AFTER
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.hosts]
@@ -50,7 +51,7 @@ def test_workers_come_when_a_search_asks_for_them_may_be_lost_and_go_when_idle(h
     stranger = hosts.laptop.run("ray", "status", "--address", f"{cluster.head.address}:6379", check=False)
     assert "AuthenticationError" in stranger.stderr
 
-    np.savez(hosts.shared / "tiny.npz", training_set=tiny_pairs())
+    np.savez(hosts.shared / "tiny.npz", training_set=tiny_pairs(), **MARS_KEYS)
     tunnel = hosts.laptop.start("ray", "dashboard", f"{SHARED}/cluster.yaml", cwd=ROOT)
     knock = ("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8265")
     wait_for(lambda: hosts.laptop.run(*knock, check=False).returncode == 0, "the tunnel", seconds=60)

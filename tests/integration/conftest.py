@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from search.ledger.ledger import Ledger
+from tests.made.competition import MARS_KEYS
 from tests.processes.ports import free_port
 from tests.processes.scripts import HANGS_AFTER, Script, run_script
 from tests.processes.tokens import use_token
@@ -31,7 +32,7 @@ def tiny_pairs(count: int = 24) -> np.ndarray:
 def data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "tiny.npz"
     pairs = tiny_pairs()
-    np.savez(path, training_set=pairs, test_set=pairs[:5, 0])
+    np.savez(path, training_set=pairs, test_set=pairs[:5, 0], **MARS_KEYS)
     return path
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.integration.conftest import tiny_pairs
+from tests.made.competition import MARS_KEYS
 
 PAIRS = tiny_pairs()
 FLOATS = PAIRS.astype(np.float32)
@@ -37,7 +38,7 @@ BAD_FILES = {
         "test_set has shape (24, 15, 24), must be (M, 16, 24)",
     ),
     "label out of range": (
-        {"training_set": changed((3, 1, 2, 5), 9)},
+        {"training_set": changed((3, 1, 2, 5), 9), **MARS_KEYS},
         "training_set mask 3 holds 9 at row 2, column 5: labels are whole numbers from 0 to 4",
     ),
     "label between": ({"training_set": changed((3, 1, 2, 5), 1.5)}, "training_set mask 3 holds 1.5 at row 2, column 5"),
@@ -47,8 +48,16 @@ BAD_FILES = {
     ),
     "empty set": ({"training_set": PAIRS[:0]}, "training_set has shape (0, 2, 16, 24): it is empty"),
     "no labelled pixel": (
-        {"training_set": changed((slice(None), 1), 0)},
+        {"training_set": changed((slice(None), 1), 0), **MARS_KEYS},
         "no mask holds a labelled pixel: all pixels are 0",
+    ),
+    "one label": (
+        {"training_set": changed((slice(None), 1), 0)},
+        "bad.npz: all pixels of the masks have the label 0: there must be at least two classes",
+    ),
+    "codes as labels": (
+        {"training_set": changed((3, 1, 2, 5), 255)},
+        "bad.npz: its masks hold 6 of the labels 0 to 255 (0, 1, 2, 3, 4, 255) and it has no class_names",
     ),
     "too few images": ({"training_set": PAIRS[:9]}, "9 images are too few to split 80/10/10: at least 10 are needed"),
 }
@@ -119,7 +128,7 @@ def test_a_cache_that_cannot_be_written(command, data_file, tmp_path, monkeypatc
 def test_a_class_that_no_mask_holds_is_a_warning(command, tmp_path):
     pairs = PAIRS.copy()
     pairs[:, 1][pairs[:, 1] == 4] = 3
-    np.savez(tmp_path / "four.npz", training_set=pairs)
+    np.savez(tmp_path / "four.npz", training_set=pairs, **MARS_KEYS)
     done = command("search/run.py", "--data", "four.npz", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "warning: no mask holds class 4 (big rock): it is left out of the mean IoU" in done.stdout

@@ -19,6 +19,8 @@ def study_settings(**changes: Any) -> StudySettings:
     values: dict[str, Any] = {
         "data": "none",
         "fingerprint": "none",
+        "keep_outliers": False,
+        "drop_list": [],
         "seed": 0,
         "profile": "cpu",
         "space": "default",

@@ -192,9 +192,9 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/test_config_parts.py",
     ],
     "trainables/augmentation/copy_paste.py": ["tests/trainables/augmentation/test_copy_paste.py"],
-    "trainables/data/unusable_pairs.py": [
-        "tests/trainables/data/test_unusable_pairs.py",
-        "tests/trainables/data/test_unusable_pairs_limits.py",
+    "trainables/data/cleaning/unusable_pairs.py": [
+        "tests/trainables/data/cleaning/test_unusable_pairs.py",
+        "tests/trainables/data/cleaning/test_unusable_pairs_limits.py",
         "tests/trainables/data/test_report.py",
         "tests/trainables/data/test_prepared_values.py",
     ],
@@ -209,7 +209,12 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/data/test_report.py",
     ],
     "trainables/cpus.py": ["tests/trainables/test_cpus.py"],
-    "trainables/data/drop_limits.py": ["tests/trainables/data/test_drop_limits.py"],
+    "trainables/data/cleaning/clean.py": ["tests/trainables/data/cleaning/test_clean.py"],
+    "trainables/data/cleaning/drop_list.py": [
+        "tests/trainables/data/cleaning/test_drop_list.py",
+        "tests/trainables/data/cleaning/test_clean.py",
+    ],
+    "trainables/data/cleaning/drop_limits.py": ["tests/trainables/data/cleaning/test_drop_limits.py"],
     "trainables/data/prepare.py": [
         "tests/trainables/data/test_cache.py",
         "tests/trainables/data/test_prepared_values.py",

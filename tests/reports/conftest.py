@@ -11,6 +11,7 @@ from reports.inputs import StudyFacts, read_study
 from search.ledger.ledger import Ledger
 from search.study.profiles import PROFILES
 from search.study.unet_space import unet_space
+from tests.made.competition import MARS_KEYS
 from tests.made.studies import begin, study_settings
 from trainables.config import TrialConfig
 from trainables.data import DataSource, prepare
@@ -24,7 +25,7 @@ def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     masks = np.random.default_rng(0).integers(0, 5, (24, 4, 6)).repeat(4, axis=1).repeat(4, axis=2)
     pairs = np.stack([masks * 50 + 20, masks], axis=1).astype(np.uint8)
     path = tmp_path_factory.mktemp("data") / "tiny.npz"
-    np.savez(path, training_set=pairs, test_set=pairs[np.arange(70) % 24, 0])
+    np.savez(path, training_set=pairs, test_set=pairs[np.arange(70) % 24, 0], **MARS_KEYS)
     return path
 
 

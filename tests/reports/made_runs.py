@@ -14,10 +14,8 @@ from reports.output.systems_comparison import SystemRun
 from search.ledger.records import TrialRecord
 from tests.made.records import trial_record
 from tests.made.studies import study_settings
-from trainables.data import PreparedData
+from trainables.data import MARS, DataDescription, PreparedData
 from trainables.training.evaluation import Scores
-
-CLASSES = ("void", "soil", "bedrock", "sand", "big rock")
 
 
 def scores(mean_iou: float, **class_iou: float) -> Scores:
@@ -31,10 +29,11 @@ def system_run(system: str, suppressed: Scores, as_predicted: Scores, **changes:
     return SystemRun(record=record, suppressed=suppressed, as_predicted=as_predicted)
 
 
-def made_facts(folder: Path, records: list[TrialRecord], data: Any = None, **settings: Any) -> StudyFacts:
-    """Of a study with these records, whose data set has the four classes but no images."""
-    described = SimpleNamespace(class_names=CLASSES, ignored_label=0)
-    data = data or SimpleNamespace(description=described, rarest_label=4, present_labels=(1, 3, 4))
+def made_facts(
+    folder: Path, records: list[TrialRecord], data: Any = None, description: DataDescription = MARS, **settings: Any
+) -> StudyFacts:
+    """Of a study with these records, whose data set has classes, the competition's by default, but no images."""
+    data = data or SimpleNamespace(description=description, rarest_label=4, present_labels=(1, 3, 4))
     return StudyFacts(
         folder=folder, settings=study_settings(**settings), records=records, data=cast("PreparedData", data)
     )

@@ -106,6 +106,20 @@ def test_the_data_is_split_with_the_studys_seed(tiny_file, tmp_path):
     assert facts.origin == "data set tiny, split 80/10/10 with seed 6"
 
 
+def test_the_data_is_cleaned_as_the_study_s(tiny_file, tmp_path):
+    source = DataSource(uri=str(tiny_file), keep_outliers=True, drop_list=(2, 5))
+    settings = study_settings(
+        data=str(tiny_file), keep_outliers=True, drop_list=[2, 5], fingerprint=prepare(source).fingerprint
+    )
+    ledger = Ledger.create(tmp_path)
+    ledger.settings = dataclasses.asdict(settings)
+    begin(ledger, unet_space(PROFILES["cpu"]))
+    ledger.add_epoch(0, epoch_report(1, 0.3))
+    facts = read_study(tmp_path, None)
+    assert facts.data.source == source
+    assert len(facts.data.images) == 22
+
+
 def test_a_running_trial_with_a_score_is_something_to_report(tmp_path):
     space = unet_space(PROFILES["cpu"])
     ledger = Ledger.create(tmp_path / "study")

@@ -14,7 +14,7 @@ from reports.inputs import read_study
 from reports.options import check_together, parser
 from reports.submission_csv import check_submission
 from tests.processes.scripts import HANGS_AFTER, run_script
-from trainables.data import PreparedData
+from trainables.data import MARS, DataDescription, PreparedData
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN = ("report.html", "leaderboard.csv", "leaderboard.parquet")
@@ -49,6 +49,28 @@ def test_the_whole_report(study, capsys, monkeypatch):
     assert "have seen every label" in page
     assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!data:|#)[^"']+""", page)
     assert page.count("<svg") == 4
+
+
+WORDS_OF_THE_COMPETITION = re.compile("mars|terrain|tile|camera|frame|competition", re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("description", "said"),
+    [
+        (
+            MARS,
+            "pixels without a label do not count, and the ignored class is never predicted.\nTiles of one camera frame",
+        ),
+        (DataDescription(class_names=tuple("01234"), ignored_label=None), "over 0, 1, 2, 3, 4.\nImages of one scene,"),
+    ],
+)
+def test_the_page_speaks_of_the_competition_with_its_data_only(description, said, study, capsys, monkeypatch):
+    monkeypatch.setattr(PreparedData, "description", description)
+    report(study, "--no-submission", "--plain-labels", "--members", "1")
+    page = (study / "report" / "report.html").read_text().partition("</style>")[2]
+    assert said in page
+    text = re.sub("<svg.*?</svg>|<img.*?>", "", page, flags=re.DOTALL) + capsys.readouterr().out
+    assert bool(WORDS_OF_THE_COMPETITION.search(text)) == description.of_competition
 
 
 def test_the_submission_may_come_from_the_searchs_own_model(study):

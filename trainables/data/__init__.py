@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from trainables.data.cleaning.clean import NoSuchImageError
+from trainables.data.cleaning.drop_list import read_drop_list
 from trainables.data.description import MARS, DataDescription
 from trainables.data.prepare import PreparedData, prepare
 from trainables.data.report import DataReport
 from trainables.data.source import SAMPLE, DataSource
 
-__all__ = ["MARS", "SAMPLE", "DataDescription", "DataReport", "DataSource", "PreparedData", "prepare"]
+__all__ = [
+    "MARS",
+    "SAMPLE",
+    "DataDescription",
+    "DataReport",
+    "DataSource",
+    "NoSuchImageError",
+    "PreparedData",
+    "prepare",
+    "read_drop_list",
+]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 NOTHING_IGNORED = -100
 """A label that occurs in no mask."""
 MOST_CLASSES = 256
 """Masks are stored as uint8."""
+SHOWN_LABELS = 10
+"""Number of labels that a message lists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,44 @@ class DataDescription:
         """All labels except the ignored one."""
         return tuple(label for label in range(self.num_classes) if label != self.ignored_label)
 
+    @property
+    def of_competition(self) -> bool:
+        """Whether these are the competition's classes: what is known of its data alone is said and done only then."""
+        return self == MARS
+
 
 MARS = DataDescription(class_names=("background", "soil", "bedrock", "sand", "big rock"), ignored_label=0)
 """The classes of the competition; background marks unlabelled pixels."""
+MARS_SIZE = (64, 128)
+"""(height, width) of the competition's images."""
+
+
+def described_by(masks: np.ndarray) -> DataDescription:
+    """Return the meaning of labels that the data set does not describe.
+
+    It is the competition's data, whose file names no classes, if the images have its size and the labels are exactly
+    its labels. Otherwise the classes are called by their labels, "0", "1", ..., and no label is ignored.
+
+    Args:
+        masks: (N, H, W) uint8 labels, at least one.
+
+    Raises:
+        ValueError: if there is only one label, or if most labels up to the largest do not occur: such labels are codes,
+            as 255 is for unlabelled pixels.
+    """
+    seen = np.zeros(MOST_CLASSES, bool)
+    for mask in masks:  # one by one: an array of indices takes 8 bytes a pixel
+        seen[mask] = True
+    labels = [int(label) for label in np.flatnonzero(seen)]
+    if masks.shape[1:] == MARS_SIZE and labels == list(range(MARS.num_classes)):
+        return MARS
+    classes = labels[-1] + 1
+    if classes == 1:
+        raise ValueError("all pixels of the masks have the label 0: there must be at least two classes")
+    if 2 * len(labels) < classes:
+        shown = ", ".join(map(str, labels[:SHOWN_LABELS])) + (", ..." if len(labels) > SHOWN_LABELS else "")
+        raise ValueError(
+            f"its masks hold {len(labels)} of the labels 0 to {classes - 1} ({shown}) and it has no class_names: "
+            "number the labels 0, 1, 2, ..., or add class_names with a name for each label"
+        )
+    return DataDescription(class_names=tuple(map(str, range(classes))), ignored_label=None)

@@ -1,8 +1,8 @@
 """Reads and checks an npz file in the competition's layout.
 
 `training_set` (N, 2, H, W): image, then mask. Optional `test_set` (M, H, W): images without masks. Optional
-`class_names` (C,) strings and `ignored_label` (an integer) describe the labels; without `class_names` the labels are
-those of the competition.
+`class_names` (C,) strings and `ignored_label` (an integer) describe the labels; without `class_names` the masks do, see
+`described_by`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from trainables.data.description import MARS, DataDescription
+from trainables.data.description import MOST_CLASSES, DataDescription, described_by
 
 BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 """Errors of a damaged archive. RuntimeError: an unsupported compression method, or an encrypted member."""
@@ -26,6 +26,8 @@ class RawData:
     """A data set as read from its file: checked, and in the smallest dtype that stores it exactly."""
 
     description: DataDescription
+    named: bool = True
+    """False if its classes are called by their labels, because it has no names for them."""
     images: np.ndarray
     """(N, H, W) uint8, or float32 in [0, 1]."""
     masks: np.ndarray
@@ -54,9 +56,9 @@ def read_npz(stream: BinaryIO, name: str) -> RawData:
             if "training_set" not in archive:
                 raise ValueError(f"{name}: has no key 'training_set' (it has {', '.join(archive) or 'none'})")
             training = _read(archive, "training_set", name)
-            description = _describe(archive, name)
+            given = _describe(archive, name)
             _check_training_shape(training, name)
-            images, masks = training[:, 0], _labels(training[:, 1], description, name)
+            images, masks = training[:, 0], _labels(training[:, 1], given, name)
             test = None
             if "test_set" in archive:
                 test = _read(archive, "test_set", name)
@@ -69,8 +71,10 @@ def read_npz(stream: BinaryIO, name: str) -> RawData:
                     raise ValueError(f"{name}: test_set has shape {test.shape}: it is empty, leave it out")
     except BROKEN as error:
         raise ValueError(f"{name}: broken npz file ({error})") from error
+    description = given or _described_by(masks, name)
     stored, stored_test = _pixels(images, test, name)
-    return RawData(description=description, images=stored, masks=masks, unlabelled=stored_test)
+    named = given is not None or description.of_competition
+    return RawData(description=description, named=named, images=stored, masks=masks, unlabelled=stored_test)
 
 
 def _read(archive: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
@@ -93,11 +97,12 @@ def _read(archive: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
     return array
 
 
-def _describe(archive: np.lib.npyio.NpzFile, name: str) -> DataDescription:
+def _describe(archive: np.lib.npyio.NpzFile, name: str) -> DataDescription | None:
+    """Return what the file says of its labels; None if it has no class names."""
     if "class_names" not in archive:
         if "ignored_label" in archive:
             raise ValueError(f"{name}: has ignored_label but no class_names: add class_names")
-        return MARS
+        return None
     names = _read(archive, "class_names", name)
     if names.ndim != 1 or names.dtype.kind != "U":
         raise ValueError(
@@ -111,6 +116,13 @@ def _describe(archive: np.lib.npyio.NpzFile, name: str) -> DataDescription:
         ignored = int(value)
     try:
         return DataDescription(class_names=tuple(map(str, names)), ignored_label=ignored)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _described_by(masks: np.ndarray, name: str) -> DataDescription:
+    try:
+        return described_by(masks)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
@@ -136,15 +148,16 @@ def _refuse(wrong_nhw: np.ndarray, pixels_nhw: np.ndarray, what: str, rule: str)
         raise ValueError(f"{what} {n} holds {value:g} at row {row}, column {column}: {rule}")
 
 
-def _labels(masks: np.ndarray, description: DataDescription, name: str) -> np.ndarray:
-    top = description.num_classes - 1
+def _labels(masks: np.ndarray, description: DataDescription | None, name: str) -> np.ndarray:
+    top = (description.num_classes if description is not None else MOST_CLASSES) - 1
     wrong = (masks < 0) | (masks > top)
     if masks.dtype.kind == "f":
         wrong |= masks != np.floor(masks)  # NaN too
     _refuse(wrong, masks, f"{name}: training_set mask", f"labels are whole numbers from 0 to {top}")
     labels = masks.astype(np.uint8)
-    if description.ignored_label is not None and not (labels != description.ignored_label).any():
-        raise ValueError(f"{name}: no mask holds a labelled pixel: all pixels are {description.ignored_label}")
+    ignored = None if description is None else description.ignored_label
+    if ignored is not None and not (labels != ignored).any():
+        raise ValueError(f"{name}: no mask holds a labelled pixel: all pixels are {ignored}")
     return labels
 
 

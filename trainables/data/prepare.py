@@ -16,19 +16,21 @@ import numpy as np
 from filelock import FileLock
 
 from trainables.atomic_write import atomic_write
+from trainables.data.cleaning.clean import Cleaned, clean
+from trainables.data.cleaning.unusable_pairs import Flagged
 from trainables.data.description import DataDescription
-from trainables.data.drop_limits import within_limits
-from trainables.data.npz import RawData, read_npz
+from trainables.data.npz import read_npz
 from trainables.data.report import DataReport, warnings_of
 from trainables.data.sample import sample
 from trainables.data.source import SAMPLE, DataSource, find
 from trainables.data.split import split, stratified_part
-from trainables.data.unusable_pairs import Flagged, unusable_pairs
 
-FORMAT = "2"
+FORMAT = "3"
 """Version of the prepared files and of the cleaning. Data of different versions has different fingerprints."""
 CACHE_VARIABLE = "MARS_SEARCH_CACHE"
 """Environment variable that sets the cache folder."""
+DOUBTFUL = "doubtful.txt"
+"""Name of the file, in a prepared folder, that is a drop list that also names the images kept with a warning."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,10 +97,13 @@ class PreparedData:
         if len(self.present_labels) < 2:
             (name,) = (self.description.class_names[label] for label in self.present_labels)
             ignored = self.description.ignored_label
-            others = "" if ignored is None else f" ({self.description.class_names[ignored]} is ignored)"
+            others, what_to_do = "", "label a second class"
+            if ignored is not None:
+                others = f" ({self.description.class_names[ignored]} is ignored)"
+                what_to_do = "score a second class, for example by leaving out ignored_label"
             raise ValueError(
                 f"{self.source.uri}: the masks hold a single scored class, {name}{others}, so that every model would "
-                "score 1.0: score a second class, for example by leaving out ignored_label"
+                f"score 1.0: {what_to_do}"
             )
 
     def pixel_counts(self, indices: np.ndarray) -> np.ndarray:
@@ -127,7 +132,7 @@ class PreparedData:
 
     @cached_property
     def doubtful(self) -> tuple[Flagged, ...]:
-        """Training pairs that a rule would drop, but that are kept: it found too many."""
+        """Training pairs that a rule finds unusable, but that are kept."""
         return tuple(Flagged(reason=reason, indices=tuple(found)) for reason, found in self._meta["doubtful"])
 
     @cached_property
@@ -143,6 +148,9 @@ class PreparedData:
             size=self.images.shape[1:],
             dropped=self.dropped,
             doubtful=self.doubtful,
+            doubtful_list=str(self.folder / DOUBTFUL) if self.doubtful else None,
+            keep_outliers=self.source.keep_outliers,
+            named=self._meta["named"],
             class_shares=dict(zip(self.description.class_names, map(float, shares), strict=True)),
             parts={part: len(indices) for part, indices in self.split.items()},
             warnings=tuple(warnings_of(self.description, self._counts, self.split)),
@@ -168,6 +176,7 @@ def prepare(source: DataSource, *, cache: Path | None = None) -> PreparedData:
         cache: folder for prepared data; default: MARS_SEARCH_CACHE, else ~/.cache/mars-search.
 
     Raises:
+        NoSuchImageError: if the drop list names an image that the data does not have.
         ValueError: if the source is not a usable data set, or the cache cannot be written.
     """
     cache = cache or Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "mars-search")
@@ -196,22 +205,24 @@ def _check_usable(data: PreparedData) -> None:
 
 def _prepared_folder(source: DataSource, cache: Path) -> Path:
     """Return the folder with the prepared data of a source, creating it if needed."""
+    cleaning = ""
+    if source.keep_outliers or source.drop_list:
+        cleaning = f"-{_hash(json.dumps([source.keep_outliers, source.drop_list]).encode())}"
     if source.uri == SAMPLE:
-        key = f"{SAMPLE}-{FORMAT}"
-        return _build(cache, key, sample)
+        return _build(cache, f"{SAMPLE}-{FORMAT}{cleaning}", lambda: clean(sample(), source))
     file = find(source.uri)
-    # The folder is named by the hash of the content. This small file stores the hash by URI, version and format.
+    # The folder is named by the hashes of content and cleaning. This small file stores the first by URI and version.
     known = cache / f"{_hash(f'{file.uri} {file.version} {FORMAT}'.encode())}.known"
-    if known.exists() and _is_whole(cache / (key := known.read_text())):
-        return cache / key
+    if known.exists() and _is_whole(folder := cache / f"{known.read_text()}{cleaning}"):
+        return folder
     with file.open() as stream:
         try:
-            key = f"{_hash(stream)}-{FORMAT}"
+            content = f"{_hash(stream)}-{FORMAT}"
         except OSError as error:
             raise ValueError(f"{source.uri}: cannot be read ({error})") from error
-        folder = _build(cache, key, lambda: read_npz(stream, source.uri))
+        folder = _build(cache, f"{content}{cleaning}", lambda: clean(read_npz(stream, source.uri), source))
     with atomic_write(known) as new:
-        new.write_text(key)
+        new.write_text(content)
     return folder
 
 
@@ -222,7 +233,7 @@ def _hash(content: Any) -> str:
     return hashlib.file_digest(content, "sha256").hexdigest()[:16]
 
 
-def _build(cache: Path, key: str, read: Callable[[], RawData]) -> Path:
+def _build(cache: Path, key: str, read: Callable[[], Cleaned]) -> Path:
     """Return the prepared folder of a key. The first process that needs it creates it, the others wait."""
     folder = cache / key
     if _is_whole(folder):  # checked without the lock, so that a read-only cache works
@@ -246,26 +257,26 @@ def _is_whole(folder: Path) -> bool:
         return False
 
 
-def _write(folder: Path, raw: RawData) -> None:
-    """Clean a data set and write it to a new folder."""
+def _write(folder: Path, cleaned: Cleaned) -> None:
+    """Write a data set to a new folder."""
     folder.mkdir()
-    found = unusable_pairs(raw.images, raw.masks, raw.description)
-    dropped, doubtful = within_limits(found, raw.masks, raw.description)
-    kept = np.setdiff1d(np.arange(len(raw.images)), [index for pairs in dropped for index in pairs.indices])
-    arrays = {"images": raw.images[kept], "masks": raw.masks[kept], "unlabelled": raw.unlabelled}
+    raw = cleaned.raw
     classes = range(raw.description.num_classes)
-    arrays["counts"] = np.stack(
-        [(arrays["masks"] == label).sum(axis=(1, 2), dtype=np.int64) for label in classes], axis=1
-    )
+    counts = np.stack([(raw.masks == label).sum(axis=(1, 2), dtype=np.int64) for label in classes], axis=1)
+    arrays = {"images": raw.images, "masks": raw.masks, "unlabelled": raw.unlabelled, "counts": counts}
     sizes = {}
     for name, array in arrays.items():
         if array is not None:
             np.save(path := folder / f"{name}.npy", array)
             sizes[path.name] = path.stat().st_size
+    if cleaned.doubtful:
+        (path := folder / DOUBTFUL).write_text(cleaned.longer_list)
+        sizes[path.name] = path.stat().st_size
     meta = {
         "description": dataclasses.asdict(raw.description),
-        "dropped": [(pairs.reason, pairs.indices) for pairs in dropped],
-        "doubtful": [(pairs.reason, pairs.indices) for pairs in doubtful],
+        "named": raw.named,
+        "dropped": [(pairs.reason, pairs.indices) for pairs in cleaned.dropped],
+        "doubtful": [(pairs.reason, pairs.indices) for pairs in cleaned.doubtful],
         "sizes": sizes,
     }
     (folder / "meta.json").write_text(json.dumps(meta))

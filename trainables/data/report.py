@@ -6,12 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainables.data.cleaning.unusable_pairs import Flagged
 from trainables.data.description import DataDescription
-from trainables.data.unusable_pairs import Flagged
 
 SHOWN_INDICES = 5
 """Number of dropped indices to list for each reason."""
-WHY_KEPT = "these are more than 1 % of the images or most of a class; if they are unusable, leave them out of the file"
+MANY = "these are more than 1 % of the images or most of a class"
+ASKED = "outliers are kept as asked"
+UNNAMED = (
+    "the file has no class_names, so its classes are called by their labels and no label is ignored: to name them, or "
+    "to ignore one, save class_names and ignored_label in the file"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +35,13 @@ class DataReport:
     """(height, width)."""
     dropped: tuple[Flagged, ...]
     doubtful: tuple[Flagged, ...]
-    """Images that a rule would drop, but that are kept."""
+    """Images that a rule finds unusable, but that are kept."""
+    doubtful_list: str | None = None
+    """Path of a drop list that names them too; None if there are none."""
+    keep_outliers: bool = False
+    """Whether they are kept because the user asked for it, and not because they are many."""
+    named: bool = True
+    """False if the file does not name the classes, which are called by their labels."""
     class_shares: dict[str, float]
     """Fraction of all pixels, in [0, 1], by class name."""
     parts: dict[str, int]
@@ -47,8 +58,12 @@ class DataReport:
             f"  {self.labelled} labelled {self.size[0]}x{self.size[1]} images ({parts}), {self.unlabelled} to predict",
             f"  pixels: {shares}",
         ]
+        lines += [] if self.named else [f"  {UNNAMED}"]
         lines += [f"  dropped {_images(pairs)}" for pairs in self.dropped]
-        lines += [f"  warning: kept {_images(pairs)}; {WHY_KEPT}" for pairs in self.doubtful]
+        why = ASKED if self.keep_outliers else MANY
+        lines += [f"  warning: kept {_images(pairs)}; {why}" for pairs in self.doubtful]
+        if self.doubtful:
+            lines.append(f"  to drop the images that were kept with a warning: --drop-list {self.doubtful_list}")
         return "\n".join(lines + [f"  warning: {warning}" for warning in self.warnings])
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from trainables.data.description import MARS
+from trainables.data.description import MARS, MARS_SIZE
 from trainables.data.npz import RawData
 
-HEIGHT, WIDTH = 64, 128
+HEIGHT, WIDTH = MARS_SIZE
 LABELLED, ALIENS, UNLABELLED = 560, 8, 120
 SEED = 20_25
 BACKGROUND, SOIL, BEDROCK, SAND, BIG_ROCK = range(5)

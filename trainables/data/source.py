@@ -1,4 +1,4 @@
-"""The source of a data set: a file, a URI or the built-in sample."""
+"""The source of a data set: a file, a URI or the built-in sample, and what the user chose about it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ SAMPLE = "sample"
 
 @dataclass(frozen=True, kw_only=True)
 class DataSource:
-    """The location of a data set, and the seed of its split."""
+    """The location of a data set, what is dropped from it, and the seed of its split."""
 
     uri: str
     """A path, a URI that `pyarrow.fs` opens (`s3://`, `gs://`, `file://`), or "sample" for the built-in one."""
     seed: int = 0
     """Seed of the split."""
+    keep_outliers: bool = False
+    """Whether the rules about unusable images only warn, and drop nothing."""
+    drop_list: tuple[int, ...] = ()
+    """Ascending indices into the `training_set` of the images that the user has dropped."""
 
     @property
     def name(self) -> str:

@@ -76,6 +76,15 @@ def prepare_to_join() -> None:
 
 def without_address(arguments: list[str]) -> list[str]:
     """Return the command line without --address."""
+    return _without("--address", arguments)
+
+
+def without_drop_list(arguments: list[str]) -> list[str]:
+    """Return the command line without --drop-list."""
+    return _without("--drop-list", arguments)
+
+
+def _without(option: str, arguments: list[str]) -> list[str]:
     only = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    only.add_argument("--address")
+    only.add_argument(option)
     return only.parse_known_args(arguments)[1]

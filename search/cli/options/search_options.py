@@ -18,6 +18,9 @@ class SearchOptions:
     """
 
     data: str
+    keep_outliers: bool
+    drop_list: str | None
+    """Path of a drop list."""
     name: str | None
     storage: str
     ledger: str | None

@@ -64,6 +64,19 @@ def parser() -> argparse.ArgumentParser:
         "synthetic data set)",
     )
     study.add_argument(
+        "--keep-outliers",
+        action="store_true",
+        help="keep the images that the rules about shared masks and brightness find unusable, with a warning (default: "
+        "drop them, unless they are more than 1 %% of the images or most of a class)",
+    )
+    study.add_argument(
+        "--drop-list",
+        type=location,
+        metavar="FILE",
+        help="drop the images that a text file lists, with the index of an image in training_set on each line; # "
+        "begins a comment; the rules look at the others (default: none)",
+    )
+    study.add_argument(
         "--name",
         type=study_name,
         help="name of the study, which is also the name of its folder (default: the name of the data set)",

@@ -115,13 +115,16 @@ def line_with(process: subprocess.Popen[str], words: str) -> str:
 
 
 def test_a_submitted_search_runs_there_and_is_shown_here(head, client, data_file, tmp_path):
-    options = ("--data", data_file, "--name", "there", "--budget", 2, "--max-epochs", 2)
+    listed = tmp_path / "drop.txt"  # here, where the head does not see it
+    listed.write_text("3\n5\n")
+    options = ("--data", data_file, "--drop-list", listed.name, "--name", "there", "--budget", 2, "--max-epochs", 2)
     code, text = ended(client(*options))
     assert code == 0, text
     assert re.search(r"\[2/2\] trial 000\d complete", text)
     assert f"2 of 2 trials in {head.home}/runs/there" in text
     assert [record.state for record in Ledger.open(head.home / "runs/there").records()] == ["complete"] * 2
-    assert list(tmp_path.iterdir()) == []
+    assert Ledger.open(head.home / "runs/there").settings["drop_list"] == [3, 5]
+    assert list(tmp_path.iterdir()) == [listed]
     code, text = ended(client("--status"))
     assert (code, "there-1" in text, "succeeded" in text) == (0, True, True)
     code, text = ended(client("--status", "there"))

@@ -12,6 +12,7 @@ from search.study.systems import SYSTEMS
 from tests.made.records import check_fixed
 from tests.made.studies import epoch_report
 from tests.reports.made_runs import made_facts, scores, system_run
+from trainables.data import MARS
 
 
 def reports(count, **changes):
@@ -75,6 +76,18 @@ def test_a_report_none_of_whose_systems_was_run_has_no_table(facts):
     (table,) = terminal_tables(facts, rows_of(RUNS[3:]))
     assert table.title.startswith("report-a: ")
     assert terminal_tables(facts, []) == []
+
+
+def test_the_reports_numbers_are_told_of_the_competition_s_data_only(tmp_path):
+    """They were measured on its images: beside scores on others they say nothing."""
+    other = dataclasses.replace(MARS, ignored_label=None)
+    facts = made_facts(tmp_path, [run.record for run in RUNS], description=other)
+    facts.output.mkdir()
+    first, _ = terminal_tables(facts, rows_of(RUNS))
+    assert [str(column.header) for column in first.columns][:3] == ["system", "ours", "as predicted"]
+    assert cells(first) == [("a-ce", "70.00", "10.00", "0.0", "1,000", "1", "2")]
+    columns = next(csv.reader(write_systems(facts, rows_of(RUNS)).open()))
+    assert columns[3:5] == ["variation of", "seeds"]
 
 
 def test_a_line_of_the_file_field_by_field(facts):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from search.cli.options.cluster_parser import prepare_to_join, without_address
+from search.cli.options.cluster_parser import prepare_to_join, without_address, without_drop_list
 from search.cli.options.search_parser import parse
 
 
@@ -30,6 +30,12 @@ def test_only_a_dashboards_address_is_submitted_to(arguments, environment, expec
 def test_a_submitted_command_line_is_the_one_given_but_for_the_address(address):
     rest = ["--budget", "5", "--set", "model.width=8", "--systems", "all"]
     assert without_address([*rest[:2], *address, *rest[2:]]) == rest
+
+
+@pytest.mark.parametrize("listed", [["--drop-list", "d.txt"], ["--drop-list=d.txt"]])
+def test_a_job_has_a_drop_list_of_its_own(listed):
+    rest = ["--budget", "5", "--keep-outliers"]
+    assert without_drop_list([*rest[:2], *listed, *rest[2:]]) == rest
 
 
 @pytest.mark.parametrize(

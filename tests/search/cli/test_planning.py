@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import re
+
 import pytest
 from rich.console import Console
 
 from search.cli.options.search_parser import parse
 from search.cli.planning import find_study, make_plan
+from search.cli.prepared_data import prepared_data
 from search.ray_cluster.capacity import ClusterSize
 from search.sampling.portfolio import portfolio_points
-from trainables.data import DataSource, prepare
 
+QUIET = Console(quiet=True)
 HERE = ClusterSize(fixed=[{"CPU": 2.0}])
 
 
@@ -19,10 +23,10 @@ def plan(tmp_path, monkeypatch):
     """Plans a search on a cluster of that size."""
     monkeypatch.chdir(tmp_path)
 
-    def make(*arguments, size=HERE):
+    def make(*arguments, size=HERE, console=QUIET):
         options = parse(arguments)
-        data = prepare(DataSource(uri=options.data, seed=options.seed))
-        return make_plan(Console(quiet=True), options, data, size, find_study(options, data))
+        data = prepared_data(options)
+        return make_plan(console, options, data, size, find_study(options, data))
 
     return make
 
@@ -87,3 +91,14 @@ def test_a_new_search_begins_with_the_portfolio(plan):
     assert list(plan().first) == portfolio_points(plan().space)
     assert plan("--no-portfolio").first == ()
     assert plan("--start-from", "systems").first != plan().first
+
+
+def test_the_plan_says_how_the_data_is_cleaned(plan, tmp_path):
+    (tmp_path / "drop.txt").write_text("9\n3\n")
+    out = io.StringIO()
+    options = ("--keep-outliers", "--drop-list", "drop.txt", "--dry-run")
+    settings = plan(*options, console=Console(file=out, width=200)).settings
+    assert (settings.keep_outliers, settings.drop_list) == (True, [3, 9])
+    assert re.search(r"^cleaning +outliers are kept; the drop list names 2 images *$", out.getvalue(), re.MULTILINE)
+    plan(console=Console(file=(plain := io.StringIO()), width=200))
+    assert "cleaning" not in plain.getvalue()

@@ -13,6 +13,7 @@ from search.study.unet_space import unet_space
 from tests.made.records import check_fixed
 from tests.made.studies import study_settings
 from trainables.config import TrialConfig
+from trainables.data import DataSource
 
 
 def test_a_study_goes_on_under_the_settings_it_recorded(settings):
@@ -26,6 +27,21 @@ def test_other_settings_are_refused_by_name_and_value(settings):
         ValueError, match=r"'s' exists with other settings \(seed was 4, is now 3; max_epochs was 5, is now 9\)"
     ):
         settings.check_same(recorded, "s")
+
+
+def test_a_study_of_other_cleaning_is_refused_in_a_line(settings):
+    recorded = dataclasses.asdict(settings) | {"drop_list": list(range(2000))}
+    with pytest.raises(ValueError) as refused:
+        dataclasses.replace(settings, keep_outliers=True, drop_list=[4, 6]).check_same(recorded, "s")
+    assert str(refused.value) == (
+        "study 's' exists with other settings (keep_outliers was False, is now True; drop_list was [0, 1, 2, 3, 4, "
+        "...] (2000 values), is now [4, 6]): repeat them to continue it, or give another --name"
+    )
+
+
+def test_the_data_is_cleaned_and_split_as_the_study_did(settings):
+    chosen = dataclasses.replace(settings, data="s3://b/d.npz", seed=3, keep_outliers=True, drop_list=[4, 6])
+    assert chosen.data_source == DataSource(uri="s3://b/d.npz", seed=3, keep_outliers=True, drop_list=(4, 6))
 
 
 def test_checkpoints_move_with_their_study(settings, tmp_path):

@@ -180,7 +180,7 @@ def test_a_new_format_prepares_anew_what_is_known(source, cache, monkeypatch):
     old = prepare(source, cache=cache).folder
     monkeypatch.setattr(MODULE, "FORMAT", "next")
     new = prepare(source, cache=cache).folder
-    assert old.name.removesuffix("-2") == new.name.removesuffix("-next")
+    assert old.name.removesuffix("-3") == new.name.removesuffix("-next")
     assert new.name.endswith("-next")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.made.competition import MARS_KEYS
 from tests.processes.scripts import HANGS_AFTER
 from trainables.data import SAMPLE, DataSource, prepare
 
@@ -122,7 +123,7 @@ def test_what_the_audit_leaves_must_be_usable(labelled, message, tmp_path, cache
     pairs = np.random.default_rng(0).integers(100, 120, (40, 2, 6, 8)).astype(np.uint8)
     pairs[:, 1] = 0
     pairs[:labelled, 1, 0] = np.arange(8) % 5
-    np.savez(tmp_path / "d.npz", training_set=pairs)
+    np.savez(tmp_path / "d.npz", training_set=pairs, **MARS_KEYS)
     reason = f"; {labelled} were dropped: they share one and the same mask of several classes"
     with pytest.raises(ValueError, match=rf"d\.npz: {message}.*{reason}"):
         prepare(DataSource(uri=str(tmp_path / "d.npz")), cache=cache)
@@ -139,7 +140,7 @@ def test_a_file_that_changed_is_read_again(tmp_path, cache):
     pairs[:, 1] = 1
     for value in (10, 20):
         pairs[:, 0] = value
-        np.savez(tmp_path / "d.npz", training_set=pairs)
+        np.savez(tmp_path / "d.npz", training_set=pairs, **MARS_KEYS)
         assert prepare(DataSource(uri=str(tmp_path / "d.npz")), cache=cache).images[0, 0, 0] == value
 
 
@@ -147,7 +148,7 @@ def test_a_file_that_changed_is_read_again(tmp_path, cache):
 def test_a_uri_may_have_spaces(space, tmp_path, cache):
     pairs = np.random.default_rng(0).integers(0, 5, (40, 2, 6, 8)).astype(np.uint8)
     (tmp_path / "my data").mkdir()
-    np.savez(tmp_path / "my data" / "d.npz", training_set=pairs)
+    np.savez(tmp_path / "my data" / "d.npz", training_set=pairs, **MARS_KEYS)
     data = prepare(DataSource(uri=f"file://{tmp_path}/my{space}data/d.npz"), cache=cache)
     assert len(data.images) == 40
 
@@ -156,7 +157,7 @@ def test_outliers_are_left_out_and_reported(tmp_path, cache):
     rng = np.random.default_rng(0)
     pairs = rng.integers(0, 5, (40, 2, 6, 8)).astype(np.uint8)
     pairs[[4, 8, 9], 1] = pairs[4, 1]
-    np.savez(tmp_path / "d.npz", training_set=pairs)
+    np.savez(tmp_path / "d.npz", training_set=pairs, **MARS_KEYS)
     data = prepare(DataSource(uri=str(tmp_path / "d.npz")), cache=cache)
     assert len(data.images) == len(data.masks) == 37
     assert np.array_equal(data.masks, np.delete(pairs[:, 1], [4, 8, 9], axis=0))
@@ -182,7 +183,7 @@ def test_counts_and_labels_are_those_of_the_masks(tiny):
 def test_a_class_too_rare_for_every_part_is_a_warning(tmp_path, cache):
     pairs = np.random.default_rng(0).integers(1, 4, (40, 2, 6, 8)).astype(np.uint8)
     pairs[5, 1, 0, 0] = 4
-    np.savez(tmp_path / "d.npz", training_set=pairs)
+    np.savez(tmp_path / "d.npz", training_set=pairs, **MARS_KEYS)
     (warning,) = prepare(DataSource(uri=str(tmp_path / "d.npz")), cache=cache).report.warnings
     assert warning.startswith("class 4 (big rock) is too rare to be in every part: none in ")
 

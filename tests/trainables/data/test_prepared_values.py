@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.made.competition import MARS_KEYS
 from trainables.data import MARS, SAMPLE, DataReport, DataSource, PreparedData, prepare
 
 Maker = Callable[..., PreparedData]
@@ -19,10 +20,11 @@ Maker = Callable[..., PreparedData]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Maker:
-    """Prepares images and masks (N, H, W)."""
+    """Prepares images and masks (N, H, W), by default with the competition's classes."""
 
     def prepared(images: np.ndarray, masks: np.ndarray, seed: int = 0, **others: np.ndarray) -> PreparedData:
-        np.savez(tmp_path / "d.npz", training_set=np.stack([images, masks], axis=1), **others)
+        keys = others if "class_names" in others else MARS_KEYS | others
+        np.savez(tmp_path / "d.npz", training_set=np.stack([images, masks], axis=1), **keys)
         return prepare(DataSource(uri=str(tmp_path / "d.npz"), seed=seed), cache=tmp_path / "cache")
 
     return prepared
@@ -127,6 +129,9 @@ def test_the_report_counts_what_was_kept(make, tmp_path):
         size=(2, 3),
         dropped=data.dropped,
         doubtful=data.doubtful,
+        doubtful_list=str(data.folder / "doubtful.txt"),
+        keep_outliers=False,
+        named=True,
         class_shares={"background": 0.0, "soil": 1.0, "bedrock": 0.0, "sand": 0.0, "big rock": 0.0},
         parts={"train": 9, "val": 1, "test": 1},
         warnings=tuple(
@@ -186,8 +191,8 @@ def test_its_fingerprint_is_of_content_cleaning_and_split(make, tmp_path):
     masks = masks_of(*[1] * 10)
     data = make(grey(masks), masks, seed=12)
     content = hashlib.sha256((tmp_path / "d.npz").read_bytes()).hexdigest()[:16]
-    assert data.folder == tmp_path / "cache" / f"{content}-2"
-    assert data.fingerprint == f"{content}-2-12"
+    assert data.folder == tmp_path / "cache" / f"{content}-3"
+    assert data.fingerprint == f"{content}-3-12"
     copy = pickle.loads(pickle.dumps(data))
     assert (copy.folder, copy.source) == (data.folder, data.source)
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -199,6 +204,7 @@ def test_its_files_are_listed_with_their_sizes(make):
     folder = make(grey(masks), masks, test_set=grey(masks)).folder
     assert json.loads((folder / "meta.json").read_text()) == {
         "description": {"class_names": list(MARS.class_names), "ignored_label": 0},
+        "named": True,
         "dropped": [],
         "doubtful": [],
         "sizes": {"images.npy": 188, "masks.npy": 188, "unlabelled.npy": 188, "counts.npy": 528},  # 128 of header
@@ -225,4 +231,4 @@ def test_only_the_sample_is_called_synthetic(tmp_path, monkeypatch):
     monkeypatch.setattr("trainables.data.sample.UNLABELLED", 1)
     data = prepare(DataSource(uri=SAMPLE), cache=tmp_path)
     assert data.report.synthetic
-    assert data.folder == tmp_path / "sample-2"
+    assert data.folder == tmp_path / "sample-3"

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from trainables.data.cleaning.unusable_pairs import Flagged
 from trainables.data.description import MARS
 from trainables.data.npz import RawData
 from trainables.data.report import DataReport, warnings_of
-from trainables.data.unusable_pairs import Flagged
 
 REPORT = DataReport(
     name="mars",
@@ -19,6 +19,9 @@ REPORT = DataReport(
     size=(64, 128),
     dropped=(),
     doubtful=(),
+    doubtful_list=None,
+    keep_outliers=False,
+    named=True,
     class_shares={"soil": 0.98766, "rock": 0.01234},
     parts={"train": 30, "val": 4, "test": 3},
     warnings=(),
@@ -42,14 +45,26 @@ def test_the_summary_says_that_the_sample_is_no_terrain():
 def test_the_summary_ends_with_what_was_dropped_and_the_warnings():
     dropped = (Flagged(reason="are odd", indices=(1, 2, 3, 5, 8)), Flagged(reason="are even", indices=tuple(range(6))))
     doubtful = (Flagged(reason="are dark", indices=(4, 6)),)
-    report = dataclasses.replace(REPORT, dropped=dropped, doubtful=doubtful, warnings=("one", "two"))
+    report = dataclasses.replace(
+        REPORT, dropped=dropped, doubtful=doubtful, doubtful_list="/c/doubtful.txt", warnings=("one", "two")
+    )
     assert report.summary().splitlines()[3:] == [
         "  dropped 5 images that are odd (indices 1, 2, 3, 5, 8)",
         "  dropped 6 images that are even (indices 0, 1, 2, 3, 4, ...)",
         "  warning: kept 2 images that are dark (indices 4, 6); these are more than 1 % of the images or most of a "
-        "class; if they are unusable, leave them out of the file",
+        "class",
+        "  to drop the images that were kept with a warning: --drop-list /c/doubtful.txt",
         "  warning: one",
         "  warning: two",
+    ]
+    asked = dataclasses.replace(report, keep_outliers=True).summary().splitlines()[5]
+    assert asked == "  warning: kept 2 images that are dark (indices 4, 6); outliers are kept as asked"
+
+
+def test_the_summary_says_that_classes_have_no_names():
+    assert dataclasses.replace(REPORT, named=False).summary().splitlines()[3:] == [
+        "  the file has no class_names, so its classes are called by their labels and no label is ignored: to name "
+        "them, or to ignore one, save class_names and ignored_label in the file"
     ]
 
 

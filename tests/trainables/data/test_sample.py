@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 
 from trainables.data import SAMPLE, DataSource, prepare
+from trainables.data.cleaning.unusable_pairs import unusable_pairs
 from trainables.data.description import MARS
 from trainables.data.sample import ALIENS, LABELLED, UNLABELLED, sample
-from trainables.data.unusable_pairs import unusable_pairs
 
 
 def test_it_is_the_same_every_time(monkeypatch):

@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from tests.made.competition import MARS_KEYS
 from trainables.data.description import MARS
 from trainables.data.npz import read_npz
 
@@ -29,7 +30,8 @@ def test_integers_and_integral_floats_become_bytes(dtype):
     assert np.array_equal(raw.images, IMAGES)
     assert np.array_equal(raw.masks, MASKS)
     assert np.array_equal(raw.unlabelled, IMAGES[:2])
-    assert raw.description == MARS
+    assert raw.description.class_names == ("0", "1", "2", "3", "4")
+    assert not raw.named
 
 
 def test_floats_up_to_one_stay_floats():
@@ -74,6 +76,70 @@ def test_a_file_may_describe_its_own_classes():
     every = read(training_set=pairs, class_names=np.array(list("vwxyz"))).description
     assert every.ignored_label is None
     assert every.scored_labels == (0, 1, 2, 3, 4)
+
+
+def described(size: tuple[int, int], *labels: int):
+    """What is read of a file without names whose masks hold these labels."""
+    masks = np.zeros((len(labels), *size), np.uint8)
+    masks += np.uint8(labels)[:, None, None]
+    return read(training_set=np.stack([masks, masks], axis=1))
+
+
+def test_a_file_without_names_is_the_competition_s_if_it_looks_like_it():
+    raw = described((64, 128), 0, 1, 2, 3, 4)
+    assert raw.description == MARS
+    assert raw.description.of_competition
+    assert raw.named
+
+
+@pytest.mark.parametrize(
+    ("size", "labels", "classes"),
+    [
+        ((128, 64), range(5), 5),
+        ((64, 64), range(5), 5),
+        ((32, 64), range(5), 5),
+        ((64, 128), (1, 2, 3, 4), 5),
+        ((64, 128), (0, 1, 3, 4), 5),
+        ((64, 128), range(4), 4),
+        ((64, 128), range(6), 6),
+        ((64, 128), (0, 1), 2),
+        ((4, 4), (1,), 2),
+        ((4, 4), (0, 3), 4),
+        ((4, 4), range(256), 256),
+    ],
+)
+def test_of_other_files_without_names_each_label_is_a_class(size, labels, classes):
+    raw = described(size, *labels)
+    assert raw.description.class_names == tuple(map(str, range(classes)))
+    assert raw.description.ignored_label is None
+    assert not raw.description.of_competition
+    assert not raw.named
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ((0,), "all pixels of the masks have the label 0: there must be at least two classes"),
+        (
+            (0, 255),
+            "its masks hold 2 of the labels 0 to 255 (0, 255) and it has no class_names: number the labels 0, 1, 2, "
+            "..., or add class_names with a name for each label",
+        ),
+        ((0, 4), "its masks hold 2 of the labels 0 to 4 (0, 4) and it has no class_names"),
+        (range(0, 255, 3), "its masks hold 85 of the labels 0 to 252 (0, 3, 6, 9, 12, 15, 18, 21, 24, 27, ...)"),
+    ],
+)
+def test_labels_that_are_codes_need_names(labels, message):
+    with pytest.raises(ValueError) as refused:
+        described((4, 4), *labels)
+    assert str(refused.value).startswith(f"x.npz: {message}")
+
+
+def test_the_competition_s_names_make_data_of_any_size_the_competition_s():
+    raw = read(training_set=np.stack([IMAGES, MASKS], axis=1), **MARS_KEYS)
+    assert raw.description.of_competition
+    other = MARS_KEYS | {"ignored_label": np.array(1)}
+    assert not read(training_set=np.stack([IMAGES, MASKS], axis=1), **other).description.of_competition
 
 
 def archive(member, content, flags=0, method=0):

@@ -7,14 +7,17 @@ import io
 import numpy as np
 import pytest
 
+from tests.made.competition import MARS_KEYS
 from trainables.data.npz import RawData, read_npz
 
 SIZE = (3, 4, 5)
 
 
 def read(images: np.ndarray, masks: np.ndarray, **others: np.ndarray) -> RawData:
+    """With the competition's classes if the file is given no names."""
     buffer = io.BytesIO()
-    np.savez(buffer, training_set=np.stack([images, masks], axis=1), **others)
+    keys = others if "class_names" in others else MARS_KEYS | others
+    np.savez(buffer, training_set=np.stack([images, masks], axis=1), **keys)
     return read_npz(buffer, "x.npz")
 
 

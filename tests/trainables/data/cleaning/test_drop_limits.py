@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from trainables.data import DataSource, prepare
+from trainables.data.cleaning.drop_limits import within_limits
+from trainables.data.cleaning.unusable_pairs import SHARED_MASK, Flagged
 from trainables.data.description import MARS, DataDescription
-from trainables.data.drop_limits import within_limits
-from trainables.data.unusable_pairs import SHARED_MASK, Flagged
 
 CELLS = DataDescription(class_names=("nothing", "cell"), ignored_label=None)
 

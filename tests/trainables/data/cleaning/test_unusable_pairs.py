@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from trainables.data.cleaning.unusable_pairs import unusable_pairs
 from trainables.data.description import MARS
-from trainables.data.unusable_pairs import unusable_pairs
 
 
 @pytest.fixture

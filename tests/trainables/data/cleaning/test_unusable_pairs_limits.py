@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from trainables.data.cleaning.unusable_pairs import Flagged, unusable_pairs
 from trainables.data.description import MARS
-from trainables.data.unusable_pairs import Flagged, unusable_pairs
 
 COUNTING_ALL = dataclasses.replace(MARS, ignored_label=None)
 SHARED = "share one and the same mask of several classes"

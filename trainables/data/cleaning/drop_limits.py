@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainables.data.description import MARS, DataDescription
-from trainables.data.unusable_pairs import SHARED_MASK, Flagged
+from trainables.data.cleaning.unusable_pairs import SHARED_MASK, Flagged
+from trainables.data.description import DataDescription
 
 MOST_OF_IMAGES = 0.01
 """Maximum fraction of the images that a rule drops."""
@@ -33,7 +33,7 @@ def within_limits(
     dropped: list[Flagged] = []
     kept: list[Flagged] = []
     for pairs in found:
-        known = pairs.reason == SHARED_MASK and description == MARS
+        known = pairs.reason == SHARED_MASK and description.of_competition
         (dropped if known or _few(pairs, holds) else kept).append(pairs)
     return dropped, kept
 
