@@ -22,8 +22,8 @@ every_augmentation = pytest.mark.parametrize("name", names)
 every_geometric = pytest.mark.parametrize("name", [name for name in names if name not in PIXELS_ONLY])
 
 
-def make(name: str):
-    return build_augmentation(AugmentationConfig(name=name), size=SIZE)
+def make(name: str, size: tuple[int, int] = SIZE):
+    return build_augmentation(AugmentationConfig(name=name), size=size)
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def mask() -> np.ndarray:
     return np.kron(np.random.default_rng(0).integers(1, 5, (3, 5)), np.ones((8, 8))).astype(np.uint8)
 
 
-def noise(dtype: type) -> np.ndarray:
-    """(24, 40) over the whole range of stored pixels: 0 to 255, or 0 to 1 for floats."""
-    image = np.random.default_rng(1).integers(0, 256, SIZE)
+def noise(dtype: type, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """(H, W) over the whole range of stored pixels: 0 to 255, or 0 to 1 for floats."""
+    image = np.random.default_rng(1).integers(0, 256, size)
     return image.astype(np.uint8) if dtype == np.uint8 else (image / 255).astype(dtype)
 
 
@@ -57,6 +57,21 @@ def test_shapes_types_ranges_and_labels_stay(name, dtype, mask):
         assert (result_mask.shape, result_mask.dtype) == (SIZE, np.uint8)
         assert image.min() <= result.min() <= result.max() <= image.max()
         assert set(np.unique(result_mask)) <= set(np.unique(mask))
+
+
+@every_augmentation
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 5), (7, 13), (8, 8), (9, 30), (16, 16), (64, 2)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_small_and_odd_sizes_are_augmented_like_any_other(name, size, dtype):
+    augmentation, image, labels = make(name, size), noise(dtype, size), np.full(size, 3, np.uint8)
+    labels[: size[0] // 2] = 1
+    results = [augmentation(image, labels, seed) for seed in range(20)]
+    for result, result_mask in results:
+        assert (result.shape, result.dtype) == (size, dtype)
+        assert (result_mask.shape, result_mask.dtype) == (size, np.uint8)
+        assert image.min() <= result.min() <= result.max() <= image.max() or name in PIXELS_ONLY
+        assert set(np.unique(result_mask)) <= {1, 3}
+    assert min(size) < 8 or any(not np.array_equal(result, image) for result, _ in results)
 
 
 @every_geometric

@@ -64,17 +64,21 @@ def _brightness(size: Size) -> list[BasicTransform]:
 
 
 def _elastic(size: Size) -> list[BasicTransform]:
-    """Smooth random displacement (Simard et al. 2003) of a few pixels, smoothed over a tenth of the shorter side."""
+    """Smooth random displacement (Simard et al. 2003) of a few pixels, smoothed over a tenth of the shorter side.
+
+    In images with a side below 10 pixels it is smoothed over one pixel, the least that Albumentations allows.
+    """
     import albumentations as A
 
-    smooth = 0.1 * min(size)
+    smooth = max(1.0, 0.1 * min(size))
     return [A.ElasticTransform(alpha=6 * smooth, sigma=smooth, border_mode=cv2.BORDER_REFLECT_101, p=SHARE)]
 
 
 def _grid_distortion(size: Size) -> list[BasicTransform]:
+    """Distortion of a grid of 5x5 cells; of fewer in images with a side below 5 pixels, so that no cell is empty."""
     import albumentations as A
 
-    return [A.GridDistortion(border_mode=cv2.BORDER_REFLECT_101, p=SHARE)]
+    return [A.GridDistortion(num_steps=min(5, *size), border_mode=cv2.BORDER_REFLECT_101, p=SHARE)]
 
 
 def _coarse_dropout(size: Size) -> list[BasicTransform]:

@@ -85,6 +85,12 @@ def test_an_elastic_displacement_is_smooth_over_a_tenth_of_the_shorter_side():
     assert (transform.sigma, transform.alpha) == (4, 24)
     (transform,) = AUGMENTATIONS["elastic"]((100, 60))
     assert (transform.sigma, transform.alpha) == (6, 36)
+    (transform,) = AUGMENTATIONS["elastic"]((100, 8))
+    assert (transform.sigma, transform.alpha) == (1, 6)
+
+
+def test_a_grid_has_five_cells_a_side_or_as_many_as_there_are_pixels():
+    assert [AUGMENTATIONS["grid_distortion"](size)[0].num_steps for size in [(40, 100), (5, 9), (30, 3)]] == [5, 5, 3]
 
 
 def test_flips_are_along_their_own_axis():
