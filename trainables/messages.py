@@ -24,9 +24,9 @@ class EpochReport:
     class_iou: dict[str, float]
     """IoU of each scored class by name, in [0, 1]; without classes that are neither in the masks nor predicted."""
     best_mean_iou: float | None
-    """Highest `mean_iou` of the epochs so far; None without validation."""
+    """Highest `mean_iou` of the epochs so far that did not diverge; None without one, or without validation."""
     best_epoch: int
-    """Epoch of `best_mean_iou`; without validation, this epoch."""
+    """Epoch of `best_mean_iou`; without validation, the last one that did not diverge. 0 if there is none."""
     learning_rate: float
     """Learning rate at the end of the epoch."""
     gradient_norm: float

@@ -42,8 +42,9 @@ def epochs(
 
     With `checkpoints`, every epoch is saved before it is reported. A later call with the same arguments resumes after
     the last saved epoch, with the same result as an uninterrupted training. `last.pt` holds the state to resume from,
-    `best.pt` the weights of the best epoch so far (without validation, of the last epoch) and the configuration. If
-    one of them is damaged or missing and cannot be restored from the other, the training starts again.
+    `best.pt` the weights of the best epoch so far (without validation, of the last epoch) and the configuration. An
+    epoch that diverged is never the best. If a file is damaged, missing or of another epoch, and cannot be restored
+    from the other, the training starts again.
 
     Args:
         config: the configuration.
@@ -78,12 +79,11 @@ def epochs(
         history, state, kept = found
         training.begin_stage(history[-1].stage)
         training.load_state_dict(state)
-        if kept is not None and history[-1].best_epoch != history[-1].epoch:
+        if kept is not None:
             best = kept["model"]
-        else:
+        elif history[-1].best_epoch:
             best = _copied(training)
-            if kept is None or kept["epoch"] != history[-1].epoch:
-                save_best()  # the process ended between writing the two files
+            save_best()  # the process ended between writing the two files
         del found, state, kept  # free their memory: they are as large as the model and its optimizer
     yield from (report for report in history if report.epoch > reported_epochs)
 
@@ -111,10 +111,10 @@ def epochs(
 def _resumable(
     checkpoints: CheckpointStore, identity: dict[str, Any]
 ) -> tuple[list[EpochReport], dict[str, Any], dict[str, Any] | None] | None:
-    """Return the reports so far, the training state, and the content of `best.pt` if there is one.
+    """Return the reports so far, the training state, and the content of `best.pt` if it is of the best epoch.
 
     None if training has to start from the first epoch, because there is no checkpoint, or because a file that is needed
-    is damaged or missing. The epochs are then repeated, with the same result.
+    is damaged, missing or of another epoch. The epochs are then repeated, with the same result.
 
     Raises:
         ValueError: if the checkpoints are of another configuration or data set.
@@ -124,8 +124,10 @@ def _resumable(
     if saved["identity"] != identity:
         raise ValueError(f"{checkpoints.location}: holds checkpoints of another configuration or data set")
     history = [EpochReport.from_dict(report) for report in saved["history"]]
-    kept = _load(checkpoints, "best")
-    if kept is None and history[-1].best_epoch != history[-1].epoch:
+    kept, last = _load(checkpoints, "best"), history[-1]
+    if kept is not None and kept["epoch"] != last.best_epoch:
+        kept = None
+    if kept is None and last.best_epoch not in (0, last.epoch):
         return None  # the weights of an earlier epoch can only be obtained by training
     return history, saved["training"], kept
 
@@ -151,20 +153,14 @@ def _run_epoch(
     epoch = len(history) + 1
     previous = history[-1] if history else None
     trained = training.train_epoch(epoch)
-    best_mean_iou = previous.best_mean_iou if previous else None
-    best_epoch = previous.best_epoch if previous else epoch
     val_seconds, val_loss, mean_iou, class_iou = 0.0, None, None, {}
-    if validation is None:
-        best_epoch = epoch
-    else:
+    if validation is not None:
         started = time.perf_counter()
         scores = evaluate(
             training.evaluated, data, validation, device=training.device, bf16=training.bf16, loss=training.loss
         )
         val_seconds = time.perf_counter() - started
         val_loss, mean_iou, class_iou = scores.loss, scores.mean_iou, scores.class_iou
-        if best_mean_iou is None or mean_iou > best_mean_iou:
-            best_mean_iou, best_epoch = mean_iou, epoch
     training.schedule.step_epoch(training.stage.watched(trained.loss, mean_iou))
     report = EpochReport(
         epoch=epoch,
@@ -172,8 +168,8 @@ def _run_epoch(
         val_loss=val_loss,
         mean_iou=mean_iou,
         class_iou=class_iou,
-        best_mean_iou=best_mean_iou,
-        best_epoch=best_epoch,
+        best_mean_iou=previous.best_mean_iou if previous else None,
+        best_epoch=previous.best_epoch if previous else 0,
         learning_rate=training.learning_rate,
         gradient_norm=trained.gradient_norm,
         images_per_second=trained.images_per_second,
@@ -184,6 +180,8 @@ def _run_epoch(
     )
     if not report.is_finite():
         return dataclasses.replace(report, ended="diverged")
+    if mean_iou is None or report.best_mean_iou is None or mean_iou > report.best_mean_iou:
+        report = dataclasses.replace(report, best_mean_iou=mean_iou, best_epoch=epoch)
     ended = end_of_stage([*history, report], training) if report.stage == len(training.stages) else None
     return dataclasses.replace(report, ended=ended)
 

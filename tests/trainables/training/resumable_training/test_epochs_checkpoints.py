@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -38,8 +39,10 @@ TIMES = ("images_per_second", "train_seconds", "val_seconds", "checkpoint_second
 def begin(monkeypatch, tmp_path):
     """A trial with these scores, its store and its script; it trains while its reports are taken."""
 
-    def begin(*, config=CONFIG, data=DATA, validation=True, scores=SCORES, killed_before=None, reported_epochs=0):
-        script = Script(scores)
+    def begin(
+        *, config=CONFIG, data=DATA, validation=True, scores=SCORES, killed_before=None, reported_epochs=0, **measured
+    ):
+        script = Script(scores, **measured)
         script.use(monkeypatch)
         store = ScriptedStore(str(tmp_path / "trial"), script, killed_before)
         part = np.arange(8, 10) if validation else None
@@ -90,6 +93,21 @@ def test_a_report_tells_how_long_the_checkpoints_after_the_epoch_before_took(beg
     reports, _, _ = begin()
     # 3 seconds for last.pt, and 2 for best.pt after epochs 1, 2 and 6
     assert [report.checkpoint_seconds for report in reports] == [0.0, 5.0, 5.0, 3.0, 3.0, 3.0, 5.0, 3.0]
+
+
+@pytest.mark.parametrize("validation", [True, False])
+@pytest.mark.parametrize(("diverges", "weights"), [(1, None), (2, 1), (3, 12)])
+def test_an_epoch_that_diverges_leaves_the_best_weights_as_they_are(diverges, weights, validation, begin):
+    """Also if its score is the highest, and also if the process ends before it can report that epoch."""
+    norms = [math.inf if epoch == diverges else 0.5 for epoch in range(1, 9)]
+    for reported_epochs in (0, diverges - 1):
+        reports, store, _ = begin(scores=[0.1, 0.2, 0.3], gradient_norms=norms, validation=validation)
+        report = list(reports)[-1]
+        assert (report.ended, report.epoch, report.best_epoch) == ("diverged", diverges, diverges - 1)
+        assert weights is None if store.load("best") is None else path_in(store, "best") == weights
+        again, store, script = begin(validation=validation, reported_epochs=reported_epochs)
+        assert list(again)[-1] == report
+        assert (store.saves, script.training.epoch) == ([], 0)
 
 
 SAVES = len(SCORES) + 3
@@ -144,6 +162,20 @@ def test_a_best_file_of_an_earlier_epoch_is_replaced_on_resume(begin):
     reports, store, _ = begin(reported_epochs=1)
     assert next(reports).epoch == 2
     assert store.saves == [("best", 2)]
+    assert path_in(store, "best") == 12
+
+
+def test_a_best_file_of_a_later_epoch_is_not_taken_for_that_of_the_best(begin):
+    """As if the training had begun again because last.pt was damaged: best.pt is still that of the first time."""
+    reports, store, _ = begin()
+    list(itertools.islice(reports, 6))
+    later = store.load("best")
+    store.keep()
+    list(itertools.islice(begin()[0], 3))  # the best epoch is 2
+    store.save("best", later)
+    reports, store, _ = begin(reported_epochs=3)
+    assert next(reports).epoch == 4
+    assert store.saves[:3] == [("last", 1), ("best", 1), ("last", 2)]
     assert path_in(store, "best") == 12
 
 

@@ -169,7 +169,13 @@ def test_a_trial_with_a_number_that_is_not_finite_has_diverged(second_stage, max
     config = staged(9, max_epochs + 2 if second_stage else max_epochs, fraction=0.5 if second_stage else None)
     reports, _ = run(config=config, script=script)
     assert [report.ended for report in reports] == [None, "diverged"]
-    assert reports[1].best_epoch == (1 if "scores" in measured else 2)
+    assert (reports[1].best_mean_iou, reports[1].best_epoch) == (0.5, 1)
+
+
+@pytest.mark.parametrize("validation", [VALIDATION, None])
+def test_without_an_epoch_that_did_not_diverge_there_is_no_best_epoch(validation, run):
+    (report,), _ = run(script=Script([0.5], losses=[NAN]), validation=validation)
+    assert (report.best_mean_iou, report.best_epoch, report.ended) == (None, 0, "diverged")
 
 
 def test_a_report_tells_what_was_measured(run):
