@@ -89,11 +89,22 @@ class PreparedData:
     @cached_property
     def present_labels(self) -> tuple[int, ...]:
         """The scored labels that occur in the masks, in ascending order."""
-        total = self._counts.sum(axis=0)
+        return self.labels_in(np.arange(len(self._counts)))
+
+    def labels_in(self, indices: np.ndarray) -> tuple[int, ...]:
+        """Return the scored labels that the masks of the given images (K,) hold, in ascending order.
+
+        The mean IoU of a model on these images is over these classes, whatever the model predicts.
+        """
+        total = self.pixel_counts(indices)
         return tuple(label for label in self.description.scored_labels if total[label])
 
     def check_scored(self) -> None:
-        """Raise a ValueError if fewer than two scored classes occur: every model would score 1.0."""
+        """Raise a ValueError if the data cannot rank models.
+
+        With fewer than two scored classes every model would score 1.0, and without a labelled pixel in the train or
+        validation part none could be trained or scored.
+        """
         if len(self.present_labels) < 2:
             (name,) = (self.description.class_names[label] for label in self.present_labels)
             ignored = self.description.ignored_label
@@ -105,6 +116,11 @@ class PreparedData:
                 f"{self.source.uri}: the masks hold a single scored class, {name}{others}, so that every model would "
                 f"score 1.0: {what_to_do}"
             )
+        for part, name in (("train", "train"), ("val", "validation")):
+            if not self.labels_in(self.split[part]):
+                raise ValueError(
+                    f"{self.source.uri}: no mask of the {name} part holds a labelled pixel: label at least three images"
+                )
 
     def pixel_counts(self, indices: np.ndarray) -> np.ndarray:
         """Return the number of pixels of each class in the masks of the given images: (num_classes,) int64."""
@@ -117,9 +133,13 @@ class PreparedData:
         return min(self.present_labels, key=lambda label: total[label])
 
     def train_part(self, fraction: float = 1.0) -> np.ndarray:
-        """Return sorted indices (int64) of a fraction, in (0, 1], of the train part, stratified by the rarest class."""
+        """Return sorted indices (int64) of a fraction, in (0, 1], of the train part, stratified by the rarest class.
+
+        They hold every scored class that the train part holds.
+        """
         train = self.split["train"]
-        return stratified_part(train, self.holds(train, self.rarest_label), fraction, self.source.seed)
+        holds = np.stack([self.holds(train, label) for label in self.present_labels], axis=1)
+        return stratified_part(train, holds, self.holds(train, self.rarest_label), fraction, self.source.seed)
 
     def holds(self, indices: np.ndarray, label: int) -> np.ndarray:
         """Return whether the masks of the given images (K,) have pixels of a label: (K,) bool."""

@@ -15,7 +15,8 @@ def split(pixel_counts: np.ndarray, seed: int) -> dict[str, np.ndarray]:
 
     The stratum of an image is the rarest class in it. Each stratum is split in the same proportions. A stratum of three
     or more images has at least one in the validation and one in the test part, so that the rarest class is in every
-    part.
+    part. If every stratum is so small that no labelled image would be in the validation part, all labelled images are
+    one stratum.
 
     Args:
         pixel_counts: (N, C) pixels of each scored class in each image.
@@ -33,8 +34,8 @@ def split(pixel_counts: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     rarity = np.argsort(np.argsort(pixel_counts.sum(axis=0), kind="stable"), kind="stable")  # 0: the rarest class
     stratum = np.where(pixel_counts > 0, rarity, classes).min(axis=1)  # `classes`: images without a labelled pixel
     parts = _split_strata(stratum, seed)
-    if not len(parts["val"]):  # every stratum is tiny
-        parts = _split_strata(np.zeros(count, np.int64), seed)
+    if (stratum[parts["val"]] == classes).all():  # also if there are none
+        parts = _split_strata((stratum == classes).astype(np.int64), seed)
     return parts
 
 
@@ -56,20 +57,30 @@ def _split_strata(stratum: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     return {part: np.sort(np.concatenate(members)).astype(np.int64) for part, members in parts.items()}
 
 
-def stratified_part(indices: np.ndarray, holds_rarest: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+def stratified_part(
+    indices: np.ndarray, holds: np.ndarray, holds_rarest: np.ndarray, fraction: float, seed: int
+) -> np.ndarray:
     """Return the sorted indices of a random fraction of the images, stratified by the rarest class; at least one.
+
+    A class that would be lost adds an image that holds it, so the part holds every class that the images hold.
 
     Args:
         indices: (K,) sorted indices of the images.
-        holds_rarest: (K,) bool, whether an image contains the rarest class.
+        holds: (K, C) bool, whether an image contains a class.
+        holds_rarest: (K,) bool, whether an image contains the rarest class of the data.
         fraction: fraction of the images, in (0, 1].
         seed: seed of the choice. With the same seed, a larger fraction includes the images of a smaller one.
     """
     if fraction == 1:
         return indices
     rng = np.random.default_rng(seed)
-    chosen = [
-        rng.permutation(indices[holds_rarest == rare])[: round(fraction * np.count_nonzero(holds_rarest == rare))]
-        for rare in (True, False)
-    ]
-    return np.sort(np.concatenate(chosen)) if sum(map(len, chosen)) else indices[:1]
+    chosen = np.zeros(len(indices), bool)
+    turn = np.empty(len(indices))  # the fraction from which on an image is chosen
+    for rare in (True, False):
+        order = rng.permutation(np.flatnonzero(holds_rarest == rare))
+        chosen[order[: round(fraction * len(order))]] = True
+        turn[order] = (np.arange(len(order)) + 0.5) / max(1, len(order))
+    # Of the images with a class, the one whose turn comes first: whichever the fraction, it is the same one.
+    first = np.where(holds, turn[:, None], np.inf).argmin(0)
+    chosen[first[holds.any(0)]] = True
+    return indices[chosen] if chosen.any() else indices[:1]

@@ -226,6 +226,36 @@ def test_a_single_scored_class_is_nothing_to_score(make, tmp_path):
     make(grey(masks), masks).check_scored()
 
 
+def test_parts_that_cannot_be_trained_or_scored_on_are_refused(make, tmp_path):
+    masks = masks_of(*[0] * 20, 1, 2)
+    with pytest.raises(ValueError) as refused:
+        make(grey(masks), masks).check_scored()
+    assert str(refused.value) == (
+        f"{tmp_path / 'd.npz'}: no mask of the validation part holds a labelled pixel: label at least three images"
+    )
+    masks = masks_of(*[0] * 20, 1, 2, 2)
+    make(grey(masks), masks).check_scored()
+
+
+def test_the_labels_of_some_images_are_those_that_their_masks_hold(make):
+    masks = masks_of(*[0] * 5, *[3] * 3, *[1] * 6)
+    data = make(grey(masks), masks)
+    assert data.present_labels == (1, 3)
+    assert data.labels_in(np.arange(0, 8)) == (3,)
+    assert data.labels_in(np.arange(4, 14)) == (1, 3)
+    assert data.labels_in(np.arange(5)) == data.labels_in(np.arange(0)) == ()
+
+
+def test_a_part_of_the_train_part_keeps_every_class_of_it(make):
+    masks = masks_of(*[1] * 60, *[2] * 4, *[3] * 3)
+    data = make(grey(masks), masks)
+    assert data.labels_in(data.split["train"]) == (1, 2, 3)
+    for fraction in (0.01, 0.1, 0.3):
+        part = data.train_part(fraction)
+        assert data.labels_in(part) == (1, 2, 3)
+        assert len(part) <= round(fraction * len(data.split["train"])) + 2
+
+
 def test_only_the_sample_is_called_synthetic(tmp_path, monkeypatch):
     monkeypatch.setattr("trainables.data.sample.LABELLED", 20)
     monkeypatch.setattr("trainables.data.sample.UNLABELLED", 1)

@@ -41,6 +41,15 @@ def test_the_rarest_class_is_in_every_part(counts, seed):
             assert holding[indices].any()
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.integers(3, 12), st.integers(0, 300), st.integers(0, 10))
+def test_few_labelled_images_are_in_every_part_however_they_differ(labelled, others, seed):
+    counts = np.zeros((max(10, labelled + others), 6), np.int64)
+    counts[np.arange(labelled), np.arange(labelled) % 6] = 1  # at most two images of a class
+    for indices in split(counts, seed).values():
+        assert counts[indices].any()
+
+
 def test_a_large_set_is_split_80_10_10():
     parts = split(np.random.default_rng(0).integers(0, 2, (1000, 4)), 0)
     assert {part: len(indices) for part, indices in parts.items()} == {"train": 800, "val": 100, "test": 100}
@@ -57,16 +66,34 @@ def test_too_few_images_are_refused():
         split(np.ones((9, 2)), 0)
 
 
-@settings(deadline=None, max_examples=40)
-@given(st.integers(1, 200), st.floats(0, 1), st.floats(0.01, 1), st.integers(0, 5))
-def test_a_part_of_the_images_keeps_the_share_of_rare_ones_and_grows_with_its_fraction(count, share, fraction, seed):
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 200), st.lists(st.floats(0, 1), min_size=1, max_size=5), st.floats(0.01, 1), st.integers(0, 5))
+def test_a_part_keeps_every_class_and_the_share_of_rare_images_and_grows_with_its_fraction(
+    count, shares, fraction, seed
+):
     indices = np.arange(count) * 3
-    rare = np.random.default_rng(seed).random(count) < share
-    part = stratified_part(indices, rare, fraction, seed)
+    holds = np.random.default_rng(seed).random((count, len(shares))) < shares
+    rare = holds[:, 0]
+    part = stratified_part(indices, holds, rare, fraction, seed)
+    chosen = np.isin(indices, part)
     assert len(part) >= 1
     assert set(part) <= set(indices)
     assert (np.diff(part) > 0).all()
-    assert abs(len(part) - fraction * count) <= 1
-    assert abs(np.isin(part, indices[rare]).sum() - fraction * rare.sum()) <= 1
-    assert set(part) <= set(stratified_part(indices, rare, min(1.0, 1.5 * fraction), seed)) or len(part) == 1
-    np.testing.assert_array_equal(stratified_part(indices, rare, 1.0, seed), indices)
+    np.testing.assert_array_equal(holds[chosen].any(0), holds.any(0))
+    assert -1 <= len(part) - fraction * count <= 1 + len(shares)
+    assert -1 <= rare[chosen].sum() - fraction * rare.sum() <= 1 + len(shares)
+    assert set(part) <= set(stratified_part(indices, holds, rare, min(1.0, 1.5 * fraction), seed)) or not holds.any()
+    np.testing.assert_array_equal(stratified_part(indices, holds, rare, 1.0, seed), indices)
+
+
+def test_images_are_added_only_for_classes_that_would_be_lost():
+    indices, rare = np.arange(100), np.arange(100) < 20
+    common = np.ones((100, 1), bool)
+    plain = stratified_part(indices, common, rare, 0.1, 0)
+    assert len(plain) == 10
+    held = np.isin(indices, plain[:1])  # a class of one image, which is chosen anyway
+    np.testing.assert_array_equal(stratified_part(indices, np.stack([common[:, 0], held], 1), rare, 0.1, 0), plain)
+    other = np.setdiff1d(indices, plain)[:1]
+    lost = np.isin(indices, other)
+    added = stratified_part(indices, np.stack([common[:, 0], lost], 1), rare, 0.1, 0)
+    np.testing.assert_array_equal(added, np.union1d(plain, other))

@@ -124,6 +124,10 @@ def test_of_two_classes_equally_rare_the_first_has_the_stratum():
     assert sizes(counts[:, [0, 2, 1]]) == (14, 3, 3)
 
 
+NO_CLASS = np.zeros((100, 1), bool)
+"""Of images that hold no class that might be lost."""
+
+
 @pytest.mark.parametrize(
     ("fraction", "rare", "others"),
     [(0.5, 2, 3), (0.4, 2, 2), (0.3, 1, 2), (0.2, 1, 1), (0.1, 0, 1), (0.99, 4, 6), (1.0, 4, 6)],
@@ -131,18 +135,32 @@ def test_of_two_classes_equally_rare_the_first_has_the_stratum():
 def test_a_part_holds_its_fraction_of_rare_images_and_of_others_rounded(fraction, rare, others):
     indices = np.arange(10) * 3
     holds_rarest = np.arange(10) % 3 == 0  # four of ten
-    part = stratified_part(indices, holds_rarest, fraction, 0)
+    part = stratified_part(indices, NO_CLASS[:10], holds_rarest, fraction, 0)
     assert (np.isin(part, indices[holds_rarest]).sum(), np.isin(part, indices[~holds_rarest]).sum()) == (rare, others)
 
 
 def test_a_fraction_too_small_for_any_image_still_gives_the_first():
-    part = stratified_part(np.array([7, 8, 9]), np.array([False, True, False]), 0.1, 0)
+    part = stratified_part(np.array([7, 8, 9]), NO_CLASS[:3], np.array([False, True, False]), 0.1, 0)
     assert part.tolist() == [7]
+
+
+def test_of_the_images_with_a_class_the_one_that_a_larger_fraction_would_add_first_is_added():
+    """Among the others, every hundredth of the fraction adds an image; the single rare image comes with half of all."""
+    indices = np.arange(101)
+    rare = indices == 0
+    parts = {}
+    for other in range(1, 101):
+        holds = np.isin(indices, [0, other])[:, None]
+        parts[other] = set(stratified_part(indices, holds, rare, 0.01, 0))
+    first = min(parts.values(), key=len)  # the image of 1 % holds the class itself
+    assert len(first) == 1
+    assert sum(part == first | {other} for other, part in parts.items()) == 50
+    assert sum(part == first | {0} for part in parts.values()) == 50
 
 
 def test_the_seed_decides_which_part_of_the_images():
     indices, rare = np.arange(100), np.arange(100) < 20
-    parts = [stratified_part(indices, rare, 0.5, seed).tolist() for seed in (1, 1, 2)]
+    parts = [stratified_part(indices, NO_CLASS, rare, 0.5, seed).tolist() for seed in (1, 1, 2)]
     assert parts[0] == parts[1] != parts[2]
 
 
