@@ -18,11 +18,11 @@ class EpochReport:
     train_loss: float
     """Mean over the epoch's steps."""
     val_loss: float | None
-    """Mean over the labelled pixels of the validation part."""
+    """Mean over the pixels of the validation part that the training loss does not leave out."""
     mean_iou: float | None
     """Mean of `class_iou`, in [0, 1]."""
     class_iou: dict[str, float]
-    """IoU of each scored class by name, in [0, 1]; without classes that are neither in the masks nor predicted."""
+    """IoU by name of each scored class that the validation part holds, in [0, 1]."""
     best_mean_iou: float | None
     """Highest `mean_iou` of the epochs so far that did not diverge; None without one, or without validation."""
     best_epoch: int

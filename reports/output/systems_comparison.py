@@ -68,7 +68,7 @@ class SystemRow:
     def class_iou(self, name: str) -> float:
         """Return the mean over seeds of a class's IoU with the ignored class suppressed.
 
-        It is 0 for a run in which the class is in neither truth nor prediction.
+        It is 0 for a class that the test part does not hold.
         """
         return statistics.fmean(run.suppressed.class_iou.get(name, 0.0) for run in self.runs)
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from reports.prediction.scores_with_intervals import Confusions, Interval, confusion, mean_iou
+from reports.prediction.scores_with_intervals import Confusions, Interval, confusion
 from trainables.training.decision import LEAST, PLAIN, Decision
+from trainables.training.evaluation import mean_iou
 
 FOLDS = 5
 FEWEST = 20
@@ -58,7 +59,7 @@ class ValidationPredictions:
         counts = np.stack([confusion(mask, found, classes) for mask, found in pairs])
         if self.ignored is not None:
             counts[:, self.ignored] = 0
-        return Confusions(counts=counts, names=self.names, scored=self.scored)
+        return Confusions(counts=counts, names=self.names, scored=self.scored, ignored=self.ignored)
 
     def some(self, chosen: np.ndarray) -> ValidationPredictions:
         return dataclasses.replace(
@@ -144,7 +145,10 @@ def cross_fitted(found: ValidationPredictions) -> dict[str, Confusions]:
         pixels, own = Pixels(found.some(np.flatnonzero(folds != fold))), np.flatnonzero(folds == fold)
         for kind, fit in FITS.items():
             counts[kind][own] = found.some(own).decided(fit(pixels)).counts
-    return {kind: Confusions(counts=each, names=found.names, scored=found.scored) for kind, each in counts.items()}
+    return {
+        kind: Confusions(counts=each, names=found.names, scored=found.scored, ignored=found.ignored)
+        for kind, each in counts.items()
+    }
 
 
 def folds_of(rare: np.ndarray) -> np.ndarray:
@@ -160,7 +164,7 @@ class Pixels:
     """Labelled pixels, and the offsets that score best on them."""
 
     def __init__(self, found: ValidationPredictions):
-        self.found, self.scored = found, found.scored
+        self.found = found
         count, classes, height, width = found.probabilities.shape
         step = max(1, int(np.ceil(np.sqrt(count * classes * height * width / MOST_VALUES))))
         self._fitted: dict[tuple[float, ...], Decision] = {}
@@ -173,6 +177,9 @@ class Pixels:
         shares = probabilities.mean((2, 3)).clamp(min=LEAST).log().numpy()
         image = np.broadcast_to(np.arange(count)[:, None, None], masks.shape)[labelled]
         self.truth, self.logs, self.shares = masks[labelled].astype(np.int64), logs[labelled], shares[image]
+        held = {*np.unique(self.truth).tolist(), found.ignored}
+        self.fitted = tuple(label for label in found.scored if label in held)
+        """Labels whose offset is fitted: without pixels of a class, any offset that predicts it less looks better."""
 
     def score(self, prior: float) -> float:
         """Return the mean IoU with that prior and without offsets."""
@@ -180,7 +187,7 @@ class Pixels:
         scores[:, self.suppressed] = -np.inf
         cells = self.truth * self.classes + scores.argmax(1)
         counts = np.bincount(cells, minlength=self.classes**2).reshape(self.classes, self.classes)
-        return float(mean_iou(counts, self.scored))
+        return float(mean_iou(counts, self.found.ignored))
 
     def fit(self, priors: tuple[float, ...]) -> Decision:
         """Return the best of these priors, with its offsets."""
@@ -200,7 +207,7 @@ class Pixels:
         offsets, best = np.zeros(self.classes), -1.0
         for _ in range(ROUNDS):
             before = best
-            for label in self.scored:
+            for label in self.fitted:
                 values = self._along(scores + offsets, label, offsets[label])
                 at = max(range(len(OFFSETS)), key=lambda index: (values[index], -abs(OFFSETS[index])))
                 best, offsets[label] = values[at], OFFSETS[at]
@@ -226,4 +233,4 @@ class Pixels:
         won = counts.cumsum(0)  # pixels that are given the class at each offset
         matrices = counts.sum(0) - won
         matrices[:, :, label] += won.sum(2)
-        return mean_iou(matrices[: len(OFFSETS)], self.scored)
+        return mean_iou(matrices[: len(OFFSETS)], self.found.ignored)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainables.data import PreparedData
+from trainables.training.evaluation import class_iou, mean_iou
 
 DRAWS = 2000
 """Number of bootstrap samples."""
@@ -35,7 +36,9 @@ class Confusions:
     names: tuple[str, ...]
     """(C,) names of the classes."""
     scored: tuple[int, ...]
-    """Labels whose IoU counts, if they occur in the images or in the predictions."""
+    """Labels whose IoU counts where the images hold them (see `class_iou`)."""
+    ignored: int | None
+    """The ignored label; None: no label is ignored."""
 
     @classmethod
     def of(
@@ -54,29 +57,34 @@ class Confusions:
         counts = np.stack(found) if found else np.zeros((0, classes, classes), np.int64)
         if described.ignored_label is not None:
             counts[:, described.ignored_label] = 0
-        return cls(counts=counts, names=tuple(described.class_names), scored=scored_labels(data, suppressed))
+        return cls(
+            counts=counts,
+            names=tuple(described.class_names),
+            scored=scored_labels(data, suppressed),
+            ignored=described.ignored_label,
+        )
 
     def mean_iou(self) -> float:
-        """Return the mean over the scored classes in truth or prediction, as `evaluate` does; NaN if there is none."""
-        return float(mean_iou(self.counts.sum(0), self.scored))
+        """Return the mean over the classes that the images hold, as `evaluate` does; NaN if there is none."""
+        return float(mean_iou(self.counts.sum(0), self.ignored))
 
     def class_iou(self) -> dict[str, float]:
-        """Return the IoU by name of the scored classes that occur in truth or prediction."""
-        found = class_iou(self.counts.sum(0))
+        """Return the IoU by name of the classes that the mean is over."""
+        found = class_iou(self.counts.sum(0), self.ignored)
         return {self.names[label]: float(found[label]) for label in self.scored if not np.isnan(found[label])}
 
     def interval(self) -> Interval:
         """Return the mean IoU with its bootstrap interval."""
-        return _interval(self.mean_iou(), mean_iou(self._resampled(), self.scored))
+        return _interval(self.mean_iou(), mean_iou(self._resampled(), self.ignored))
 
     def class_intervals(self) -> dict[str, Interval]:
-        drawn = class_iou(self._resampled())
+        drawn = class_iou(self._resampled(), self.ignored)
         labels = {name: label for label, name in enumerate(self.names)}
         return {name: _interval(value, drawn[:, labels[name]]) for name, value in self.class_iou().items()}
 
     def gain_over(self, other: Confusions, level: float = LEVEL) -> Interval:
         """Return the gain in mean IoU over another predictor on the same images, with a paired bootstrap interval."""
-        drawn = mean_iou(self._resampled(), self.scored) - mean_iou(other._resampled(), self.scored)
+        drawn = mean_iou(self._resampled(), self.ignored) - mean_iou(other._resampled(), self.ignored)
         return _interval(self.mean_iou() - other.mean_iou(), drawn, level)
 
     def images_with(self) -> dict[str, int]:
@@ -94,7 +102,7 @@ class Confusions:
 
 
 def scored_labels(data: PreparedData, suppressed: int | None) -> tuple[int, ...]:
-    """Return the labels whose IoU counts: those that the data holds.
+    """Return the labels whose IoU may count: those that the data holds.
 
     If the ignored label may be predicted, it counts too: predicted on a labelled pixel, it is one more class with an
     IoU of 0, as in `keras.metrics.MeanIoU(ignore_class=...)`.
@@ -107,21 +115,6 @@ def confusion(truth_hw: np.ndarray, predicted_hw: np.ndarray, classes: int) -> n
     """Return (C, C) int64 pixels by truth and prediction."""
     pairs = truth_hw.ravel().astype(np.int64) * classes + predicted_hw.ravel()
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
-
-
-def class_iou(counts: np.ndarray) -> np.ndarray:
-    """Return the IoU (..., C) of confusion matrices (..., C, C); NaN for classes in neither truth nor prediction."""
-    hits = np.diagonal(counts, axis1=-2, axis2=-1).astype(np.float64)
-    union = counts.sum(-1) + counts.sum(-2) - hits
-    return np.divide(hits, union, out=np.full(hits.shape, np.nan), where=union > 0)
-
-
-def mean_iou(counts: np.ndarray, scored: tuple[int, ...]) -> np.ndarray:
-    """Return the mean IoU (...) of confusion matrices (..., C, C) over the scored classes in truth or prediction."""
-    found = class_iou(counts)[..., list(scored)]
-    known = ~np.isnan(found)
-    total = np.where(known, found, 0.0).sum(-1)
-    return np.divide(total, known.sum(-1), out=np.full(total.shape, np.nan), where=known.any(-1))
 
 
 def _interval(value: float, drawn: np.ndarray, level: float = LEVEL) -> Interval:

@@ -150,7 +150,9 @@ def confusions_of(data: PreparedData, truth: np.ndarray, labels: np.ndarray) -> 
     counts = np.stack([confusion(*pair, described.num_classes) for pair in zip(truth, labels, strict=True)])
     if described.ignored_label is not None:
         counts[:, described.ignored_label] = 0
-    return Confusions(counts=counts, names=described.class_names, scored=data.present_labels)
+    return Confusions(
+        counts=counts, names=described.class_names, scored=data.present_labels, ignored=described.ignored_label
+    )
 
 
 def pooled(parts: list[Confusions]) -> Confusions:

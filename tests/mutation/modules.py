@@ -242,6 +242,7 @@ MODULES: dict[str, list[str]] = {
     "trainables/training/evaluation.py": [
         "tests/trainables/training/test_evaluation_by_hand.py",
         "tests/trainables/training/test_evaluation.py",
+        "tests/trainables/training/test_evaluation_iou.py",
     ],
     "trainables/losses/weighted_sum.py": [
         "tests/trainables/losses",

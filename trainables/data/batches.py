@@ -62,9 +62,6 @@ class Batches:
             any.
         rank, world: rank of this process and number of ranks; it reads every `world`-th image of each batch, starting
             at `rank`.
-
-    Raises:
-        ValueError: if a batch has fewer images than there are ranks.
     """
 
     def __init__(
@@ -85,8 +82,6 @@ class Batches:
         self._rare = indices[data.holds(indices, data.rarest_label)] if oversampling > 1 or rare_share else indices[:0]
         self._pool = np.repeat(indices, np.where(np.isin(indices, self._rare), oversampling, 1))
         self._rare_a_batch = math.ceil(rare_share * self.batch_size) if len(self._rare) else 0
-        if self.batch_size < world:
-            raise ValueError(f"a batch of {self.batch_size} images cannot be split among {world} workers")
 
     def shuffled(
         self, seed: int, epoch: int, changes: Sequence[Transform] = ()
@@ -96,7 +91,12 @@ class Batches:
         Each epoch has its own random order. Its length does not depend on oversampling: for each image that is drawn
         again, another one is left out. An incomplete last batch is dropped. `changes` are applied in order; their
         result depends only on the image and on (seed, epoch, position in the order), not on the rank.
+
+        Raises:
+            ValueError: if a batch has fewer images than there are ranks: each of them must train on every batch.
         """
+        if self.batch_size < self.world:
+            raise ValueError(f"a batch of {self.batch_size} images cannot be split among {self.world} workers")
         rng = np.random.default_rng((seed, epoch))
         order = self._order(rng)
         seeds = rng.integers(2**31, size=len(order))
@@ -160,9 +160,12 @@ class Batches:
         return counts
 
     def in_order(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield every image of this rank once, in order, with the shapes and dtypes of `shuffled`."""
+        """Yield every image of this rank once, in order, with the shapes and dtypes of `shuffled`.
+
+        A batch has up to `batch_size` images of the rank. Ranks beyond the number of images have no batch.
+        """
         rows = self.indices[self.rank :: self.world]
-        for start in range(0, len(rows), self.batch_size):
+        for start in range(0, len(rows), max(1, self.batch_size)):
             chosen = rows[start : start + self.batch_size]
             yield self.to_device(self.data.images[chosen], self.data.masks[chosen])
 

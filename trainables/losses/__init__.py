@@ -2,7 +2,7 @@
 
 from trainables.losses.config import LossConfig
 from trainables.losses.registry import LOSSES
-from trainables.losses.task import Loss, LossTask
+from trainables.losses.task import Loss, LossTask, TrainingLoss
 from trainables.losses.weighted_sum import build_loss
 
-__all__ = ["LOSSES", "Loss", "LossConfig", "LossTask", "build_loss"]
+__all__ = ["LOSSES", "Loss", "LossConfig", "LossTask", "TrainingLoss", "build_loss"]

@@ -10,12 +10,12 @@ import torch
 from trainables.data import DataDescription
 from trainables.losses.config import LossConfig
 from trainables.losses.registry import LOSSES
-from trainables.losses.task import Loss, LossTask
+from trainables.losses.task import LossTask, TrainingLoss
 from trainables.registry import lookup
 from trainables.validation import PLUS
 
 
-def build_loss(config: LossConfig, *, described: DataDescription, pixel_counts: np.ndarray) -> Loss:
+def build_loss(config: LossConfig, *, described: DataDescription, pixel_counts: np.ndarray) -> TrainingLoss:
     """Build the loss of a configuration. It is computed in fp32 for logits of any precision.
 
     Args:
@@ -41,4 +41,4 @@ def build_loss(config: LossConfig, *, described: DataDescription, pixel_counts: 
             values = [weight * term(logits, target_nhw) for weight, term in zip(weights, terms, strict=True)]
             return torch.stack(values).sum()
 
-    return in_fp32
+    return TrainingLoss(function=in_fp32, ignore_index=task.ignore_index)

@@ -1,23 +1,23 @@
-"""Evaluation of a model: predictions with the ignored class suppressed, and their scores."""
+"""Evaluation of a model: predictions with the ignored class suppressed, their IoU, and which classes count in it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
-from torchmetrics.classification import MulticlassJaccardIndex
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from trainables import distributed
 from trainables.data import PreparedData
 from trainables.data.batches import Batches
+from trainables.losses import TrainingLoss
 from trainables.memory_errors import ForwardInParts
 from trainables.training.ignored_class import suppress
 
 EVALUATION_BATCH = 64
-"""Images per batch in evaluation and prediction, summed over all ranks."""
+"""Images per batch in evaluation and prediction, on each rank."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +27,11 @@ class Scores:
     mean_iou: float
     """Mean of `class_iou`, in [0, 1]; NaN if it is empty."""
     class_iou: dict[str, float]
-    """IoU, in [0, 1], of each scored class in the data; without classes neither in these masks nor predicted."""
+    """IoU, in [0, 1], of each scored class that these masks hold (see `class_iou`)."""
     confusion: np.ndarray
     """(C, C) pixel counts: rows are true labels, columns predictions. The row of the ignored label is 0."""
     loss: float
-    """Mean loss over labelled pixels; NaN if no loss is given or no pixel is labelled."""
+    """Mean loss over the pixels that the loss does not leave out; NaN if no loss is given or no such pixel exists."""
 
 
 def evaluate(
@@ -41,10 +41,12 @@ def evaluate(
     *,
     device: torch.device,
     bf16: bool,
-    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+    loss: TrainingLoss | None = None,
     suppressed: bool = True,
 ) -> Scores:
     """Score a model on labelled images, split among all ranks. It stays in evaluation mode afterwards.
+
+    A rank may have no image, if there are fewer images than ranks.
 
     Args:
         model: maps images (N, 1, H, W) to logits (N, num_classes, H, W).
@@ -52,48 +54,63 @@ def evaluate(
         indices: (K,) indices of the images.
         device: the device of the model.
         bf16: whether to compute under bf16 autocast.
-        loss: loss of logits and masks to report, a mean over labelled pixels.
+        loss: loss to report.
         suppressed: whether the ignored class is never predicted. If False, predictions of it on labelled pixels count
             as an additional class with an IoU of 0, as in `keras.metrics.MeanIoU(ignore_class=...)`.
     """
-    described = data.description
-    metric = MulticlassJaccardIndex(
-        described.num_classes,
-        average="none",
-        ignore_index=described.ignored_label,
-        zero_division=torch.nan,
-        validate_args=False,
-    ).to(device)
+    described, rank, world = data.description, distributed.rank(), distributed.world_size()
     model.eval()
+    classes = described.num_classes
+    counts = torch.zeros(classes, classes, device=device, dtype=torch.int64)
     loss_sum_and_pixels = torch.zeros(2, device=device, dtype=torch.float64)
     forward = ForwardInParts(model, device, bf16=bf16)
-    batches = Batches(
-        data,
-        indices,
-        batch_size=max(EVALUATION_BATCH, distributed.world_size()),
-        device=device,
-        rank=distributed.rank(),
-        world=distributed.world_size(),
-    )
+    batches = Batches(data, indices, batch_size=EVALUATION_BATCH, device=device, rank=rank, world=world)
     with torch.inference_mode():
         for images, masks in batches.in_order():
             logits = forward(images)
             if loss is not None:
-                labelled = (masks != described.ignore_index).sum()
-                loss_sum_and_pixels += torch.stack([loss(logits, masks) * labelled, labelled])
+                pixels = loss.pixels(masks)
+                loss_sum_and_pixels += torch.stack([loss(logits, masks) * pixels, pixels])
             if suppressed:
                 logits = suppress(logits, described.ignored_label)
-            metric.update(logits.argmax(1), masks)
-        class_iou = metric.compute().tolist()  # sums the confusion matrices of all ranks
-        loss_sum, pixels = distributed.all_sum(loss_sum_and_pixels).tolist()
-        confusion = distributed.all_sum(metric.confmat.clone()).cpu().numpy()
-    counted = data.present_labels
-    if not suppressed and described.ignored_label is not None:
-        counted = (described.ignored_label, *counted)
-    scored = {described.class_names[label]: class_iou[label] for label in counted if not np.isnan(class_iou[label])}
+            counts += multiclass_confusion_matrix(
+                logits.argmax(1), masks, classes, ignore_index=described.ignored_label, validate_args=False
+            )
+        loss_sum, total = distributed.all_sum(loss_sum_and_pixels).tolist()
+        confusion = distributed.all_sum(counts).cpu().numpy()
+    by_class = zip(described.class_names, class_iou(confusion, described.ignored_label).tolist(), strict=True)
     return Scores(
-        mean_iou=float(np.mean(list(scored.values()))) if scored else float("nan"),
-        class_iou=scored,
+        mean_iou=float(mean_iou(confusion, described.ignored_label)),
+        class_iou={name: iou for name, iou in by_class if not np.isnan(iou)},
         confusion=confusion,
-        loss=loss_sum / pixels if loss is not None and pixels else float("nan"),
+        loss=loss_sum / total if loss is not None and total else float("nan"),
     )
+
+
+def class_iou(confusion: np.ndarray, ignored_label: int | None) -> np.ndarray:
+    """Return the IoU of each class: (..., C) float64 in [0, 1]; NaN for classes that do not count.
+
+    A class counts if the truth holds it. The mean is therefore over the same classes for every model on the same
+    images: a model that predicts one pixel of a class that these images lack is wrong about that pixel, but not about a
+    class more. The ignored class has no truth. It counts, with an IoU of 0, if it is predicted on a labelled pixel, as
+    in `keras.metrics.MeanIoU(ignore_class=...)`; models that never predict it are not affected.
+
+    Args:
+        confusion: (..., C, C) pixel counts: rows are true labels, columns predictions. The row of the ignored label
+            is 0.
+        ignored_label: the ignored label; None: no label is ignored.
+    """
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
+    true, predicted = confusion.sum(-1), confusion.sum(-2)
+    counts = true > 0
+    if ignored_label is not None:
+        counts[..., ignored_label] = predicted[..., ignored_label] > 0
+    return np.divide(hits, true + predicted - hits, out=np.full(hits.shape, np.nan), where=counts)
+
+
+def mean_iou(confusion: np.ndarray, ignored_label: int | None) -> np.ndarray:
+    """Return the mean of `class_iou` over the classes that count: (...) float64; NaN if there are none."""
+    found = class_iou(confusion, ignored_label)
+    counts = ~np.isnan(found)
+    total = np.where(counts, found, 0.0).sum(-1)
+    return np.divide(total, counts.sum(-1), out=np.full(total.shape, np.nan), where=counts.any(-1))

@@ -32,9 +32,9 @@ class Objective(nn.Module):
     def forward(self, images_nchw: torch.Tensor, masks_nhw: torch.Tensor) -> torch.Tensor:
         """Return the loss of a batch in two parts, (2,) fp32, to be added.
 
-        The first is the configured loss of the logits and the auxiliary heads, a mean over the pixels that are not
-        ignored. The second is the loss of the background network, a mean over all pixels, plus that of the class head,
-        a mean over all images.
+        The first is the configured loss of the logits and the auxiliary heads, a mean over the pixels that it does
+        not leave out. The second is the loss of the background network, a mean over all pixels, plus that of the class
+        head, a mean over all images.
 
         Args:
             images_nchw: (N, 1, H, W) float32 in [0, 1].

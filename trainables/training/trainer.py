@@ -17,7 +17,6 @@ from trainables.augmentation.transforms import build_augmentation
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
 from trainables.data.batches import Batches
-from trainables.data.description import NOTHING_IGNORED
 from trainables.device import place, uses_bf16
 from trainables.losses import build_loss
 from trainables.models import build_model
@@ -177,10 +176,9 @@ class Training:
             loss.backward()
             return loss.detach()
         # The mean over the pixels of a part is weighted by its share of the pixels of all parts and ranks.
-        left_out = NOTHING_IGNORED if self.config.loss.learn_ignored else self.described.ignore_index
         count = min(self.micro_batches, self.batches.batch_size // distributed.world_size())  # the same on every rank
         parts = list(zip(images.tensor_split(count), masks.tensor_split(count), strict=True))
-        counts = [torch.stack([(part != left_out).sum(), part.new_full((), part.numel())]) for _, part in parts]
+        counts = [torch.stack([self.loss.pixels(part), part.new_full((), part.numel())]) for _, part in parts]
         everywhere = distributed.all_sum(torch.stack(counts).sum(0)).clamp(min=1)
         total = torch.zeros((), device=self.device)
         for (part_images, part_masks), pixels in zip(parts, counts, strict=True):

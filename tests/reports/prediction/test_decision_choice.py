@@ -158,6 +158,14 @@ def test_no_image_is_decided_by_what_was_fitted_on_it(monkeypatch):
     assert set.union(*(own for _, own in seen)) == set(range(23))
 
 
+def test_the_offset_of_a_class_that_no_image_holds_is_not_fitted():
+    found = predictions(shares=(0.6, 0.4, 1e-300))
+    assert 3 not in found.masks
+    assert Pixels(found).fit((0.0,)).offsets[3] == 0.0
+    allowed = dataclasses.replace(found, scored=(0, 1, 2, 3))
+    assert Pixels(allowed).fitted == (0, 1, 2)
+
+
 def test_folds_share_rare_images_evenly():
     rare = np.zeros(52, bool)
     rare[[3, 9, 10, 11, 30, 31, 50]] = True

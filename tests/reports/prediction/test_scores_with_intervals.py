@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from reports.prediction.scores_with_intervals import Confusions, class_iou, confusion, mean_iou
+from reports.prediction.scores_with_intervals import Confusions, confusion
 from trainables.training.evaluation import evaluate
 
 NAMES = ("void", "a", "b", "c")
 
 
 def confusions(*counts, scored=(1, 2, 3)):
-    return Confusions(counts=np.array(counts), names=NAMES, scored=scored)
+    return Confusions(counts=np.array(counts), names=NAMES, scored=scored, ignored=0)
 
 
 def image(**cells):
@@ -29,16 +29,19 @@ def test_a_confusion_counts_pixels_by_truth_and_prediction():
     assert found.tolist() == [[0, 0, 1], [0, 1, 0], [0, 1, 0]]
 
 
-def test_iou_by_hand():
-    counts = image(aa=6, ab=2, bb=3, ba=1)
-    assert class_iou(counts)[1:3].tolist() == [6 / 9, 3 / 6]
-    assert np.isnan(class_iou(counts)[[0, 3]]).all()
-    assert mean_iou(counts, (1, 2, 3)) == pytest.approx((6 / 9 + 3 / 6) / 2)
-    assert mean_iou(image(ac=1), (1, 2, 3)) == 0.0  # shown and never held counts
-    assert np.isnan(mean_iou(image(), (1, 2, 3)))
-    made = confusions(image(aa=6, ab=2), image(bb=3, ba=1))
-    assert made.mean_iou() == mean_iou(counts, (1, 2, 3))
-    assert made.class_iou() == {"a": 6 / 9, "b": 3 / 6}
+def test_the_mean_is_over_the_classes_of_all_images_together():
+    made = confusions(image(aa=6, ab=2), image(bb=3, ba=1, bc=2))
+    assert made.class_iou() == {"a": 6 / 9, "b": 3 / 8}
+    assert made.mean_iou() == pytest.approx((6 / 9 + 3 / 8) / 2)
+    assert confusions(image(ac=1)).class_iou() == {"a": 0.0}
+
+
+def test_a_gain_does_not_depend_on_which_resamples_lack_a_class():
+    """One image of 40 holds class b. One predictor takes one pixel elsewhere for it: it is no class worse for that."""
+    images = [image(aa=100)] * 39 + [image(bb=50, ba=50)]
+    stray = [image(aa=99, ab=1), *images[1:]]
+    gain = confusions(*images).gain_over(confusions(*stray))
+    assert 0 <= gain.low <= gain.value <= gain.high < 0.05
 
 
 @pytest.mark.parametrize("suppressed", [0, None])

@@ -11,6 +11,7 @@ from torch import nn
 
 from tests.made.numbered import HandMade
 from trainables import distributed
+from trainables.losses import TrainingLoss
 from trainables.training import evaluation
 from trainables.training.evaluation import evaluate
 
@@ -49,6 +50,10 @@ def score(data, indices=ALL, model=None, **arguments):
     return evaluate(model or Shown(), data, indices, **arguments)
 
 
+def constant(value: float, ignore_index: int = 0) -> TrainingLoss:
+    return TrainingLoss(function=lambda *_: torch.tensor(value), ignore_index=ignore_index)
+
+
 @pytest.mark.parametrize("batch", [1, 2, 64])
 def test_intersection_over_union_is_that_of_all_batches_together(batch, monkeypatch):
     monkeypatch.setattr(evaluation, "EVALUATION_BATCH", batch)
@@ -80,21 +85,17 @@ def test_rows_are_truth_and_columns_prediction():
     assert scores.confusion.tolist() == [[0, 0, 0, 0], [0, 0, 2, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
 
 
-def test_a_class_that_is_predicted_where_there_is_none_scores_zero():
-    scores = score(HandMade([[[1, 1]]], [[[1, 3]]]), np.arange(1))
-    assert scores.class_iou == {"class 1": 0.5, "class 3": 0.0}
-    assert scores.mean_iou == 0.25
-
-
-def test_a_class_that_the_data_does_not_hold_is_no_class_but_taking_something_for_it_is_wrong():
-    scores = score(HandMade([[[1, 1]]], [[[1, 3]]], present=(1, 2)), np.arange(1))
-    assert scores.class_iou == {"class 1": 0.5}
-    assert scores.mean_iou == 0.5
-    assert scores.confusion[1].tolist() == [0, 1, 0, 1]
+def test_a_class_that_these_masks_lack_is_no_class_but_taking_something_for_it_is_wrong():
+    """Whether other masks of the data hold it or not: all models are scored over the same classes."""
+    for present in ((1, 2), (1, 2, 3)):
+        scores = score(HandMade([[[1, 1]]], [[[1, 3]]], present=present), np.arange(1))
+        assert scores.class_iou == {"class 1": 0.5}
+        assert scores.mean_iou == 0.5
+        assert scores.confusion[1].tolist() == [0, 1, 0, 1]
 
 
 def test_masks_without_a_labelled_pixel_have_no_score_and_no_loss():
-    scores = score(HandMade([[[0, 0]]], [[[1, 0]]]), np.arange(1), loss=lambda *_: torch.tensor(0.0))
+    scores = score(HandMade([[[0, 0]]], [[[1, 0]]]), np.arange(1), loss=constant(0.0))
     assert scores.class_iou == {}
     assert math.isnan(scores.mean_iou)
     assert math.isnan(scores.loss)
@@ -116,13 +117,14 @@ def test_an_ignored_label_that_is_not_the_first():
     scores = score(data, np.arange(1))  # the second pixel's label is suppressed: class 0 comes first
     assert scores.class_iou == {"class 0": 0.5, "class 1": 0.0}
     scores = score(data, np.arange(1), suppressed=False)
-    assert scores.class_iou == {"class 2": 0.0, "class 0": 1.0, "class 1": 0.0}
+    assert scores.class_iou == {"class 0": 1.0, "class 1": 0.0, "class 2": 0.0}
+    assert scores.mean_iou == 1 / 3
 
 
 @pytest.mark.parametrize("suppressed", [True, False])
 def test_where_no_label_is_ignored_every_pixel_counts(suppressed):
     data = HandMade([[[0, 0, 1, 1]]], [[[0, 1, 1, 1]]], ignored_label=None, classes=2)
-    scores = score(data, np.arange(1), model=Shown(2), suppressed=suppressed, loss=lambda *_: torch.tensor(3.0))
+    scores = score(data, np.arange(1), model=Shown(2), suppressed=suppressed, loss=constant(3.0, -100))
     assert scores.class_iou == pytest.approx({"class 0": 1 / 2, "class 1": 2 / 3})
     assert scores.confusion.tolist() == [[1, 1], [0, 2]]
     assert scores.loss == 3.0
@@ -137,11 +139,19 @@ def test_the_loss_of_a_batch_counts_by_its_labelled_pixels(monkeypatch):
         seen.append((logits.clone(), masks.clone()))
         return torch.tensor(next(losses))
 
-    scores = score(HandMade(TRUTH, PREDICTED), loss=loss)
+    scores = score(HandMade(TRUTH, PREDICTED), loss=TrainingLoss(function=loss, ignore_index=0))
     assert scores.loss == (3 * 2**24 + 2 * 1 + 1 * 4) / 6
     for (logits, masks), truth in zip(seen, TRUTH, strict=True):
         assert logits.isfinite().all()  # the loss knows nothing of suppression
         assert masks.tolist() == [truth]
+
+
+def test_a_loss_that_learns_the_ignored_label_counts_by_all_pixels(monkeypatch):
+    """4 pixels a batch, of which 3, 2 and 1 are labelled."""
+    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 1)
+    losses = iter([1.0, 2.0, 6.0])
+    learnt = TrainingLoss(function=lambda *_: torch.tensor(next(losses)), ignore_index=-100)
+    assert score(HandMade(TRUTH, PREDICTED), loss=learnt).loss == 3.0
 
 
 @pytest.mark.parametrize("bf16", [False, True])
@@ -153,7 +163,7 @@ def test_the_model_is_asked_in_evaluation_mode_without_gradients(bf16):
         in_loss.append(torch.is_autocast_enabled("cpu"))
         return torch.tensor(0.0)
 
-    score(HandMade(TRUTH, PREDICTED), model=model, bf16=bf16, loss=loss)
+    score(HandMade(TRUTH, PREDICTED), model=model, bf16=bf16, loss=TrainingLoss(function=loss, ignore_index=0))
     assert model.asked == [{"images": 3, "training": False, "autocast": bf16, "inference": True}]
     assert in_loss == [False]
     assert not model.training
@@ -165,15 +175,17 @@ def test_each_rank_scores_its_part_and_all_have_the_sum(monkeypatch):
     monkeypatch.setattr(distributed, "rank", lambda: 1)
     others = {(2,): torch.tensor([30.0, 4.0], dtype=torch.float64), (4, 4): torch.eye(4, dtype=torch.int64)}
     monkeypatch.setattr(distributed, "all_sum", lambda values: values + others[tuple(values.shape)])
-    scores = score(HandMade(TRUTH, PREDICTED), loss=lambda *_: torch.tensor(3.0))
+    scores = score(HandMade(TRUTH, PREDICTED), loss=constant(3.0))
     assert scores.confusion.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 1, 2, 0], [0, 0, 0, 1]]
     assert scores.loss == (30 + 3 * 2) / (4 + 2)
 
 
-def test_more_ranks_than_a_batch_has_images_score_one_each(monkeypatch):
-    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 2)
-    monkeypatch.setattr(distributed, "world_size", lambda: 3)
+@pytest.mark.parametrize(("world", "rank", "images"), [(3, 2, [1]), (4, 3, []), (9, 8, [])])
+def test_fewer_images_than_ranks_score_one_each_and_the_others_none(world, rank, images, monkeypatch):
+    monkeypatch.setattr(distributed, "world_size", lambda: world)
+    monkeypatch.setattr(distributed, "rank", lambda: rank)
     monkeypatch.setattr(distributed, "all_sum", lambda values: values)
     model = Shown()
-    score(HandMade(TRUTH, PREDICTED), model=model)
-    assert [asked["images"] for asked in model.asked] == [1]
+    scores = score(HandMade(TRUTH, PREDICTED), model=model, loss=constant(3.0))
+    assert [asked["images"] for asked in model.asked] == images
+    assert scores.confusion.sum() == len(images)

@@ -103,9 +103,18 @@ def test_in_order_has_each_image_of_the_rank_once_the_rest_as_a_smaller_batch(nu
 
 
 def test_a_batch_may_have_one_image_for_each_rank_but_not_less(numbered):
-    assert batches(numbered, 3, world=3).batch_size == 3
+    assert len(next(batches(numbered, 3, world=3).shuffled(0, 1))[0]) == 1
     with pytest.raises(ValueError, match="a batch of 2 images cannot be split among 3 workers"):
-        batches(numbered, 8, np.arange(2), world=3)
+        next(batches(numbered, 8, np.arange(2), world=3).shuffled(0, 1))
+
+
+def test_ranks_beyond_the_number_of_images_have_none_in_order(numbered):
+    assert [numbers(batches(numbered, 8, np.arange(2), rank=rank, world=3).in_order()) for rank in range(3)] == [
+        [[0]],
+        [[1]],
+        [],
+    ]
+    assert numbers(batches(numbered, 8, np.arange(0)).in_order()) == []
 
 
 def test_changes_follow_one_another_with_a_seed_of_the_images_own(numbered):
