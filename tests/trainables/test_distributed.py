@@ -21,12 +21,15 @@ CHANGES = (
 
 
 def test_several_ranks_train_as_one_process_does(tiny_config, tiny_npz, tmp_path, monkeypatch):
-    """Three ranks share batches of eight: their parts are unequal, and so are the labelled pixels in them."""
+    """Five ranks share batches of eight: their parts are unequal, and so are the labelled pixels in them.
+
+    There are three validation images: two ranks have none.
+    """
     model = dataclasses.replace(tiny_config.model, dropout=0.0)
     flat = dataclasses.replace(tiny_config, model=model).to_flat() | {"training.max_epochs": 3}
     configs = [flat | changes for changes in CHANGES]
-    arguments = (3, configs, str(tiny_npz), str(tmp_path))
-    multiprocessing.start_processes(train_together, arguments, nprocs=3, start_method=START)
+    arguments = (5, configs, str(tiny_npz), str(tmp_path))
+    multiprocessing.start_processes(train_together, arguments, nprocs=5, start_method=START)
     together = torch.load(tmp_path / "reports.pt")
     monkeypatch.setattr(nn, "BatchNorm2d", nn.BatchNorm2d)  # to have it back behind the test
     normalise_each_image()
@@ -36,6 +39,7 @@ def test_several_ranks_train_as_one_process_does(tiny_config, tiny_npz, tmp_path
         for one, other in zip(alone, map(EpochReport.from_dict, reports), strict=True):
             assert other.train_loss == pytest.approx(one.train_loss, rel=1e-4)
             assert other.gradient_norm == pytest.approx(one.gradient_norm, rel=1e-3)
+            assert other.val_loss == pytest.approx(one.val_loss, rel=1e-3)
             assert other.mean_iou == pytest.approx(one.mean_iou, abs=1e-3)
             assert other.learning_rate == one.learning_rate
 

@@ -4,7 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.models.skips import AdaptiveFusion
+from trainables.models import build_model
+from trainables.models.blocks import BLOCKS
+from trainables.models.bottlenecks import BOTTLENECKS
+from trainables.models.config import ModelConfig
+from trainables.models.skips import SKIPS, AdaptiveFusion
 from trainables.optim.optimizers import OptimizerConfig, build_optimizer
 
 
@@ -67,6 +71,25 @@ def test_weights_of_layers_come_first_and_decay_and_nothing_else_does():
     others = [*(layer.bias for layer in layers), norm.weight, norm.bias, fused.weights, scale]
     assert {id(parameter) for parameter in second["params"]} == {id(parameter) for parameter in others}
     assert (first["weight_decay"], second["weight_decay"]) == (0.3, 0.0)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        *(ModelConfig(depth=2, width=4, skip=skip, deep_supervision=0.4) for skip in SKIPS),
+        *(ModelConfig(depth=2, width=4, block=block, class_head="gate") for block in BLOCKS),
+        *(ModelConfig(depth=2, width=4, bottleneck=bottleneck, background="joint") for bottleneck in BOTTLENECKS),
+    ],
+    ids=lambda config: f"{config.block}-{config.skip}-{config.bottleneck}",
+)
+def test_in_every_model_the_kernels_decay_and_nothing_else_does(config):
+    model = build_model(config, in_channels=1, num_classes=4, ignored_label=0)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = build_optimizer(OptimizerConfig(weight_decay=0.3), model).param_groups
+    found = {names[id(parameter)]: group["weight_decay"] for group in groups for parameter in group["params"]}
+    kernels = {name for name, parameter in model.named_parameters() if parameter.ndim > 1 and name.endswith(".weight")}
+    assert found == {name: 0.3 if name in kernels else 0.0 for name in names.values()}
+    assert any(name.endswith(".weights") for name in found) == (config.skip == "fusion")
 
 
 @pytest.mark.parametrize(("name", "kernel"), [("adamw", "fused"), ("adam", "fused"), ("sgd", "foreach")])
