@@ -26,7 +26,7 @@ from reports.output.systems_comparison import (
     terminal_tables,
     write_systems,
 )
-from reports.prediction.scoring import Scored, score_lines, score_models, searched_models
+from reports.prediction.scoring import Scored, saved_lines, score_lines, score_models, searched_models
 from reports.progress import tracked
 from search.library_output import quiet_optuna
 from search.storage.location import refuse_links
@@ -58,16 +58,20 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) -> None:
+    device, clock = default_device(), Clock(options.time_budget)
+    recorded = facts
+    facts, models = searched_models(facts, options.members, device)
     console.print(leaderboard(facts.records))
+    for line in saved_lines(recorded, facts):
+        console.print(line, style="yellow", markup=False, soft_wrap=True)
     if unfinished := [f"{facts.states[state]} {state}" for state in ("running", "paused") if facts.states[state]]:
         console.print(f"the study is not finished: {' and '.join(unfinished)} trials", style="yellow")
-    device, clock = default_device(), Clock(options.time_budget)
     suppressed = None if options.allow_ignored else facts.data.description.ignored_label
     score = functools.partial(
         score_models, facts, suppressed=suppressed, device=device, calibrate=not options.plain_labels
     )
     console.print(f"choosing the predictor on {len(facts.data.split['val'])} validation images")
-    scored = score(searched_models(facts, options.members, device))
+    scored = score(models)
     written = write_leaderboard(facts)
     _say_scores(console, facts, scored)
     systems = _systems(console, facts, device) if facts.settings.systems else []

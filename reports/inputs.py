@@ -41,6 +41,11 @@ class StudyFacts:
         """Return the trial of that number; trials that other programs added to the ledger are not among `records`."""
         return next(record for record in self.records if record.number == number)
 
+    def with_record(self, changed: TrialRecord) -> StudyFacts:
+        """Return the study with another record of a trial."""
+        records = [changed if record.number == changed.number else record for record in self.records]
+        return dataclasses.replace(self, records=records)
+
     @property
     def states(self) -> Counter[str]:
         """Number of trials in each state that people are shown."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from search.ledger.ranking import ranked
 from search.views.prediction_panels import telling_images
 from trainables.config import TrialConfig
 from trainables.device import uses_bf16
+from trainables.messages import EpochReport
 from trainables.training.checkpoint_store import checkpoint_store
 from trainables.training.decision import PLAIN
-from trainables.training.resumable_training import load_best
+from trainables.training.resumable_training import load_best, read_best
 
 EXAMPLES = 8
 """Number of test images that are shown with their predictions."""
@@ -70,21 +72,49 @@ class Scored:
         return self.choice.validation
 
 
-def searched_models(facts: StudyFacts, count: int, device: torch.device) -> dict[int, nn.Module]:
+def searched_models(facts: StudyFacts, count: int, device: torch.device) -> tuple[StudyFacts, dict[int, nn.Module]]:
     """Load the weights of the best `count` trials, the best trial first. Others are left out if their weights are gone.
+
+    A trial that runs, or whose process was killed, may have saved an epoch that the ledger does not have. Such a trial
+    counts as what its weights are: its record gets the reports up to them.
+
+    Returns: the study with these records, and the models, keyed by the number of their trial.
 
     Raises:
         ValueError: if the best trial's weights are missing or damaged.
     """
     models: dict[int, nn.Module] = {}
-    root = facts.settings.checkpoint_root(facts.folder)
-    for record in ranked(facts.records)[:count]:
+    root, tried = facts.settings.checkpoint_root(facts.folder), set[int]()
+    while untried := [record for record in ranked(facts.records)[:count] if record.number not in tried]:
+        record = untried[0]
+        tried.add(record.number)
         try:
-            models[record.number] = load_best(checkpoint_store(root, record.number), facts.data, device)
+            saved = read_best(checkpoint_store(root, record.number), facts.data, device)
         except ValueError:
-            if not models:
+            if record.number == facts.best.number:
                 raise
-    return models
+            continue
+        models[record.number] = saved.model
+        if saved.reports and _held(saved.reports[-1]) != _held(record.best):
+            facts = facts.with_record(dataclasses.replace(record, reports=saved.reports))
+    best = ranked(facts.records)[:count]
+    return facts, {record.number: models[record.number] for record in best if record.number in models}
+
+
+def _held(report: EpochReport | None) -> tuple[int, float | None] | None:
+    return None if report is None else (report.epoch, report.mean_iou)
+
+
+def saved_lines(before: StudyFacts, after: StudyFacts) -> list[str]:
+    """Say which trials count as what their weights are, and not as in the ledger."""
+    lines = []
+    for recorded, saved in zip(before.records, after.records, strict=True):
+        if recorded is not saved and recorded.best is not None and saved.best is not None:
+            lines.append(
+                f"trial {saved.number:04d} counts as what its best.pt holds: epoch {saved.best.epoch}, mean IoU "
+                f"{saved.score:.4f}; its best epoch in the ledger is {recorded.best.epoch}, {recorded.score:.4f}"
+            )
+    return lines
 
 
 def score_models(

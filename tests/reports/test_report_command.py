@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -13,8 +14,10 @@ from reports.command import run
 from reports.inputs import read_study
 from reports.options import check_together, parser
 from reports.submission_csv import check_submission
+from search.ledger.ledger import Ledger
 from tests.processes.scripts import HANGS_AFTER, run_script
 from trainables.data import MARS, DataDescription, PreparedData
+from trainables.training.checkpoint_store import checkpoint_store
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN = ("report.html", "leaderboard.csv", "leaderboard.parquet")
@@ -85,6 +88,20 @@ def test_labels_may_be_plain_and_the_best_trial_alone(study, capsys, monkeypatch
     )
     report(study, "--plain-labels", "--members", "1", "--no-submission")
     assert re.search(r"weights of trial 000\d\n", capsys.readouterr().out)
+
+
+def test_a_running_trial_that_has_saved_another_epoch_is_told_and_counts_with_it(study, capsys):
+    facts = read_study(study, None)
+    root = facts.settings.checkpoint_root(study)
+    saved = checkpoint_store(root, facts.best.number).load("best")
+    told = dataclasses.replace(facts.best.best, epoch=1, mean_iou=0.0005, ended=None)
+    Ledger.create(study).add_epoch(4, told)
+    newer = dataclasses.replace(told, epoch=2, mean_iou=0.999)
+    checkpoint_store(root, 4).save("best", saved | {"epoch": 2, "reports": [told.to_dict(), newer.to_dict()]})
+    report(study, "--no-submission", "--members", "4")
+    assert "trial 0004 counts as what its best.pt holds: epoch 2, mean IoU 0.9990" in capsys.readouterr().out
+    first = (study / "report" / "leaderboard.csv").read_text().splitlines()[1]
+    assert first.startswith('1,4,"running",0.999,')
 
 
 def test_a_time_budget_is_spent(study, capsys):

@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,9 +43,9 @@ def epochs(
 
     With `checkpoints`, every epoch is saved before it is reported. A later call with the same arguments resumes after
     the last saved epoch, with the same result as an uninterrupted training. `last.pt` holds the state to resume from,
-    `best.pt` the weights of the best epoch so far (without validation, of the last epoch) and the configuration. An
-    epoch that diverged is never the best. If a file is damaged, missing or of another epoch, and cannot be restored
-    from the other, the training starts again.
+    `best.pt` the weights of the best epoch so far (without validation, of the last epoch), the reports up to it and the
+    configuration. An epoch that diverged is never the best. If a file is damaged, missing or of another epoch, and
+    cannot be restored from the other, the training starts again.
 
     Args:
         config: the configuration.
@@ -72,8 +73,15 @@ def epochs(
 
     def save_best() -> None:
         if checkpoints is not None and distributed.rank() == 0:
-            weights = training.evaluated.state_dict()
-            checkpoints.save("best", {"identity": identity, "epoch": history[-1].epoch, "model": weights})
+            checkpoints.save(
+                "best",
+                {
+                    "identity": identity,
+                    "epoch": history[-1].epoch,
+                    "model": training.evaluated.state_dict(),
+                    "reports": [report.to_dict() for report in history],
+                },
+            )
 
     if checkpoints is not None and (found := _resumable(checkpoints, identity)) is not None:
         history, state, kept = found
@@ -186,8 +194,25 @@ def _run_epoch(
     return dataclasses.replace(report, ended=ended)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SavedBest:
+    """The model of a training's best epoch, and the reports that led to it."""
+
+    model: torch.nn.Module
+    """In evaluation mode."""
+    reports: tuple[EpochReport, ...]
+    """Reports up to the epoch of the weights; empty in files of earlier versions."""
+
+
 def load_best(checkpoints: CheckpointStore, data: PreparedData, device: torch.device) -> torch.nn.Module:
-    """Load the model of the best epoch, in evaluation mode.
+    """Load the model of the best epoch, in evaluation mode; raises what `read_best` raises."""
+    return read_best(checkpoints, data, device).model
+
+
+def read_best(checkpoints: CheckpointStore, data: PreparedData, device: torch.device) -> SavedBest:
+    """Load the model of the best epoch, with its reports.
+
+    A training that is still running may have saved an epoch that nobody has been told of yet.
 
     Raises:
         ValueError: if there is no valid `best.pt`, or the model was trained on other data.
@@ -199,6 +224,7 @@ def load_best(checkpoints: CheckpointStore, data: PreparedData, device: torch.de
     try:
         identity, weights = saved["identity"], saved["model"]
         trained_on, config = identity["data"], TrialConfig.from_flat(identity["config"])
+        reports = tuple(EpochReport.from_dict(report) for report in saved.get("reports", ()))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{checkpoints.location}/best.pt: not a checkpoint of a trial ({error!r})") from error
     if trained_on != data.fingerprint:
@@ -211,4 +237,4 @@ def load_best(checkpoints: CheckpointStore, data: PreparedData, device: torch.de
         model.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(f"{checkpoints.location}/best.pt: holds the weights of another model ({error})") from error
-    return place(model, device).eval()
+    return SavedBest(model=place(model, device).eval(), reports=reports)

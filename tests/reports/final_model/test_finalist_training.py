@@ -135,7 +135,7 @@ def test_it_trains_on_the_train_part_and_is_repeated_up_to_its_best_epoch(facts)
 @pytest.fixture
 def scored(facts):
     facts.output.mkdir()
-    return score_models(facts, searched_models(facts, 3, CPU), suppressed=0, device=CPU)
+    return score_models(facts, searched_models(facts, 3, CPU)[1], suppressed=0, device=CPU)
 
 
 def spent(facts, scored, capsys, budget):

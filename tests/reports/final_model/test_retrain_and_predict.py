@@ -14,8 +14,9 @@ from reports.final_model.retrain_and_predict import FinalOptions, finish
 from reports.final_model.retrain_plan import retrain_plan
 from reports.final_model.retraining import check_store, retrain_store
 from reports.prediction.predictor_choice import PredictorSettings
-from reports.prediction.scoring import rare_lines, score_lines, score_models, searched_models
+from reports.prediction.scoring import rare_lines, saved_lines, score_lines, score_models, searched_models
 from search.views.safe_console import Terminal
+from tests.made.studies import epoch_report
 from trainables.training.checkpoint_store import checkpoint_store
 from trainables.training.prediction import Predictor
 
@@ -25,7 +26,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def scored(facts):
     facts.output.mkdir()
-    return score_models(facts, searched_models(facts, 3, CPU), suppressed=0, device=CPU)
+    return score_models(facts, searched_models(facts, 3, CPU)[1], suppressed=0, device=CPU)
 
 
 def finished(facts, scored, capsys, *, retrain=True, check=False):
@@ -120,11 +121,68 @@ def test_a_class_that_is_never_predicted_is_named(facts, scored, capsys, monkeyp
 
 
 def test_the_best_trials_weights_are_members_if_they_are_there(facts, capsys):
-    assert list(searched_models(facts, 3, CPU)) == [facts.best.number, 1 - facts.best.number]  # the third has none
-    assert list(searched_models(facts, 1, CPU)) == [facts.best.number]
+    assert list(searched_models(facts, 3, CPU)[1]) == [facts.best.number, 1 - facts.best.number]  # the third has none
+    assert list(searched_models(facts, 1, CPU)[1]) == [facts.best.number]
     checkpoint_store(facts.settings.checkpoint_root(facts.folder), facts.best.number).keep()
     with pytest.raises(ValueError, match=r"holds no best\.pt"):
         searched_models(facts, 3, CPU)
+
+
+@pytest.fixture
+def ahead(facts):
+    """Let the running trial have some scores in the ledger, and others in its best.pt, which holds real weights."""
+
+    def ahead(in_ledger, saved):
+        root = facts.settings.checkpoint_root(facts.folder)
+        content = checkpoint_store(root, facts.best.number).load("best")
+        assert content["reports"] == [report.to_dict() for report in facts.best.reports[: facts.best.best.epoch]]
+        reports = [[epoch_report(epoch, score) for epoch, score in enumerate(each, 1)] for each in (in_ledger, saved)]
+        told = [report.to_dict() for report in reports[1]]
+        checkpoint_store(root, 4).save("best", content | {"epoch": len(saved), "reports": told})
+        return facts.with_record(dataclasses.replace(facts.record(4), reports=tuple(reports[0])))
+
+    return ahead
+
+
+def test_a_trial_that_has_saved_a_better_epoch_than_the_ledger_has_counts_with_it(ahead):
+    recorded = ahead([0.015, 0.02], [0.015, 0.02, 0.99])
+    assert recorded.best.number != 4
+    facts, models = searched_models(recorded, 3, CPU)
+    assert (facts.best.number, facts.best.score, facts.best.reported_epochs) == (4, 0.99, 3)
+    assert next(iter(models)) == 4
+    assert retrain_plan(facts, 4).epochs == 3
+    assert saved_lines(recorded, facts) == [
+        "trial 0004 counts as what its best.pt holds: epoch 3, mean IoU 0.9900; its best epoch in the ledger is 2, "
+        "0.0200"
+    ]
+    again, models = searched_models(recorded, 1, CPU)  # it is not among the trials whose weights are read
+    assert again is recorded
+    assert list(models) == [recorded.best.number]
+
+
+def test_a_trial_whose_weights_are_of_a_worse_epoch_than_the_ledgers_best_is_not_the_best(ahead):
+    """It began again because its checkpoint was damaged."""
+    recorded = ahead([0.5, 0.99], [0.001])
+    assert recorded.best.number == 4
+    facts, models = searched_models(recorded, 1, CPU)
+    assert facts.best.number != 4
+    assert list(models) == [facts.best.number]
+    assert facts.record(4).score == 0.001
+
+
+def test_a_trial_counts_as_in_the_ledger_if_its_weights_are_those_of_its_best_epoch(ahead):
+    recorded = ahead([0.98, 0.99, 0.5], [0.98, 0.99])
+    facts, models = searched_models(recorded, 3, CPU)
+    assert facts is recorded
+    assert next(iter(models)) == 4
+    assert saved_lines(recorded, facts) == []
+
+
+def test_files_of_earlier_versions_have_no_reports_and_count_as_in_the_ledger(ahead):
+    recorded = ahead([0.98, 0.99], [])
+    facts, models = searched_models(recorded, 3, CPU)
+    assert facts is recorded
+    assert next(iter(models)) == 4
 
 
 def test_scores_are_said_with_intervals_and_what_they_rest_on(facts, scored):
@@ -170,7 +228,7 @@ def test_the_predictor_is_compared_with_what_the_search_began_with(begun, facts)
     facts.output.mkdir()
     number = facts.best.number if begun == "best" else 1 - facts.best.number
     facts = dataclasses.replace(facts, begun_with=(2, number, 3))  # trial 2 is worse, 3 has no score
-    scored = score_models(facts, searched_models(facts, 1, CPU), suppressed=0, device=CPU)
+    scored = score_models(facts, searched_models(facts, 1, CPU)[1], suppressed=0, device=CPU)
     assert scored.begun.number == number
     gain = scored.begun.gain
     assert gain.low <= gain.value <= gain.high
@@ -184,6 +242,6 @@ def test_the_predictor_is_compared_with_what_the_search_began_with(begun, facts)
 
 def test_weights_that_are_gone_are_not_compared_with(facts):
     facts.output.mkdir()
-    assert score_models(facts, searched_models(facts, 1, CPU), suppressed=0, device=CPU).begun is None
+    assert score_models(facts, searched_models(facts, 1, CPU)[1], suppressed=0, device=CPU).begun is None
     facts = dataclasses.replace(facts, begun_with=(2,))
-    assert score_models(facts, searched_models(facts, 1, CPU), suppressed=0, device=CPU).begun is None
+    assert score_models(facts, searched_models(facts, 1, CPU)[1], suppressed=0, device=CPU).begun is None

@@ -18,7 +18,7 @@ from trainables.data import DataSource, prepare
 from trainables.models import build_model
 from trainables.models.config import ModelConfig
 from trainables.training import resumable_training as loop
-from trainables.training.resumable_training import epochs, load_best
+from trainables.training.resumable_training import epochs, load_best, read_best
 
 # The first stage ends early after epoch 4, the second begins from epoch 2's weights, its best epoch is 6.
 SCORES = [0.3, 0.5, 0.4, 0.4, 0.4, 0.6, 0.6, 0.5]
@@ -75,10 +75,16 @@ def test_what_is_saved(begin):
     reports, store, _ = begin()
     reports = list(reports)
     identity = {"config": CONFIG.to_flat(), "data": "content-0"}
-    assert store.load("best") == {"identity": identity, "epoch": 6, "model": {"path": torch.tensor(1256)}}
+    told = [report.to_dict() for report in reports]
+    assert store.load("best") == {
+        "identity": identity,
+        "epoch": 6,
+        "model": {"path": torch.tensor(1256)},
+        "reports": told[:6],
+    }
     last = store.load("last")
     assert last["identity"] == identity
-    assert last["history"] == [report.to_dict() for report in reports]
+    assert last["history"] == told
     assert path_in(store, "last") == 125678
 
 
@@ -284,6 +290,19 @@ def test_the_best_model_is_built_as_its_configuration_says_and_predicts(best_of,
     assert not any(part.training for part in loaded.modules())
     image = torch.rand(1, 1, 16, 24)
     torch.testing.assert_close(loaded(image), model(image))
+
+
+def test_the_best_model_comes_with_the_reports_up_to_it(best_of, begin, tiny, tmp_path):
+    store = ScriptedStore(str(tmp_path / "other"), Script())
+    saved, _ = best_of
+    store.save("best", saved)
+    assert read_best(store, tiny, torch.device("cpu")).reports == ()
+    reports = list(begin()[0])
+    store.save("best", saved | {"reports": [report.to_dict() for report in reports[:6]]})
+    assert read_best(store, tiny, torch.device("cpu")).reports == tuple(reports[:6])
+    store.save("best", saved | {"reports": [{"epoch": 1}]})
+    with pytest.raises(ValueError, match=r"other/best\.pt: not a checkpoint of a trial"):
+        read_best(store, tiny, torch.device("cpu"))
 
 
 def test_the_best_model_is_put_on_its_device(best_of, tiny, tmp_path, monkeypatch):
