@@ -14,6 +14,7 @@ from rich.console import Console
 from reports.final_model.retrain_and_predict import FinalOptions, finish
 from reports.final_model.training_choice import Clock, spend
 from reports.inputs import StudyFacts, read_study
+from reports.output.folder import make_output
 from reports.output.html_page import write_page
 from reports.output.leaderboard_files import write_leaderboard
 from reports.output.systems_comparison import (
@@ -29,7 +30,7 @@ from reports.output.systems_comparison import (
 from reports.prediction.scoring import Scored, saved_lines, score_lines, score_models, searched_models
 from reports.progress import tracked
 from search.library_output import quiet_optuna
-from search.storage.location import refuse_links
+from search.places import Place, errors_told
 from search.views.leaderboard import leaderboard
 from search.views.safe_console import Terminal
 from trainables.device import default_device
@@ -44,17 +45,14 @@ def run(options: argparse.Namespace) -> None:
     """
     quiet_optuna()
     console = Terminal()
-    facts = read_study(options.study, options.data, options.checkpoints)
+    facts = read_study(options.study, options.data, options.checkpoints, options.output)
     console.print(facts.data.report.summary(), markup=False, soft_wrap=True)
     try:
-        refuse_links(facts.folder)
-        facts.output.mkdir(exist_ok=True)
-        refuse_links(facts.output)
-        _report(console, facts, options)
+        with errors_told(Place(facts.output, "give another folder with --output")):
+            make_output(facts)
+            _report(console, facts, options)
     except StorageError as error:
         raise ValueError(str(error)) from error
-    except OSError as error:
-        raise ValueError(f"{error.filename or facts.output}: {error.strerror or error}") from error
 
 
 def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) -> None:

@@ -27,11 +27,15 @@ class StudyFacts:
     data: PreparedData
     begun_with: tuple[int, ...] = ()
     """Numbers of the trials that the search began with: a portfolio, the best of another study, or systems."""
+    identity: str | None = None
+    """The study's identity, independent of its name and folder; None if no driver has set it yet."""
+    elsewhere: Path | None = None
+    """The folder of the report's files, if it is not in the study's."""
 
     @property
     def output(self) -> Path:
         """Folder of the report's files."""
-        return self.folder / "report"
+        return self.folder / "report" if self.elsewhere is None else self.elsewhere
 
     @property
     def best(self) -> TrialRecord:
@@ -62,13 +66,16 @@ class StudyFacts:
         return f"{kind}data set {self.data.name}, split 80/10/10 with seed {self.settings.seed}"
 
 
-def read_study(folder: Path, data: str | None, checkpoints: str | None = None) -> StudyFacts:
+def read_study(
+    folder: Path, data: str | None, checkpoints: str | None = None, output: Path | None = None
+) -> StudyFacts:
     """Read a study, and memory-map its data.
 
     Args:
         folder: folder of the study.
         data: where the data is now, if it is not where the study recorded it.
         checkpoints: where the checkpoints are now, if they are not where the study recorded them.
+        output: folder for the report's files; default: `report` in the study's folder.
 
     Raises:
         ValueError: if the folder holds no study, if no trial has a score yet, or if the data is not the study's.
@@ -95,4 +102,12 @@ def read_study(folder: Path, data: str | None, checkpoints: str | None = None) -
         )
     known = {record.number for record in records}
     begun_with = tuple(number for number in ledger.first if number in known)
-    return StudyFacts(folder=folder, settings=settings, records=records, data=prepared, begun_with=begun_with)
+    return StudyFacts(
+        folder=folder,
+        settings=settings,
+        records=records,
+        data=prepared,
+        begun_with=begun_with,
+        identity=ledger.identity,
+        elsewhere=output,
+    )

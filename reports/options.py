@@ -8,9 +8,9 @@ from pathlib import Path
 from search.cli.options.option_types import duration, int_at_least, location
 
 EPILOG = """\
-Everything is written to RUN/report: report.html, leaderboard.csv, leaderboard.parquet, predictor.json, submission.csv,
-and the weights of the finalist and of the final training. A training that was stopped resumes after its last finished
-epoch when the same command runs again.
+Everything is written to RUN/report, or to the folder of --output: report.html, leaderboard.csv, leaderboard.parquet,
+predictor.json, submission.csv, and the weights of the finalist and of the final training. A training that was stopped
+resumes after its last finished epoch when the same command runs again.
 """
 
 
@@ -41,6 +41,13 @@ def parser() -> argparse.ArgumentParser:
         type=location,
         metavar="FOLDER|URI",
         help="where the study's checkpoints are now, if they have moved: the folder that holds the trials' folders",
+    )
+    top.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="folder for everything that is written, for example where the study's own folder is read-only (default: "
+        "RUN/report)",
     )
     final = top.add_argument_group("final model and submission")
     final.add_argument(

@@ -12,6 +12,7 @@ from search.foreign_files import parse_json
 from search.ledger.ledger import Ledger
 from search.locking.folder_lock import this_driver
 from search.locking.small_files import SmallFiles
+from search.places import study_not_written
 from trainables.training.checkpoint_store import stored_trials
 
 FILE = "study.json"
@@ -135,7 +136,7 @@ def claim(root: str, ledger: Ledger, folder: Path) -> Marker:
         )
         marker.write(root)
     except OSError as error:
-        raise ValueError(f"{root}: cannot write the study there ({error.strerror or error})") from error
+        raise study_not_written(root, error) from error
     return marker
 
 

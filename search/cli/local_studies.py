@@ -35,7 +35,7 @@ def run_study_command(options: SearchOptions) -> int:
     if options.ledger is not None:
         name_database(options.ledger)
     console = Terminal()
-    root = Path("runs" if "://" in options.storage else options.storage)
+    root = Path(options.local_storage)
     if options.stop:
         _stop(console, root / options.stop)
     elif options.rename:

@@ -35,7 +35,6 @@ from trainables.launching.worker_groups import WorkersLauncher
 from trainables.profiling.footprint import footprint
 from trainables.training.checkpoint_store import join_uri
 
-LOCAL_STORAGE = "runs"
 EMA_DECAY = 0.99
 """Default decay of the weight average, which corresponds to about the last hundred steps."""
 BUDGET = 50
@@ -62,7 +61,7 @@ def find_study(options: SearchOptions, data: PreparedData) -> StudyPlace:
         ValueError: if they cannot be read or written, or no valid study name follows from the name of the data.
     """
     remote = "://" in options.storage
-    root = Path(LOCAL_STORAGE if remote else options.storage)
+    root = Path(options.local_storage)
     name, remark = options.name, None
     if name is None:
         name, remark = derived_name(data.name, "-systems" if options.systems else "", root)

@@ -20,7 +20,8 @@ from rich.table import Table
 
 from search.ledger.ledger import Ledger
 from search.library_output import quiet_optuna
-from search.simulation.curves import recorded, write_curves
+from search.places import Place, check_writable, errors_told
+from search.simulation.curves import Curve, recorded, write_curves
 from search.simulation.outcomes import Choice, Outcome
 from search.simulation.simulator import Simulation, Trace, simulate
 from search.simulation.surrogate import Surrogate
@@ -38,12 +39,25 @@ def run(options: argparse.Namespace) -> None:
     quiet_optuna()
     console = Terminal()
     settings, curves = recorded(options.studies)
-    space, folder = settings.search_space(), options.studies[0] / "replay"
+    space, folder = settings.search_space(), options.output or options.studies[0] / "replay"
     surrogate = Surrogate(space, curves, max_epochs=settings.max_epochs, patience=settings.patience)
-    refuse_links(folder.parent)
-    folder.mkdir(exist_ok=True)
-    refuse_links(folder)
-    write_curves(curves, space, folder / "curves.parquet")
+    if options.output is None:
+        refuse_links(options.studies[0])
+    with errors_told(Place(folder, "give another folder with --output")):
+        folder.mkdir(parents=True, exist_ok=True)
+        check_writable(folder)
+        write_curves(curves, space, folder / "curves.parquet")
+        _replay(console, options, settings, curves, surrogate, folder)
+
+
+def _replay(
+    console: Console,
+    options: argparse.Namespace,
+    settings: StudySettings,
+    curves: list[Curve],
+    surrogate: Surrogate,
+    folder: Path,
+) -> None:
     spent = sum(len(curve.scores) for curve in curves)
     budget = options.epochs or spent
     console.print(

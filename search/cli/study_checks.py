@@ -9,6 +9,7 @@ from pathlib import Path
 
 from search.cli.options.option_types import Workers
 from search.ledger.ledger import Ledger
+from search.places import check_writable, existing
 from search.study.profiles import PROFILES
 from search.study.settings import StudySettings
 from search.study.space import Space
@@ -21,8 +22,9 @@ from trainables.training.checkpoint_store import CheckpointStore, join_uri
 
 def check_storage(folder: Path, uri: str | None) -> None:
     """Raises ValueError if the study cannot be written; leaves no files behind."""
-    ancestor = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    ancestor = existing(folder)
     try:
+        check_writable(ancestor)
         with tempfile.TemporaryFile(dir=ancestor) as file:
             _check_locks(file.fileno(), ancestor)
     except OSError as error:

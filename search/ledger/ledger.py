@@ -19,6 +19,7 @@ from search.formatting import clean
 from search.json_records import from_json
 from search.ledger.named_places import reachable_place
 from search.ledger.records import DECISIONS, Failure, Proposal, Segment, TrialRecord, is_ours
+from search.places import study_not_written
 from search.storage.entry_validation import check_entry
 from search.storage.journal import Journal
 from search.storage.journal_creation import begin_journal, has_begun
@@ -79,7 +80,7 @@ class Ledger:
                     ledger.finish(record.number)
             return ledger
         except OSError as error:
-            raise ValueError(f"{folder}: cannot write the study there ({error.strerror or error})") from error
+            raise study_not_written(folder, error) from error
 
     def _check_own(self, folder: Path) -> None:
         """Raise ValueError if other programs have added trials: a driver could not number its own."""

@@ -21,6 +21,7 @@ import psutil
 from search.foreign_files import parse_json
 from search.locking.folder_lock import describe, is_run_by, this_driver
 from search.locking.small_files import SmallFiles
+from search.places import study_not_written
 
 BEAT_SECONDS = 15.0
 """Interval at which a driver renews its file."""
@@ -150,7 +151,7 @@ def held(place: str, study: str, tell: Callable[[str], None]) -> Iterator[Holder
     try:
         holder.take(tell)
     except OSError as error:
-        raise ValueError(f"{place}: cannot write the study there ({error.strerror or error})") from error
+        raise study_not_written(place, error) from error
     try:
         yield holder
     finally:

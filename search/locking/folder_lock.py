@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import getpass
 import json
 import os
 import socket
@@ -17,7 +16,9 @@ import psutil
 from filelock import FileLock, Timeout
 
 from search.foreign_files import open_regular, parse_json, read_text
+from search.home_folder import user_name
 from search.locking.small_files import SmallFiles
+from search.places import study_not_written
 
 LOCK, OWNER = "driver.lock", "driver.json"
 ASKED_SECONDS = 0.5
@@ -43,7 +44,7 @@ def study_lock(folder: Path) -> Iterator[None]:
         raise ValueError(is_run_by(folder.name, _owner(folder))) from None
     except OSError as error:
         lock.release()
-        raise ValueError(f"{folder}: cannot write the study there ({error.strerror or error})") from error
+        raise study_not_written(folder, error) from error
     try:
         yield
         (folder / OWNER).unlink(missing_ok=True)
@@ -54,7 +55,7 @@ def study_lock(folder: Path) -> Iterator[None]:
 def this_driver() -> dict[str, Any]:
     """Return a record of this process as the holder of a lock."""
     return {
-        "user": getpass.getuser(),
+        "user": user_name(),
         "host": socket.gethostname(),
         "process": os.getpid(),
         "since": datetime.now().astimezone().isoformat(timespec="seconds"),

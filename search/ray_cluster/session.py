@@ -6,9 +6,7 @@ import logging
 import os
 import signal
 import socket
-import tempfile
 from contextlib import chdir, nullcontext
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -16,14 +14,11 @@ import ray
 from search import ROOT
 from search.interrupts import Interrupted, raise_if_asked
 from search.ray_cluster.processes import apart_from_signals
+from search.ray_cluster.temporary_folder import prepare_ray_folder, ray_folder
 from search.ray_cluster.token import TOKEN_HELP, keep_token_private, pass_by_proxies
 from trainables.cpus import usable_cpus
 from trainables.launching.ray_private import on_loopback, session_folder
 
-LONGEST_SOCKET = 107
-"""Maximum length of a socket's path on Linux, in bytes."""
-SOCKET = b"/ray/session_2000-01-01_00-00-00_000000_0000000/sockets/plasma_store"
-"""The longest socket path below Ray's temporary folder, with the session's date and process ID."""
 ANSWERS_WITHIN = 10.0
 """Seconds in which the head node must accept a connection; Ray itself would try for two minutes."""
 
@@ -61,7 +56,7 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
     address = address or os.environ.get("RAY_ADDRESS")
     options: dict[str, Any] = {"address": address}
     if address is None:
-        _check_temp_dir()
+        prepare_ray_folder()
         keep_token_private()
         # Without an address, Ray would join any cluster that happens to run on this machine. Without a number of CPUs,
         # it would count those of the machine, also where this process may use only some of them.
@@ -87,7 +82,7 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
         if address is None:
             said = str(error).strip().partition("\n")[0]
             raise ValueError(
-                f"Ray cannot start on this machine ({said}); its logs are in {_temp_dir()[1]}/ray"
+                f"Ray cannot start on this machine ({said}); its logs are in {ray_folder()[1]}/ray"
             ) from error
         if not isinstance(error, ConnectionError | ray.exceptions.AuthenticationError | RuntimeError):
             raise
@@ -119,31 +114,6 @@ def _init(environment: dict[str, str], options: dict[str, Any]) -> None:
                 raise
             raise_if_asked()
             ray.shutdown()
-
-
-def _temp_dir() -> tuple[str | None, Path]:
-    """Return the environment variable that sets Ray's temporary folder (None if none does), and the folder."""
-    name = next((name for name in ("RAY_TMPDIR", "TMPDIR") if name in os.environ), None)
-    return name, Path(os.environ[name] if name else "/tmp")
-
-
-def _check_temp_dir() -> None:
-    """Raises ValueError if Ray cannot create its files and sockets in its temporary folder."""
-    name, folder = _temp_dir()
-    said = f"{name}={folder}" if name else str(folder)
-    if (excess := len(os.fsencode(folder.absolute()) + SOCKET) - LONGEST_SOCKET) > 0:
-        raise ValueError(
-            f"{said}: the path is {excess} bytes too long for Ray's sockets: set RAY_TMPDIR to a shorter path"
-        )
-    try:
-        (folder / "ray").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder / "ray"):
-            pass
-    except OSError as error:
-        why = error.strerror or error
-        raise ValueError(
-            f"{said}: Ray cannot write its files there ({why}): set RAY_TMPDIR to another folder"
-        ) from error
 
 
 def _check_answers(address: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -199,7 +200,7 @@ def prepare(source: DataSource, *, cache: Path | None = None) -> PreparedData:
         NoSuchImageError: if the drop list names an image that the data does not have.
         ValueError: if the source is not a usable data set, or the cache cannot be written.
     """
-    cache = cache or Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "mars-search")
+    cache = cache or cache_folder()
     try:
         cache.mkdir(parents=True, exist_ok=True)
         data = PreparedData(_prepared_folder(source, cache), source)
@@ -210,6 +211,11 @@ def prepare(source: DataSource, *, cache: Path | None = None) -> PreparedData:
         ) from error
     _check_usable(data)
     return data
+
+
+def cache_folder() -> Path:
+    """Return the folder for prepared data. Raises RuntimeError if no variable sets it, and there is no home folder."""
+    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "mars-search")
 
 
 def _check_usable(data: PreparedData) -> None:
@@ -287,7 +293,13 @@ def _write(folder: Path, cleaned: Cleaned) -> None:
     sizes = {}
     for name, array in arrays.items():
         if array is not None:
-            np.save(path := folder / f"{name}.npy", array)
+            path = folder / f"{name}.npy"
+            try:
+                np.save(path, array)
+            except OSError as error:
+                if error.errno is None:  # NumPy counts the bytes that are missing, and drops the cause
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+                raise
             sizes[path.name] = path.stat().st_size
     if cleaned.doubtful:
         (path := folder / DOUBTFUL).write_text(cleaned.longer_list)

@@ -11,8 +11,8 @@ from search.scheduling.schedulers import SCHEDULERS
 from search.study.rung_metric import RUNG_METRICS
 
 EPILOG = """\
-The results are written to the folder replay of the first study: curves.parquet (the recorded learning curves),
-replay.csv (the table) and replay.png (best score over epochs).
+The results are written to the folder replay of the first study, or to the folder of --output: curves.parquet (the
+recorded learning curves), replay.csv (the table) and replay.png (best score over epochs).
 """
 
 
@@ -27,6 +27,12 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument(
         "studies", type=Path, nargs="+", metavar="RUN", help="folders of recorded studies with the same search space"
+    )
+    top.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="folder for the results, for example where the study's own folder is read-only (default: RUN/replay)",
     )
     top.add_argument(
         "--epochs",

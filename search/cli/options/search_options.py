@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from search.cli.options.option_types import Workers
 
+LOCAL_STORAGE = "runs"
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
@@ -77,6 +79,16 @@ class SearchOptions:
     logs: str | None
     yes: bool
     view: Literal["auto", "events"]
+
+    @property
+    def local_storage(self) -> str:
+        """The folder of studies on this machine; with a URI, only the checkpoints are there."""
+        return LOCAL_STORAGE if "://" in self.storage else self.storage
+
+    @property
+    def joins(self) -> bool:
+        """Whether a cluster that is already running is named: by the option, or by the environment."""
+        return self.address is not None or bool(os.environ.get("RAY_ADDRESS"))
 
     @property
     def submission_address(self) -> str | None:

@@ -105,7 +105,10 @@ def test_a_study_with_a_journal_is_in_no_database(tmp_path):
 
 
 def test_a_folder_that_cannot_be_made_is_told_with_the_systems_words():
-    with pytest.raises(ValueError, match=r"^/proc/study: cannot write the study there \(No such file or directory\)$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^/proc/study: cannot write the study there \(No such file or directory\); give another",
+    ):
         Ledger.create(Path("/proc/study"))
 
 
@@ -114,7 +117,7 @@ def test_a_disk_that_fails_without_a_reason_is_told_with_its_own_words(tmp_path,
         raise OSError("the disk is gone")
 
     monkeypatch.setattr(Ledger, "_in_journal", fails)
-    with pytest.raises(ValueError, match=r"study: cannot write the study there \(the disk is gone\)$"):
+    with pytest.raises(ValueError, match=r"study: cannot write the study there \(the disk is gone\); give another"):
         Ledger.create(tmp_path / "study")
 
 

@@ -261,7 +261,7 @@ def test_of_two_that_come_at_the_same_time_at_most_one_holds_the_place(place):
 
 
 def test_a_place_that_cannot_be_written_is_named():
-    expected = r"^/proc/study: cannot write the study there \(.+\)$"
+    expected = r"^/proc/study: cannot write the study there \(.+\); give another place with --storage$"
     with pytest.raises(ValueError, match=expected), held("/proc/study", "mars", pytest.fail):
         pass
 

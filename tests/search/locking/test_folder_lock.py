@@ -92,7 +92,7 @@ def test_drivers_in_words():
 
 
 def test_why_a_folder_cannot_be_written_is_said():
-    expected = r"^/proc/study: cannot write the study there \(No such file or directory\)$"
+    expected = r"^/proc/study: cannot write the study there \(No such file or directory\); give another"
     with pytest.raises(ValueError, match=expected), study_lock(Path("/proc/study")):
         pass
 
@@ -102,7 +102,10 @@ def test_a_lock_that_fails_without_a_reason_is_told_with_its_own_words(tmp_path,
         raise OSError("no locks here")
 
     monkeypatch.setattr("search.locking.folder_lock.FileLock.acquire", fails)
-    with pytest.raises(ValueError, match=r"cannot write the study there \(no locks here\)$"), study_lock(tmp_path):
+    with (
+        pytest.raises(ValueError, match=r"cannot write the study there \(no locks here\); "),
+        study_lock(tmp_path),
+    ):
         pass
 
 

@@ -12,7 +12,7 @@ import ray
 
 from search import ROOT, interrupts
 from search.interrupts import Interrupted
-from search.ray_cluster import session
+from search.ray_cluster import temporary_folder
 from search.ray_cluster.session import start_ray
 
 
@@ -58,7 +58,9 @@ def test_ray_is_started_on_this_machine_from_the_projects_folder(init, tmp_path,
 )
 def test_a_ray_that_cannot_start_is_one_line(error, init):
     init.error = error
-    with pytest.raises(ValueError, match=r"^Ray cannot start on this machine \(no GCS\); its logs are in /tmp/ray$"):
+    with pytest.raises(
+        ValueError, match=r"^Ray cannot start on this machine \(no GCS\); its logs are in /tmp/mars-search-\d+/ray"
+    ):
         start_ray(dashboard=False)
 
 
@@ -118,7 +120,7 @@ def test_one_that_cannot_be_written_is_named_and_rays_own_variable_counts_first(
 
 
 def test_a_folder_in_order_passes(init, monkeypatch, tmp_path_factory):
-    monkeypatch.setattr(session, "LONGEST_SOCKET", 1000)
+    monkeypatch.setattr(temporary_folder, "LONGEST_SOCKET", 1000)
     folder = tmp_path_factory.mktemp("t") / "new"
     monkeypatch.setitem(os.environ, "RAY_TMPDIR", str(folder))
     assert start_ray(dashboard=True) is False
