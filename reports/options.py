@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from search.cli.options.option_types import duration, int_at_least, location
+from search.cli.options.option_types import duration, folder, int_at_least, location
 
 EPILOG = """\
 Everything is written to RUN/report, or to the folder of --output: report.html, leaderboard.csv, leaderboard.parquet,
@@ -34,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    top.add_argument("study", type=Path, metavar="RUN", help="the study's folder, such as runs/sample")
+    top.add_argument("study", type=folder, metavar="RUN", help="the study's folder, such as runs/sample")
     top.add_argument("--data", type=location, metavar="FILE|URI", help="where the study's data is now, if it has moved")
     top.add_argument(
         "--checkpoints",
@@ -44,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument(
         "--output",
-        type=Path,
+        type=folder,
         metavar="FOLDER",
         help="folder for everything that is written, for example where the study's own folder is read-only (default: "
         "RUN/report)",

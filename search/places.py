@@ -27,7 +27,7 @@ class Place:
     def told(self, error: OSError, folder: Path | None = None) -> ValueError:
         """Return the error for the user, about the place or a folder or file in it."""
         free = "free some space, or " if error.errno in FULL else ""
-        return ValueError(f"{folder or self.folder}: cannot be used ({error.strerror or error}); {free}{self.change}")
+        return ValueError(f"{folder or self.folder}: cannot be used ({reason(error)}); {free}{self.change}")
 
     def concerns(self, error: OSError) -> bool:
         """Return whether the error is about a file in this folder; one that names no file may be about a full disk."""
@@ -49,7 +49,7 @@ def study_not_written(place: str | Path, error: OSError) -> ValueError:
     """Return the error for the user where a study cannot be written to a path or URI."""
     free = "free some space, or " if error.errno in FULL else ""
     return ValueError(
-        f"{place}: cannot write the study there ({error.strerror or error}); {free}give another place with --storage"
+        f"{place}: cannot write the study there ({reason(error)}); {free}give another place with --storage"
     )
 
 
@@ -72,11 +72,20 @@ def told_with(error: OSError, places: Sequence[Place]) -> ValueError | None:
     return None
 
 
+def reason(error: OSError) -> str:
+    """Return why it happened, in a few words."""
+    said = error.strerror or str(error)
+    return os.strerror(error.errno) if error.errno and "[errno" in said else said  # PyArrow repeats the path
+
+
 def check_writable(folder: Path) -> None:
     """Check that files can be written to a folder, which must exist; leave none behind. Raises OSError otherwise."""
-    with tempfile.TemporaryFile(dir=folder) as file:
-        file.write(bytes(ROOM))
-        file.flush()
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(ROOM))
+            file.flush()
+    except OSError as error:
+        raise OSError(error.errno, reason(error), str(folder)) from error
 
 
 def existing(folder: Path) -> Path:

@@ -11,9 +11,11 @@ from typing import NoReturn
 
 from search.exit_status import BROKEN, refuse
 from search.interrupts import interrupted, raise_on_signals
+from search.library_output import quiet_matplotlib
 from search.places import Place, told_with
 from search.ray_cluster.temporary_folder import RAY_VARIABLE, ray_folder
 from search.standard_streams import lost_output, prepare_streams
+from trainables.cache_folder import CACHE_VARIABLE, cache_folder
 
 
 def run_script(main: Callable[[], int], *, if_interrupted: str) -> NoReturn:
@@ -24,6 +26,7 @@ def run_script(main: Callable[[], int], *, if_interrupted: str) -> NoReturn:
         if_interrupted: what the same command does after an interruption.
     """
     prepare_streams()
+    quiet_matplotlib()
     raise_on_signals()
     sys.exit(_exit_code(main, if_interrupted))
 
@@ -61,8 +64,6 @@ def _refuse_os_error(error: OSError) -> int:
 
 def usual_places() -> list[Place]:
     """Return the folders outside the studies that this project and its libraries write to."""
-    from trainables.data.prepare import CACHE_VARIABLE, cache_folder
-
     variable, folder = ray_folder()
     places = [
         Place(cache_folder(), f"set {CACHE_VARIABLE} to another folder"),

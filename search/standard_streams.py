@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -9,15 +10,22 @@ import signal
 import sys
 from typing import Any, TextIO
 
+ESCAPED = "mars-search-escaped"
+"""Name of the handler for characters that an encoding lacks."""
+OF_TABLES = {"\N{HORIZONTAL ELLIPSIS}": ".", "\N{REPLACEMENT CHARACTER}": "?"}
+"""Characters of tables, which keep their width."""
+
 
 def prepare_streams() -> None:
-    """Replace this process's standard streams.
+    r"""Replace this process's standard streams.
 
-    - Characters that the locale's encoding lacks, and bytes of file names that are no characters, are printed escaped.
+    - Characters that the locale's encoding lacks, and bytes of file names that are no characters, are printed escaped
+      (`\xe9`), but for those of tables.
     - A closed stream is /dev/null: otherwise the next file that is opened would take its place, and get the output.
     - What cannot be written, as on a full disk, is lost, without an error in the middle of a search; see `lost_output`.
     - If nobody reads the output any more (`| head`), the process ends as if its terminal had been closed (SIGHUP).
     """
+    codecs.register_error(ESCAPED, _escaped)
     for number in range(3):
         try:
             os.fstat(number)
@@ -43,10 +51,18 @@ def _prepared(stream: TextIO | None, number: int) -> TextIO:
     return io.TextIOWrapper(
         buffer,
         encoding=getattr(stream, "encoding", None) or "utf-8",
-        errors="backslashreplace",
+        errors=ESCAPED,
         line_buffering=getattr(stream, "line_buffering", False),
         write_through=unbuffered,
     )
+
+
+def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start]
+    only = UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason)
+    return (OF_TABLES[lacking], error.start + 1) if lacking in OF_TABLES else codecs.backslashreplace_errors(only)
 
 
 def _descriptor(stream: TextIO) -> int | None:

@@ -174,7 +174,7 @@ def record(facts: StudyFacts, trial: TrialRecord, config: TrialConfig) -> None:
     folder = _folder(facts, trial)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / PLAN) as new:
-        new.write_text(json.dumps({"of": trial.config, "config": config.to_flat()}))
+        new.write_text(json.dumps({"of": trial.config, "config": config.to_flat()}), encoding="utf-8")
 
 
 def finalist_store(facts: StudyFacts, trial: TrialRecord) -> CheckpointStore:

@@ -35,7 +35,7 @@ def write_page(facts: StudyFacts, scored: Scored, final: FinalModel | None, syst
     )
     path = facts.output / "report.html"
     with atomic_write(path) as new:
-        new.write_text(html)
+        new.write_text(html, encoding="utf-8")
     return path
 
 

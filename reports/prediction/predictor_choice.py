@@ -79,7 +79,7 @@ class PredictorSettings:
 
     def write(self, path: Path) -> None:
         with atomic_write(path) as new:
-            new.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+            new.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True, kw_only=True)

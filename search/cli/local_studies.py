@@ -18,6 +18,7 @@ from search.ledger.ledger import Ledger
 from search.ledger.named_places import name_database
 from search.library_output import quiet_optuna
 from search.locking.folder_lock import describe, driver_of
+from search.path_text import shown
 from search.storage.location import study_folders
 from search.views.leaderboard import leaderboard
 from search.views.safe_console import Terminal
@@ -61,11 +62,11 @@ def _list(console: Console, root: Path) -> None:
         try:
             records = Ledger.open(folder).records()
         except ValueError as error:  # an unreachable database must not hide the other studies
-            table.add_row(folder.name, "?", "?", disk_space(folder), str(error))
+            table.add_row(shown(folder.name), "?", "?", disk_space(folder), str(error))
             continue
         best = max((record.score for record in records if record.score is not None), default=None)
         score = "-" if best is None else f"{best:.4f}"
-        table.add_row(folder.name, str(len(records)), score, disk_space(folder), _run_by(folder))
+        table.add_row(shown(folder.name), str(len(records)), score, disk_space(folder), _run_by(folder))
     console.print(table)
 
 

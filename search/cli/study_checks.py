@@ -9,6 +9,7 @@ from pathlib import Path
 
 from search.cli.options.option_types import Workers
 from search.ledger.ledger import Ledger
+from search.path_text import check_text
 from search.places import check_writable, existing
 from search.study.profiles import PROFILES
 from search.study.settings import StudySettings
@@ -22,6 +23,7 @@ from trainables.training.checkpoint_store import CheckpointStore, join_uri
 
 def check_storage(folder: Path, uri: str | None) -> None:
     """Raises ValueError if the study cannot be written; leaves no files behind."""
+    check_text(str(folder.resolve()))
     ancestor = existing(folder)
     try:
         check_writable(ancestor)

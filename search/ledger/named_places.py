@@ -97,7 +97,7 @@ _named_here: list[str] = []
 
 def _noted() -> list[str]:
     with suppress(OSError, ValueError):
-        return [*_file().read_text().splitlines(), *_named_here]
+        return [*_file().read_text(encoding="utf-8").splitlines(), *_named_here]
     return _named_here
 
 
@@ -109,5 +109,5 @@ def _note(place: str) -> None:
     with suppress(OSError):
         path = _file()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a") as stream:  # noqa: PTH123
+        with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8") as stream:  # noqa: PTH123
             stream.write(f"{place}\n")

@@ -165,7 +165,7 @@ def _this_process() -> dict[str, Any]:
 def _machine() -> str:
     """Return what a process number is unique in: the boot of a machine, and the container on it."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         return f"{socket.gethostname()} {boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:  # not Linux
         return socket.gethostname()

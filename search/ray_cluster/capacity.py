@@ -53,7 +53,7 @@ def cluster_size(*, joined: bool, config: Path = AUTOSCALER_CONFIG) -> ClusterSi
     """
     alive = [node for node in ray.nodes() if node["Alive"]]
     if joined and (path := config.expanduser()).is_file():
-        return _autoscaled(alive, yaml.safe_load(path.read_text()))
+        return _autoscaled(alive, yaml.safe_load(path.read_text(encoding="utf-8")))
     return ClusterSize(fixed=[node["Resources"] for node in alive], joined=joined)
 
 

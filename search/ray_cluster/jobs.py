@@ -14,6 +14,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from search.exit_status import INTERRUPTED
+from search.ray_cluster.address import named
 from search.ray_cluster.token import TOKEN_HELP, pass_by_proxies
 from trainables.outage_retries import retry
 
@@ -55,10 +56,10 @@ class Jobs:
             yield
         except AuthenticationError as error:
             said = _first_line(error)
-            raise ValueError(f"--address {self.address}: the cluster denies access ({said}); {TOKEN_HELP}") from error
+            raise ValueError(f"{named(self.address)}: the cluster denies access ({said}); {TOKEN_HELP}") from error
         except (OSError, RuntimeError, ValueError) as error:  # requests' own errors are OSErrors
             raise ValueError(
-                f"--address {self.address}: no Ray dashboard responds there ({_first_line(error)}); check that the "
+                f"{named(self.address)}: no Ray dashboard responds there ({_first_line(error)}); check that the "
                 "tunnel is open (ray dashboard cluster/gpu.yaml) and that the cluster is running"
             ) from error
 

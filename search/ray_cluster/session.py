@@ -13,14 +13,12 @@ import ray
 
 from search import ROOT
 from search.interrupts import Interrupted, raise_if_asked
+from search.ray_cluster.address import check_listens, cluster_address, named
 from search.ray_cluster.processes import apart_from_signals
 from search.ray_cluster.temporary_folder import prepare_ray_folder, ray_folder
 from search.ray_cluster.token import TOKEN_HELP, keep_token_private, pass_by_proxies
 from trainables.cpus import usable_cpus
 from trainables.launching.ray_private import on_loopback, session_folder
-
-ANSWERS_WITHIN = 10.0
-"""Seconds in which the head node must accept a connection; Ray itself would try for two minutes."""
 
 
 def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
@@ -53,7 +51,7 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
     os.environ["RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"] = "1"
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the view shows trials that fail
     pass_by_proxies()
-    address = address or os.environ.get("RAY_ADDRESS")
+    option, address = address, cluster_address(address)
     options: dict[str, Any] = {"address": address}
     if address is None:
         prepare_ray_folder()
@@ -72,7 +70,7 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
             options["dashboard_port"] = _free_port()
             environment["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{options['dashboard_port']}"
     else:
-        _check_answers(address)
+        check_listens(address, option)
     try:
         _init(environment, options)
     except SystemExit:  # raised by the SIGTERM handler that Ray sets during its start
@@ -87,7 +85,7 @@ def start_ray(*, dashboard: bool, address: str | None = None) -> bool:
         if not isinstance(error, ConnectionError | ray.exceptions.AuthenticationError | RuntimeError):
             raise
         what = "no Ray cluster is running on this machine" if address == "auto" else "cannot join the Ray cluster there"
-        raise ValueError(f"--address {address}: {what} ({error}); {TOKEN_HELP}") from error
+        raise ValueError(f"{named(address, option)}: {what} ({error}); {TOKEN_HELP}") from error
     if address is None:
         session_folder().chmod(0o700)  # by default, all users of the machine can read its sockets and logs
     return address is not None
@@ -114,23 +112,6 @@ def _init(environment: dict[str, str], options: dict[str, Any]) -> None:
                 raise
             raise_if_asked()
             ray.shutdown()
-
-
-def _check_answers(address: str) -> None:
-    """Raises ValueError if nothing listens at the address."""
-    if address == "auto":
-        return
-    host, mark, port = address.rpartition(":")
-    if "://" in address or not (mark and port.isdigit()):
-        raise ValueError(
-            f"--address {address}: must be auto, the host:port of a head, or the http://host:port of a dashboard"
-        )
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWERS_WITHIN).close()
-    except (OSError, OverflowError) as error:
-        raise ValueError(
-            f"--address {address}: nothing responds there ({error}); check the address and that the cluster is running"
-        ) from error
 
 
 def _free_port() -> int:

@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 
+from search.path_text import check_text
 from search.places import check_writable
 
 RAY_VARIABLE = "RAY_TMPDIR"
@@ -17,14 +18,14 @@ SOCKET = b"/ray/session_2000-01-01_00-00-00_000000_0000000/sockets/plasma_store"
 """The longest socket path below Ray's temporary folder, with the session's date and process ID."""
 
 
-def ray_folder() -> tuple[str | None, Path]:
+def ray_folder(default: str | None = None) -> tuple[str | None, Path]:
     """Return the environment variable that sets Ray's temporary folder (None if none does), and the folder.
 
     Without a variable it is a folder of this user. Ray's own default, /tmp/ray, belongs to the user who comes first,
     and Ray lets every user of the machine replace what is in it.
     """
     name = next((name for name in VARIABLES if os.environ.get(name)), None)
-    return name, Path(os.environ[name]) if name else Path(f"/tmp/mars-search-{os.getuid()}")
+    return name, Path(os.environ[name] if name else default or f"/tmp/mars-search-{os.getuid()}")
 
 
 def prepare_ray_folder() -> None:
@@ -35,6 +36,7 @@ def prepare_ray_folder() -> None:
     """
     name, folder = ray_folder()
     said = f"{name}={folder}" if name else str(folder)
+    check_text(str(folder.absolute()))
     if (excess := len(os.fsencode(folder.absolute()) + SOCKET) - LONGEST_SOCKET) > 0:
         raise ValueError(
             f"{said}: the path is {excess} bytes too long for Ray's sockets: set {RAY_VARIABLE} to a shorter path"

@@ -66,7 +66,7 @@ class LedgerPlace:
         """Write the database of the study to its folder, unless it is recorded there."""
         if not self.known:
             with atomic_write(self.folder / POINTER) as new:
-                new.write_text(json.dumps({"url": self.url, "study": self.study}, indent=2) + "\n")
+                new.write_text(json.dumps({"url": self.url, "study": self.study}, indent=2) + "\n", encoding="utf-8")
 
 
 def refuse_links(folder: Path) -> None:

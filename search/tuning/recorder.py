@@ -216,4 +216,6 @@ def _is_preempted(trial: Any) -> bool:
 def _error_text(trial: Any) -> str:
     """Return the trial's traceback from the file that Tune keeps."""
     path = Path(trial.error_file) if trial.error_file else None
-    return path.read_text().strip() if path and path.is_file() else "the trial's process ended without a message"
+    if path is None or not path.is_file():
+        return "the trial's process ended without a message"
+    return path.read_text(encoding="utf-8", errors="replace").strip()

@@ -5,14 +5,9 @@ import filelock  # noqa: F401
 import kornia.losses  # noqa: F401
 import matplotlib.figure  # noqa: F401
 import optuna  # noqa: F401
-import pyarrow.csv
-import pyarrow.fs
 import pyarrow.parquet  # noqa: F401
-import ray.train.torch
 import ray.tune  # noqa: F401
-import rich.live
 import rich.table  # noqa: F401
-import scipy.ndimage
 import scipy.stats  # noqa: F401
 import sklearn.ensemble  # noqa: F401
 import torch.utils.tensorboard  # noqa: F401

@@ -19,6 +19,7 @@ from filelock import FileLock
 from trainables.atomic_write import atomic_write
 from trainables.data.cleaning.clean import Cleaned, clean
 from trainables.data.cleaning.unusable_pairs import Flagged
+from trainables.cache_folder import CACHE_VARIABLE, cache_folder
 from trainables.data.description import DataDescription
 from trainables.data.npz import read_npz
 from trainables.data.report import DataReport, warnings_of
@@ -28,8 +29,6 @@ from trainables.data.split import split, stratified_part
 
 FORMAT = "3"
 """Version of the prepared files and of the cleaning. Data of different versions has different fingerprints."""
-CACHE_VARIABLE = "MARS_SEARCH_CACHE"
-"""Environment variable that sets the cache folder."""
 DOUBTFUL = "doubtful.txt"
 """Name of the file, in a prepared folder, that is a drop list that also names the images kept with a warning."""
 
@@ -46,7 +45,7 @@ class PreparedData:
 
     @cached_property
     def _meta(self) -> dict[str, Any]:
-        return json.loads((self.folder / "meta.json").read_text())
+        return json.loads((self.folder / "meta.json").read_text(encoding="utf-8"))
 
     @property
     def name(self) -> str:
@@ -213,11 +212,6 @@ def prepare(source: DataSource, *, cache: Path | None = None) -> PreparedData:
     return data
 
 
-def cache_folder() -> Path:
-    """Return the folder for prepared data. Raises RuntimeError if no variable sets it, and there is no home folder."""
-    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "mars-search")
-
-
 def _check_usable(data: PreparedData) -> None:
     """Raise a ValueError if the remaining data cannot be split, or has no labelled pixel."""
     after = "".join(f"; {len(found.indices)} were dropped: they {found.reason}" for found in data.dropped)
@@ -239,7 +233,7 @@ def _prepared_folder(source: DataSource, cache: Path) -> Path:
     file = find(source.uri)
     # The folder is named by the hashes of content and cleaning. This small file stores the first by URI and version.
     known = cache / f"{_hash(f'{file.uri} {file.version} {FORMAT}'.encode())}.known"
-    if known.exists() and _is_whole(folder := cache / f"{known.read_text()}{cleaning}"):
+    if known.exists() and _is_whole(folder := cache / (known.read_text(encoding="utf-8") + cleaning)):
         return folder
     with file.open() as stream:
         try:
@@ -248,7 +242,7 @@ def _prepared_folder(source: DataSource, cache: Path) -> Path:
             raise ValueError(f"{source.uri}: cannot be read ({error})") from error
         folder = _build(cache, f"{content}{cleaning}", lambda: clean(read_npz(stream, source.uri), source))
     with atomic_write(known) as new:
-        new.write_text(content)
+        new.write_text(content, encoding="utf-8")
     return folder
 
 
@@ -277,7 +271,7 @@ def _build(cache: Path, key: str, read: Callable[[], Cleaned]) -> Path:
 def _is_whole(folder: Path) -> bool:
     """Return whether a prepared folder is complete: every file has the size that it was written with."""
     try:
-        sizes = json.loads((folder / "meta.json").read_text())["sizes"]
+        sizes = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["sizes"]
         return all((folder / name).stat().st_size == size for name, size in sizes.items())
     except (OSError, ValueError, KeyError):
         return False
@@ -302,7 +296,7 @@ def _write(folder: Path, cleaned: Cleaned) -> None:
                 raise
             sizes[path.name] = path.stat().st_size
     if cleaned.doubtful:
-        (path := folder / DOUBTFUL).write_text(cleaned.longer_list)
+        (path := folder / DOUBTFUL).write_text(cleaned.longer_list, encoding="utf-8")
         sizes[path.name] = path.stat().st_size
     meta = {
         "description": dataclasses.asdict(raw.description),
@@ -311,4 +305,4 @@ def _write(folder: Path, cleaned: Cleaned) -> None:
         "doubtful": [(pairs.reason, pairs.indices) for pairs in cleaned.doubtful],
         "sizes": sizes,
     }
-    (folder / "meta.json").write_text(json.dumps(meta))
+    (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")

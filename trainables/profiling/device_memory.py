@@ -66,10 +66,10 @@ class HostMemory:
 
     def reset(self) -> None:
         gc.collect()
-        Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the current resident set size
+        Path("/proc/self/clear_refs").write_bytes(b"5")  # resets the peak to the current resident set size
 
     def peak(self) -> int:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
         assert found is not None
         return int(found[1]) * 1024
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search.ledger.study_names import check_name
+from search.path_text import check_text
 from search.storage.location import database_url
 from trainables.uris import check_keyless
 
@@ -127,12 +128,22 @@ def location(text: str) -> str:
     """Parse a path or a URI, which must not contain credentials. A shell leaves the tilde of `--data=~/x` as it is."""
     try:
         check_keyless(text)
+        check_text(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     if text.startswith("~/"):
         with suppress(RuntimeError):  # there is no home folder
             return str(Path(text).expanduser())
     return text
+
+
+def folder(text: str) -> Path:
+    """Parse the path of a folder."""
+    try:
+        check_text(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return Path(text)
 
 
 def fraction(text: str) -> float:

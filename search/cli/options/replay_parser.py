@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from search.cli.options.option_types import int_at_least
+from search.cli.options.option_types import folder, int_at_least
 from search.sampling.samplers import SAMPLERS
 from search.scheduling.schedulers import SCHEDULERS
 from search.study.rung_metric import RUNG_METRICS
@@ -26,11 +25,11 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     top.add_argument(
-        "studies", type=Path, nargs="+", metavar="RUN", help="folders of recorded studies with the same search space"
+        "studies", type=folder, nargs="+", metavar="RUN", help="folders of recorded studies with the same search space"
     )
     top.add_argument(
         "--output",
-        type=Path,
+        type=folder,
         metavar="FOLDER",
         help="folder for the results, for example where the study's own folder is read-only (default: RUN/replay)",
     )

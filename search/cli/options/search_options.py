@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from search.cli.options.option_types import Workers
+from search.ray_cluster.address import cluster_address
 
 LOCAL_STORAGE = "runs"
 
@@ -88,13 +88,13 @@ class SearchOptions:
     @property
     def joins(self) -> bool:
         """Whether a cluster that is already running is named: by the option, or by the environment."""
-        return self.address is not None or bool(os.environ.get("RAY_ADDRESS"))
+        return cluster_address(self.address) is not None
 
     @property
     def submission_address(self) -> str | None:
         """Address of the dashboard for jobs and their queries; None if the search does not run as a job."""
-        address = self.address or os.environ.get("RAY_ADDRESS", "")
-        return address if address.startswith(("http://", "https://")) else None
+        address = cluster_address(self.address)
+        return address if address is not None and address.startswith(("http://", "https://")) else None
 
     @property
     def manages_studies(self) -> bool:

@@ -1,0 +1,85 @@
+"""Addresses of Ray clusters: where the user has named one, and whether something listens there."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from search.ray_cluster.temporary_folder import ray_folder
+
+VARIABLE = "RAY_ADDRESS"
+ANSWERS_WITHIN = 10.0
+"""Seconds in which the head node must accept a connection; Ray itself would try for two minutes."""
+
+
+def cluster_address(option: str | None) -> str | None:
+    """Return the address of the cluster that the option or RAY_ADDRESS names; None if Ray is to start here."""
+    address = option or os.environ.get(VARIABLE) or None
+    return None if address == "local" else address
+
+
+def named(address: str, option: str | None = None) -> str:
+    """Return an address as the user has given it: as the option, or in the environment."""
+    return f"{VARIABLE}={address}" if option is None and os.environ.get(VARIABLE) == address else f"--address {address}"
+
+
+def remedy(address: str, option: str | None = None) -> str:
+    """Return what to do where nothing listens."""
+    if named(address, option).startswith(VARIABLE):
+        return f"start the cluster, or unset {VARIABLE} to run on this machine alone"
+    return "check the address and that the cluster is running"
+
+
+def check_listens(address: str, option: str | None = None) -> None:
+    """Check that something listens at an address, so that Ray does not try for minutes.
+
+    Args:
+        address: "auto", or the host:port of a head.
+        option: the address of the option, if it is given; otherwise the address is that of RAY_ADDRESS.
+
+    Raises:
+        ValueError: if nothing does; it says where the address is from.
+    """
+    if address == "auto":
+        _check_recorded(named(address, option))
+        return
+    host, mark, port = address.rpartition(":")
+    if "://" in address or not (mark and port.isdigit()):
+        raise ValueError(
+            f"{named(address, option)}: must be auto, the host:port of a head, or the http://host:port of a dashboard"
+        )
+    if (error := _connection_error(host, port)) is not None:
+        raise ValueError(
+            f"{named(address, option)}: nothing responds there ({error}); {remedy(address, option)}"
+        ) from error
+
+
+def _check_recorded(said: str) -> None:
+    """Check the address that `ray start` has left on this machine. A head that was killed has not removed it."""
+    file = ray_folder(default="/tmp")[1] / "ray" / "ray_current_cluster"
+    try:
+        recorded = file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return  # Ray searches for a head
+    host, _, port = recorded.rpartition(":")
+    if (error := _connection_error(host, port)) is None or _runs_a_head():
+        return
+    raise ValueError(
+        f"{said}: {file} names a head at {recorded}, but nothing responds there ({error}); start the cluster (ray "
+        "start --head), or delete the file"
+    ) from error
+
+
+def _connection_error(host: str, port: str) -> Exception | None:
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWERS_WITHIN).close()
+    except (OSError, OverflowError, ValueError) as error:
+        return error
+    return None
+
+
+def _runs_a_head() -> bool:
+    """Return whether a control server runs on this machine: Ray takes it, whatever the file says."""
+    import psutil  # --help shows where addresses come from, and needs no list of processes
+
+    return any(process.info["name"] == "gcs_server" for process in psutil.process_iter(["name"]))
