@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 
 from search.ray_cluster.temporary_folder import ray_folder
 
@@ -25,9 +26,8 @@ def named(address: str, option: str | None = None) -> str:
 
 def remedy(address: str, option: str | None = None) -> str:
     """Return what to do where nothing listens."""
-    if named(address, option).startswith(VARIABLE):
-        return f"start the cluster, or unset {VARIABLE} to run on this machine alone"
-    return "check the address and that the cluster is running"
+    unset = f", or unset {VARIABLE} to use this machine alone" if named(address, option).startswith(VARIABLE) else ""
+    return f"check the address and that the cluster is running{unset}"
 
 
 def check_listens(address: str, option: str | None = None) -> None:
@@ -56,7 +56,7 @@ def check_listens(address: str, option: str | None = None) -> None:
 
 def _check_recorded(said: str) -> None:
     """Check the address that `ray start` has left on this machine. A head that was killed has not removed it."""
-    file = ray_folder(default="/tmp")[1] / "ray" / "ray_current_cluster"
+    file = ray_folder(default=Path("/tmp"))[1] / "ray" / "ray_current_cluster"
     try:
         recorded = file.read_text(encoding="utf-8").strip()
     except (OSError, ValueError):

@@ -14,7 +14,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from search.exit_status import INTERRUPTED
-from search.ray_cluster.address import named
+from search.ray_cluster.address import named, remedy
 from search.ray_cluster.token import TOKEN_HELP, pass_by_proxies
 from trainables.outage_retries import retry
 
@@ -60,7 +60,7 @@ class Jobs:
         except (OSError, RuntimeError, ValueError) as error:  # requests' own errors are OSErrors
             raise ValueError(
                 f"{named(self.address)}: no Ray dashboard responds there ({_first_line(error)}); check that the "
-                "tunnel is open (ray dashboard cluster/gpu.yaml) and that the cluster is running"
+                f"tunnel is open (ray dashboard cluster/gpu.yaml); {remedy(self.address)}"
             ) from error
 
     def of_study(self, name: str) -> list[JobDetails]:

@@ -18,14 +18,19 @@ SOCKET = b"/ray/session_2000-01-01_00-00-00_000000_0000000/sockets/plasma_store"
 """The longest socket path below Ray's temporary folder, with the session's date and process ID."""
 
 
-def ray_folder(default: str | None = None) -> tuple[str | None, Path]:
-    """Return the environment variable that sets Ray's temporary folder (None if none does), and the folder.
+def default_folder() -> Path:
+    """Return the folder of this user where no variable sets one.
 
-    Without a variable it is a folder of this user. Ray's own default, /tmp/ray, belongs to the user who comes first,
-    and Ray lets every user of the machine replace what is in it.
+    Ray's own default, /tmp/ray, belongs to the user who comes first, and Ray lets every user of the machine replace
+    what is in it.
     """
+    return Path(f"/tmp/mars-search-{os.getuid()}")
+
+
+def ray_folder(default: Path | None = None) -> tuple[str | None, Path]:
+    """Return the environment variable that sets Ray's temporary folder (None if none does), and the folder."""
     name = next((name for name in VARIABLES if os.environ.get(name)), None)
-    return name, Path(os.environ[name] if name else default or f"/tmp/mars-search-{os.getuid()}")
+    return name, Path(os.environ[name]) if name else default or default_folder()
 
 
 def prepare_ray_folder() -> None:

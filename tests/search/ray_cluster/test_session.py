@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import stat
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +25,15 @@ def _environment(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "environ", dict(os.environ))
     monkeypatch.setattr(interrupts._notes, "_came", [])
+
+
+@pytest.fixture(autouse=True)
+def ray_files(monkeypatch, tmp_path):
+    """The folder of Ray's files, without a variable."""
+    folder = tmp_path / "ray-files"
+    monkeypatch.setattr(temporary_folder, "default_folder", lambda: folder)
+    monkeypatch.setattr(temporary_folder, "LONGEST_SOCKET", 1000)
+    return folder
 
 
 @pytest.fixture
@@ -59,7 +70,7 @@ def test_ray_is_started_on_this_machine_from_the_projects_folder(init, tmp_path,
 def test_a_ray_that_cannot_start_is_one_line(error, init):
     init.error = error
     with pytest.raises(
-        ValueError, match=r"^Ray cannot start on this machine \(no GCS\); its logs are in /tmp/mars-search-\d+/ray"
+        ValueError, match=r"^Ray cannot start on this machine \(no GCS\); its logs are in .*/ray-files/ray$"
     ):
         start_ray(dashboard=False)
 
@@ -102,6 +113,7 @@ def test_one_that_does_not_start_because_it_was_asked_to_end_is_an_interruption(
 def test_a_temporary_folder_that_is_too_long_for_sockets_is_named(name, init, monkeypatch):
     suffix = len("/ray/session_2026-11-26_04-53-00_123456_1234567/sockets/plasma_store")
     long = "/" + "x" * (107 - suffix)
+    monkeypatch.setattr(temporary_folder, "LONGEST_SOCKET", 107)
     monkeypatch.setitem(os.environ, name, long)
     with pytest.raises(
         ValueError, match=rf"^{name}={long}: the path is 1 bytes too long for Ray's sockets: set RAY_TMPDIR"
@@ -120,7 +132,6 @@ def test_one_that_cannot_be_written_is_named_and_rays_own_variable_counts_first(
 
 
 def test_a_folder_in_order_passes(init, monkeypatch, tmp_path_factory):
-    monkeypatch.setattr(temporary_folder, "LONGEST_SOCKET", 1000)
     folder = tmp_path_factory.mktemp("t") / "new"
     monkeypatch.setitem(os.environ, "RAY_TMPDIR", str(folder))
     assert start_ray(dashboard=True) is False
@@ -154,3 +165,63 @@ def test_a_cluster_that_does_not_let_us_in_is_told_with_what_it_wants(init, monk
     init.error = None
     assert start_ray(dashboard=False) is True
     assert init.options["address"] == "auto"
+
+
+def test_an_address_of_the_environment_is_named_as_such(init, monkeypatch):
+    monkeypatch.setitem(os.environ, "RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(
+        ValueError, match=r"^RAY_ADDRESS=127.0.0.1:1: nothing responds there .*, or unset RAY_ADDRESS to"
+    ):
+        start_ray(dashboard=False)
+    with pytest.raises(ValueError, match=r"^--address 127.0.0.1:1: nothing responds there .* cluster is running$"):
+        start_ray(dashboard=False, address="127.0.0.1:1")
+    for local in ("", "local"):
+        monkeypatch.setitem(os.environ, "RAY_ADDRESS", local)
+        assert start_ray(dashboard=False) is False
+
+
+def test_a_head_that_is_gone_is_named_with_the_file_that_names_it(init, tmp_path, monkeypatch):
+    monkeypatch.setattr("search.ray_cluster.address._runs_a_head", lambda: False)
+    monkeypatch.setitem(os.environ, "RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    file = tmp_path / "ray" / "ray_current_cluster"
+    file.write_text("127.0.0.1:1\n")
+    with pytest.raises(ValueError) as caught:
+        start_ray(dashboard=False, address="auto")
+    assert str(caught.value).startswith(f"--address auto: {file} names a head at 127.0.0.1:1, but nothing responds ")
+    assert str(caught.value).endswith("; start the cluster (ray start --head), or delete the file")
+    assert not hasattr(init, "options")
+    monkeypatch.setattr("search.ray_cluster.address._runs_a_head", lambda: True)
+    assert start_ray(dashboard=False, address="auto") is True  # Ray finds the one that runs
+    file.write_bytes(b"\xff")
+    assert start_ray(dashboard=False, address="auto") is True
+
+
+def test_a_head_that_listens_is_joined(init, tmp_path, monkeypatch):
+    monkeypatch.setattr("search.ray_cluster.address._runs_a_head", lambda: False)
+    monkeypatch.setitem(os.environ, "RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        (tmp_path / "ray" / "ray_current_cluster").write_text(f"127.0.0.1:{server.getsockname()[1]}")
+        assert start_ray(dashboard=False, address="auto") is True
+
+
+def test_without_a_variable_rays_files_are_this_users(init, ray_files):
+    assert start_ray(dashboard=False) is False
+    assert stat.S_IMODE(ray_files.stat().st_mode) == 0o700
+    assert os.environ["RAY_TMPDIR"] == str(ray_files)
+
+
+@pytest.mark.parametrize("what", ["link", "file", "other"])
+def test_a_folder_that_is_not_this_users_is_refused(what, init, ray_files, tmp_path, monkeypatch):
+    if what == "link":
+        ray_files.symlink_to(tmp_path)
+    elif what == "file":
+        ray_files.write_text("")
+    else:
+        ray_files.mkdir()
+        owner = ray_files.stat().st_uid
+        monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    with pytest.raises(ValueError, match=r"ray-files: .*: set RAY_TMPDIR to another folder$"):
+        start_ray(dashboard=False)
+    assert not hasattr(init, "options")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 from types import SimpleNamespace
 
@@ -43,6 +44,22 @@ def test_one_that_others_can_read_is_taken_from_their_sight(path):
     assert (path.read_text(), mode(path)) == ("abc", 0o600)
 
 
+@pytest.mark.parametrize("broken", ["no home", "a file", "empty", "unreadable"])
+def test_without_a_usable_file_this_process_has_a_token_of_its_own(broken, path, tmp_path, monkeypatch):
+    """As in a container whose home folder is read-only or another user's."""
+    monkeypatch.setattr("os.environ", dict(os.environ))
+    if broken == "no home":
+        monkeypatch.setattr("search.ray_cluster.token.TOKEN", tmp_path / "none" / ".ray" / "auth_token")
+    elif broken == "a file":
+        path.parent.write_text("")
+    else:
+        path.parent.mkdir()
+        path.write_bytes(b"" if broken == "empty" else b"\xff")
+    keep_token_private()
+    assert len(bytes.fromhex(os.environ["RAY_AUTH_TOKEN"])) == 32
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("RAY_AUTH_MODE", "disabled"), ("RAY_AUTH_TOKEN", "abc"), ("RAY_AUTH_TOKEN_PATH", "/token")]
 )
@@ -58,6 +75,8 @@ def test_it_is_there_before_ray_starts(path, tmp_path, monkeypatch):
     monkeypatch.setattr(ray._private.worker, "_global_node", node)
     monkeypatch.setattr(session.ray, "init", lambda **options: seen.append(mode(path)))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("os.environ", os.environ | {"RAY_TMPDIR": str(tmp_path)})
+    monkeypatch.setattr("search.ray_cluster.temporary_folder.LONGEST_SOCKET", 1000)
     tmp_path.chmod(0o777)
     session.start_ray(dashboard=False)
     assert seen == [0o600]
