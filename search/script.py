@@ -66,7 +66,6 @@ def usual_places() -> list[Place]:
     """Return the folders outside the studies that this project and its libraries write to."""
     variable, folder = ray_folder()
     places = [
-        Place(cache_folder(), f"set {CACHE_VARIABLE} to another folder"),
         Place(folder, f"set {variable or RAY_VARIABLE} to another folder"),
         *(
             Place(Path(os.environ[name]), f"set {name} to another folder")
@@ -76,5 +75,6 @@ def usual_places() -> list[Place]:
         Place(Path("/tmp"), "set TMPDIR to another folder"),
     ]
     with suppress(RuntimeError):  # there is no home folder
+        places.append(Place(cache_folder(), f"set {CACHE_VARIABLE} to another folder"))
         places.append(Place(Path.home(), "set HOME to a folder that you may write to"))
     return places
