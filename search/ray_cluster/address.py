@@ -10,7 +10,9 @@ from search.ray_cluster.temporary_folder import ray_folder
 
 VARIABLE = "RAY_ADDRESS"
 ANSWERS_WITHIN = 10.0
-"""Seconds in which the head node must accept a connection; Ray itself would try for two minutes."""
+"""Seconds in which the head node must accept a connection; Ray itself would try for minutes."""
+HTTP_2, SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""How a connection to a gRPC server begins (RFC 9113, section 3.4): the server's first frame is of the same type, 4."""
 
 
 def cluster_address(option: str | None) -> str | None:
@@ -48,10 +50,8 @@ def check_listens(address: str, option: str | None = None) -> None:
         raise ValueError(
             f"{named(address, option)}: must be auto, the host:port of a head, or the http://host:port of a dashboard"
         )
-    if (error := _connection_error(host, port)) is not None:
-        raise ValueError(
-            f"{named(address, option)}: nothing responds there ({error}); {remedy(address, option)}"
-        ) from error
+    if (why := _unreachable(host, port)) is not None:
+        raise ValueError(f"{named(address, option)}: {why}; {remedy(address, option)}")
 
 
 def _check_recorded(said: str) -> None:
@@ -62,19 +62,23 @@ def _check_recorded(said: str) -> None:
     except (OSError, ValueError):
         return  # Ray searches for a head
     host, _, port = recorded.rpartition(":")
-    if (error := _connection_error(host, port)) is None or _runs_a_head():
-        return
-    raise ValueError(
-        f"{said}: {file} names a head at {recorded}, but nothing responds there ({error}); start the cluster (ray "
-        "start --head), or delete the file"
-    ) from error
+    if (why := _unreachable(host, port)) is not None and not _runs_a_head():
+        raise ValueError(
+            f"{said}: {file} names a head at {recorded}, but {why}; start the cluster (ray start --head), or delete "
+            "the file"
+        )
 
 
-def _connection_error(host: str, port: str) -> Exception | None:
+def _unreachable(host: str, port: str) -> str | None:
+    """Return why no control server can be reached at an address; None if one can."""
     try:
-        socket.create_connection((host.strip("[]"), int(port)), ANSWERS_WITHIN).close()
+        with socket.create_connection((host.strip("[]"), int(port)), ANSWERS_WITHIN) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                connection.sendall(HTTP_2 + SETTINGS)
+                if connection.recv(len(SETTINGS))[3:4] != SETTINGS[3:4]:
+                    return "another program than Ray responds there"
     except (OSError, OverflowError, ValueError) as error:
-        return error
+        return f"nothing responds there ({error})"
     return None
 
 

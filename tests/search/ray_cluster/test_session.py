@@ -6,9 +6,12 @@ import os
 import socket
 import stat
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import grpc
 import pytest
 import ray
 
@@ -169,9 +172,7 @@ def test_a_cluster_that_does_not_let_us_in_is_told_with_what_it_wants(init, monk
 
 def test_an_address_of_the_environment_is_named_as_such(init, monkeypatch):
     monkeypatch.setitem(os.environ, "RAY_ADDRESS", "127.0.0.1:1")
-    with pytest.raises(
-        ValueError, match=r"^RAY_ADDRESS=127.0.0.1:1: nothing responds there .*, or unset RAY_ADDRESS to"
-    ):
+    with pytest.raises(ValueError, match=r"^RAY_ADDRESS=127.0.0.1:1: nothing responds there .*, or unset RAY_ADDRESS"):
         start_ray(dashboard=False)
     with pytest.raises(ValueError, match=r"^--address 127.0.0.1:1: nothing responds there .* cluster is running$"):
         start_ray(dashboard=False, address="127.0.0.1:1")
@@ -201,9 +202,28 @@ def test_a_head_that_listens_is_joined(init, tmp_path, monkeypatch):
     monkeypatch.setattr("search.ray_cluster.address._runs_a_head", lambda: False)
     monkeypatch.setitem(os.environ, "RAY_TMPDIR", str(tmp_path))
     (tmp_path / "ray").mkdir()
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    (tmp_path / "ray" / "ray_current_cluster").write_text(f"127.0.0.1:{port}")
+    assert start_ray(dashboard=False, address="auto") is True
+    assert start_ray(dashboard=False, address=f"127.0.0.1:{port}") is True
+    server.stop(None)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.0 400 Bad Request\r\n", b""])
+def test_a_port_that_another_program_has_now_is_told(answer, init, monkeypatch):
+    def respond():
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(answer)
+
     with socket.create_server(("127.0.0.1", 0)) as server:
-        (tmp_path / "ray" / "ray_current_cluster").write_text(f"127.0.0.1:{server.getsockname()[1]}")
-        assert start_ray(dashboard=False, address="auto") is True
+        threading.Thread(target=respond, daemon=True).start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ValueError, match=rf"^--address {address}: another program than Ray responds there; check"):
+            start_ray(dashboard=False, address=address)
+    assert not hasattr(init, "options")
 
 
 def test_without_a_variable_rays_files_are_this_users(init, ray_files):
