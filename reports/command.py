@@ -29,8 +29,8 @@ from reports.output.systems_comparison import (
 )
 from reports.prediction.scoring import Scored, saved_lines, score_lines, score_models, searched_models
 from reports.progress import tracked
+from search.folders.places import Place, errors_told
 from search.library_output import quiet_optuna
-from search.places import Place, errors_told
 from search.views.leaderboard import leaderboard
 from search.views.safe_console import Terminal
 from trainables.device import default_device

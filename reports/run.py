@@ -7,13 +7,13 @@ from pathlib import Path
 # Python searches the folder of a script for modules first. Search the root of the project instead.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from search.platform_check import check_platform
+from search.entry_point.platform_check import check_platform
 
 check_platform()
 
 from reports.options import check_together, parser
+from search.entry_point.run_script import run_script
 from search.home_folder import check_home
-from search.script import run_script
 
 
 def main() -> int:

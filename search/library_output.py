@@ -6,8 +6,6 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from trainables.cache_folder import cache_folder
-
 
 def quiet_optuna() -> None:
     """Keep Optuna from printing a line for each study that is created or copied."""
@@ -26,6 +24,8 @@ def quiet_matplotlib() -> None:
     with suppress(OSError, RuntimeError):
         default = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "matplotlib"
         if not _is_writable(default):
+            from trainables.data.prepare import cache_folder  # takes a while, and is not needed elsewhere
+
             instead = cache_folder() / "matplotlib"
             if _is_writable(instead):
                 os.environ["MPLCONFIGDIR"] = str(instead)

@@ -6,13 +6,13 @@ from pathlib import Path
 # Python puts the folder of a script first on sys.path: replace it by the project's root.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from search.platform_check import check_platform
+from search.entry_point.platform_check import check_platform
 
 check_platform()
 
 from search.cli.options.replay_parser import parser
+from search.entry_point.run_script import run_script
 from search.home_folder import check_home
-from search.script import run_script
 
 
 def main() -> int:

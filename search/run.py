@@ -7,7 +7,7 @@ from pathlib import Path
 # Python puts the folder of a script first on sys.path: replace it by the project's root.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from search.platform_check import check_platform
+from search.entry_point.platform_check import check_platform
 
 check_platform()
 
@@ -15,9 +15,9 @@ from search.cli.options.cluster_parser import prepare_to_join
 from search.cli.options.search_options import SearchOptions
 from search.cli.options.search_parser import parse
 from search.cli.then_report import share_time
+from search.entry_point.run_script import run_script
+from search.folders.places import Place, errors_told
 from search.home_folder import check_home
-from search.places import Place, errors_told
-from search.script import run_script
 
 
 def main() -> int:

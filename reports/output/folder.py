@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from reports.inputs import StudyFacts
+from search.folders.places import check_writable
 from search.foreign_files import parse_json, read_text
-from search.places import check_writable
 from search.storage.location import refuse_links
 from trainables.atomic_write import atomic_write
 

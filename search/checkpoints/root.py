@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from search.folders.places import study_not_written
 from search.foreign_files import parse_json
 from search.ledger.ledger import Ledger
 from search.locking.folder_lock import this_driver
 from search.locking.small_files import SmallFiles
-from search.places import study_not_written
 from trainables.training.checkpoint_store import stored_trials
 
 FILE = "study.json"

@@ -14,11 +14,11 @@ from rich.table import Table
 
 from search.checkpoints.study_folders import delete_study, disk_space, rename_study
 from search.cli.options.search_options import SearchOptions
+from search.folders.path_text import shown
 from search.ledger.ledger import Ledger
 from search.ledger.named_places import name_database
 from search.library_output import quiet_optuna
 from search.locking.folder_lock import describe, driver_of
-from search.path_text import shown
 from search.storage.location import study_folders
 from search.views.leaderboard import leaderboard
 from search.views.safe_console import Terminal

@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from search.folders.places import Place, check_writable, errors_told
 from search.ledger.ledger import Ledger
 from search.library_output import quiet_optuna
-from search.places import Place, check_writable, errors_told
 from search.simulation.curves import Curve, recorded, write_curves
 from search.simulation.outcomes import Choice, Outcome
 from search.simulation.simulator import Simulation, Trace, simulate

@@ -8,9 +8,9 @@ import uuid
 from pathlib import Path
 
 from search.cli.options.option_types import Workers
+from search.folders.path_text import check_text
+from search.folders.places import check_writable, existing
 from search.ledger.ledger import Ledger
-from search.path_text import check_text
-from search.places import check_writable, existing
 from search.study.profiles import PROFILES
 from search.study.settings import StudySettings
 from search.study.space import Space

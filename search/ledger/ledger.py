@@ -15,11 +15,11 @@ import optuna
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from search.folders.places import study_not_written
 from search.formatting import clean
 from search.json_records import from_json
 from search.ledger.named_places import reachable_place
 from search.ledger.records import DECISIONS, Failure, Proposal, Segment, TrialRecord, is_ours
-from search.places import study_not_written
 from search.storage.entry_validation import check_entry
 from search.storage.journal import Journal
 from search.storage.journal_creation import begin_journal, has_begun

@@ -18,10 +18,10 @@ from typing import Any
 
 import psutil
 
+from search.folders.places import study_not_written
 from search.foreign_files import parse_json
 from search.locking.folder_lock import describe, is_run_by, this_driver
 from search.locking.small_files import SmallFiles
-from search.places import study_not_written
 
 BEAT_SECONDS = 15.0
 """Interval at which a driver renews its file."""

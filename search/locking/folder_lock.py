@@ -15,10 +15,10 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
+from search.folders.places import study_not_written
 from search.foreign_files import open_regular, parse_json, read_text
 from search.home_folder import user_name
 from search.locking.small_files import SmallFiles
-from search.places import study_not_written
 
 LOCK, OWNER = "driver.lock", "driver.json"
 ASKED_SECONDS = 0.5

@@ -6,8 +6,8 @@ import os
 import stat
 from pathlib import Path
 
-from search.path_text import check_text
-from search.places import check_writable
+from search.folders.path_text import check_text
+from search.folders.places import check_writable
 
 RAY_VARIABLE = "RAY_TMPDIR"
 VARIABLES = (RAY_VARIABLE, "TMPDIR")

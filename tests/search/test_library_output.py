@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 from search import ROOT
-from search.library_output import quiet_optuna
+from search.library_output import quiet_matplotlib, quiet_optuna
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +59,31 @@ def test_commands_look_for_no_newer_versions_over_the_network(script, arguments,
         )
         assert done.stdout.splitlines()[-1] == f"update {expected}", done.stderr
         assert done.returncode == 2
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    monkeypatch.setattr(os, "environ", {"PATH": os.environ["PATH"]})
+    return os.environ
+
+
+def test_matplotlib_keeps_its_files_in_the_cache_where_the_home_folder_cannot_be_written(environment, tmp_path):
+    environment.update({"HOME": "/proc", "MARS_SEARCH_CACHE": str(tmp_path / "cache")})
+    quiet_matplotlib()
+    assert environment["MPLCONFIGDIR"] == str(tmp_path / "cache" / "matplotlib")
+    assert (tmp_path / "cache" / "matplotlib").is_dir()
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"HOME": "{}"},
+        {"HOME": "/proc", "XDG_CONFIG_HOME": "{}"},
+        {"HOME": "/proc", "MARS_SEARCH_CACHE": "/proc/cache"},  # Matplotlib then tells the variable
+        {"HOME": "/proc", "MARS_SEARCH_CACHE": "{}", "MPLCONFIGDIR": "/proc/given"},
+    ],
+)
+def test_otherwise_matplotlibs_folder_stays(variables, environment, tmp_path):
+    environment.update({name: value.format(tmp_path) for name, value in variables.items()})
+    quiet_matplotlib()
+    assert environment.get("MPLCONFIGDIR") == variables.get("MPLCONFIGDIR")

@@ -19,7 +19,6 @@ from filelock import FileLock
 from trainables.atomic_write import atomic_write
 from trainables.data.cleaning.clean import Cleaned, clean
 from trainables.data.cleaning.unusable_pairs import Flagged
-from trainables.cache_folder import CACHE_VARIABLE, cache_folder
 from trainables.data.description import DataDescription
 from trainables.data.npz import read_npz
 from trainables.data.report import DataReport, warnings_of
@@ -31,6 +30,8 @@ FORMAT = "3"
 """Version of the prepared files and of the cleaning. Data of different versions has different fingerprints."""
 DOUBTFUL = "doubtful.txt"
 """Name of the file, in a prepared folder, that is a drop list that also names the images kept with a warning."""
+CACHE_VARIABLE = "MARS_SEARCH_CACHE"
+"""Environment variable that sets the cache folder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,6 +211,11 @@ def prepare(source: DataSource, *, cache: Path | None = None) -> PreparedData:
         ) from error
     _check_usable(data)
     return data
+
+
+def cache_folder() -> Path:
+    """Return the folder for prepared data. Raises RuntimeError if no variable sets it, and there is no home folder."""
+    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "mars-search")
 
 
 def _check_usable(data: PreparedData) -> None:

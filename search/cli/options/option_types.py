@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.folders.path_text import check_text
 from search.ledger.study_names import check_name
-from search.path_text import check_text
 from search.storage.location import database_url
 from trainables.uris import check_keyless
 

@@ -216,6 +216,7 @@ def test_a_port_that_another_program_has_now_is_told(answer, init, monkeypatch):
     def respond():
         connection, _ = server.accept()
         with connection:
+            connection.recv(100)
             connection.sendall(answer)
 
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from search import places
-from search.places import Place, check_writable, errors_told, existing, reason, study_not_written, told_with
+from search.folders import places
+from search.folders.places import Place, check_writable, errors_told, existing, reason, study_not_written, told_with
 
 
 def error_of(number, path=None):

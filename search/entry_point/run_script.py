@@ -9,13 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from search.entry_point.standard_streams import lost_output, prepare_streams
 from search.exit_status import BROKEN, refuse
+from search.folders.places import Place, told_with
 from search.interrupts import interrupted, raise_on_signals
 from search.library_output import quiet_matplotlib
-from search.places import Place, told_with
 from search.ray_cluster.temporary_folder import RAY_VARIABLE, ray_folder
-from search.standard_streams import lost_output, prepare_streams
-from trainables.cache_folder import CACHE_VARIABLE, cache_folder
 
 
 def run_script(main: Callable[[], int], *, if_interrupted: str) -> NoReturn:
@@ -64,6 +63,8 @@ def _refuse_os_error(error: OSError) -> int:
 
 def usual_places() -> list[Place]:
     """Return the folders outside the studies that this project and its libraries write to."""
+    from trainables.data.prepare import CACHE_VARIABLE, cache_folder  # takes a while, and an error is rare
+
     variable, folder = ray_folder()
     places = [
         Place(folder, f"set {variable or RAY_VARIABLE} to another folder"),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from search import script
+from search.entry_point import run_script as script
+from search.entry_point.run_script import run_script, usual_places
 from search.interrupts import Interrupted
-from search.script import run_script, usual_places
 from trainables.data import DataSource, prepare
 
 

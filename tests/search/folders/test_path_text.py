@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from search.path_text import check_text, shown
+from search.folders.path_text import check_text, shown
 
 
 @pytest.mark.parametrize("path", ["a/b.npz", "café/\N{GREEK SMALL LETTER ALPHA}", "with space", "tab\tulator", ""])

@@ -15,7 +15,7 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 def run(code, shell="{}", **environment):
     """Run Python code with prepared streams in a command line; return its exit code, output and errors."""
-    program = f"from search.standard_streams import *; import os, signal, sys; prepare_streams(); {code}"
+    program = f"from search.entry_point.standard_streams import *; import os, signal, sys; prepare_streams(); {code}"
     done = subprocess.run(
         ["bash", "-c", shell.format('"$PYTHON" -c "$PROGRAM"')],
         env=os.environ | {"PYTHON": sys.executable, "PROGRAM": program, "PYTHONPATH": str(ROOT)} | environment,
@@ -71,7 +71,7 @@ def test_errors_that_nobody_reads_end_nothing():
 
 
 def test_streams_that_are_not_the_processs_own_stay(capsys):
-    from search.standard_streams import prepare_streams
+    from search.entry_point.standard_streams import prepare_streams
 
     before = sys.stdout, sys.stderr
     prepare_streams()

@@ -6,9 +6,10 @@ import sys
 import pytest
 
 from search import ROOT
-from search.platform_check import check_platform
+from search.entry_point.platform_check import check_platform
 
 SCRIPTS = ("search/run.py", "search/replay.py", "reports/run.py")
+ENTRY = ("search/entry_point/__init__.py", "search/entry_point/platform_check.py")
 
 
 def refusal(capsys):
@@ -47,14 +48,14 @@ def test_linux_hears_nothing(monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("path", [*SCRIPTS, "search/__init__.py", "search/platform_check.py"])
+@pytest.mark.parametrize("path", [*SCRIPTS, "search/__init__.py", *ENTRY])
 def test_an_old_python_can_read_what_tells_it(path):
     tree = ast.parse((ROOT / path).read_text(), feature_version=(3, 7))
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
     if path in SCRIPTS:
         names = [node.module for node in tree.body if isinstance(node, ast.ImportFrom)]
         calls = [node for node in tree.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
-        assert names[:2] == ["pathlib", "search.platform_check"]
+        assert names[:2] == ["pathlib", "search.entry_point.platform_check"]
         second = next(node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == names[2])
         assert calls[0].value.func.id == "check_platform"
         assert calls[0].lineno < second.lineno

@@ -1,0 +1,1 @@
+"""How the scripts begin and end: the platform, the standard streams, errors and exit codes."""
