@@ -23,9 +23,13 @@ def check_platform() -> None:
         )
     if sys.platform != "linux":
         name = "macOS" if sys.platform == "darwin" else sys.platform
-        print(f"warning: it has been tried on Linux only, not on {name}", file=sys.stderr)
+        _say(f"warning: it has been tried on Linux only, not on {name}")
 
 
 def _end(why: str) -> None:
-    print(f"error: {why}", file=sys.stderr)
+    _say(f"error: {why}")
     sys.exit(2)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

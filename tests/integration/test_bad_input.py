@@ -125,6 +125,33 @@ def test_a_cache_that_cannot_be_written(command, data_file, tmp_path, monkeypatc
     assert_refused(command("search/run.py", "--data", data_file), message, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [
+        ("RAY_TMPDIR", "error: RAY_TMPDIR=/proc/none: Ray cannot write its files there"),
+        ("TMPDIR", "error: TMPDIR=/proc/none: Ray cannot write its files there"),
+        ("RAY_ADDRESS", "error: RAY_ADDRESS=/proc/none: must be auto, the host:port of a head"),
+    ],
+)
+def test_a_variable_that_ray_cannot_use(variable, message, command, data_file, tmp_path, monkeypatch):
+    for other in ("RAY_TMPDIR", "TMPDIR", "RAY_ADDRESS"):
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(variable, "/proc/none")
+    assert_refused(command("search/run.py", "--data", data_file), message, tmp_path)
+
+
+def test_a_home_folder_that_cannot_be_written_is_enough(command, data_file, tmp_path, monkeypatch):
+    """As for a container's user without an entry in the user database, once the cache is elsewhere."""
+    for variable in ("HOME", "MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(variable, "/proc/none")
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE"):
+        monkeypatch.delenv(variable, raising=False)
+    done = command("search/run.py", "--data", data_file, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "concurrent trials" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_class_that_no_mask_holds_is_a_warning(command, tmp_path):
     pairs = PAIRS.copy()
     pairs[:, 1][pairs[:, 1] == 4] = 3
