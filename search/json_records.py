@@ -25,31 +25,46 @@ def from_json(kind: type[Record], values: Any) -> Record:
         raise ValueError(f"{_shown(values)} is not a JSON object")
     found = {}
     hashable: Any = kind
-    for name, (hint, optional) in _fields(hashable).items():
-        if name in values:
-            if not _check(hint)(values[name]):
-                raise ValueError(f"{name} is {_shown(values[name])}, must be {getattr(hint, '__name__', hint)}")
-            found[name] = values[name]
+    for name, hint, always, fits, optional in _fields(hashable):
+        value = values.get(name, MISSING)
+        if type(value) in always or (value is not MISSING and fits(value)):
+            found[name] = value
+        elif value is not MISSING:
+            raise ValueError(f"{name} is {_shown(value)}, must be {getattr(hint, '__name__', hint)}")
         elif not optional:
             raise ValueError(f"{name} is missing")
     return kind(**found)
 
 
 @functools.cache
-def _fields(kind: Any) -> dict[str, tuple[Any, bool]]:
-    """Return each field's type, and whether it may be absent."""
+def _fields(kind: Any) -> list[tuple[str, Any, frozenset[type], Callable[[Any], bool], bool]]:
+    """Return of each field its name and type, the classes of which every object is of that type, the function that
+    tells it of any other object, and whether the field may be absent."""
     hints = typing.get_type_hints(kind)
-    return {
-        field.name: (hints[field.name], field.default is not MISSING or field.default_factory is not MISSING)
+    return [
+        (
+            field.name,
+            hint := hints[field.name],
+            _always(hint),
+            _check(hint),
+            field.default is not MISSING or field.default_factory is not MISSING,
+        )
         for field in fields(kind)
-    }
+    ]
+
+
+def _always(hint: Any) -> frozenset[type]:
+    """Return the classes of which every object is of a type: most values are found here, which takes no call."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return frozenset().union(*map(_always, typing.get_args(hint)))
+    return frozenset({hint}) & {float, str, bool, types.NoneType}
 
 
 @functools.cache
 def _check(hint: Any) -> Callable[[Any], bool]:
     """Return the function that tells whether a JSON value is of a type.
 
-    A ledger has thousands of records of the same few types, so what a type consists of is looked up once.
+    A ledger has tens of thousands of records of the same few types, so what a type consists of is looked up once.
     """
     origin, parts = typing.get_origin(hint), tuple(map(_check, typing.get_args(hint)))
     if hint is Any:

@@ -23,6 +23,7 @@ from search.ledger.records import DECISIONS, Failure, Proposal, Segment, TrialRe
 from search.storage.entry_validation import check_entry
 from search.storage.journal import Journal
 from search.storage.journal_creation import begin_journal, has_begun
+from search.storage.journal_merging import merged
 from search.storage.location import FILE, LedgerPlace
 from search.study.gpu_share import Placement
 from trainables.messages import EpochReport
@@ -48,6 +49,8 @@ class Ledger:
         """By trial and epoch, the scheduler's decision that will be written with that epoch."""
         self._promoted: list[tuple[int, int]] = []
         """Promoted trials, and the epochs after which they were paused; they will be written with the next entry."""
+        self._ended: dict[int, TrialRecord] = {}
+        """By number, the ended trials that were read: an ended trial no longer changes."""
         self._warned = False
 
     @classmethod
@@ -93,7 +96,7 @@ class Ledger:
 
     @classmethod
     def _in_journal(cls, folder: Path) -> Ledger:
-        return cls(*_only_study(Journal(folder / FILE, writable=True, check=check_entry)))
+        return cls(*_only_study(Journal(folder / FILE, writable=True, check=check_entry, merge=merged)))
 
     @classmethod
     def _in_database(cls, place: LedgerPlace, tell: Callable[[str], None]) -> Ledger:
@@ -145,7 +148,7 @@ class Ledger:
         try:
             if not place.known:
                 raise ValueError(f"{folder}: no study there (it has no {FILE})")
-            return cls(*_only_study(Journal(folder / FILE, writable=False, check=check_entry)))
+            return cls(*_only_study(Journal(folder / FILE, writable=False, check=check_entry, merge=merged)))
         except OSError as error:
             raise ValueError(f"{folder / FILE}: cannot be read ({error.strerror or error})") from error
 
@@ -249,7 +252,18 @@ class Ledger:
         trials = self.frozen_trials()
         if foreign := [frozen.number for frozen in trials if not is_ours(frozen)]:
             self._warn_of(foreign)
-        return [TrialRecord.of(frozen) for frozen in trials if is_ours(frozen)]
+        return [self._ended.get(frozen.number) or self._read(frozen) for frozen in trials if is_ours(frozen)]
+
+    def _read(self, frozen: FrozenTrial) -> TrialRecord:
+        record = TrialRecord.of(frozen)
+        if record.has_ended:
+            self._ended[record.number] = record
+        return record
+
+    @property
+    def trial_count(self) -> int:
+        """Number of trials, without those that other programs added. Unlike `records`, it does not read them."""
+        return sum(map(is_ours, self.frozen_trials()))
 
     def _warn_of(self, foreign: list[int]) -> None:
         if not self._warned:

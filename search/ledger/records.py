@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import itertools
 import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
@@ -92,14 +94,24 @@ class _Decided:
     promoted: list[tuple[int, int]] = field(default_factory=list)
 
 
-Entry = TypeVar("Entry")
+def _read(content: Any, where: str, *kinds: type[Any]) -> list[Any]:
+    """Return the records of these kinds that the content of a user attribute holds together, which is parsed once.
 
-
-def _read(kind: type[Entry], content: Any, where: str) -> Entry:
+    Raises:
+        ValueError: naming the attribute, if it does not hold one of them.
+    """
     try:
-        return from_json(kind, json.loads(content) if isinstance(content, str) else content)
+        values = json.loads(content) if isinstance(content, str) else content
+        return [from_json(kind, values) for kind in kinds]
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: {error}") from error
+
+
+@functools.cache
+def _bounded(kind: type) -> tuple[str, ...]:
+    """Return the fields of a record that hold seconds, CPUs or GPUs."""
+    names = (field.name for field in dataclasses.fields(kind))
+    return tuple(name for name in names if name.endswith("_seconds") or name in ("cpus", "gpus"))
 
 
 def is_ours(frozen: FrozenTrial) -> bool:
@@ -151,14 +163,16 @@ class TrialRecord:
         """
         attributes = frozen.user_attrs
 
-        def entries(kind: type[Entry], name: str) -> tuple[Entry, ...]:
+        def entries(name: str, *kinds: type[Any]) -> list[tuple[Any, ...]]:
+            """Return by kind the records in the user attributes "NAME 0001", "NAME 0002", ..."""
             found = sorted(key for key in attributes if key.startswith(f"{name} "))
-            return tuple(_read(kind, attributes[key], f"trial {frozen.number}, {key}") for key in found)
+            read = [_read(attributes[key], f"trial {frozen.number}, {key}", *kinds) for key in found]
+            return list(zip(*read, strict=True)) or [()] * len(kinds)
 
-        own = _read(_Own, attributes, f"trial {frozen.number}")
+        [own] = _read(attributes, f"trial {frozen.number}", _Own)
         if not is_ours(frozen):
             raise ValueError(f"trial {frozen.number}: no search created it")
-        reports, decided = entries(EpochReport, "epoch"), entries(_Decided, "epoch")
+        reports, decided = entries("epoch", EpochReport, _Decided)
         audited = [report.epoch for report, after in zip(reports, decided, strict=True) if after.decision == AUDIT]
         entered: list[_Own | _Decided] = [own, *decided]
         record = cls(
@@ -167,8 +181,8 @@ class TrialRecord:
             params=frozen.params,
             config=own.config,
             reports=reports,
-            failures=entries(Failure, "failure"),
-            segments=entries(Segment, "segment"),
+            failures=entries("failure", Failure)[0],
+            segments=entries("segment", Segment)[0],
             audited=audited[0] if audited else own.audited,
             decision=decided[-1].decision if decided else None,
             ends=tuple(number for after in decided for number in after.ends),
@@ -188,8 +202,8 @@ class TrialRecord:
         if any(not math.isfinite(report.mean_iou or 0) for report in self.reports if not report.diverged):
             raise ValueError(f"trial {self.number}: a score is not a finite number, but the trial did not diverge")
         for entry in (*self.reports, *self.segments):
-            for name, value in vars(entry).items():
-                if (name.endswith("_seconds") or name in ("cpus", "gpus")) and not abs(value or 0) < MOST:
+            for name in _bounded(type(entry)):
+                if not abs((value := getattr(entry, name)) or 0) < MOST:
                     raise ValueError(f"trial {self.number}: {name} is {value}, must be a number below 2^63")
 
     @property

@@ -134,14 +134,14 @@ def _steps(value: Any) -> bool:
     )
 
 
-CREATE_TRIAL, SET_PARAM, SET_STATE = 4, 5, 6
+CREATE_STUDY, DELETE_STUDY, CREATE_TRIAL, SET_PARAM, SET_STATE, SET_VALUE, SET_USER_ATTR = 0, 1, 4, 5, 6, 7, 8
 
 Rules = dict[str, Callable[[Any], bool]]
 _STUDY: Rules = {"worker_id": _text, "study_id": _index}
 _TRIAL: Rules = {"worker_id": _text, "trial_id": _index}
 _RULES: dict[int, tuple[Rules, Rules]] = {
-    0: ({"worker_id": _text, "study_name": _text, "directions": _directions}, {}),
-    1: (_STUDY, {}),
+    CREATE_STUDY: ({"worker_id": _text, "study_name": _text, "directions": _directions}, {}),
+    DELETE_STUDY: (_STUDY, {}),
     2: (_STUDY | {"user_attr": _one}, {}),
     3: (_STUDY | {"system_attr": _one}, {}),
     CREATE_TRIAL: (
@@ -160,8 +160,8 @@ _RULES: dict[int, tuple[Rules, Rules]] = {
     ),
     SET_PARAM: (_TRIAL | {"param_name": _text, "param_value_internal": is_number, "distribution": _text}, {}),
     SET_STATE: (_TRIAL | {"state": _state, "values": _maybe(_numbers)}, {}),
-    7: (_TRIAL | {"step": _index, "intermediate_value": is_number}, {}),
-    8: (_TRIAL | {"user_attr": _one}, {}),
+    SET_VALUE: (_TRIAL | {"step": _index, "intermediate_value": is_number}, {}),
+    SET_USER_ATTR: (_TRIAL | {"user_attr": _one}, {}),
     9: (_TRIAL | {"system_attr": _one}, {}),
     10: ({}, {}),
 }

@@ -36,41 +36,65 @@ class Journal(BaseJournalBackend):
         path: path of the file.
         writable: whether entries will be appended; the file is then created if it does not exist.
         check: raises ValueError for an entry that a reader could not load.
+        merge: returns fewer entries that replay to the same, given all entries of the file.
     """
 
-    def __init__(self, path: Path, *, writable: bool, check: Callable[[Any], None] = lambda entry: None):
-        self.path, self._check, self._writable = path.absolute(), check, writable
+    def __init__(
+        self,
+        path: Path,
+        *,
+        writable: bool,
+        check: Callable[[Any], None] = lambda entry: None,
+        merge: Callable[[list[Any]], list[Any]] = list,
+    ):
+        self.path, self._check, self._merge, self._writable = path.absolute(), check, merge, writable
         self._opened = path.open("ab+", buffering=0) if writable else open_regular(path)  # closes itself
         self._file = self._opened.fileno()
-        self._read_entries, self._read_bytes = 0, 0
+        self._given = 0
+        """Number of entries that the reader has got; merged ones count as one."""
+        self._read_lines, self._read_bytes = 0, 0
         self._synced = time.monotonic()
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """Yield the entries from that number on, without a last one that is incomplete.
 
-        A writer that has read the whole file before ignores a damaged new line: the next `append_logs` reports what
-        somebody else has done to the file.
+        The entries that the file has at the first read are merged, and numbered as they are then. A writer that has
+        read the whole file before ignores a damaged new line: the next `append_logs` reports what somebody else has
+        done to the file.
 
         Raises:
             ValueError: if an entry is damaged.
         """
-        known = self._writable and 0 < log_number_from == self._read_entries
-        if log_number_from != self._read_entries:
-            self._read_entries, self._read_bytes = 0, 0
+        if 0 < log_number_from == self._given:
+            yield from self._following()
+        else:
+            yield from self._all()[log_number_from:]
+
+    def _all(self) -> list[dict[str, Any]]:
+        """Read the file from its beginning."""
+        self._read_lines, self._read_bytes = 0, 0
+        entries = []
+        for line in self._unread():
+            entries.append(self._parsed(line, self._read_lines + 1))
+            self._read_lines += 1
+            self._read_bytes += len(line)
+        entries = self._merge(entries)
+        self._given = len(entries)
+        return entries
+
+    def _following(self) -> Iterator[dict[str, Any]]:
+        """Read what follows in the file."""
         for line in self._unread():
             try:
-                entry = self._parsed(line)
-            except ValueError as error:
-                if known:
+                entry = self._parsed(line, self._read_lines + 1)
+            except ValueError:
+                if self._writable:
                     return
-                raise ValueError(
-                    f"{self.path}, line {self._read_entries + 1}: damaged ({error}): restore a copy of the file, or "
-                    "truncate it before this line, which loses all entries after it"
-                ) from error
-            self._read_entries += 1
+                raise
+            self._read_lines += 1
             self._read_bytes += len(line)
-            if self._read_entries > log_number_from:
-                yield entry
+            self._given += 1
+            yield entry
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append entries, all or none.
@@ -100,11 +124,17 @@ class Journal(BaseJournalBackend):
         text = os.pread(self._file, max(0, os.fstat(self._file).st_size - self._read_bytes), self._read_bytes)
         return text[: text.rfind(b"\n") + 1].splitlines(keepends=True)
 
-    def _parsed(self, line: bytes) -> Any:
-        """Parse and check a line. Raises ValueError if it is not an entry."""
-        entry = parse_json(line)
-        self._check(entry)
-        return entry
+    def _parsed(self, line: bytes, number: int) -> Any:
+        """Parse and check the line of that number. Raises ValueError if it is not an entry."""
+        try:
+            entry = parse_json(line)
+            self._check(entry)
+            return entry
+        except ValueError as error:
+            raise ValueError(
+                f"{self.path}, line {number}: damaged ({error}): restore a copy of the file, or truncate it before "
+                "this line, which loses all entries after it"
+            ) from error
 
     def _damage(self) -> str | None:
         """Return what somebody has done to the file; None if it is still in place, and all new lines can be read."""
@@ -118,8 +148,8 @@ class Journal(BaseJournalBackend):
         if own.st_size < self._read_bytes:
             return "truncated"
         try:
-            for line in self._unread():
-                self._parsed(line)
+            for number, line in enumerate(self._unread(), self._read_lines + 1):
+                self._parsed(line, number)
         except ValueError:
             return "damaged"
         return None

@@ -65,6 +65,7 @@ MODULES: dict[str, list[str]] = {
         "tests/search/storage/test_entry_validation.py",
         "tests/search/storage/test_foreign_trials.py",
     ],
+    "search/storage/journal_merging.py": ["tests/search/storage/test_journal_merging.py"],
     "search/storage/journal_creation.py": ["tests/search/storage/test_journal_creation.py"],
     "search/folders/places.py": ["tests/search/folders/test_places.py"],
     "search/folders/path_text.py": ["tests/search/folders/test_path_text.py"],
