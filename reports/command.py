@@ -62,8 +62,8 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     console.print(leaderboard(facts.records))
     for line in saved_lines(recorded, facts):
         console.print(line, style="yellow", markup=False, soft_wrap=True)
-    if unfinished := [f"{facts.states[state]} {state}" for state in ("running", "paused") if facts.states[state]]:
-        console.print(f"the study is not finished: {' and '.join(unfinished)} trials", style="yellow")
+    if facts.unfinished:
+        console.print(f"the study is not finished: {' and '.join(facts.unfinished)} trials", style="yellow")
     suppressed = None if options.allow_ignored else facts.data.description.ignored_label
     score = functools.partial(
         score_models, facts, suppressed=suppressed, device=device, calibrate=not options.plain_labels

@@ -10,7 +10,7 @@ from pathlib import Path
 from search.ledger.ledger import Ledger
 from search.ledger.named_places import followed, name_store
 from search.ledger.ranking import ranked
-from search.ledger.records import TrialRecord
+from search.ledger.records import UNFINISHED, TrialRecord
 from search.study.settings import StudySettings
 from search.study.space import Space
 from trainables.data import PreparedData, prepare
@@ -54,6 +54,11 @@ class StudyFacts:
     def states(self) -> Counter[str]:
         """Number of trials in each state that people are shown."""
         return Counter(record.shown_state for record in self.records)
+
+    @property
+    def unfinished(self) -> list[str]:
+        """How many trials are in each state that may still change, such as "2 interrupted"."""
+        return [f"{self.states[state]} {state}" for state in UNFINISHED if self.states[state]]
 
     @property
     def space(self) -> Space:

@@ -25,7 +25,14 @@ from matplotlib.ticker import MaxNLocator
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"
 GREY = "#999999"
-STATE_COLOURS = {"complete": BLUE, "pruned": ORANGE, "failed": VERMILION, "running": GREY, "paused": SKY}
+STATE_COLOURS = {
+    "complete": BLUE,
+    "pruned": ORANGE,
+    "failed": VERMILION,
+    "running": GREY,
+    "paused": SKY,
+    "interrupted": GREY,
+}
 CURVE_COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE)
 """Colours of the best trials, best first."""
 MOST_NAMED = 20

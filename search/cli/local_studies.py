@@ -64,9 +64,11 @@ def _list(console: Console, root: Path) -> None:
         except ValueError as error:  # an unreachable database must not hide the other studies
             table.add_row(shown(folder.name), "?", "?", disk_space(folder), str(error))
             continue
+        unfinished = Counter(record.shown_state for record in records if not record.has_ended)
+        trials = ", ".join([str(len(records)), *(f"{count} {state}" for state, count in unfinished.items())])
         best = max((record.score for record in records if record.score is not None), default=None)
         score = "-" if best is None else f"{best:.4f}"
-        table.add_row(shown(folder.name), str(len(records)), score, disk_space(folder), _run_by(folder))
+        table.add_row(shown(folder.name), trials, score, disk_space(folder), _run_by(folder))
     console.print(table)
 
 

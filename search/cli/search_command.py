@@ -206,6 +206,7 @@ def _search(console: Console, tell: Tell, options: SearchOptions, prepared: _Run
     decorations = InBackground({"TensorBoard": board, "old checkpoints": keeper}, tell)
     with view.shown(), decorations:
         run_search(plan, ledger, prepared.loop, [state, view, decorations, *callbacks], stopping, meter)
+    ledger.driven = False  # trials that have not ended are resumed by the next run
     records = ledger.records()
     if any(record.reports or record.has_ended for record in records) and not stopping.lost:
         _show_result(console, records, plan, state, options, data)

@@ -20,6 +20,7 @@ from search.formatting import clean
 from search.json_records import from_json
 from search.ledger.named_places import reachable_place
 from search.ledger.records import DECISIONS, Failure, Proposal, Segment, TrialRecord, is_ours
+from search.locking.driver_claim import is_driven
 from search.storage.entry_validation import check_entry
 from search.storage.journal import Journal
 from search.storage.journal_creation import begin_journal, has_begun
@@ -52,6 +53,8 @@ class Ledger:
         self._ended: dict[int, TrialRecord] = {}
         """By number, the ended trials that were read: an ended trial no longer changes."""
         self._warned = False
+        self.driven = True
+        """Whether a driver runs the study, to tell the trials that it trains from those that were interrupted."""
 
     @classmethod
     def create(cls, folder: Path, url: str | None = None, tell: Callable[[str], None] = print) -> Ledger:
@@ -132,7 +135,9 @@ class Ledger:
 
         if (copy := read_study(place)) is None:
             return None
-        return cls(copy, place.study)
+        ledger = cls(copy, place.study)
+        ledger.driven = copy.driven
+        return ledger
 
     @classmethod
     def open(cls, folder: Path) -> Ledger:
@@ -148,7 +153,9 @@ class Ledger:
         try:
             if not place.known:
                 raise ValueError(f"{folder}: no study there (it has no {FILE})")
-            return cls(*_only_study(Journal(folder / FILE, writable=False, check=check_entry, merge=merged)))
+            ledger = cls(*_only_study(Journal(folder / FILE, writable=False, check=check_entry, merge=merged)))
+            ledger.driven = is_driven(folder)
+            return ledger
         except OSError as error:
             raise ValueError(f"{folder / FILE}: cannot be read ({error.strerror or error})") from error
 
@@ -255,7 +262,7 @@ class Ledger:
         return [self._ended.get(frozen.number) or self._read(frozen) for frozen in trials if is_ours(frozen)]
 
     def _read(self, frozen: FrozenTrial) -> TrialRecord:
-        record = TrialRecord.of(frozen)
+        record = TrialRecord.of(frozen, driven=self.driven)
         if record.has_ended:
             self._ended[record.number] = record
         return record
@@ -273,7 +280,7 @@ class Ledger:
         self._warned = True
 
     def record(self, number: int) -> TrialRecord:
-        return TrialRecord.of(self._frozen(number))
+        return TrialRecord.of(self._frozen(number), driven=self.driven)
 
     def begin(self, proposal: Proposal) -> TrialRecord:
         """Create a running trial. It is written in one entry, so that no trial has only part of its configuration."""

@@ -24,6 +24,9 @@ STATES = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
+UNFINISHED = ("running", "paused", "interrupted")
+SHOWN_STATES = ("complete", "pruned", "failed", *UNFINISHED)
+"""States that people are shown; only those in UNFINISHED may still change."""
 CONTINUE, PAUSE, STOP, AUDIT = DECISIONS = ("continue", "pause", "stop", "audit")
 """Decisions of a scheduler after an epoch. "audit": it would stop or pause the trial, but lets it run on as a check."""
 
@@ -153,10 +156,16 @@ class TrialRecord:
     error: str | None
     started: datetime | None
     ended: datetime | None
+    driven: bool = field(default=True, compare=False)
+    """Whether a driver ran the study when the ledger was read, which says nothing of the trial itself."""
 
     @classmethod
-    def of(cls, frozen: FrozenTrial) -> TrialRecord:
+    def of(cls, frozen: FrozenTrial, *, driven: bool = True) -> TrialRecord:
         """Read the record of a trial from Optuna's.
+
+        Args:
+            frozen: Optuna's trial.
+            driven: whether a driver runs the study.
 
         Raises:
             ValueError: if it is not in the form that a search writes.
@@ -190,6 +199,7 @@ class TrialRecord:
             error=own.error,
             started=frozen.datetime_start,
             ended=frozen.datetime_complete,
+            driven=driven,
         )
         record._check()
         return record
@@ -212,8 +222,14 @@ class TrialRecord:
 
     @property
     def shown_state(self) -> str:
-        """The state that people are shown: "paused" if ASHA paused the trial after its last epoch, else `state`."""
-        return "paused" if self.state == "running" and self.decision == PAUSE else self.state
+        """The state that people are shown, one of SHOWN_STATES.
+
+        A trial that has not ended is "paused" if ASHA paused it after its last epoch, and "interrupted" if no driver
+        runs the study: no process trains it, until the study continues.
+        """
+        if self.has_ended:
+            return self.state
+        return "paused" if self.decision == PAUSE else "running" if self.driven else "interrupted"
 
     @property
     def broke_for_good(self) -> bool:

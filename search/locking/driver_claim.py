@@ -20,7 +20,7 @@ import psutil
 
 from search.folders.places import study_not_written
 from search.foreign_files import parse_json
-from search.locking.folder_lock import describe, is_run_by, this_driver
+from search.locking.folder_lock import describe, driver_of, is_run_by, this_driver
 from search.locking.small_files import SmallFiles
 
 BEAT_SECONDS = 15.0
@@ -65,7 +65,7 @@ class Holder:
         self._files.make_place()
         try:
             self._files.write(self._name, self._text)
-            for name in self._others():
+            for name in self.others():
                 self._outlive(name, tell)
         except BaseException:
             self.release()
@@ -87,8 +87,20 @@ class Holder:
         if self._lost is not None:
             tell(self._lost)
 
-    def _others(self) -> list[str]:
-        return [name for name in self._files.changed() if name.startswith(PREFIX) and name != self._name]
+    def others(self) -> dict[str, int]:
+        """Return the files of other drivers at the place, and when each was renewed, in nanoseconds since the epoch."""
+        return {
+            name: changed
+            for name, changed in self._files.changed().items()
+            if name.startswith(PREFIX) and name != self._name
+        }
+
+    def is_alive(self, name: str, changed: int) -> bool:
+        """Return whether the driver that wrote this file seems to run, without waiting until that is certain."""
+        driver = self._driver(name)
+        if driver.get("machine") == _machine():
+            return not _has_ended(driver)
+        return time.time() - changed / 1e9 < GONE_SECONDS
 
     def _driver(self, name: str) -> dict[str, Any]:
         """Return the driver that wrote that file; {} if the file is not valid."""
@@ -133,11 +145,21 @@ class Holder:
         while not self._released.wait(BEAT_SECONDS):
             # A place that is unavailable for a while is so for other drivers too: renew the file when it is back.
             with suppress(OSError):
-                if self._name not in self._files.changed() and (others := self._others()):
-                    self._lost = OSError(is_run_by(self.study, self._driver(others[0])))
+                if self._name not in self._files.changed() and (others := self.others()):
+                    self._lost = OSError(is_run_by(self.study, self._driver(next(iter(others)))))
                     self._tell_lost(self._lost)
                     return
                 self._files.write(self._name, self._text)
+
+
+def is_driven(folder: Path) -> bool:
+    """Return whether a driver runs the study in that folder, on this or another machine. It only reads."""
+    if driver_of(folder) is not None:
+        return True
+    holder = Holder(str(folder), folder.name)
+    with suppress(OSError):
+        return any(holder.is_alive(name, changed) for name, changed in holder.others().items())
+    return False
 
 
 @contextmanager

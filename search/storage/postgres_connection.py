@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from optuna.exceptions import StorageInternalError
-from sqlalchemy import Connection, Engine, create_engine, func, select
+from sqlalchemy import Connection, Engine, create_engine, func, select, text
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -142,6 +142,15 @@ class DriverConnection:
         model = StudyUserAttributeModel
         text = connection.scalar(select(model.value_json).where(model.study_id == self._study_id, model.key == DRIVER))
         return {} if text is None else json.loads(text)
+
+
+def has_driver(connection: Connection, study_id: int) -> bool:
+    """Return whether a driver holds the study's lock; any role may ask."""
+    held = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database "
+        "WHERE datname = current_database() AND locktype = 'advisory' AND classid = :locks AND objid = :study"
+    )
+    return bool(connection.scalar(held, {"locks": LOCKS, "study": study_id}))
 
 
 def upsert(model: Any, key: dict[str, Any], values: dict[str, Any]) -> Insert:

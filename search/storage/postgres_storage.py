@@ -38,6 +38,7 @@ from search.storage.postgres_connection import (
     DriverConnection,
     LockHeld,
     engine,
+    has_driver,
     refused,
     upsert,
     with_driver,
@@ -49,7 +50,14 @@ Change = tuple[Any, Callable[[], object]]
 """A statement, and a function that makes the same change to the copy."""
 
 
-def read_study(place: LedgerPlace) -> InMemoryStorage | None:
+class StudyCopy(InMemoryStorage):
+    """A copy of a study, to read."""
+
+    driven = False
+    """Whether a driver ran the study when it was copied."""
+
+
+def read_study(place: LedgerPlace) -> StudyCopy | None:
     """Return a copy of the study; None if the database has no study of that name, and the folder names none.
 
     Raises:
@@ -65,8 +73,10 @@ def read_study(place: LedgerPlace) -> InMemoryStorage | None:
         tables = _tables(place.url, skip_table_creation=True)
         if (study_id := _key(tables, place)) is None:
             return None
-        copy = InMemoryStorage()
+        copy = StudyCopy()
         _fill(copy, tables, study_id, place.study)
+        with engine(place.url).connect() as connection:
+            copy.driven = has_driver(connection, study_id)
         if not place.known:
             _check_free(copy, place)
         return copy

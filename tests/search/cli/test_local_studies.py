@@ -37,6 +37,21 @@ def test_studies_are_listed(root, capsys):
     assert text.count("nobody") == 2
 
 
+def test_trials_of_a_driver_that_was_killed_are_interrupted(root, capsys, hold):
+    ledger, space = Ledger.create(root / "second"), unet_space(PROFILES["cpu"])
+    for _ in range(2):
+        ledger.add_epoch(begin(ledger, space).number, epoch_report(1, 0.25))
+    ask(root, "--status")
+    assert "2, 2 interrupted" in capsys.readouterr().out
+    ask(root, "--status", "second")
+    text = capsys.readouterr().out
+    assert "run by nobody; trials: 2 interrupted" in text
+    assert "running" not in text
+    hold(root / "second")
+    ask(root, "--status")
+    assert "2, 2 running" in capsys.readouterr().out
+
+
 def test_one_that_cannot_be_read_hides_no_other(root, capsys):
     (root / "first" / FILE).write_text("nothing\nnothing\n")
     assert ask(root, "--status") == 0

@@ -8,6 +8,7 @@ import pytest
 from optuna.distributions import IntDistribution
 from optuna.trial import TrialState, create_trial
 
+from search.ledger.ledger import Ledger
 from search.ledger.records import STATES, Failure, Proposal, Segment, TrialRecord
 from tests.made.records import check_fixed, trial_record
 from tests.made.studies import begin, epoch_report
@@ -202,3 +203,23 @@ def test_a_paused_trial_is_shown_as_such(decision, end, shown, ledger, space, ma
     if end is not None:
         ledger.prune(number)
     assert ledger.record(number).shown_state == shown
+
+
+@pytest.mark.parametrize(
+    ("decision", "end", "shown"),
+    [("continue", None, "interrupted"), ("pause", None, "paused"), ("continue", "complete", "complete")],
+)
+def test_a_trial_that_no_driver_trains_is_interrupted(decision, end, shown, ledger, space, make_report, tmp_path, hold):
+    """Whoever opens the ledger to read it sees whether a driver holds the study."""
+    number = begin(ledger, space).number
+    ledger.decide(number, 1, decision)
+    ledger.add_epoch(number, make_report(1, 0.5))
+    if end is not None:
+        ledger.complete(number)
+    folder = tmp_path / "study"
+    [record] = Ledger.open(folder).records()
+    assert record.shown_state == Ledger.open(folder).record(number).shown_state == shown
+    assert record == ledger.record(number)
+    hold(folder)
+    [record] = Ledger.open(folder).records()
+    assert record.shown_state == ledger.record(number).shown_state == shown.replace("interrupted", "running")

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from search.locking import driver_claim as module
-from search.locking.driver_claim import Holder, held
+from search.locking.driver_claim import Holder, held, is_driven
 from search.locking.folder_lock import describe
 
 ELSEWHERE = {"user": "bob", "host": "node9", "process": 12, "since": "2024-05-01T12:00:00+02:00"}
@@ -277,3 +277,20 @@ def test_an_object_store_is_held_too(object_store, monkeypatch):
     monkeypatch.setattr(module, "GONE_SECONDS", 0.5)
     with held(place, "mars", lambda text: None) as holder:
         assert first._name not in holder._files.changed()
+
+
+def test_a_reader_sees_whether_a_driver_runs_the_study(place):
+    """Of another machine's driver it knows what the files say; one of this machine must be alive."""
+    assert not is_driven(Path(place))
+    path = left(place, age=500.0)
+    assert is_driven(Path(place))
+    left(place, age=700.0)
+    assert not is_driven(Path(place))
+    left(place, machine=module._machine(), process=os.getpid(), began=psutil.Process().create_time())
+    assert is_driven(Path(place))
+    left(place, machine=module._machine(), process=os.getpid(), began=psutil.Process().create_time() - 100)
+    assert not is_driven(Path(place))
+    path.unlink()
+    with held(place, "mars", pytest.fail):
+        assert is_driven(Path(place))
+    assert files(place) == []

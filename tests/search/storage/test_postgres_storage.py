@@ -159,6 +159,13 @@ def test_a_server_that_stays_away_is_an_unwritable_study(
         Ledger.open(tmp_path / "study")
 
 
+def test_a_reader_sees_whether_a_driver_holds_the_study(ledger, space, tmp_path):
+    begin(ledger, space)
+    assert [record.shown_state for record in Ledger.open(tmp_path / "study").records()] == ["running"]
+    ledger.close()
+    assert [record.shown_state for record in Ledger.open(tmp_path / "study").records()] == ["interrupted"]
+
+
 def test_a_second_driver_is_refused_and_told_of_the_first(ledger, url, tmp_path):
     expected = r"study 'study' is run by .* on .* \(process \d+\) since 20.*: wait, or give another --name"
     with pytest.raises(ValueError, match=expected):
