@@ -59,7 +59,7 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     device, clock = default_device(), Clock(options.time_budget)
     recorded = facts
     facts, models = searched_models(facts, options.members, device)
-    console.print(leaderboard(facts.records))
+    console.print(leaderboard(facts.records, width=console.width))
     for line in saved_lines(recorded, facts):
         console.print(line, style="yellow", markup=False, soft_wrap=True)
     if facts.unfinished:

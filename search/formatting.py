@@ -33,9 +33,15 @@ def duration(seconds: float | None) -> str:
 
 def config_line(params: dict[str, object]) -> str:
     """Format the searched parameters in one line: "depth 3, width 16, ..."."""
-    shown = []
-    for name, value in params.items():
-        concern, _, leaf = name.partition(".")
-        label = concern if leaf in ("", "name") else leaf
-        shown.append(f"{label} {value:.3g}" if isinstance(value, float) else f"{label} {value}")
-    return ", ".join(shown)
+    return ", ".join(f"{parameter_label(name)} {parameter_value(value)}" for name, value in params.items())
+
+
+def parameter_label(name: str) -> str:
+    """Return the name of a parameter without its part: "lr" of "optimizer.lr", but "optimizer" of "optimizer.name"."""
+    part, _, leaf = name.partition(".")
+    return part if leaf in ("", "name") else leaf
+
+
+def parameter_value(value: object) -> str:
+    """Format the value of a parameter."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -78,7 +78,7 @@ def _show(console: Console, folder: Path) -> None:
     trials = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none"
     where = f"study {folder} ({disk_space(folder)}): run by {_run_by(folder)}"
     console.print(f"{where}; trials: {trials}", markup=False, soft_wrap=True)
-    console.print(leaderboard(records))
+    console.print(leaderboard(records, width=console.width))
 
 
 def _stop(console: Console, folder: Path) -> None:

@@ -239,7 +239,7 @@ def _show_result(
     options: SearchOptions,
     data: PreparedData,
 ) -> None:
-    console.print(leaderboard(records))
+    console.print(leaderboard(records, width=console.width))
     console.print(receipt(records, plan.settings.max_epochs, options.price_per_hour))
     if (audited := audit(records, plan.settings)) is not None:
         console.print(audited.sentence(), markup=False)

@@ -65,15 +65,17 @@ class LiveView(Callback):
         counts = ", ".join(f"{count} {name}" for name, count in ({**state.counts} | paused).items())
         head = Table.grid(padding=(0, 2))
         head.add_row(
-            ProgressBar(total=state.budget, completed=state.ended, width=30),
+            ProgressBar(total=state.budget, completed=state.ended, width=20),
             f"{state.ended}/{state.budget} trials",
-            counts or "none ended",
-            f"{state.epochs_per_second:.2f} epochs/s",
             f"{duration(state.seconds)} elapsed, {duration(state.seconds_left)} left",
         )
-        running = Table(title="running", title_justify="left", box=None, padding=(0, 2))
-        for column in ("trial", "epoch", "mean IoU", "best", "configuration"):
-            running.add_column(column, no_wrap=column != "configuration")
+        for column in head.columns:
+            column.no_wrap = True
+        speed = _one_line(f"{counts or 'none ended'}  {state.epochs_per_second:.2f} epochs/s")
+        running = Table(title="running", title_justify="left", box=None, padding=(0, 2, 0, 0), expand=True)
+        for name in ("trial", "epoch", "mean IoU", "best"):
+            running.add_column(name, no_wrap=True)
+        running.add_column("configuration", no_wrap=True, ratio=1)  # what does not fit is taken from it
         for number, (record, report) in sorted(dict(state.running).items()):
             total = record.config.get("training.max_epochs", "?")
             now, best = (report.mean_iou, report.best_mean_iou) if report else (None, None)
@@ -84,20 +86,22 @@ class LiveView(Callback):
                 "-" if best is None else f"{best:.4f}",
                 config_line(record.params),
             )
-        parts: list[RenderableType] = [head, running]
+        parts: list[RenderableType] = [head, speed, running]
         if self.stopping.reason is not None:
             waiting = len(self.stopping.running.started)
             waits = f"ending: waiting for {waiting} trials to finish their epoch; Ctrl-C: end now"
             parts.insert(1, Text(waits, style="yellow"))
         if (best_trial := state.best) is not None:
-            parts.append(
-                Text.assemble(
-                    ("best ", "bold"),
-                    (f"{state.best_score:.4f}", "bold green"),
-                    clean(f" trial {best_trial.number:04d}: {config_line(best_trial.params)}"),
-                )
-            )
+            best_line = _one_line("")
+            best_line.append("best ", "bold").append(f"{state.best_score:.4f}", "bold green")
+            best_line.append(clean(f" trial {best_trial.number:04d}: {config_line(best_trial.params)}"))
+            parts.append(best_line)
         return Group(*parts)
+
+
+def _one_line(text: str) -> Text:
+    """Return a text that a narrow terminal cuts, instead of breaking it into lines."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def _line(record: TrialRecord, what: str) -> str:

@@ -51,7 +51,7 @@ def record(**changes):
 
 
 def of_leaderboard(terminal):
-    terminal.print(leaderboard([record()]))
+    terminal.print(leaderboard([record()], width=terminal.width))
 
 
 def of_live_view(terminal):

@@ -78,6 +78,7 @@ MODULES: dict[str, list[str]] = {
     "search/home_folder.py": ["tests/search/test_home_folder.py"],
     "search/json_records.py": ["tests/search/test_json_records.py"],
     "search/study/rung_metric.py": ["tests/search/study/test_rung_metric.py"],
+    "search/views/parameter_columns.py": ["tests/search/views/test_leaderboard.py"],
     "search/views/leaderboard.py": ["tests/search/views/test_leaderboard.py"],
     "search/ledger/ranking.py": ["tests/search/views/test_leaderboard.py"],
     "search/ledger/ledger.py": [

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
 from search.ledger.ranking import ranked
 from search.views.leaderboard import leaderboard
+from search.views.parameter_columns import parameter_columns
 from tests.made.records import trial_record
 
 
@@ -39,24 +41,19 @@ def test_a_trial_counts_with_its_best_epoch_in_whatever_state_it_is():
     assert ranked([]) == []
 
 
-def test_a_row_is_rank_trial_score_best_epoch_epochs_state_and_configuration():
+def test_a_row_is_rank_trial_score_best_epoch_epochs_state_and_the_parameters_that_differ():
     records = [
-        trial_record(3, [0.25], state="pruned", params={"model.depth": 2}),
-        trial_record(12, [0.5, 0.65432, 0.6], params={"model.depth": 3, "optimizer.lr": 0.00123}),
+        trial_record(3, [0.25], state="pruned", params={"model.depth": 2, "optimizer.name": "sgd"}),
+        trial_record(
+            12, [0.5, 0.65432, 0.6], params={"model.depth": 2, "optimizer.name": "adam", "optimizer.lr": 0.00123}
+        ),
     ]
     table = leaderboard(records)
-    assert [column.header for column in table.columns] == [
-        "rank",
-        "trial",
-        "mean IoU",
-        "best epoch",
-        "epochs",
-        "state",
-        "configuration",
-    ]
+    heads = [column.header for column in table.columns]
+    assert heads == ["rank", "trial", "mean\nIoU", "best\nepoch", "epochs", "state", "optimizer", "lr"]
     assert cells(table) == [
-        ("1", "0012", "0.6543", "2", "3", "complete", "depth 3, lr 0.00123"),
-        ("2", "0003", "0.2500", "1", "1", "pruned", "depth 2"),
+        ("1", "0012", "0.6543", "2", "3", "complete", "adam", "0.00123"),
+        ("2", "0003", "0.2500", "1", "1", "pruned", "sgd", "-"),
     ]
 
 
@@ -75,20 +72,58 @@ def test_the_caption_counts_every_trial_also_those_that_are_not_shown():
     assert leaderboard(records, top=1).caption == "2 complete, 1 failed, 1 running"
 
 
-def test_the_table_says_what_is_ranked_and_fills_the_terminal_with_one_line_a_trial():
-    records = [trial_record(number, [0.5], params={f"a.long_name_{i}": i for i in range(20)}) for number in range(2)]
-    lines = printed(leaderboard(records), width=80)
+def records_that_differ(count, parameters=("model.depth", "loss.long_name_of_it", "loss.name")):
+    """Trials that have another value of each parameter."""
+    return [trial_record(number, [0.5], params=dict.fromkeys(parameters, f"value {number}")) for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("width", "shown", "note"),
+    [
+        (52, [], "3 more parameters differ: a wider terminal (or COLUMNS=104) shows more"),
+        (53, ["depth"], "2 more parameters differ: a wider terminal (or COLUMNS=106) shows more"),
+        (70, ["depth", "long name of it"], "1 more parameter differs: a wider terminal (or COLUMNS=140) shows more"),
+        (71, ["depth", "long name of it", "loss"], None),
+    ],
+)
+def test_as_many_parameters_as_fit_are_columns_and_the_rest_is_counted(width, shown, note):
+    """Every trial has one line, whose values are never cut."""
+    table = leaderboard(records_that_differ(2), width=width)
+    assert [column.header.replace("\n", " ") for column in table.columns[6:]] == shown
+    assert table.caption == "2 complete" + (f"\n{note}" if note else "")
+    lines = printed(table, width=width)
     assert lines[0] == "best trials (mean IoU on the validation part)"
-    # the title, a rule above and below the heading and below the rows, the heading, the rows and the caption
-    assert len(lines) == 1 + 1 + 1 + 1 + 2 + 1 + 1
-    assert all(len(line) == 80 for line in lines[1:-1])
-    assert all(line.rstrip(" │").endswith("…") for line in lines[4:6])
-    assert "│ long_name_0 0, l… │" in lines[4]
+    rows = [line for line in lines if re.match(r" +\d+ ", line)]
+    assert [row.count("value") for row in rows] == [len(shown)] * 2
+    assert all(len(line) <= width for line in lines)
+    assert "…" not in "".join(lines)
 
 
-def test_numbers_stand_below_each_other_and_keep_their_room():
-    """What does not fit is taken from the configuration first."""
-    records = [trial_record(number, [0.5], params={"model.depth": 3}) for number in range(11)]
+def test_numbers_stand_below_each_other():
+    records = [trial_record(number, [0.5], params={"model.depth": number}) for number in range(11)]
     lines = printed(leaderboard(records, top=11), width=66)
-    assert lines[4] == "│    1 │  0000 │   0.5000 │          1 │      1 │ complete │ de… │"
-    assert lines[14].startswith("│   11 │  0010 │")
+    assert lines[4] == "   1   0000  0.5000      1       1  complete  0"
+    assert lines[14].startswith("  11   0010")
+
+
+def test_the_parameters_with_the_most_different_values_come_first():
+    values = [("adam", 3, 0.1), ("adam", 4, 0.2), ("sgd", 3, 0.3)]
+    records = [
+        trial_record(number, [0.5], params={"a.name": name, "b.depth": depth, "c.rate": rate, "d.same": 1})
+        for number, (name, depth, rate) in enumerate(values)
+    ]
+    columns = parameter_columns(records)
+    assert [column.name for column in columns] == ["c.rate", "a.name", "b.depth"]
+    assert [column.label for column in columns] == ["rate", "a", "depth"]
+    assert [column.cells for column in columns] == [("0.1", "0.2", "0.3"), ("adam", "adam", "sgd"), ("3", "4", "3")]
+
+
+def test_two_parameters_with_one_label_have_their_whole_names():
+    records = [trial_record(number, params={"a.rate": number, "b.rate": -number}) for number in range(2)]
+    assert [column.label for column in parameter_columns(records)] == ["a.rate", "b.rate"]
+
+
+def test_of_a_single_trial_every_parameter_is_a_column():
+    [column] = parameter_columns([trial_record(0, params={"a.rate": 1})])
+    assert (column.label, column.cells) == ("rate", ("1",))
+    assert parameter_columns([]) == []

@@ -53,11 +53,28 @@ def test_the_live_view_shows_counts_running_trials_and_the_best(ledger, space, m
     console.print(view.render())
     text = console.file.getvalue()
     assert "2/5 trials" in text
-    assert "1 complete, 1 failed" in text
+    assert "1 complete, 1 failed  " in text
     assert "2/7" in text
     assert "0.2000" in text
     assert "best 0.4321 trial 0000" in text
     assert "left" in text
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_live_view_takes_one_line_a_trial(width, ledger, space, make_report):
+    state, view = view_on(terminal=True, budget=1000)
+    state.counts.update({"complete": 123, "pruned": 456, "failed": 78})
+    for _ in range(3):
+        record = begin(ledger, space, max_epochs=100)
+        state.trial_started(record)
+        state.epoch_ended(record, make_report(2, 0.2))
+    console = Console(file=io.StringIO(), width=width)
+    console.print(view.render())
+    lines = console.file.getvalue().splitlines()
+    # progress, counts, the title and the head of the table, the trials, the best one
+    assert len(lines) == 2 + 2 + 3 + 1
+    assert [line.split()[:3] for line in lines[4:7]] == [[f"{number:04d}", "2/100", "0.2000"] for number in range(3)]
+    assert all(line.rstrip().endswith("…") for line in lines[4:])
 
 
 def test_a_trial_that_broke_and_an_end_that_waits_are_shown(ledger, space, make_report):
