@@ -13,6 +13,7 @@ check_platform()
 
 from reports.options import check_together, parser
 from search.entry_point.run_script import run_script
+from search.first_line import announce
 from search.home_folder import check_home
 
 
@@ -21,6 +22,7 @@ def main() -> int:
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     check_home()
     check_together(options)
+    announce(f"reading the study in {options.study}")
     from reports.command import run
 
     run(options)

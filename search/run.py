@@ -16,6 +16,7 @@ from search.cli.options.search_options import SearchOptions
 from search.cli.options.search_parser import parse
 from search.cli.then_report import share_time
 from search.entry_point.run_script import run_script
+from search.first_line import announce
 from search.folders.places import Place, errors_told
 from search.home_folder import check_home
 
@@ -39,16 +40,20 @@ def _run(options: SearchOptions) -> int:
         prepare_to_join()
     address = options.submission_address
     if address is not None:
+        announce(f"asking the cluster at {address}")
         from search.cli import submitted_studies
 
         if options.manages_studies:
             return submitted_studies.run_study_command(options, address)
         return submitted_studies.submit(options, address, sys.argv[1:])
     if options.manages_studies:
+        what = f"study {options.managed}" if options.managed else "the studies"
+        announce(f"looking for {what} in {options.local_storage}")
         from search.cli.local_studies import run_study_command
 
         return run_study_command(options)
-    # Check the data before the imports that take seconds.
+    announce(f"reading the data: {options.data}", as_event=options.view == "events")
+    # Check the data before the other imports that take seconds.
     from search.cli.prepared_data import prepared_data
 
     data = prepared_data(options)

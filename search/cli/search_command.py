@@ -110,6 +110,8 @@ def _prepare(stack: ExitStack, console: Console, tell: Tell, options: SearchOpti
     study = find_study(options, data)
     if study.remark is not None:
         tell(study.remark)
+    address = options.address or os.environ.get("RAY_ADDRESS")
+    console.print("starting Ray on this machine" if address is None else f"joining the Ray cluster at {address}")
     joined = start_ray(dashboard=options.workers_per_trial.most > 1, address=options.address)
     raise_on_signals()  # until the trials run
     raise_if_asked()

@@ -33,6 +33,9 @@ def test_a_search_continues_to_its_budget_under_the_same_settings(command, data_
     done = command("search/run.py", "--data", relative, "--budget", 3, *SMALL)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[0] == "reading the data: sample"
+    assert lines.index("starting Ray on this machine") < next(n for n, line in enumerate(lines) if "no GPU" in line)
     assert "no GPU: the cpu profile limits the search" in done.stdout
     assert "[3/3] trial" in done.stdout
     assert "cost of the study" in done.stdout

@@ -11,6 +11,9 @@ from search.ray_cluster.address import cluster_address
 
 LOCAL_STORAGE = "runs"
 
+LOCAL_STORAGE = "runs"
+"""Default folder of the studies."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
@@ -95,6 +98,17 @@ class SearchOptions:
         """Address of the dashboard for jobs and their queries; None if the search does not run as a job."""
         address = cluster_address(self.address)
         return address if address is not None and address.startswith(("http://", "https://")) else None
+
+    @property
+    def local_storage(self) -> str:
+        """Folder of the studies: with a URI, only the checkpoints are stored there."""
+        return LOCAL_STORAGE if "://" in self.storage else self.storage
+
+    @property
+    def managed(self) -> str | None:
+        """Name of the study to be shown, stopped, renamed or deleted; None for all studies."""
+        asked = (self.status, self.stop, self.rename and self.rename[0], self.delete, self.logs)
+        return next((name for name in asked if isinstance(name, str)), None)
 
     @property
     def manages_studies(self) -> bool:
