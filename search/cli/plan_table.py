@@ -11,6 +11,7 @@ from search.formatting import duration
 from search.ledger.ledger import Ledger
 from search.ray_cluster.capacity import ClusterSize
 from search.study.profiles import Profile
+from search.study.settings import StudySettings
 from search.study.space import Space
 from search.tuning.tuner import SearchPlan
 from trainables.launching.launchers import Launcher
@@ -26,9 +27,10 @@ def show_plan(
 ) -> None:
     settings, demand = plan.settings, plan.launcher.demand()
     if profile.name == "cpu" and not settings.systems:
+        longer = "" if options.max_epochs else " (more with --max-epochs)"
         console.print(
             f"no GPU: the cpu profile limits the search to widths {'/'.join(map(str, profile.widths))}, depths "
-            f"{'/'.join(map(str, profile.depths))} and {profile.max_epochs} epochs per trial (or --max-epochs)"
+            f"{'/'.join(map(str, profile.depths))} and {settings.max_epochs} epochs per trial{longer}"
             if size.total("GPU") == 0
             else "profile cpu: narrow networks and short trials",
             style="yellow",
@@ -37,7 +39,7 @@ def show_plan(
     if settings.systems and size.total("GPU") == 0 and not settings.overrides and settings.train_fraction == 1:
         console.print(
             "no GPU: systems of full size take many hours; for a quick test add --set model.width=8 --train-fraction "
-            "0.5 --max-epochs 14",
+            f"0.5{'' if options.max_epochs else ' --max-epochs 14'}",
             style="yellow",
             soft_wrap=True,
         )
@@ -47,10 +49,9 @@ def show_plan(
     limits += [f"{options.epochs_budget} epochs"] if options.epochs_budget else []
     limits += [f"{options.gpu_hours:g} GPU-hours"] if options.gpu_hours else []
     limit = f", at most {' and '.join(limits)}" if limits else ""
-    done = f" ({len(existing.records())} are already in the ledger)" if existing else ""
     table = Table.grid(padding=(0, 2))
     table.add_row("study", str(plan.folder))
-    table.add_row("budget", f"{plan.budget} trials{done}{limit}")
+    table.add_row("budget", f"{plan.budget} trials{_begun(plan, existing)}{limit}")
     table.add_row(
         "each trial", f"at most {settings.max_epochs} epochs, patience {settings.patience}, seed {settings.seed}"
     )
@@ -59,10 +60,7 @@ def show_plan(
         changed = "".join(f", {key}={value}" for key, value in settings.overrides.items())
         table.add_row("systems", f"{len(settings.systems)} of the two reports with {seeds} seeds{changed}")
     else:
-        verb = "promotes" if settings.scheduler == "asha-promotion" else "keeps"
-        rule = f"ASHA {verb} 1 in {settings.reduction_factor} from epoch {settings.grace_epochs} on"
-        begin = f"{len(plan.first)} starting points, then " if plan.first else ""
-        table.add_row("search", f"{begin}sampler {plan.sampler}; {rule}")
+        table.add_row("search", f"{_proposals(plan)}; {_stopping(settings)}")
     if settings.keep_outliers or settings.drop_list:
         rules = "outliers are kept" if settings.keep_outliers else "outliers are dropped"
         table.add_row("cleaning", f"{rules}; the drop list names {len(settings.drop_list)} images")
@@ -79,6 +77,31 @@ def show_plan(
     if options.gpus_per_trial == AUTO and placement is not None:
         table.add_row("GPU sharing", placement.sentence())
     console.print(table)
+
+
+def _begun(plan: SearchPlan, existing: Ledger | None) -> str:
+    """Say how many trials of the budget the study has, and what to do if no others would follow."""
+    if existing is None or not (count := existing.trial_count):
+        return ""
+    more = "" if count < plan.budget else ", so no new ones start: raise --budget for more"
+    return f" ({count} {'is' if count == 1 else 'are'} already in the ledger{more})"
+
+
+def _proposals(plan: SearchPlan) -> str:
+    """Say where the configurations come from."""
+    begin = min(len(plan.first), plan.budget)
+    points = f"{begin} starting point{'s' * (begin > 1)}"
+    if begin == plan.budget:
+        return f"{points}, the whole budget"
+    return f"{points}, then sampler {plan.sampler}" if begin else f"sampler {plan.sampler}"
+
+
+def _stopping(settings: StudySettings) -> str:
+    """Say which trials ASHA lets continue."""
+    if settings.grace_epochs >= settings.max_epochs:
+        return f"ASHA stops no trial: it would compare them from epoch {settings.grace_epochs} on, their last"
+    verb = "promotes" if settings.scheduler == "asha-promotion" else "keeps"
+    return f"ASHA {verb} 1 in {settings.reduction_factor} from epoch {settings.grace_epochs} on"
 
 
 def _amount(most: float, launcher: Launcher) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
+import math
 import statistics
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -24,10 +25,14 @@ from search.library_output import quiet_optuna
 from search.simulation.curves import Curve, recorded, write_curves
 from search.simulation.outcomes import Choice, Outcome
 from search.simulation.simulator import Simulation, Trace, simulate
-from search.simulation.surrogate import Surrogate
+from search.simulation.surrogate import Quality, Surrogate
 from search.storage.location import refuse_links
 from search.study.settings import StudySettings
 from search.views.safe_console import Terminal
+
+ENOUGH_CURVES, ENOUGH_CORRELATION = 30, 0.5
+"""Fewest recorded curves, and lowest rank correlation of the model, for a recommendation: below, the order of the
+simulated searches says little about real ones."""
 
 
 def run(options: argparse.Namespace) -> None:
@@ -73,14 +78,34 @@ def _replay(
     console.print(table)
     _write(outcomes, target, folder)
     _draw(outcomes, target, settings.max_epochs, folder)
+    for line in (advice(outcomes, target, surrogate.quality, len(curves)), f"wrote {folder}"):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def advice(outcomes: list[Outcome], target: float, quality: Quality, curves: int) -> str:
+    """Return the recommended settings, or why there are none and what would help.
+
+    Args:
+        outcomes: the simulated searches of all settings.
+        target: the score that half of the searches of the recommended settings reach first.
+        quality: of the model on which they were simulated.
+        curves: number of recorded curves that the model knows.
+    """
+    lacks = []
+    if curves < ENOUGH_CURVES:
+        lacks.append(f"{curves} learning curves are recorded, fewer than {ENOUGH_CURVES}")
+    if not quality.rank_correlation >= ENOUGH_CORRELATION:
+        found = "unknown" if math.isnan(quality.rank_correlation) else f"{quality.rank_correlation:.2f}"
+        lacks.append(f"the model's rank correlation is {found}, below {ENOUGH_CORRELATION:g}")
+    if lacks:
+        return (
+            f"nothing is recommended, because {' and '.join(lacks)}: continue the study with a larger --budget, best "
+            "with --sampler random and --grace-epochs as large as --max-epochs under another --name, or add studies of "
+            "the same search space to the command"
+        )
     reaching = [(epochs, -outcome.final, outcome) for outcome in outcomes if (epochs := outcome.epochs_to(target))]
     epochs, _, best = min(reaching, key=lambda found: found[:2])
-    console.print(
-        f"recommended: {best.choice.options()} (half of its searches reach {target:.4f} within "
-        f"{epochs:.0f} epochs)\nwrote {folder}",
-        markup=False,
-        soft_wrap=True,
-    )
+    return f"recommended: {best.choice.options()} (half of its searches reach {target:.4f} within {epochs:.0f} epochs)"
 
 
 def _choices(options: argparse.Namespace, settings: StudySettings) -> list[Choice]:

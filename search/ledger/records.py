@@ -111,7 +111,7 @@ def _read(content: Any, where: str, *kinds: type[Any]) -> list[Any]:
 
 
 @functools.cache
-def _bounded(kind: type) -> tuple[str, ...]:
+def _bounded(kind: Any) -> tuple[str, ...]:
     """Return the fields of a record that hold seconds, CPUs or GPUs."""
     names = (field.name for field in dataclasses.fields(kind))
     return tuple(name for name in names if name.endswith("_seconds") or name in ("cpus", "gpus"))
@@ -212,7 +212,8 @@ class TrialRecord:
         if any(not math.isfinite(report.mean_iou or 0) for report in self.reports if not report.diverged):
             raise ValueError(f"trial {self.number}: a score is not a finite number, but the trial did not diverge")
         for entry in (*self.reports, *self.segments):
-            for name in _bounded(type(entry)):
+            kind: Any = type(entry)
+            for name in _bounded(kind):
                 if not abs((value := getattr(entry, name)) or 0) < MOST:
                     raise ValueError(f"trial {self.number}: {name} is {value}, must be a number below 2^63")
 

@@ -20,6 +20,7 @@ from search.tuning.callbacks import Callback
 from trainables.messages import EpochReport
 
 FOLDER = "trials"
+EVENTS = "events.out.tfevents.*"
 ABSENT = "n/a"
 Painter = Callable[[TrialRecord], np.ndarray | None]
 
@@ -52,12 +53,16 @@ class TensorBoardLogger(Callback):
         self.folder, self.space, self.painter = folder, space, painter
         self._writers: dict[int, SummaryWriter] = {}
         # TensorBoard uses the first experiment summary that it finds, so a study has exactly one, even if it continues.
-        if not any(folder.glob("events.out.tfevents.*")):
-            with SummaryWriter(str(folder)) as writer:
-                _add(writer, metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=_experiment(space, class_names)))
+        # It is in the folder of the study's first trial: in one of its own it would be a run without any values.
+        self._experiment: api_pb2.Experiment | None = None
+        if not any(folder.glob(EVENTS)) and not any(folder.glob(f"{FOLDER}/*/{EVENTS}")):
+            self._experiment = _experiment(space, class_names)
 
     def trial_started(self, record: TrialRecord) -> None:
         writer = self._writers[record.number] = self._writer(record)
+        if self._experiment is not None:
+            _add(writer, metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=self._experiment))
+            self._experiment = None
         start = SessionStartInfo(start_time_secs=time.time())
         for parameter in self.space.parameters:
             _set(start.hparams[parameter.name], _value(parameter, record.params))

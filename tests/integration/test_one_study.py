@@ -41,7 +41,7 @@ def test_a_study_is_named_after_its_data_begun_renamed_and_gone_on_with(command,
     renamed = folder.rename(tmp_path / "runs" / "mars-2026")
     done = command("search/run.py", "--data", data, "--budget", 2, "--name", "mars-2026", *SHORT)
     assert done.returncode == 0, done.stderr
-    assert "1 are already in the ledger" in done.stdout
+    assert "1 is already in the ledger" in done.stdout
     assert [record.state for record in Ledger.open(renamed).records()] == ["complete"] * 2
     assert weights(renamed) == ["checkpoints/0000/best.pt", "checkpoints/0001/best.pt"]
     assert not list(renamed.glob("driver-*"))

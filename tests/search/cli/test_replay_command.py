@@ -73,6 +73,37 @@ def test_half_of_the_searches_reach_the_target_or_nobody_says_when():
     assert Outcome(choice=outcome.choice, best=np.array([[0.9], [0.1], [0.1]])).epochs_to(0.5) is None
 
 
+@pytest.mark.parametrize(
+    ("curves", "correlation", "reasons"),
+    [
+        (30, 0.5, []),
+        (29, 0.5, ["29 learning curves are recorded, fewer than 30"]),
+        (30, 0.49, ["the model's rank correlation is 0.49, below 0.5"]),
+        (30, float("nan"), ["the model's rank correlation is unknown, below 0.5"]),
+        (12, -0.2, ["12 learning curves are recorded, fewer than 30", "the model's rank correlation is -0.20, below"]),
+    ],
+)
+def test_a_model_that_knows_too_little_recommends_nothing(curves, correlation, reasons):
+    """It says why, and what would help."""
+    from search.cli.replay_command import advice
+    from search.simulation.outcomes import Choice, Outcome
+    from search.simulation.surrogate import Quality
+
+    outcomes = [
+        Outcome(choice=Choice("tpe", 4, grace, 3, "asha-stopping", "last"), best=np.array([best]))
+        for grace, best in ((1, [0.1, 0.5, 0.5]), (2, [0.1, 0.1, 0.5]))
+    ]
+    text = advice(outcomes, 0.5, Quality(error=0.1, rank_correlation=correlation), curves)
+    if not reasons:
+        assert text.startswith("recommended: --sampler tpe --max-concurrent 4 ")
+        assert text.endswith("--grace-epochs 1 (half of its searches reach 0.5000 within 2 epochs)")
+    else:
+        assert text.startswith("nothing is recommended, because ")
+        assert all(reason in text for reason in reasons)
+        assert "--sampler" not in text.partition(":")[0]
+        assert "continue the study with a larger --budget" in text
+
+
 def test_what_cannot_be_replayed_is_refused_in_words(study, tmp_path):
     from search.cli.options.replay_parser import parser
     from search.cli.replay_command import run

@@ -31,14 +31,21 @@ def test_tensorboards_own_reader_finds_scalars_hparams_and_pictures(ledger, spac
     board.trial_ended(ledger.complete(0))
     board.trial_ended(ledger.prune(1))
     board.trial_ended(ledger.fail(2, "boom"))
-    TensorBoardLogger(folder, space, ("soil", "sand"))  # a study that goes on
+    board = TensorBoardLogger(folder, space, ("soil", "sand"))  # a study that continues
+    records.append(begin(ledger, space))
+    board.trial_started(records[3])
+    for epoch in (1, 2):
+        board.epoch_ended(records[3], make_report(epoch, 0.1 * epoch + 0.03))
+    board.trial_ended(ledger.prune(3))
 
     multiplexer = EventMultiplexer().AddRunsFromDirectory(str(folder))
     multiplexer.Reload()
-    assert set(multiplexer.Runs()) == {".", "trials/0000", "trials/0001", "trials/0002"}
-    assert len(list(folder.glob("events.*"))) == 1
-
-    experiment = hparams(multiplexer.GetAccumulator("."), "_hparams_/experiment").experiment
+    assert set(multiplexer.Runs()) == {f"trials/{number:04d}" for number in range(4)}  # and no run "." without values
+    tag = "_hparams_/experiment"
+    assert [run for run in multiplexer.Runs() if tag in multiplexer.PluginRunToTagToContent("hparams")[run]] == [
+        "trials/0000"
+    ]
+    experiment = hparams(multiplexer.GetAccumulator("trials/0000"), tag).experiment
     assert [info.name for info in experiment.hparam_infos] == [parameter.name for parameter in space.parameters]
     assert "best_mean_iou" in [info.name.tag for info in experiment.metric_infos]
 
