@@ -32,8 +32,9 @@ def test_a_data_set_is_named_like_its_file(uri, name):
 
 def test_a_relative_path_is_made_absolute_and_all_else_is_the_same_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    relative = DataSource(uri="data/../mars.npz", seed=4)
-    assert relative.anywhere == DataSource(uri=str(tmp_path.resolve() / "mars.npz"), seed=4)
+    cleaning = {"keep_outliers": True, "drop_list": (2, 5)}
+    relative = DataSource(uri="data/../mars.npz", seed=4, **cleaning)
+    assert relative.anywhere == DataSource(uri=str(tmp_path.resolve() / "mars.npz"), seed=4, **cleaning)
     for uri in (SAMPLE, "s3://bucket/mars.npz", "/data/mars.npz"):
         source = DataSource(uri=uri, seed=4)
         assert source.anywhere == source
