@@ -100,11 +100,6 @@ class SearchOptions:
         return address if address is not None and address.startswith(("http://", "https://")) else None
 
     @property
-    def local_storage(self) -> str:
-        """Folder of the studies: with a URI, only the checkpoints are stored there."""
-        return LOCAL_STORAGE if "://" in self.storage else self.storage
-
-    @property
     def managed(self) -> str | None:
         """Name of the study to be shown, stopped, renamed or deleted; None for all studies."""
         asked = (self.status, self.stop, self.rename and self.rename[0], self.delete, self.logs)
