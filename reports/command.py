@@ -15,7 +15,7 @@ from reports.final_model.retrain_and_predict import FinalOptions, finish
 from reports.final_model.training_choice import Clock, spend
 from reports.inputs import StudyFacts, read_study
 from reports.output.folder import make_output
-from reports.output.html_page import write_page
+from reports.output.html_page import Page
 from reports.output.leaderboard_files import write_leaderboard
 from reports.output.systems_comparison import (
     SystemRow,
@@ -75,8 +75,14 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     systems = _systems(console, facts, device) if facts.settings.systems else []
     if systems:
         written.append(write_systems(facts, systems))
-    final = None
+    page, final = Page(facts, systems), None
+    page.write(scored, final, submits=not options.no_submission)
     if not options.no_submission:
+        console.print(
+            f"wrote {page.path}, with all but the final model: it is written again once that is done",
+            markup=False,
+            soft_wrap=True,
+        )
         plan = None
         if not options.no_retrain:
             spent = spend(console, facts, scored, clock, score, device)
@@ -88,7 +94,8 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
         written.append(facts.output / "predictor.json")
         if final.submission is not None:
             written.append(facts.output / final.submission)
-    written.append(write_page(facts, scored, final, systems))
+        page.write(scored, final, submits=True)
+    written.append(page.path)
     console.print(
         f"mean IoU {scored.test.interval()} on the held-out test part, "
         f"{scored.validation.interval()} on validation; {facts.origin}",

@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from reports.inputs import StudyFacts
+from search.foreign_text import distinct_names, one_line
 from search.ledger.costs import PARTS, seconds_of
 from search.ledger.ranking import ranked
 from search.ledger.records import TrialRecord
@@ -33,7 +34,7 @@ def _schema(facts: StudyFacts) -> pa.Schema:
         "mean_iou": pa.float64(),
         "best_epoch": pa.int64(),
         "epochs": pa.int64(),
-        **{f"iou {name}": pa.float64() for name in _class_names(facts)},
+        **{f"iou {name}": pa.float64() for name in column_names(facts).values()},
         "val_loss": pa.float64(),
         "parameters": pa.int64(),
         **{f"{part} seconds": pa.float64() for part in PARTS},
@@ -48,8 +49,11 @@ def _type(parameter: Parameter) -> pa.DataType:
     return pa.int64() if parameter.whole else pa.float64()
 
 
-def _class_names(facts: StudyFacts) -> list[str]:
-    return [facts.data.description.class_names[label] for label in facts.data.present_labels]
+def column_names(facts: StudyFacts) -> dict[str, str]:
+    """Return the name in columns of each class that the data holds, by its own name."""
+    described = facts.data.description
+    shown = distinct_names(described.class_names)
+    return {name: shown[name] for name in (described.class_names[label] for label in facts.data.present_labels)}
 
 
 def _row(facts: StudyFacts, record: TrialRecord, rank: int | None) -> dict[str, Any]:
@@ -59,14 +63,14 @@ def _row(facts: StudyFacts, record: TrialRecord, rank: int | None) -> dict[str, 
         "trial": record.number,
         "state": record.shown_state,
         "mean_iou": record.score,
-        **{f"iou {name}": best.class_iou.get(name) if best else None for name in _class_names(facts)},
+        **{f"iou {shown}": best.class_iou.get(name) if best else None for name, shown in column_names(facts).items()},
         "val_loss": best.val_loss if best else None,
         "best_epoch": best.epoch if best else None,
         "epochs": len(record.reports),
         "parameters": best.parameters if best else None,
         **{f"{part} seconds": seconds for part, seconds in seconds_of(record).items()},
         **record.params,
-        "error": record.error.splitlines()[-1] if record.error else None,
+        "error": one_line(record.error.splitlines()[-1]) if record.error else None,
     }
 
 

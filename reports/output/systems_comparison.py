@@ -15,13 +15,18 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.inputs import StudyFacts
-from search.formatting import clean
+from reports.output.leaderboard_files import column_names
+from search.foreign_text import one_line
 from search.ledger.records import TrialRecord
 from search.study.systems import REPORTS, SYSTEMS, System
+from trainables.atomic_write import atomic_write
 from trainables.device import uses_bf16
 from trainables.training.checkpoint_store import checkpoint_store
 from trainables.training.evaluation import Scores, evaluate
 from trainables.training.resumable_training import load_best
+
+MOST_LETTERS = 24
+"""Most letters of a class name as the head of a column."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,7 +204,7 @@ def terminal_tables(facts: StudyFacts, rows: list[SystemRow]) -> list[Table]:
     for report, described in REPORTS.items():
         table = Table(title=f"{report}: {described}", title_justify="left")
         table.add_column("system")
-        named = Text(clean(rarest))  # a name from the data, which may look like markup
+        named = Text(one_line(rarest, MOST_LETTERS))  # a name from the data, which may look like markup
         if comparable:
             table.add_column("their IoU %", justify="right")
         for column in ("ours", "as predicted", named, "parameters", "epochs", "seconds"):
@@ -227,12 +232,12 @@ def write_systems(facts: StudyFacts, rows: list[SystemRow]) -> Path:
     Scores are in [0, 1], the published ones in percent.
     """
     path = facts.output / "systems.csv"
-    csv.write_csv(pa.Table.from_pylist([_line(facts, row) for row in rows]), path)
+    with atomic_write(path) as new:
+        csv.write_csv(pa.Table.from_pylist([_line(facts, row) for row in rows]), new)
     return path
 
 
 def _line(facts: StudyFacts, row: SystemRow) -> dict[str, Any]:
-    names = [facts.data.description.class_names[label] for label in facts.data.present_labels]
     kinds = ("validation", "local test", "leaderboard") if facts.data.description.of_competition else ()
     return {
         "report": row.system.report,
@@ -245,7 +250,7 @@ def _line(facts: StudyFacts, row: SystemRow) -> dict[str, Any]:
         "test mean_iou sd": row.suppressed.deviation,
         "test mean_iou as predicted": row.as_predicted.mean,
         "test mean_iou as predicted sd": row.as_predicted.deviation,
-        **{f"test iou {name}": row.class_iou(name) for name in names},
+        **{f"test iou {shown}": row.class_iou(name) for name, shown in column_names(facts).items()},
         "parameters": row.parameters,
         "epochs": row.epochs,
         "seconds": row.seconds,

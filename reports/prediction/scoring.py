@@ -30,7 +30,9 @@ VERTICAL_FLIPS = "flips"
 FEW_IMAGES = 10
 """With fewer images than this, the score of a class is unreliable."""
 MOST_LISTED = 6
-"""Most classes that a sentence names."""
+"""Most classes that a sentence in the terminal names."""
+MOST_AVERAGED = 20
+"""Most classes that the page names as those that the mean IoU is over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +205,16 @@ def score_lines(facts: StudyFacts, scored: Scored) -> list[str]:
     )
     lines += [scored.begun.sentence()] if scored.begun is not None else []
     return lines + rare_lines(scored)
+
+
+def averaged_sentence(scored: Scored) -> str:
+    """Return which classes the mean IoU of each part is over: those that the part's labels hold."""
+    sentences = []
+    for part, confusions in (("held-out test", scored.test), ("validation", scored.validation)):
+        held = [name for name, count in confusions.images_with().items() if count]
+        named = f": {', '.join(held)}" if len(held) <= MOST_AVERAGED else ""
+        sentences.append(f"The mean IoU on the {part} part is over the {len(held)} classes that it holds{named}.")
+    return " ".join(sentences)
 
 
 def rare_lines(scored: Scored) -> list[str]:

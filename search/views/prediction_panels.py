@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
+from search.views.class_palette import SAFE, palette
 from trainables.data import DataDescription, PreparedData
 
 GAP = 2
-_COLOURS = np.array(
-    # The palette of Okabe and Ito, which colour-blind readers can distinguish; the ignored label is dark grey.
-    [(230, 159, 0), (86, 180, 233), (0, 158, 115), (213, 94, 0), (0, 114, 178), (204, 121, 167), (240, 228, 66)],
-    dtype=np.uint8,
-)
+READABLE = 256
+"""Least width of a picture, in pixels, on which class numbers are written."""
 _UNLABELLED = np.array((60, 60, 60), dtype=np.uint8)
 _ERROR = np.array((220, 30, 30), dtype=np.uint8)
 
 
 def class_colours(description: DataDescription) -> np.ndarray:
-    """Return the colour of each class: (num_classes, 3) uint8 RGB."""
-    colours = np.resize(_COLOURS, (description.num_classes, 3))
+    """Return the colour of each class: (num_classes, 3) uint8 RGB. The ignored label is dark grey."""
+    colours = np.empty((description.num_classes, 3), np.uint8)
     if description.ignored_label is not None:
-        scored = list(description.scored_labels)
-        colours[scored] = np.resize(_COLOURS, (len(scored), 3))
         colours[description.ignored_label] = _UNLABELLED
+    scored = list(description.scored_labels)
+    colours[scored] = palette(len(scored))
     return colours
+
+
+def needs_numbers(description: DataDescription) -> bool:
+    """Return whether there are too many classes to tell them apart by their colours alone."""
+    return len(description.scored_labels) > len(SAFE)
 
 
 def prediction_panel(
@@ -31,13 +35,16 @@ def prediction_panel(
 ) -> np.ndarray:
     """Draw one row per image: input, ground truth, prediction, errors (red; unlabelled pixels dark).
 
+    If the classes need numbers (`needs_numbers`), small images are enlarged S times, so that each region can hold the
+    number of its class; otherwise S is 1.
+
     Args:
         images: (N, H, W) floats in [0, 1].
         truth: (N, H, W) labels.
         prediction: (N, H, W) labels.
 
     Returns:
-        (N * (H + GAP) - GAP, 4 * (W + GAP) - GAP, 3) uint8 RGB.
+        (N * (S * H + GAP) - GAP, 4 * (S * W + GAP) - GAP, 3) uint8 RGB.
     """
     colours = class_colours(description)
     grey = np.repeat((images * 255).astype(np.uint8)[..., None], 3, axis=-1)
@@ -48,13 +55,41 @@ def prediction_panel(
     errors[labelled & (prediction != truth)] = _ERROR
     errors[~labelled] = _UNLABELLED
     columns = [grey, colours[truth], colours[prediction], errors]
-    count, height, width = images.shape
+    if needs_numbers(description):
+        times = max(1, -(-READABLE // images.shape[2]))
+        columns = [each.repeat(times, axis=1).repeat(times, axis=2) for each in columns]
+        for pictures, labels in zip(columns[1:3], (truth, prediction), strict=True):
+            for picture, mask in zip(pictures, labels, strict=True):
+                _write_numbers(picture, mask, times)
+    count, height, width = columns[0].shape[:3]
     panel = np.full((count * (height + GAP) - GAP, 4 * (width + GAP) - GAP, 3), 255, np.uint8)
     for column, pictures in enumerate(columns):
         for row, picture in enumerate(pictures):
             top, left = row * (height + GAP), column * (width + GAP)
             panel[top : top + height, left : left + width] = picture
     return panel
+
+
+def _write_numbers(picture: np.ndarray, mask: np.ndarray, times: int) -> None:
+    """Write the number of its class on each region, at its widest place, if there is room for it.
+
+    Args:
+        picture: (S * H, S * W, 3) uint8 RGB, which is changed.
+        mask: (H, W) labels.
+        times: S, how many times the picture is larger than the mask.
+    """
+    font, size = cv2.FONT_HERSHEY_PLAIN, 0.8
+    for label in np.unique(mask).tolist():
+        (wide, high), _ = cv2.getTextSize(str(label), font, size, 1)
+        held = np.pad((mask == label).astype(np.uint8), 1)  # a region also ends at the border of the picture
+        room = cv2.distanceTransform(held, cv2.DIST_L2, 5)[1:-1, 1:-1] * times
+        _, regions = cv2.connectedComponents(held)
+        regions = regions[1:-1, 1:-1]
+        for region in np.unique(regions[room >= high / 2]):
+            row, column = divmod(int(np.where(regions == region, room, 0).argmax()), mask.shape[1])
+            place = (times * column + (times - wide) // 2, times * row + (times + high) // 2)
+            ink = (255, 255, 255) if picture[times * row, times * column].mean() < 100 else (0, 0, 0)
+            cv2.putText(picture, str(label), place, font, size, ink, 1, cv2.LINE_AA)
 
 
 def telling_images(data: PreparedData, part: str, count: int = 6) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from torch.utils.tensorboard import SummaryWriter
 
+from search.foreign_text import distinct_names, one_line
 from search.ledger.records import TrialRecord
 from search.study.space import Parameter, Space
 from search.tuning.callbacks import Callback
@@ -25,8 +26,8 @@ ABSENT = "n/a"
 Painter = Callable[[TrialRecord], np.ndarray | None]
 
 
-def scalars(report: EpochReport) -> dict[str, float]:
-    """Return a report's numbers by TensorBoard tag."""
+def scalars(report: EpochReport, shown: Mapping[str, str]) -> dict[str, float]:
+    """Return a report's numbers by TensorBoard tag; `shown` are the names of classes in tags, by class name."""
     values = {
         "mean_iou": report.mean_iou,
         "best_mean_iou": report.best_mean_iou,
@@ -35,7 +36,7 @@ def scalars(report: EpochReport) -> dict[str, float]:
         "learning_rate": report.learning_rate,
         "gradient_norm": report.gradient_norm,
         "images_per_second": report.images_per_second,
-    } | {f"iou/{name}": value for name, value in report.class_iou.items()}
+    } | {f"iou/{shown.get(name) or one_line(name)}": value for name, value in report.class_iou.items()}
     return {tag: value for tag, value in values.items() if value is not None}
 
 
@@ -51,12 +52,13 @@ class TensorBoardLogger(Callback):
 
     def __init__(self, folder: Path, space: Space, class_names: Sequence[str], painter: Painter | None = None):
         self.folder, self.space, self.painter = folder, space, painter
+        self._shown = distinct_names(class_names)
         self._writers: dict[int, SummaryWriter] = {}
         # TensorBoard uses the first experiment summary that it finds, so a study has exactly one, even if it continues.
         # It is in the folder of the study's first trial: in one of its own it would be a run without any values.
         self._experiment: api_pb2.Experiment | None = None
         if not any(folder.glob(EVENTS)) and not any(folder.glob(f"{FOLDER}/*/{EVENTS}")):
-            self._experiment = _experiment(space, class_names)
+            self._experiment = _experiment(space, self._shown.values())
 
     def trial_started(self, record: TrialRecord) -> None:
         writer = self._writers[record.number] = self._writer(record)
@@ -69,7 +71,7 @@ class TensorBoardLogger(Callback):
         _add(writer, metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
 
     def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
-        for tag, value in scalars(report).items():
+        for tag, value in scalars(report, self._shown).items():
             self._writers[record.number].add_scalar(tag, value, report.epoch)
         self._writers[record.number].flush()
 
@@ -117,7 +119,7 @@ def _value(parameter: Parameter, params: dict[str, Any]) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _experiment(space: Space, class_names: Sequence[str]) -> api_pb2.Experiment:
+def _experiment(space: Space, class_names: Iterable[str]) -> api_pb2.Experiment:
     infos = []
     for parameter in space.parameters:
         info = api_pb2.HParamInfo(name=parameter.name, description=parameter.help)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.views.prediction_panels import GAP, class_colours, prediction_panel, telling_images
+from search.views.prediction_panels import GAP, READABLE, class_colours, prediction_panel, telling_images
 from trainables.data import MARS, SAMPLE, DataDescription, DataSource, prepare
 
 
@@ -37,3 +37,30 @@ def test_pictures_are_chosen_from_the_part_and_show_the_rarest_class():
     assert 4 <= len(chosen) == len(set(chosen)) <= 6
     for label in data.present_labels:
         assert (data.masks[chosen] == label).any()
+
+
+def many_classes(count):
+    return DataDescription(class_names=tuple(map(str, range(count))), ignored_label=None)
+
+
+def test_classes_beyond_the_safe_colours_have_numbers_in_their_regions():
+    mask = np.zeros((1, 8, 16), np.int64)
+    mask[:, :, 8:] = 7
+    image = np.full(mask.shape, 0.5)
+    eight, nine = (prediction_panel(image, mask, mask, many_classes(count)) for count in (8, 9))
+    assert eight.shape == (8, 4 * 16 + 3 * GAP, 3)  # colours alone: nothing is written or enlarged
+    times = READABLE // 16
+    assert nine.shape == (8 * times, 4 * READABLE + 3 * GAP, 3)
+    left, right = (nine[:, READABLE + GAP :][:, start : start + 8 * times] for start in (0, 8 * times))
+    for half, label in ((left, 0), (right, 7)):
+        written = (half != class_colours(many_classes(9))[label]).any(axis=2)
+        rows, columns = np.nonzero(written)
+        assert 20 < written.sum() < 200  # a digit, in the middle of the region
+        assert abs(rows.mean() - 4 * times) < times
+        assert abs(columns.mean() - 4 * times) < times
+
+
+def test_regions_without_room_stay_without_a_number():
+    mask = np.arange(32 * 512).reshape(1, 32, 512) % 9
+    panel = prediction_panel(np.full(mask.shape, 0.5), mask, mask, many_classes(9))
+    assert np.array_equal(panel[:, 512 + GAP : 1024 + GAP], class_colours(many_classes(9))[mask[0]])
