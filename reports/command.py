@@ -33,6 +33,7 @@ from search.folders.places import Place, errors_told
 from search.library_output import quiet_optuna
 from search.views.leaderboard import leaderboard
 from search.views.safe_console import Terminal
+from trainables.atomic_write import clear_leftovers
 from trainables.device import default_device
 from trainables.errors import StorageError
 
@@ -56,6 +57,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) -> None:
+    clear_leftovers(facts.output)
     device, clock = default_device(), Clock(options.time_budget)
     recorded = facts
     facts, models = searched_models(facts, options.members, device)

@@ -92,7 +92,7 @@ class Holder:
         return {
             name: changed
             for name, changed in self._files.changed().items()
-            if name.startswith(PREFIX) and name != self._name
+            if name.startswith(PREFIX) and name.endswith(".json") and name != self._name
         }
 
     def is_alive(self, name: str, changed: int) -> bool:

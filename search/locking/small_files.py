@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from pyarrow import fs
 
+from trainables.atomic_write import clear_leftovers, is_temporary, temporary
 from trainables.uris import quoted
-
-NEW = ".new-"
-"""Part of the name of a file that is not complete yet."""
 
 
 class SmallFiles:
@@ -34,7 +32,10 @@ class SmallFiles:
         target = f"{self._folder}/{name}"
         # Object stores show an upload only when it is complete; elsewhere a rename does that.
         rename = isinstance(self._fs, fs.LocalFileSystem)
-        written = f"{target}{NEW}{uuid.uuid4().hex}" if rename else target
+        written = target
+        if rename:
+            clear_leftovers(Path(self._folder), name)
+            written = str(temporary(Path(target)))
         try:
             with self._fs.open_output_stream(written) as stream:
                 stream.write(text.encode())
@@ -69,7 +70,7 @@ class SmallFiles:
         return {
             entry.base_name: entry.mtime_ns or 0
             for entry in found
-            if entry.type == fs.FileType.File and NEW not in entry.base_name
+            if entry.type == fs.FileType.File and not is_temporary(entry.base_name)
         }
 
     def _delete(self, path: str) -> None:

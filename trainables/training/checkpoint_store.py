@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from pyarrow import fs
 
+from trainables.atomic_write import clear_leftovers, temporary
 from trainables.errors import StorageError
 from trainables.outage_retries import Result, retry
 from trainables.uris import quoted
@@ -122,7 +122,10 @@ class CheckpointStore:
         target = f"{self._folder}/{name}.pt"
         # Object stores show an upload only when it is complete. Elsewhere, a rename makes the write atomic.
         atomic_upload = not self._is_local
-        written = target if atomic_upload else f"{target}.{uuid.uuid4().hex}"
+        written = target
+        if not atomic_upload:
+            clear_leftovers(Path(self._folder), f"{name}.pt")
+            written = str(temporary(Path(target)))
         try:
             with self._fs.open_output_stream(written) as stream:
                 stream.write(content.getbuffer())
