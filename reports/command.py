@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
+from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -29,7 +31,8 @@ from reports.output.systems_comparison import (
 )
 from reports.prediction.scoring import Scored, saved_lines, score_lines, score_models, searched_models
 from reports.progress import tracked
-from search.folders.places import Place, errors_told
+from search.exit_status import OUTAGES
+from search.folders.places import Place, told_with
 from search.library_output import quiet_optuna
 from search.views.leaderboard import leaderboard
 from search.views.safe_console import Terminal
@@ -46,14 +49,32 @@ def run(options: argparse.Namespace) -> None:
     """
     quiet_optuna()
     console = Terminal()
-    facts = read_study(options.study, options.data, options.checkpoints, options.output)
-    console.print(facts.data.report.summary(), markup=False, soft_wrap=True)
+    place = options.study
     try:
-        with errors_told(Place(facts.output, "give another folder with --output")):
-            make_output(facts)
-            _report(console, facts, options)
-    except StorageError as error:
-        raise ValueError(str(error)) from error
+        facts = read_study(options.study, options.data, options.checkpoints, options.output)
+        place = facts.output
+        console.print(facts.data.report.summary(), markup=False, soft_wrap=True)
+        make_output(facts)
+        _report(console, facts, options)
+    except (StorageError, OSError) as error:
+        raise _told(error, place) from error
+
+
+def _told(error: StorageError | OSError, place: Path) -> ValueError:
+    """Return an error of files or storage as one line: where it is, and what to do."""
+    if isinstance(error, OSError):
+        cause, where = error, str(error.filename or place)
+    elif isinstance(error.__cause__, OSError):
+        cause, where = error.__cause__, str(error).removesuffix(f": {error.__cause__}")
+    else:
+        return ValueError(str(error))
+    if cause.errno not in OUTAGES:
+        told = told_with(cause, [Place(place, "give another folder with --output")])
+        return told or ValueError(f"{where}: {cause.strerror or cause}")
+    return ValueError(
+        f"{where}: {os.strerror(cause.errno)}; free some space or repair the disk, then run the same command again: "
+        "nothing is lost, and a training continues after its last finished epoch"
+    )
 
 
 def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) -> None:

@@ -1,21 +1,30 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import io
+import os
 import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from reports.command import run
+from reports.final_model.retrain_and_predict import finish
 from reports.inputs import read_study
 from reports.options import check_together, parser
+from reports.output import class_figures, trial_figures
 from reports.submission_csv import check_submission
+from search.exit_status import BROKEN, refuse
 from search.ledger.ledger import Ledger
 from tests.processes.scripts import HANGS_AFTER, run_script
+from trainables.atomic_write import is_temporary
 from trainables.data import MARS, DataDescription, PreparedData
 from trainables.training.checkpoint_store import checkpoint_store
 
@@ -234,3 +243,78 @@ def test_the_page_in_a_real_browser(study, tmp_path):
     assert found[2] == found[3] == "1"
     assert found[4] == "0"
     assert "CONSOLE" not in log
+
+
+def test_what_a_killed_report_left_is_deleted(study):
+    left = study / "report" / f"submission.csv.{'0' * 32}"
+    left.parent.mkdir()
+    left.touch()
+    os.utime(left, (0, 0))
+    report(study, "--no-submission")
+    assert not left.exists()
+
+
+def test_the_page_is_there_before_the_final_model_and_nothing_costly_is_made_twice(study, capsys, monkeypatch):
+    page, made = study / "report" / "report.html", Counter()
+
+    def counted(module, name):
+        draw = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given: made.update([name]) or draw(*given))
+
+    for name in ("score_over_trials", "learning_curves"):
+        counted(trial_figures, name)
+    for name in ("class_bars", "confusion_matrix", "examples"):
+        counted(class_figures, name)
+    early = []
+    monkeypatch.setattr("reports.command.finish", lambda *given: early.append(page.read_text()) or finish(*given))
+    report(study, "--no-retrain")
+    assert "Not there yet." in early[0]
+    assert "submission.csv:" not in early[0]
+    assert "Not there yet." not in page.read_text()
+    assert "submission.csv: 70 rows" in page.read_text()
+    assert set(made.values()) == {1}
+    assert len(made) == 5
+    output = capsys.readouterr().out
+    assert f"wrote {page}, with all but the final model: it is written again once that is done" in output
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+class FullStream(io.BytesIO):
+    def write(self, content):
+        raise FULL
+
+
+def raises_full(*_, **__):
+    raise FULL
+
+
+FULL_FILES = SimpleNamespace(LocalFileSystem=lambda: SimpleNamespace(open_output_stream=lambda path: FullStream()))
+FILLED = {
+    "leaderboard": ("reports.output.leaderboard_files.csv.write_csv", raises_full, "report"),
+    "page": ("pathlib.Path.write_text", raises_full, "report"),
+    "checkpoint": ("trainables.training.checkpoint_store.CheckpointStore._write", raises_full, "report/retrain/000"),
+    "submission": ("reports.submission_csv.fs", FULL_FILES, "report"),
+}
+
+
+@pytest.mark.parametrize("what", FILLED)
+def test_a_full_disk_ends_the_report_with_one_line_and_the_same_command_continues(what, study, monkeypatch, capsys):
+    monkeypatch.setattr("trainables.outage_retries.time.sleep", lambda seconds: None)
+    arguments = [study] if what == "checkpoint" else [study, "--no-retrain"]
+    name, broken, place = FILLED[what]
+    with monkeypatch.context() as full:
+        full.setattr(name, broken)
+        with pytest.raises(ValueError) as raised:
+            report(*arguments)
+    assert refuse(raised.value) == BROKEN
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert line.startswith(f"error: {study / place}")
+    assert "No space left on device; free some space or repair the disk, then run the same command again" in line
+    assert "continues after its last finished epoch" in line
+    left = [path.name for path in (study / "report").rglob("*") if path.is_file()]
+    assert not [name for name in left if is_temporary(name)]
+    report(*arguments)
+    assert (study / "report" / "submission.csv").exists()
