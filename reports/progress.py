@@ -1,7 +1,9 @@
-"""Progress of long loops: a bar with the time left on a terminal; elsewhere a line after each tenth of the items."""
+"""Progress of long loops: a bar with the time left on a terminal, elsewhere a line after each tenth of the items; and
+the time that a training still takes."""
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -10,8 +12,12 @@ from rich.console import Console
 from rich.progress import track
 
 from search.formatting import duration
+from search.ledger.costs import worked_seconds
+from trainables.messages import EpochReport
 
 Item = TypeVar("Item")
+RECENT = 9
+"""Number of epochs whose median is taken for those that come."""
 
 
 def tracked(console: Console, items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
@@ -33,3 +39,28 @@ def tracked(console: Console, items: Iterable[Item], total: int, what: str) -> I
             tenth = done * 10 // total + 1
             left = (time.monotonic() - started) / done * (total - done)
             console.print(f"  {what} {done / total:.0%}  {duration(left)} left", markup=False)
+
+
+class TimeLeft:
+    """Estimates how many seconds a training still takes, from the epochs that it has finished.
+
+    It is n * m, where n is the number of epochs that are left, and m the median of the seconds (training, validation
+    and checkpoint) of the last RECENT epochs of the present stage: stages train different parts of the model, and a
+    stage that has not begun is assumed to be as fast as the present one. The very first epoch, which also prepares the
+    device, is left out as soon as there is another one.
+
+    Args:
+        epochs: number of epochs of the whole training.
+    """
+
+    def __init__(self, epochs: int):
+        self.epochs = epochs
+        self._stage = 1
+        self._seconds: list[float] = []
+
+    def after(self, report: EpochReport) -> float:
+        """Return the estimate after this epoch; to be called once for each epoch, also for those finished earlier."""
+        if report.stage != self._stage or report.epoch == 2:
+            self._stage, self._seconds = report.stage, []
+        self._seconds.append(worked_seconds(report))
+        return (self.epochs - report.epoch) * statistics.median(self._seconds[-RECENT:])

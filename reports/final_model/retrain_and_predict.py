@@ -17,7 +17,7 @@ from reports.final_model.retraining import check_store, retrain, retrain_store
 from reports.inputs import StudyFacts
 from reports.prediction.scores_with_intervals import Confusions, Interval
 from reports.prediction.scoring import Scored
-from reports.progress import tracked
+from reports.progress import TimeLeft, tracked
 from reports.submission_csv import check_submission, write_submission
 from search.formatting import duration
 from trainables.device import uses_bf16
@@ -139,8 +139,9 @@ def _trained(
         f"{what} {count} labelled images: {plan.epochs} epochs, with the learning rates that led to the best epoch",
         soft_wrap=True,
     )
+    time_left = TimeLeft(plan.epochs)
     for report in retrain(plan, facts.data, checkpoints, indices):
-        left = duration((plan.epochs - report.epoch) * report.train_seconds)
+        left = duration(time_left.after(report))
         console.print(f"  epoch {report.epoch}/{plan.epochs}  loss {report.train_loss:.4f}  {left} left", markup=False)
         if report.diverged:
             raise ValueError(

@@ -26,6 +26,7 @@ from reports.final_model.retrain_plan import RetrainPlan, retrain_plan
 from reports.inputs import StudyFacts
 from reports.prediction.scores_with_intervals import Interval
 from reports.prediction.scoring import Scored
+from reports.progress import TimeLeft
 from search.formatting import duration
 from trainables.config import TrialConfig
 from trainables.messages import EpochReport
@@ -150,8 +151,10 @@ def _finalist(
         soft_wrap=True,
     )
 
+    time_left = TimeLeft(length)
+
     def show_epoch(report: EpochReport) -> None:
-        left = duration((length - report.epoch) * (report.train_seconds + report.val_seconds))
+        left = duration(time_left.after(report))
         score = f"{report.mean_iou:.4f}" if report.mean_iou is not None else "-"
         console.print(
             f"  epoch {report.epoch}/{length}  loss {report.train_loss:.4f}  validation {score}  {left} left",

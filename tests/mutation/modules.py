@@ -17,6 +17,7 @@ MODULES: dict[str, list[str]] = {
     ],
     "reports/prediction/scoring.py": ["tests/reports/final_model/test_retrain_and_predict.py"],
     "reports/inputs.py": ["tests/reports/test_inputs.py"],
+    "reports/progress.py": ["tests/reports/test_progress.py"],
     "reports/submission_csv.py": ["tests/reports/test_submission_csv.py"],
     "reports/output/systems_comparison.py": [
         "tests/reports/output/test_systems_comparison.py",
