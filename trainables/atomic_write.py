@@ -103,6 +103,6 @@ def _place() -> str:
     """Return 16 hex digits that differ between machines, their starts, and their process namespaces."""
     parts = [platform.node()]
     with suppress(OSError):  # Linux
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8"))
         parts.append(str(Path("/proc/self/ns/pid").readlink()))
     return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()[:16]
