@@ -11,7 +11,7 @@ from search.ledger.ledger import Ledger
 from search.ledger.named_places import followed, name_store
 from search.ledger.ranking import ranked
 from search.ledger.records import UNFINISHED, TrialRecord
-from search.study.settings import StudySettings
+from search.study.settings import StudySettings, data_changed
 from search.study.space import Space
 from trainables.data import PreparedData, prepare
 
@@ -102,8 +102,8 @@ def read_study(
     prepared = prepare(settings.data_source)
     if prepared.fingerprint != settings.fingerprint:
         raise ValueError(
-            f"{prepared.source.uri}: is not the data of this study (fingerprint {prepared.fingerprint}, the study's is "
-            f"{settings.fingerprint}); name the right file with --data"
+            f"{prepared.source.uri}: is not the data of this study "
+            f"({data_changed(settings.fingerprint, prepared.fingerprint)}); name the right file with --data"
         )
     known = {record.number for record in records}
     begun_with = tuple(number for number in ledger.first if number in known)

@@ -19,6 +19,20 @@ from trainables.uris import without_keys
 
 CHECKPOINTS = "checkpoints"
 """Name of the folder, in the study's folder, that holds the checkpoint folders of the trials."""
+PREPARING = {"seed", "keep_outliers", "drop_list"}
+"""Settings, besides the data itself, that the fingerprint of the prepared data follows from."""
+
+
+def content_changed(recorded: str, now: str) -> bool:
+    """Return whether two fingerprints are of data sets with different content: their part before the first dash."""
+    return recorded.partition("-")[0] != now.partition("-")[0]
+
+
+def data_changed(recorded: str, now: str) -> str:
+    """Describe what differs between the data of a study and the data of now, by their fingerprints."""
+    if content_changed(recorded, now):
+        return "the data's content changed"
+    return "the data was prepared in another way, by another version of the software"
 
 SHOWN = 5
 """Number of values of a list that a message shows."""
@@ -136,11 +150,17 @@ class StudySettings:
             recorded = recorded | {"checkpoints": without_keys(checkpoints)}
         # The data may have moved: its fingerprint is compared instead of its location.
         fields = [field.name for field in dataclasses.fields(self) if field.name != "data"]
+        changed = [field for field in fields if recorded[field] != getattr(self, field)]
         differing = [
             f"{field} was {_shown(recorded[field])}, is now {_shown(getattr(self, field))}"
-            for field in fields
-            if recorded[field] != getattr(self, field)
+            for field in changed
+            if field != "fingerprint"
         ]
+        if "fingerprint" in changed:
+            before, now = str(recorded["fingerprint"]), self.fingerprint
+            # It also follows from settings that are named themselves, such as the seed.
+            if content_changed(before, now) or not PREPARING.intersection(changed):
+                differing.insert(0, data_changed(before, now))
         if differing:
             raise ValueError(
                 f"study {name!r} exists with other settings ({'; '.join(differing)}): "

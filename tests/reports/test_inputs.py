@@ -37,7 +37,8 @@ def test_a_study_may_move_as_a_whole(study, tmp_path):
 def test_other_data_is_refused(study, tmp_path):
     pairs = np.ones((20, 2, 16, 24), np.uint8)
     np.savez(tmp_path / "other.npz", training_set=pairs)
-    with pytest.raises(ValueError, match=r"other\.npz: is not the data of this study .* with --data"):
+    told = r"is not the data of this study \(the data's content changed\); name the right file with --data$"
+    with pytest.raises(ValueError, match=rf"other\.npz: {told}"):
         read_study(study, str(tmp_path / "other.npz"))
 
 

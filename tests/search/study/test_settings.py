@@ -42,6 +42,24 @@ def test_a_study_of_other_cleaning_is_refused_in_a_line(settings):
 def test_the_data_is_cleaned_and_split_as_the_study_did(settings):
     chosen = dataclasses.replace(settings, data="s3://b/d.npz", seed=3, keep_outliers=True, drop_list=[4, 6])
     assert chosen.data_source == DataSource(uri="s3://b/d.npz", seed=3, keep_outliers=True, drop_list=(4, 6))
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"fingerprint": "aaa-2-3"}, "the data's content changed"),
+        ({"fingerprint": "bbb-1-3"}, "the data was prepared in another way, by another version of the software"),
+        ({"fingerprint": "bbb-2-4", "seed": 4}, "seed was 4, is now 3"),
+        ({"fingerprint": "aaa-2-4", "seed": 4}, "the data's content changed; seed was 4, is now 3"),
+        (
+            {"fingerprint": "bbb-1-3", "max_epochs": 5},
+            "the data was prepared in another way, by another version of the software; max_epochs was 5, is now 9",
+        ),
+    ],
+)
+def test_other_data_is_told_in_words(changes, told, settings):
+    settings = dataclasses.replace(settings, fingerprint="bbb-2-3")
+    with pytest.raises(ValueError, match=re.escape(f"({told})")) as raised:
+        settings.check_same(dataclasses.asdict(settings) | changes, "s")
+    assert "fingerprint" not in str(raised.value)
 
 
 def test_checkpoints_move_with_their_study(settings, tmp_path):
@@ -76,9 +94,8 @@ def test_every_setting_but_the_place_of_the_data_must_be_the_same(field, setting
         settings.check_same(recorded, "s")
         return
     now = getattr(settings, field)
-    with pytest.raises(
-        ValueError, match=re.escape(f"({field} was 'another', is now {now!r}): repeat them to continue")
-    ):
+    told = "the data's content changed" if field == "fingerprint" else f"{field} was 'another', is now {now!r}"
+    with pytest.raises(ValueError, match=re.escape(f"({told}): repeat them to continue")):
         settings.check_same(recorded, "s")
     del recorded[field]
     with pytest.raises(ValueError, match=f"^study 's' was made by another version, its settings lack {field}: "):
