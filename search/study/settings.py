@@ -34,6 +34,7 @@ def data_changed(recorded: str, now: str) -> str:
         return "the data's content changed"
     return "the data was prepared in another way, by another version of the software"
 
+
 SHOWN = 5
 """Number of values of a list that a message shows."""
 

@@ -42,6 +42,8 @@ def test_a_study_of_other_cleaning_is_refused_in_a_line(settings):
 def test_the_data_is_cleaned_and_split_as_the_study_did(settings):
     chosen = dataclasses.replace(settings, data="s3://b/d.npz", seed=3, keep_outliers=True, drop_list=[4, 6])
     assert chosen.data_source == DataSource(uri="s3://b/d.npz", seed=3, keep_outliers=True, drop_list=(4, 6))
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
