@@ -68,7 +68,7 @@ class StudyFacts:
     def origin(self) -> str:
         """Data set, split and seed, which go with every stated score of this study."""
         kind = "synthetic " if self.data.report.synthetic else ""
-        return f"{kind}data set {self.data.name}, split 80/10/10 with seed {self.settings.seed}"
+        return f"{kind}data set {self.data.name}, {self.data.report.split_name} with seed {self.settings.seed}"
 
 
 def read_study(

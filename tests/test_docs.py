@@ -17,7 +17,7 @@ import search.cli.options.replay_parser
 import search.cli.options.search_parser
 from tests.processes.scripts import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "cluster" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "cluster" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PARSERS = {
     "search/run.py": search.cli.options.search_parser.parser,
     "search/replay.py": search.cli.options.replay_parser.parser,

@@ -15,6 +15,7 @@ from torch import nn
 from reports.final_model.retrain_plan import RetrainPlan
 from reports.final_model.retraining import check_store, retrain, retrain_store
 from reports.inputs import StudyFacts
+from reports.predicted_masks import FOLDER, write_masks
 from reports.prediction.scores_with_intervals import Confusions, Interval
 from reports.prediction.scoring import Scored
 from reports.progress import TimeLeft, tracked
@@ -80,15 +81,30 @@ def finish(
     console.print(f"predicting {len(facts.data.unlabelled)} images")
     bf16 = uses_bf16(facts.settings.precision, device)
     batches = predictor.with_models(models, facts.data, device, bf16=bf16).labels(facts.data.unlabelled)
-    path = facts.output / "submission.csv"
-    shares = _submit(console, facts, path, batches, predictor.suppressed)
+    if facts.data.unlabelled_names is not None:
+        path, counts = facts.output / FOLDER, _write_masks(console, facts, batches)
+    else:
+        path = facts.output / "submission.csv"
+        counts = _submit(console, facts, path, batches, predictor.suppressed)
+    names = facts.data.description.class_names
+    if never := [names[label] for label in facts.data.present_labels if not counts[label]]:
+        console.print(f"the final model never predicts {', '.join(never)}", style="yellow", markup=False)
+    shares = {name: float(share) for name, share in zip(names, counts / counts.sum(), strict=True) if share}
     return dataclasses.replace(final, submission=path.name, rows=len(facts.data.unlabelled), label_shares=shares)
+
+
+def _write_masks(console: Console, facts: StudyFacts, batches: Iterable[np.ndarray]) -> np.ndarray:
+    """Write the predicted masks of named images; returns the number of pixels of each class."""
+    names = facts.data.unlabelled_names
+    assert names is not None
+    tracked_batches = tracked(console, batches, -(-len(names) // EVALUATION_BATCH), "predicting")
+    return write_masks(facts.output / FOLDER, names, tracked_batches, facts.data.description)
 
 
 def _submit(
     console: Console, facts: StudyFacts, path: Path, batches: Iterable[np.ndarray], suppressed: int | None
-) -> dict[str, float]:
-    """Write the submission and check it; returns the share of each class that occurs in its pixels, by name."""
+) -> np.ndarray:
+    """Write the submission and check it; returns the number of pixels of each class."""
     images = facts.data.unlabelled
     assert images is not None
     names, pixels = facts.data.description.class_names, images[0].size
@@ -100,10 +116,7 @@ def _submit(
         path.unlink()  # it must not be handed in
         raise
     console.print(f"submission: {len(images)} rows of {pixels} pixels, checked", markup=False)
-    never = [names[label] for label in facts.data.present_labels if not counts[label]]
-    if never:
-        console.print(f"the submission never predicts {', '.join(never)}", style="yellow", markup=False)
-    return {name: float(share) for name, share in zip(names, counts / counts.sum(), strict=True) if share}
+    return counts
 
 
 def _check(console: Console, facts: StudyFacts, scored: Scored, plan: RetrainPlan, device: torch.device) -> Interval:

@@ -111,7 +111,8 @@ def examples(facts: StudyFacts, indices: np.ndarray, predicted: np.ndarray) -> s
         predicted: (N, H, W) predicted labels.
     """
     data = facts.data
-    panel = prediction_panel(data.images[indices] * data.scale, data.masks[indices], predicted, data.description)
+    pictures = data.pixels.pictures(data.images[indices])
+    panel = prediction_panel(pictures, data.masks[indices], predicted, data.description)
     encoded, content = cv2.imencode(".png", panel[..., ::-1])
     assert encoded
     return f"data:image/png;base64,{base64.b64encode(content.tobytes()).decode()}"

@@ -50,7 +50,7 @@ class PredictorSettings:
         weights = Counter(self.members)
         return Predictor(
             models=[models[number] for number in weights],
-            scale=data.scale,
+            pixels=data.pixels,
             device=device,
             bf16=bf16,
             suppressed=self.suppressed,
@@ -194,7 +194,7 @@ def greedy_members(found: Mapping[int, ValidationPredictions]) -> tuple[tuple[in
 def _images(data: PreparedData) -> np.ndarray:
     """Return indices of the validation images to choose on: all, or a seeded sample of at most MOST_BYTES."""
     indices = data.split["val"]
-    image = 2 * data.description.num_classes * data.images[0].size
+    image = 2 * data.description.num_classes * data.masks[0].size
     most = max(1, MOST_BYTES // image)
     if len(indices) <= most:
         return indices

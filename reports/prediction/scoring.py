@@ -166,7 +166,7 @@ def score_models(
         seconds_per_image=seconds / max(1, len(test)),
         example_indices=shown,
         example_predictions=np.concatenate(
-            [np.empty((0, *data.images.shape[1:]), np.uint8), *predictor.labels(data.images[shown])]
+            [np.empty((0, *data.masks.shape[1:]), np.uint8), *predictor.labels(data.images[shown])]
         ),
     )
 

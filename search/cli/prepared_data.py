@@ -14,7 +14,13 @@ def prepared_data(options: SearchOptions) -> PreparedData:
     """
     lines = read_drop_list(options.drop_list) if options.drop_list is not None else {}
     source = DataSource(
-        uri=options.data, seed=options.seed, keep_outliers=options.keep_outliers, drop_list=tuple(lines)
+        uri=options.data,
+        seed=options.seed,
+        keep_outliers=options.keep_outliers,
+        drop_list=tuple(lines),
+        images=options.images,
+        masks=options.masks,
+        ignored_label=options.ignored_label,
     )
     try:
         data = prepare(source)

@@ -19,7 +19,7 @@ from trainables.uris import without_keys
 
 CHECKPOINTS = "checkpoints"
 """Name of the folder, in the study's folder, that holds the checkpoint folders of the trials."""
-PREPARING = {"seed", "keep_outliers", "drop_list"}
+PREPARING = {"seed", "keep_outliers", "drop_list", "images", "masks", "ignored_label"}
 """Settings, besides the data itself, that the fingerprint of the prepared data follows from."""
 
 
@@ -47,6 +47,12 @@ class StudySettings:
     """Path or URI of the data set, or "sample"."""
     fingerprint: str
     """Fingerprint of the prepared data: content, cleaning and split."""
+    images: str | None
+    """Key, column, sub-folder or folder of the images, if the user named it."""
+    masks: str | None
+    """Key, column or sub-folder of the masks, if the user named it."""
+    ignored_label: int | None
+    """Value of unlabelled pixels in the masks, if the user gave it."""
     keep_outliers: bool
     """Whether the rules about unusable images drop none."""
     drop_list: list[int]
@@ -115,7 +121,13 @@ class StudySettings:
     def data_source(self) -> DataSource:
         """The study's data, as it was cleaned and split."""
         return DataSource(
-            uri=self.data, seed=self.seed, keep_outliers=self.keep_outliers, drop_list=tuple(self.drop_list)
+            uri=self.data,
+            seed=self.seed,
+            keep_outliers=self.keep_outliers,
+            drop_list=tuple(self.drop_list),
+            images=self.images,
+            masks=self.masks,
+            ignored_label=self.ignored_label,
         )
 
     def search_space(self) -> Space:

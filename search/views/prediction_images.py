@@ -37,13 +37,13 @@ class Painter:
         images = np.asarray(self.data.images[self.indices])
         predictor = Predictor(
             models=[model],
-            scale=self.data.scale,
+            pixels=self.data.pixels,
             device=device,
             bf16=uses_bf16(record.config["training.precision"], device),
             suppressed=self.data.description.ignored_label,
         )
         return prediction_panel(
-            images * self.data.scale,
+            self.data.pixels.pictures(images),
             self.data.masks[self.indices],
             np.concatenate(list(predictor.labels(images))),
             self.data.description,

@@ -39,7 +39,7 @@ def prediction_panel(
     number of its class; otherwise S is 1.
 
     Args:
-        images: (N, H, W) floats in [0, 1].
+        images: (N, H, W, 3) uint8 RGB.
         truth: (N, H, W) labels.
         prediction: (N, H, W) labels.
 
@@ -47,14 +47,13 @@ def prediction_panel(
         (N * (S * H + GAP) - GAP, 4 * (S * W + GAP) - GAP, 3) uint8 RGB.
     """
     colours = class_colours(description)
-    grey = np.repeat((images * 255).astype(np.uint8)[..., None], 3, axis=-1)
     labelled = (
         truth != description.ignored_label if description.ignored_label is not None else np.ones_like(truth, bool)
     )
-    errors = grey // 2
+    errors = images // 2
     errors[labelled & (prediction != truth)] = _ERROR
     errors[~labelled] = _UNLABELLED
-    columns = [grey, colours[truth], colours[prediction], errors]
+    columns = [images, colours[truth], colours[prediction], errors]
     if needs_numbers(description):
         times = max(1, -(-READABLE // images.shape[2]))
         columns = [each.repeat(times, axis=1).repeat(times, axis=2) for each in columns]

@@ -91,7 +91,7 @@ def rival(name: str, data: PreparedData, seconds: float, folder: Path) -> np.nda
     assert data.unlabelled is not None
     predictor = Predictor(
         models=[load_best(store, data, device)],
-        scale=data.scale,
+        pixels=data.pixels,
         device=device,
         bf16=uses_bf16(config.training.precision, device),
         suppressed=data.description.ignored_label,

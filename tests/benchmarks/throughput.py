@@ -37,7 +37,7 @@ AUGMENTED = ("none", "hflip", "flips", "flips+crop")
 
 
 def tensors(data: PreparedData, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    images = torch.from_numpy(data.images[indices]).float().mul_(data.scale).unsqueeze(1)
+    images = torch.from_numpy(data.images[indices]).float().mul_(data.pixels.scale).unsqueeze(1)
     return images, torch.from_numpy(data.masks[indices]).long()
 
 

@@ -161,3 +161,18 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
     object.__setattr__(config, "name", "flips+magic")
     with pytest.raises(ValueError, match=rf"unknown augmentation 'magic': must be one of {', '.join(AUGMENTATIONS)}"):
         build_augmentation(config, size=SIZE)
+
+
+@every_augmentation
+@pytest.mark.parametrize("channels", [3, 4, 13])
+def test_all_channels_move_alike(name, channels, mask):
+    """Channels that are the same stay the same, and masks move as with one channel."""
+    augmentation = make(name)
+    for dtype in (np.uint8, np.float32):
+        grey = noise(dtype)
+        image = np.repeat(grey[..., None], channels, axis=-1)
+        for seed in range(10):
+            result, result_mask = augmentation(image, mask, seed)
+            assert (result.shape, result.dtype) == ((*SIZE, channels), dtype)
+            assert (result == result[..., :1]).all()
+            np.testing.assert_array_equal(result_mask, augmentation(grey, mask, seed)[1])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from trainables.data import DataDescription
+from trainables.data.pixel_format import plain_format
 
 
 class HandMade:
@@ -33,7 +34,7 @@ class HandMade:
         self.masks = np.array(masks, dtype=np.uint8)
         numbers = np.arange(len(self.masks), dtype=np.uint8)[:, None, None]
         self.images = np.broadcast_to(numbers, self.masks.shape) if images is None else np.array(images)
-        self.scale = 1.0
+        self.pixels = plain_format(np.dtype(np.float32))  # without a scale
         names = tuple(f"class {label}" for label in range(classes))
         self.description = DataDescription(class_names=names, ignored_label=ignored_label)
         self.present_labels = tuple(self.description.scored_labels if present is None else present)

@@ -19,6 +19,9 @@ def study_settings(**changes: Any) -> StudySettings:
     values: dict[str, Any] = {
         "data": "none",
         "fingerprint": "none",
+        "images": None,
+        "masks": None,
+        "ignored_label": None,
         "keep_outliers": False,
         "drop_list": [],
         "seed": 0,

@@ -233,6 +233,57 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/data/test_prepared_values.py",
         "tests/trainables/data/test_prepare.py",
     ],
+    "trainables/data/readers/ai4mars.py": [
+        "tests/trainables/data/readers/test_layouts.py",
+        "tests/trainables/data/readers/test_refusals.py",
+    ],
+    "trainables/data/gathering/channel_moments.py": [
+        "tests/trainables/data/readers/test_layouts.py",
+        "tests/trainables/data/readers/test_refusals.py",
+    ],
+    "trainables/data/readers/choose.py": [
+        "tests/trainables/data/readers/test_layouts.py",
+        "tests/trainables/data/readers/test_refusals.py",
+    ],
+    "trainables/data/readers/classes.py": [
+        "tests/trainables/data/readers/test_layouts.py",
+        "tests/trainables/data/readers/test_refusals.py",
+    ],
+    "trainables/data/readers/coco.py": [
+        "tests/trainables/data/readers/test_layouts.py",
+        "tests/trainables/data/readers/test_refusals.py",
+    ],
+    "trainables/data/gathering/gather.py": [
+        "tests/trainables/data/readers/test_layouts.py",
+        "tests/trainables/data/readers/test_refusals.py",
+    ],
+    "trainables/data/readers/image_files.py": [
+        "tests/trainables/data/readers/test_layouts.py",
+        "tests/trainables/data/readers/test_refusals.py",
+    ],
+    "trainables/data/readers/image_folder.py": [
+        "tests/trainables/data/readers/test_layouts.py",
+        "tests/trainables/data/readers/test_refusals.py",
+    ],
+    "trainables/data/readers/npz_arrays.py": [
+        "tests/trainables/data/readers/test_layouts.py",
+        "tests/trainables/data/readers/test_refusals.py",
+    ],
+    "trainables/data/readers/parquet.py": [
+        "tests/trainables/data/readers/test_layouts.py",
+        "tests/trainables/data/readers/test_refusals.py",
+    ],
+    "trainables/data/readers/place.py": [
+        "tests/trainables/data/readers/test_layouts.py",
+        "tests/trainables/data/readers/test_refusals.py",
+    ],
+    "trainables/data/gathering/survey.py": [
+        "tests/trainables/data/readers/test_layouts.py",
+        "tests/trainables/data/readers/test_refusals.py",
+    ],
+    "trainables/data/pixel_format.py": ["tests/trainables/data/test_pixel_format.py"],
+    "trainables/data/content.py": ["tests/trainables/data/test_cache.py"],
+    "reports/predicted_masks.py": ["tests/reports/test_predicted_masks.py"],
     "trainables/data/report.py": [
         "tests/trainables/data/test_report.py",
         "tests/trainables/data/test_prepared_values.py",

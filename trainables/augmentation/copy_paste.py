@@ -29,7 +29,7 @@ class Region:
     """A connected region of a class, with its margin."""
 
     pixels: np.ndarray
-    """(h, w) pixels of the image, in their stored dtype."""
+    """(h, w) or (h, w, C) pixels of the image, in their stored dtype."""
     belongs: np.ndarray
     """(h, w) bool: whether a pixel is part of the region."""
 
@@ -50,13 +50,13 @@ class CopyPaste:
         self.label = data.rarest_label
         holding = indices[data.holds(indices, self.label)]
         found = [regions(data.images[index], data.masks[index] == self.label) for index in holding]
-        least = SMALLEST * math.prod(data.images.shape[1:])
+        least = SMALLEST * math.prod(data.masks.shape[1:])
         large = [[region for region in image if region.belongs.sum() >= least] for image in found]
         self.donors = [image for image in large if image] or [image for image in found if image]
         """Regions by image. Small regions are included only if there are no larger ones in any image."""
 
     def __call__(self, image_hw: np.ndarray, mask_hw: np.ndarray, rng: np.random.Generator) -> None:
-        """Paste into image (H, W) uint8 or float32 and mask (H, W) uint8, in place."""
+        """Paste into image (H, W) or (H, W, C), uint8 or float32, and mask (H, W) uint8, in place."""
         if not self.donors:
             return
         for _ in range(rng.integers(1, MOST_PASTED + 1)):
@@ -65,17 +65,16 @@ class CopyPaste:
             if rng.random() < 0.5:
                 region = Region(region.pixels[:, ::-1], region.belongs[:, ::-1])
             low, high = map(math.log, SCALES)
-            region = resized(region, math.exp(low + (high - low) * rng.random()), image_hw.shape)
+            region = resized(region, math.exp(low + (high - low) * rng.random()), mask_hw.shape)
             self._paste(region, image_hw, mask_hw, rng)
 
     def _paste(self, region: Region, image_hw: np.ndarray, mask_hw: np.ndarray, rng: np.random.Generator) -> None:
         height, width = region.belongs.shape
-        top, left = (
-            rng.integers(whole - part + 1) for whole, part in zip(image_hw.shape, (height, width), strict=True)
-        )
+        top, left = (rng.integers(whole - part + 1) for whole, part in zip(mask_hw.shape, (height, width), strict=True))
         place = (slice(top, top + height), slice(left, left + width))
         there = image_hw[place].astype(np.float32)
-        blended = there + opacity(region.belongs) * (region.pixels - there)
+        opaque = opacity(region.belongs)
+        blended = there + (opaque if there.ndim == 2 else opaque[..., None]) * (region.pixels - there)
         image_hw[place] = blended if image_hw.dtype == np.float32 else np.rint(blended)
         mask_hw[place][region.belongs] = self.label
 

@@ -30,7 +30,7 @@ class Mixing:
         self.copy_paste = CopyPaste(data, indices) if config.copy_paste else None
 
     def __call__(self, image_hw: np.ndarray, mask_hw: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return image (H, W) uint8 or float32 and mask (H, W) uint8 after mixing. The arguments are not modified."""
+        """Return image (H, W[, C]) uint8 or float32 and mask (H, W) uint8, mixed. The arguments stay."""
         rng = np.random.default_rng((seed, 1))
         cut, paste = rng.random(2) < (self.config.cutmix, self.config.copy_paste)
         if cut or paste:
@@ -45,7 +45,7 @@ class Mixing:
         other = self.indices[rng.integers(len(self.indices))]
         side = np.sqrt(rng.random())
         box = []
-        for length in image_hw.shape:
+        for length in mask_hw.shape:
             extent = round(side * length)
             start = rng.integers(length - extent + 1)
             box.append(slice(start, start + extent))

@@ -140,7 +140,7 @@ class Augmentation:
         self._compose = A.Compose(transforms)
 
     def __call__(self, image_hw: np.ndarray, mask_hw: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the augmented image (H, W) uint8 or float32 and mask (H, W) uint8. Labels are not interpolated."""
+        """Return an augmented image (H, W[, C]) uint8 or float32 and mask (H, W) uint8; labels are not interpolated."""
         # Not `set_random_seed`: it gives each transform a generator with the same seed, so that all transforms draw
         # the same numbers, and two flips always occur together.
         self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))

@@ -86,7 +86,7 @@ class Batches:
     def shuffled(
         self, seed: int, epoch: int, changes: Sequence[Transform] = ()
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield the training batches of one epoch: images (N, 1, H, W) float32 in [0, 1] and masks (N, H, W) int64.
+        """Yield the training batches of one epoch: images (N, C, H, W) float32 and masks (N, H, W) int64.
 
         Each epoch has its own random order. Its length does not depend on oversampling: for each image that is drawn
         again, another one is left out. An incomplete last batch is dropped. `changes` are applied in order; their
@@ -170,9 +170,9 @@ class Batches:
             yield self.to_device(self.data.images[chosen], self.data.masks[chosen])
 
     def to_device(self, images: np.ndarray, masks: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Copy stored images and masks (N, H, W) to the device, with the shapes and dtypes of `shuffled`."""
+        """Copy stored images (N, H, W[, C]) and masks (N, H, W) to the device, with shapes and dtypes of `shuffled`."""
         return (
-            images_to_device(images, self.data.scale, self.device),
+            self.data.pixels.to_device(images, self.device),
             torch.from_numpy(masks).to(self.device, non_blocking=True).long(),
         )
 
@@ -185,8 +185,3 @@ class Batches:
 def steps_of(images: int, batch_size: int) -> int:
     """Return the number of optimizer steps per epoch: the full batches in this number of images, at least 1."""
     return images // min(batch_size, images)
-
-
-def images_to_device(images: np.ndarray, scale: float, device: torch.device) -> torch.Tensor:
-    """Convert stored pixels (N, H, W) to network input (N, 1, H, W) float32 in [0, 1]; copied in their stored dtype."""
-    return torch.from_numpy(images).to(device, non_blocking=True).float().mul_(scale).unsqueeze(1)

@@ -16,11 +16,19 @@ SHOWN_LABELS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class DataDescription:
-    """Names of the classes, by label, and the label of unlabelled pixels."""
+    """Names of the classes, by label, and the label of unlabelled pixels.
+
+    Labels are 0, 1, 2, ...; the masks of the source may hold other values for them.
+    """
 
     class_names: tuple[str, ...]
     ignored_label: int | None
     """Pixels with this label are excluded from loss and score; None: no label is ignored."""
+    values: tuple[int, ...] | None = None
+    """The value of each class in the masks of the source (for masks of colours: 65536 red + 256 green + blue); None:
+    the labels themselves."""
+    colour_masks: bool = False
+    """Whether the masks of the source hold colours."""
 
     def __post_init__(self) -> None:
         if len(self.class_names) < 2 or len(set(self.class_names)) != len(self.class_names):
@@ -31,6 +39,7 @@ class DataDescription:
             raise ValueError(
                 f"ignored label {self.ignored_label}: must be one of 0 to {self.num_classes - 1}, or absent"
             )
+        assert self.values is None or len(self.values) == self.num_classes
 
     @property
     def num_classes(self) -> int:
@@ -50,6 +59,11 @@ class DataDescription:
     def of_competition(self) -> bool:
         """Whether these are the competition's classes: what is known of its data alone is said and done only then."""
         return self == MARS
+
+    @property
+    def mask_values(self) -> tuple[int, ...]:
+        """The value of each class in the masks of the source, by label."""
+        return tuple(range(self.num_classes)) if self.values is None else self.values
 
 
 MARS = DataDescription(class_names=("background", "soil", "bedrock", "sand", "big rock"), ignored_label=0)

@@ -10,38 +10,26 @@ from __future__ import annotations
 import lzma
 import zipfile
 import zlib
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 
 from trainables.data.description import MOST_CLASSES, DataDescription, described_by
+from trainables.data.pixel_format import plain_format
+from trainables.data.raw_data import RawData
+from trainables.data.readers.classes import UNLABELLED_NAME, UNLABELLED_VALUE, MaskValues, mask_values
 
 BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 """Errors of a damaged archive. RuntimeError: an unsupported compression method, or an encrypted member."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RawData:
-    """A data set as read from its file: checked, and in the smallest dtype that stores it exactly."""
-
-    description: DataDescription
-    named: bool = True
-    """False if its classes are called by their labels, because it has no names for them."""
-    images: np.ndarray
-    """(N, H, W) uint8, or float32 in [0, 1]."""
-    masks: np.ndarray
-    """(N, H, W) uint8."""
-    unlabelled: np.ndarray | None
-    """(M, H, W) in the dtype of the images; None if there is no test set."""
-
-
-def read_npz(stream: BinaryIO, name: str) -> RawData:
+def read_npz(stream: BinaryIO, name: str, *, ignored: int | None = None) -> RawData:
     """Read and check a data set.
 
     Args:
         stream: the content of the file, seekable.
         name: the name of the file, for error messages.
+        ignored: value of unlabelled pixels in the masks; None: as the file says.
 
     Raises:
         ValueError: if the file is not a valid data set. The message names the file, the rule and, for a wrong pixel,
@@ -56,9 +44,10 @@ def read_npz(stream: BinaryIO, name: str) -> RawData:
             if "training_set" not in archive:
                 raise ValueError(f"{name}: has no key 'training_set' (it has {', '.join(archive) or 'none'})")
             training = _read(archive, "training_set", name)
-            given = _describe(archive, name)
+            given = _describe(archive, name, ignored)
             _check_training_shape(training, name)
-            images, masks = training[:, 0], _labels(training[:, 1], given, name)
+            images = training[:, 0]
+            masks, classes = _labels(training[:, 1], given, name, ignored)
             test = None
             if "test_set" in archive:
                 test = _read(archive, "test_set", name)
@@ -71,10 +60,16 @@ def read_npz(stream: BinaryIO, name: str) -> RawData:
                     raise ValueError(f"{name}: test_set has shape {test.shape}: it is empty, leave it out")
     except BROKEN as error:
         raise ValueError(f"{name}: broken npz file ({error})") from error
-    description = given or _described_by(masks, name)
     stored, stored_test = _pixels(images, test, name)
-    named = given is not None or description.of_competition
-    return RawData(description=description, named=named, images=stored, masks=masks, unlabelled=stored_test)
+    return RawData(
+        description=classes.description,
+        named=given is not None or classes.description.of_competition,
+        images=stored,
+        masks=masks,
+        unlabelled=stored_test,
+        pixels=plain_format(stored.dtype),
+        announcements=() if classes.announcement is None else (classes.announcement,),
+    )
 
 
 def _read(archive: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
@@ -97,7 +92,7 @@ def _read(archive: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
     return array
 
 
-def _describe(archive: np.lib.npyio.NpzFile, name: str) -> DataDescription | None:
+def _describe(archive: np.lib.npyio.NpzFile, name: str, ignored: int | None) -> DataDescription | None:
     """Return what the file says of its labels; None if it has no class names."""
     if "class_names" not in archive:
         if "ignored_label" in archive:
@@ -108,23 +103,39 @@ def _describe(archive: np.lib.npyio.NpzFile, name: str) -> DataDescription | Non
         raise ValueError(
             f"{name}: class_names must be a list of strings, has shape {names.shape} and type {names.dtype}"
         )
-    ignored = None
-    if "ignored_label" in archive:
+    if "ignored_label" in archive and ignored is None:
         value = _read(archive, "ignored_label", name)
         if value.shape != () or value.dtype.kind not in "iu":
             raise ValueError(f"{name}: ignored_label must be a single integer, is {value!r}")
         ignored = int(value)
+    declared = list(map(str, names))
     try:
-        return DataDescription(class_names=tuple(map(str, names)), ignored_label=ignored)
+        if ignored is None or ignored in range(len(declared)):
+            return DataDescription(class_names=tuple(declared), ignored_label=ignored)
+        # Such as 255, or -1: unlabelled pixels are then a class of their own, which no mask is scored by.
+        return DataDescription(
+            class_names=(*declared, UNLABELLED_NAME),
+            ignored_label=len(declared),
+            values=(*range(len(declared)), ignored),
+        )
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
 
-def _described_by(masks: np.ndarray, name: str) -> DataDescription:
+def _found_classes(masks: np.ndarray, name: str, ignored: int | None) -> MaskValues:
+    """Return the classes of masks (N, H, W) whose file names none.
+
+    They are those of `described_by`, unless the masks mark unlabelled pixels by a value of their own: `ignored`, or
+    255 without a class 254.
+    """
+    values = {int(value) for mask in masks for value in np.unique(mask)}
+    if ignored is not None or (UNLABELLED_VALUE in values and UNLABELLED_VALUE - 1 not in values):
+        return mask_values(None, values, ignored=ignored, colours=False, uri=name)
     try:
-        return described_by(masks)
+        description = described_by(masks.astype(np.uint8))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+    return MaskValues(description=description, labels={label: label for label in range(description.num_classes)})
 
 
 def _check_training_shape(training: np.ndarray, name: str) -> None:
@@ -148,17 +159,36 @@ def _refuse(wrong_nhw: np.ndarray, pixels_nhw: np.ndarray, what: str, rule: str)
         raise ValueError(f"{what} {n} holds {value:g} at row {row}, column {column}: {rule}")
 
 
-def _labels(masks: np.ndarray, description: DataDescription | None, name: str) -> np.ndarray:
-    top = (description.num_classes if description is not None else MOST_CLASSES) - 1
-    wrong = (masks < 0) | (masks > top)
+def _labels(
+    masks: np.ndarray, given: DataDescription | None, name: str, ignored: int | None
+) -> tuple[np.ndarray, MaskValues]:
+    """Return the labels (N, H, W) uint8 of masks (N, H, W), and what the values of the masks mean."""
+    if given is None:
+        low, high, also = 0, MOST_CLASSES - 1, ignored
+    else:
+        low, high, also = 0, len(given.class_names) - 1, None
+        if given.values is not None:
+            high, also = high - 1, given.values[-1]
+    wrong = (masks < low) | (masks > high)
     if masks.dtype.kind == "f":
         wrong |= masks != np.floor(masks)  # NaN too
-    _refuse(wrong, masks, f"{name}: training_set mask", f"labels are whole numbers from 0 to {top}")
+    if also is not None:
+        wrong &= masks != also
+    rule = f"labels are whole numbers from 0 to {high}" + ("" if also in (None, *range(high + 1)) else f", or {also}")
+    _refuse(wrong, masks, f"{name}: training_set mask", rule)
+    if given is None:
+        classes = _found_classes(masks, name, ignored)
+    else:
+        classes = MaskValues(description=given, labels={value: label for label, value in enumerate(given.mask_values)})
     labels = masks.astype(np.uint8)
-    ignored = None if description is None else description.ignored_label
-    if ignored is not None and not (labels != ignored).any():
-        raise ValueError(f"{name}: no mask holds a labelled pixel: all pixels are {ignored}")
-    return labels
+    for value, label in classes.labels.items():
+        if value != label:
+            labels[masks == value] = label
+    unlabelled = classes.description.ignored_label
+    if unlabelled is not None and not (labels != unlabelled).any():
+        value = classes.description.mask_values[unlabelled]
+        raise ValueError(f"{name}: no mask holds a labelled pixel: all pixels are {value}")
+    return labels, classes
 
 
 def _pixels(images: np.ndarray, test: np.ndarray | None, name: str) -> tuple[np.ndarray, np.ndarray | None]:

@@ -19,15 +19,18 @@ from filelock import FileLock
 from trainables.atomic_write import atomic_write
 from trainables.data.cleaning.clean import Cleaned, clean
 from trainables.data.cleaning.unusable_pairs import Flagged
+from trainables.data.content import content_of
 from trainables.data.description import DataDescription
-from trainables.data.npz import read_npz
+from trainables.data.pixel_format import PixelFormat
 from trainables.data.report import DataReport, warnings_of
 from trainables.data.sample import sample
-from trainables.data.source import SAMPLE, DataSource, find
-from trainables.data.split import split, stratified_part
+from trainables.data.source import SAMPLE, DataSource
+from trainables.data.split import given_split, split, stratified_part
 
-FORMAT = "3"
+FORMAT = "4"
 """Version of the prepared files and of the cleaning. Data of different versions has different fingerprints."""
+DIGITS = 16
+"""Hexadecimal digits of hashes in names."""
 DOUBTFUL = "doubtful.txt"
 """Name of the file, in a prepared folder, that is a drop list that also names the images kept with a warning."""
 CACHE_VARIABLE = "MARS_SEARCH_CACHE"
@@ -38,7 +41,7 @@ CACHE_VARIABLE = "MARS_SEARCH_CACHE"
 class PreparedData:
     """A cleaned and split data set. Pickled as a path, so that all processes on a node map the same files.
 
-    Pixels have no channel axis and keep their stored dtype; `Batches` adds the axis and scales them.
+    Pixels of one channel have no channel axis, others have it last. `pixels` turns them into the input of a network.
     """
 
     folder: Path
@@ -60,12 +63,27 @@ class PreparedData:
     @cached_property
     def description(self) -> DataDescription:
         described = self._meta["description"]
-        return DataDescription(class_names=tuple(described["class_names"]), ignored_label=described["ignored_label"])
+        return DataDescription(**_with_tuples(described))
+
+    @cached_property
+    def pixels(self) -> PixelFormat:
+        """How pixels are stored, and how they become the input of a network."""
+        return PixelFormat(**_with_tuples(self._meta["pixels"]))
+
+    @cached_property
+    def names(self) -> tuple[str, ...] | None:
+        """Name of each labelled image; None: they are only numbered."""
+        return None if self._meta["names"] is None else tuple(self._meta["names"])
 
     @cached_property
     def images(self) -> np.ndarray:
-        """(N, H, W) uint8 or float32, read-only."""
+        """(N, H, W) or (N, H, W, C), uint8 or float32, read-only."""
         return self._map("images")
+
+    @cached_property
+    def unlabelled_names(self) -> tuple[str, ...] | None:
+        """Name of each image to predict; None: they are only numbered."""
+        return None if self._meta["unlabelled_names"] is None else tuple(self._meta["unlabelled_names"])
 
     @cached_property
     def masks(self) -> np.ndarray:
@@ -74,18 +92,16 @@ class PreparedData:
 
     @cached_property
     def unlabelled(self) -> np.ndarray | None:
-        """(M, H, W) in the dtype of the images, read-only; None if there is no test set."""
+        """(M, H, W) or (M, H, W, C) in the dtype of the images, read-only; None if there is no test set."""
         return self._map("unlabelled") if (self.folder / "unlabelled.npy").exists() else None
-
-    @property
-    def scale(self) -> float:
-        """Factor that scales stored pixels to [0, 1]."""
-        return 1 / 255 if self.images.dtype == np.uint8 else 1.0
 
     @cached_property
     def split(self) -> dict[str, np.ndarray]:
         """Sorted indices (int64) of the images by part: "train", "val" and "test"."""
-        return split(self._counts[:, list(self.description.scored_labels)], self.source.seed)
+        counts = self._counts[:, list(self.description.scored_labels)]
+        if parts := self._meta["parts"]:
+            return given_split(counts, [parts.get(name) for name in self.names or ()], self.source.seed)
+        return split(counts, self.source.seed)
 
     @cached_property
     def present_labels(self) -> tuple[int, ...]:
@@ -166,7 +182,10 @@ class PreparedData:
             synthetic=self.source.uri == SAMPLE,
             labelled=len(self.images),
             unlabelled=0 if self.unlabelled is None else len(self.unlabelled),
-            size=self.images.shape[1:],
+            size=self.masks.shape[1:],
+            channels=self.pixels.channels,
+            given_split=bool(self._meta["parts"]),
+            announcements=tuple(self._meta["announcements"]),
             dropped=self.dropped,
             doubtful=self.doubtful,
             doubtful_list=str(self.folder / DOUBTFUL) if self.doubtful else None,
@@ -231,36 +250,32 @@ def _check_usable(data: PreparedData) -> None:
 
 def _prepared_folder(source: DataSource, cache: Path) -> Path:
     """Return the folder with the prepared data of a source, creating it if needed."""
-    cleaning = ""
-    if source.keep_outliers or source.drop_list:
-        cleaning = f"-{_hash(json.dumps([source.keep_outliers, source.drop_list]).encode())}"
+    choices = ""
+    if chosen := source.choices:
+        choices = f"-{_hash(json.dumps(chosen))}"
     if source.uri == SAMPLE:
-        return _build(cache, f"{SAMPLE}-{FORMAT}{cleaning}", lambda: clean(sample(), source))
-    file = find(source.uri)
-    # The folder is named by the hashes of content and cleaning. This small file stores the first by URI and version.
-    known = cache / f"{_hash(f'{file.uri} {file.version} {FORMAT}'.encode())}.known"
-    if known.exists() and _is_whole(folder := cache / (known.read_text(encoding="utf-8") + cleaning)):
+        return _build(cache, f"{SAMPLE}-{FORMAT}{choices}", lambda _: clean(sample(), source))
+    content = content_of(source)
+    # The folder is named by content and choices. This small file stores the first by URI and version.
+    known = cache / f"{_hash(f'{content.version} {source.images} {source.masks} {FORMAT}')}.known"
+    if known.exists() and _is_whole(folder := cache / (known.read_text(encoding="utf-8") + choices)):
         return folder
-    with file.open() as stream:
-        try:
-            content = f"{_hash(stream)}-{FORMAT}"
-        except OSError as error:
-            raise ValueError(f"{source.uri}: cannot be read ({error})") from error
-        folder = _build(cache, f"{content}{cleaning}", lambda: clean(read_npz(stream, source.uri), source))
+    identity = f"{content.identity[:DIGITS]}-{FORMAT}"
+    folder = _build(cache, f"{identity}{choices}", lambda scratch: clean(content.read(scratch), source))
     with atomic_write(known) as new:
-        new.write_text(content, encoding="utf-8")
+        new.write_text(identity, encoding="utf-8")
     return folder
 
 
-def _hash(content: Any) -> str:
-    """Return the first 16 hex digits of the SHA-256 of bytes or of a binary stream."""
-    if isinstance(content, bytes):
-        return hashlib.sha256(content).hexdigest()[:16]
-    return hashlib.file_digest(content, "sha256").hexdigest()[:16]
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:DIGITS]
 
 
-def _build(cache: Path, key: str, read: Callable[[], Cleaned]) -> Path:
-    """Return the prepared folder of a key. The first process that needs it creates it, the others wait."""
+def _build(cache: Path, key: str, read: Callable[[Path], Cleaned]) -> Path:
+    """Return the prepared folder of a key. The first process that needs it creates it, the others wait.
+
+    `read` is given a folder for files that it needs until the data set is written.
+    """
     folder = cache / key
     if _is_whole(folder):  # checked without the lock, so that a read-only cache works
         return folder
@@ -270,7 +285,10 @@ def _build(cache: Path, key: str, read: Callable[[], Cleaned]) -> Path:
             for left_behind in cache.glob(f"{key}.*/"):  # from a process that was killed while it held the lock
                 shutil.rmtree(left_behind, ignore_errors=True)
             with atomic_write(folder) as new:
-                _write(new, read())
+                new.mkdir()
+                (scratch := new / "scratch").mkdir()
+                _write(new, read(scratch))
+                shutil.rmtree(scratch)
     return folder
 
 
@@ -284,8 +302,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _write(folder: Path, cleaned: Cleaned) -> None:
-    """Write a data set to a new folder."""
-    folder.mkdir()
+    """Write a data set to an empty folder."""
     raw = cleaned.raw
     classes = range(raw.description.num_classes)
     counts = np.stack([(raw.masks == label).sum(axis=(1, 2), dtype=np.int64) for label in classes], axis=1)
@@ -297,7 +314,8 @@ def _write(folder: Path, cleaned: Cleaned) -> None:
             try:
                 np.save(path, array)
             except OSError as error:
-                if error.errno is None:  # NumPy counts the bytes that are missing, and drops the cause
+                # NumPy counts the bytes that are missing, and drops the cause.
+                if error.errno is None and "requested and" in str(error):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
                 raise
             sizes[path.name] = path.stat().st_size
@@ -307,8 +325,18 @@ def _write(folder: Path, cleaned: Cleaned) -> None:
     meta = {
         "description": dataclasses.asdict(raw.description),
         "named": raw.named,
+        "pixels": dataclasses.asdict(raw.pixels),
+        "names": raw.names,
+        "unlabelled_names": raw.unlabelled_names,
+        "parts": raw.parts,
+        "announcements": raw.announcements,
         "dropped": [(pairs.reason, pairs.indices) for pairs in cleaned.dropped],
         "doubtful": [(pairs.reason, pairs.indices) for pairs in cleaned.doubtful],
         "sizes": sizes,
     }
     (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+
+
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values as they were before JSON made lists of their tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -33,6 +33,11 @@ class DataReport:
     """Number of test images, to predict."""
     size: tuple[int, int]
     """(height, width)."""
+    channels: int = 1
+    given_split: bool = False
+    """Whether the user gave the split."""
+    announcements: tuple[str, ...] = ()
+    """Sentences about choices that were made for the user."""
     dropped: tuple[Flagged, ...]
     doubtful: tuple[Flagged, ...]
     """Images that a rule finds unusable, but that are kept."""
@@ -55,9 +60,10 @@ class DataReport:
         shares = ", ".join(f"{name} {share:.2%}" for name, share in self.class_shares.items())
         lines = [
             f"data: {self.name} ({kind})",
-            f"  {self.labelled} labelled {self.size[0]}x{self.size[1]} images ({parts}), {self.unlabelled} to predict",
+            f"  {self.labelled} labelled {self._kind} images ({parts}), {self.unlabelled} to predict",
             f"  pixels: {shares}",
         ]
+        lines += [f"  {announcement}" for announcement in self.announcements]
         lines += [] if self.named else [f"  {UNNAMED}"]
         lines += [f"  dropped {_images(pairs)}" for pairs in self.dropped]
         why = ASKED if self.keep_outliers else MANY
@@ -65,6 +71,16 @@ class DataReport:
         if self.doubtful:
             lines.append(f"  to drop the images that were kept with a warning: --drop-list {self.doubtful_list}")
         return "\n".join(lines + [f"  warning: {warning}" for warning in self.warnings])
+
+    @property
+    def split_name(self) -> str:
+        """The kind of the split, in words."""
+        return "given split" if self.given_split else "split 80/10/10"
+
+    @property
+    def _kind(self) -> str:
+        size = f"{self.size[0]}x{self.size[1]}"
+        return size if self.channels == 1 else f"{size} {self.channels}-channel"
 
 
 def _images(pairs: Flagged) -> str:

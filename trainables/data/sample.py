@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from trainables.data.description import MARS, MARS_SIZE
-from trainables.data.npz import RawData
+from trainables.data.pixel_format import plain_format
+from trainables.data.raw_data import RawData
 
 HEIGHT, WIDTH = MARS_SIZE
 LABELLED, ALIENS, UNLABELLED = 560, 8, 120
@@ -37,6 +38,7 @@ def sample() -> RawData:
         images=np.stack(images),
         masks=np.stack(masks),
         unlabelled=np.stack([image for image, _ in scenes[LABELLED:]]),
+        pixels=plain_format(np.dtype(np.uint8)),
     )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import io
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 from trainables.uris import quoted
 
@@ -26,6 +26,13 @@ class DataSource:
     """Whether the rules about unusable images only warn, and drop nothing."""
     drop_list: tuple[int, ...] = ()
     """Ascending indices into the `training_set` of the images that the user has dropped."""
+    images: str | None = None
+    """Key, column or sub-folder of the images, or for COCO annotations the folder of the images; None: the usual
+    names."""
+    masks: str | None = None
+    """Key, column or sub-folder of the masks; None: the usual names."""
+    ignored_label: int | None = None
+    """Value of unlabelled pixels in the masks; None: as the source says."""
 
     @property
     def name(self) -> str:
@@ -33,21 +40,32 @@ class DataSource:
         return PurePosixPath(self.uri.split("?")[0]).stem
 
     @property
+    def choices(self) -> dict[str, Any]:
+        """What the user chose about the data, but for its location and split: fields other than their defaults."""
+        about = ("keep_outliers", "drop_list", "images", "masks", "ignored_label")
+        chosen = {name: getattr(self, name) for name in about}
+        return {name: value for name, value in chosen.items() if value not in (None, False, ())}
+
+    @property
     def anywhere(self) -> DataSource:
-        """The same source with an absolute path, valid in any working directory."""
+        """The same source with absolute paths, valid in any working directory."""
+        found = self
+        if self.images is not None and "://" not in self.images and not (Path(self.uri) / self.images).exists():
+            folder = Path(self.images)
+            found = dataclasses.replace(found, images=str(folder.resolve()) if folder.is_dir() else self.images)
         absolute = self.uri == SAMPLE or "://" in self.uri
-        return self if absolute else dataclasses.replace(self, uri=str(Path(self.uri).resolve()))
+        return found if absolute else dataclasses.replace(found, uri=str(Path(self.uri).resolve()))
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFile:
-    """An npz file that exists."""
+    """A file that exists."""
 
     uri: str
     version: str
     """Size and modification time: they change with the content."""
 
-    def open(self) -> BinaryIO:
+    def open(self) -> io.BufferedReader | io.BytesIO:
         """Open the file as a seekable binary stream.
 
         Raises:
@@ -63,18 +81,19 @@ class SourceFile:
             raise ValueError(f"{self.uri}: cannot be read ({error})") from error
 
 
-def find(uri: str) -> SourceFile:
-    """Find the file at a path or URI.
+def find(uri: str) -> SourceFile | None:
+    """Find the file at a path or URI; None if a folder is there.
 
     Raises:
-        ValueError: if there is no such file, or its storage does not respond.
+        ValueError: if there is neither, or its storage does not respond.
     """
     if "://" not in uri:
         path = Path(uri)
         try:
+            if path.is_dir():
+                return None
             if not path.is_file():
-                what = "is a folder, not an npz file" if path.is_dir() else "no such file"
-                raise ValueError(f"{uri}: {what}")
+                raise ValueError(f"{uri}: no such file or folder")
             status = path.stat()
         except OSError as error:  # a folder without permission, a name that is too long
             raise ValueError(f"{uri}: cannot be reached ({error.strerror})") from error
@@ -86,8 +105,10 @@ def find(uri: str) -> SourceFile:
         info = filesystem.get_file_info(path_there)
     except Exception as error:
         raise ValueError(f"{uri}: cannot be reached ({error})") from error
+    if info.type == fs.FileType.Directory:
+        return None
     if info.type != fs.FileType.File:
-        raise ValueError(f"{uri}: no such file")
+        raise ValueError(f"{uri}: no such file or folder")
     return SourceFile(uri=uri, version=f"{info.size} {info.mtime_ns}")
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+PARTS = ("train", "val", "test")
 HELD_OUT = 0.1
 """Fraction of the images in the validation part, and in the test part."""
 FEWEST = 10
@@ -37,6 +40,31 @@ def split(pixel_counts: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     if (stratum[parts["val"]] == classes).all():  # also if there are none
         parts = _split_strata((stratum == classes).astype(np.int64), seed)
     return parts
+
+
+def given_split(pixel_counts: np.ndarray, parts: Sequence[str | None], seed: int) -> dict[str, np.ndarray]:
+    """Return the user's own split. A validation or test part that it lacks is drawn from the other images, see `split`.
+
+    Args:
+        pixel_counts: (N, C) pixels of each scored class in each image.
+        parts: "train", "val" or "test" for each image; None: in the train part unless it is drawn for another.
+        seed: seed of what is drawn.
+
+    Raises:
+        ValueError: if no image is left to train on, or too few to draw a part from.
+    """
+    given = {part: np.array([index for index, of in enumerate(parts) if of == part], np.int64) for part in PARTS}
+    pool = np.array([index for index, part in enumerate(parts) if part in (None, "train")], np.int64)
+    if not len(pool):
+        raise ValueError("the split leaves no image to train on")
+    if len(given["val"]) and len(given["test"]):
+        return given | {"train": pool}
+    drawn = {part: pool[chosen] for part, chosen in split(pixel_counts[pool], seed).items()}
+    for part in ("val", "test"):
+        if len(given[part]):
+            drawn["train"] = np.sort(np.concatenate([drawn["train"], drawn[part]]))
+            drawn[part] = given[part]
+    return drawn
 
 
 def _split_strata(stratum: np.ndarray, seed: int) -> dict[str, np.ndarray]:

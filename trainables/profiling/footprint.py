@@ -35,11 +35,19 @@ class Footprint:
 def footprint(config: TrialConfig, data: PreparedData) -> Footprint:
     """Return the footprint of a configuration for the images of a data set."""
     described = data.description
-    return _footprint(config.model, data.images.shape[1:], described.num_classes, described.ignored_label)
+    return _footprint(
+        config.model,
+        (data.pixels.channels, *data.images.shape[1:3]),
+        described.num_classes,
+        described.ignored_label,
+    )
 
 
 @functools.lru_cache(maxsize=1024)
-def _footprint(config: ModelConfig, size: tuple[int, int], num_classes: int, ignored_label: int | None) -> Footprint:
+def _footprint(
+    config: ModelConfig, image: tuple[int, int, int], num_classes: int, ignored_label: int | None
+) -> Footprint:
+    """Return the footprint for images (channels, height, width)."""
     kept: dict[int, torch.UntypedStorage] = {}  # holds the storages, so that no address is reused
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -49,9 +57,9 @@ def _footprint(config: ModelConfig, size: tuple[int, int], num_classes: int, ign
 
     images = 2  # batch normalisation may need more than one
     with torch.device("meta"):  # only shapes: nothing is allocated or computed
-        model = build_model(config, in_channels=1, num_classes=num_classes, ignored_label=ignored_label)
+        model = build_model(config, in_channels=image[0], num_classes=num_classes, ignored_label=ignored_label)
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            model.outputs(torch.empty(images, 1, *size))
+            model.outputs(torch.empty(images, *image))
     own = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
     return Footprint(
         parameters=sum(parameter.numel() for parameter in model.parameters()),

@@ -49,7 +49,7 @@ def evaluate(
     A rank may have no image, if there are fewer images than ranks.
 
     Args:
-        model: maps images (N, 1, H, W) to logits (N, num_classes, H, W).
+        model: maps images (N, channels, H, W) to logits (N, num_classes, H, W).
         data: the data set.
         indices: (K,) indices of the images.
         device: the device of the model.

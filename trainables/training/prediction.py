@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainables.data.batches import images_to_device
+from trainables.data.pixel_format import PixelFormat
 from trainables.memory_errors import ForwardInParts
 from trainables.training.decision import PLAIN, Decision
 from trainables.training.evaluation import EVALUATION_BATCH
@@ -25,9 +25,9 @@ class Predictor:
     """Models, and all that turns an image into its mask with them."""
 
     models: Sequence[nn.Module]
-    """Models in evaluation mode on `device`, which map (N, 1, H, W) to logits (N, C, H, W)."""
-    scale: float
-    """Factor that scales stored pixels to [0, 1]."""
+    """Models in evaluation mode on `device`, which map images (N, channels, H, W) to logits (N, C, H, W)."""
+    pixels: PixelFormat
+    """Turns stored pixels into the models' input."""
     device: torch.device
     bf16: bool
     """Whether to compute under bf16 autocast."""
@@ -43,7 +43,7 @@ class Predictor:
     def probabilities(self, images: np.ndarray) -> Iterator[torch.Tensor]:
         """Yield class probabilities of the images in order, batch by batch: (B, C, H, W) fp32 on the device, in [0, 1].
 
-        `images` are (N, H, W) stored pixels; a memory map is read batch by batch.
+        `images` are (N, H, W) or (N, H, W, channels) stored pixels; a memory map is read batch by batch.
         """
         parts = np.ones(len(self.models)) if self.weights is None else np.array(self.weights, dtype=np.float64)
         forwards = [
@@ -52,7 +52,7 @@ class Predictor:
         ]
         for start in range(0, len(images), EVALUATION_BATCH):
             with torch.inference_mode():
-                batch = images_to_device(np.array(images[start : start + EVALUATION_BATCH]), self.scale, self.device)
+                batch = self.pixels.to_device(np.array(images[start : start + EVALUATION_BATCH]), self.device)
                 total = torch.zeros((), device=self.device)
                 for forward, part in forwards:
                     for dims in self.flips:
@@ -61,6 +61,6 @@ class Predictor:
             yield total
 
     def labels(self, images: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield the labels of the images (N, H, W) in order, batch by batch: (B, H, W) uint8."""
+        """Yield the labels of the images, stored pixels, in order, batch by batch: (B, H, W) uint8."""
         for probabilities in self.probabilities(images):
             yield self.decision.labels(probabilities).to(torch.uint8).cpu().numpy()

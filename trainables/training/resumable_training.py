@@ -231,7 +231,10 @@ def read_best(checkpoints: CheckpointStore, data: PreparedData, device: torch.de
         raise ValueError(f"{checkpoints.location}/best.pt: was trained on data other than {data.name}")
     described = data.description
     model = build_model(
-        config.model, in_channels=1, num_classes=described.num_classes, ignored_label=described.ignored_label
+        config.model,
+        in_channels=data.pixels.channels,
+        num_classes=described.num_classes,
+        ignored_label=described.ignored_label,
     )
     try:
         model.load_state_dict(weights)

@@ -78,13 +78,13 @@ class Training:
         torch.manual_seed(config.training.seed)  # the same initial weights on every rank
         model = build_model(
             config.model,
-            in_channels=1,
+            in_channels=data.pixels.channels,
             num_classes=data.description.num_classes,
             ignored_label=data.description.ignored_label,
         )
         self.model = place(distributed.synchronised(model, device), device)
         mixing = build_mixing(config.augmentation, data, indices)
-        augmentation = build_augmentation(config.augmentation, size=data.images.shape[1:])
+        augmentation = build_augmentation(config.augmentation, size=data.images.shape[1:3])
         self.changes = [change for change in (mixing, augmentation) if change is not None]
         self.batches = Batches(
             data,

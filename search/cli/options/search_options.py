@@ -23,6 +23,9 @@ class SearchOptions:
     """
 
     data: str
+    images: str | None
+    masks: str | None
+    ignored_label: int | None
     keep_outliers: bool
     drop_list: str | None
     """Path of a drop list."""

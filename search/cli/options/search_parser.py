@@ -60,8 +60,29 @@ def parser() -> argparse.ArgumentParser:
         type=location,
         default="sample",
         metavar="FILE|URI",
-        help="data set, as the path or URI (s3://, gs://, file://) of an npz file (default: sample, a small built-in "
-        "synthetic data set)",
+        help="data set, as a path or URI (s3://, gs://, file://): an npz file, a folder of images and masks, COCO "
+        "annotations, Parquet, or AI4Mars (default: sample, a small built-in synthetic data set)",
+    )
+    study.add_argument(
+        "--images",
+        type=location,
+        metavar="NAME",
+        help="where the images are, if not under a usual name: the sub-folder, the key of an npz file, the column of a "
+        "Parquet file, or, for COCO annotations, the folder of the images (default: images, image, ...)",
+    )
+    study.add_argument(
+        "--masks",
+        type=location,
+        metavar="NAME",
+        help="where the masks are, if not under a usual name: the sub-folder, key or column (default: masks, labels, "
+        "...)",
+    )
+    study.add_argument(
+        "--ignored-label",
+        type=int_at_least(-1),
+        metavar="VALUE",
+        help="value of unlabelled pixels in the masks, which neither train nor score (default: as the data says; 255 "
+        "beside at least two other values)",
     )
     study.add_argument(
         "--keep-outliers",

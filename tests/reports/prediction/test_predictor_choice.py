@@ -102,7 +102,7 @@ def test_the_predictor_predicts_what_was_chosen(data):
     total = sum(
         weight
         * next(
-            Predictor(models=[models[n]], scale=data.scale, suppressed=0, flips=FLIPS[:2], **PLAINLY).probabilities(
+            Predictor(models=[models[n]], pixels=data.pixels, suppressed=0, flips=FLIPS[:2], **PLAINLY).probabilities(
                 images
             )
         )

@@ -17,7 +17,7 @@ def test_every_class_has_its_own_colour(description):
 def test_a_row_shows_input_truth_prediction_and_errors():
     truth = np.array([[[0, 1], [2, 2]]])
     prediction = np.array([[[3, 1], [2, 1]]])
-    panel = prediction_panel(np.full((1, 2, 2), 0.5), truth, prediction, MARS)
+    panel = prediction_panel(np.full((1, 2, 2, 3), 127, np.uint8), truth, prediction, MARS)
     assert panel.shape == (2, 4 * 2 + 3 * GAP, 3)
     colours = class_colours(MARS)
     step = 2 + GAP

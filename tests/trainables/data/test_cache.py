@@ -46,7 +46,7 @@ def test_a_file_that_was_only_touched_is_not_decoded_again(source, cache, monkey
     folder = prepare(source, cache=cache).folder
     os.utime(source.uri, ns=(1, 1))
     with monkeypatch.context() as patch:
-        patch.delattr(MODULE, "read_npz")
+        patch.delattr("trainables.data.content.read_npz")
         assert prepare(source, cache=cache).folder == folder
 
 
@@ -114,7 +114,7 @@ def test_a_write_that_is_cut_short_leaves_nothing(error, broken, source, cache, 
             raise error
 
     monkeypatch.setattr(np, "save", lambda path, array: cut_short(path, save, array))
-    monkeypatch.setattr(Path, "write_text", lambda path, text: cut_short(path, write_text, text))
+    monkeypatch.setattr(Path, "write_text", lambda path, text, encoding: cut_short(path, write_text, text, encoding))
     with pytest.raises(ValueError if isinstance(error, OSError) else KeyboardInterrupt) as raised:
         prepare(source, cache=cache)
     if isinstance(error, OSError):
@@ -180,7 +180,7 @@ def test_a_new_format_prepares_anew_what_is_known(source, cache, monkeypatch):
     old = prepare(source, cache=cache).folder
     monkeypatch.setattr(MODULE, "FORMAT", "next")
     new = prepare(source, cache=cache).folder
-    assert old.name.removesuffix("-3") == new.name.removesuffix("-next")
+    assert old.name.removesuffix("-4") == new.name.removesuffix("-next")
     assert new.name.endswith("-next")
 
 

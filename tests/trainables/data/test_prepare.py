@@ -174,7 +174,7 @@ def test_counts_and_labels_are_those_of_the_masks(tiny):
     train = np.asarray(tiny.masks[tiny.split["train"]])
     assert tiny.pixel_counts(tiny.split["train"]).tolist() == [(train == label).sum() for label in range(4)]
     assert tiny.present_labels == (1, 2, 3)
-    assert tiny.scale == 1 / 255
+    assert tiny.pixels.scale == 1 / 255
     assert tiny.name == "tiny"
     assert len(tiny.unlabelled) == 7
     assert sum(tiny.report.class_shares.values()) == pytest.approx(1)

@@ -101,17 +101,17 @@ def test_the_split_knows_no_ignored_label(make):
 def test_pixels_in_0_to_255_are_scaled_and_those_in_0_to_1_are_not(make):
     masks = masks_of(*[1] * 10)
     data = make(grey(masks, 51), masks)
-    assert (data.images.dtype, data.scale) == (np.uint8, 1 / 255)
-    assert float(data.images[0, 0, 0]) * data.scale == pytest.approx(0.2)
+    assert (data.images.dtype, data.pixels.scale) == (np.uint8, 1 / 255)
+    assert float(data.images[0, 0, 0]) * data.pixels.scale == pytest.approx(0.2)
     data = make(grey(masks, 0.25), masks)
-    assert (data.images.dtype, data.scale, data.images[9, 1, 2]) == (np.float32, 1.0, 0.25)
+    assert (data.images.dtype, data.pixels.scale, data.images[9, 1, 2]) == (np.float32, 1.0, 0.25)
 
 
 def test_training_images_of_black_and_white_take_the_scale_of_the_test_images(make):
     masks = masks_of(*[1] * 10)
     data = make(grey(masks, 1), masks, test_set=np.full((2, 2, 3), 255.0))
-    assert (data.scale, data.images.max(), data.unlabelled.max()) == (1 / 255, 1, 255)
-    assert make(grey(masks, 1.0), masks, test_set=np.full((2, 2, 3), 1.0)).scale == 1.0
+    assert (data.pixels.scale, data.images.max(), data.unlabelled.max()) == (1 / 255, 1, 255)
+    assert make(grey(masks, 1.0), masks, test_set=np.full((2, 2, 3), 1.0)).pixels.scale == 1.0
 
 
 def test_the_report_counts_what_was_kept(make, tmp_path):
@@ -191,8 +191,8 @@ def test_its_fingerprint_is_of_content_cleaning_and_split(make, tmp_path):
     masks = masks_of(*[1] * 10)
     data = make(grey(masks), masks, seed=12)
     content = hashlib.sha256((tmp_path / "d.npz").read_bytes()).hexdigest()[:16]
-    assert data.folder == tmp_path / "cache" / f"{content}-3"
-    assert data.fingerprint == f"{content}-3-12"
+    assert data.folder == tmp_path / "cache" / f"{content}-4"
+    assert data.fingerprint == f"{content}-4-12"
     copy = pickle.loads(pickle.dumps(data))
     assert (copy.folder, copy.source) == (data.folder, data.source)
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -203,8 +203,18 @@ def test_its_files_are_listed_with_their_sizes(make):
     masks = masks_of(*[1] * 10)
     folder = make(grey(masks), masks, test_set=grey(masks)).folder
     assert json.loads((folder / "meta.json").read_text()) == {
-        "description": {"class_names": list(MARS.class_names), "ignored_label": 0},
+        "description": {
+            "class_names": list(MARS.class_names),
+            "ignored_label": 0,
+            "values": None,
+            "colour_masks": False,
+        },
         "named": True,
+        "pixels": {"dtype": "uint8", "low": [0.0], "high": [255.0], "mean": [0.0], "std": [1.0]},
+        "names": None,
+        "unlabelled_names": None,
+        "parts": {},
+        "announcements": [],
         "dropped": [],
         "doubtful": [],
         "sizes": {"images.npy": 188, "masks.npy": 188, "unlabelled.npy": 188, "counts.npy": 528},  # 128 of header
@@ -261,4 +271,4 @@ def test_only_the_sample_is_called_synthetic(tmp_path, monkeypatch):
     monkeypatch.setattr("trainables.data.sample.UNLABELLED", 1)
     data = prepare(DataSource(uri=SAMPLE), cache=tmp_path)
     assert data.report.synthetic
-    assert data.folder == tmp_path / "sample-3"
+    assert data.folder == tmp_path / "sample-4"

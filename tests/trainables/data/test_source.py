@@ -72,14 +72,17 @@ def test_what_is_gone_when_it_is_opened_cannot_be_read(local, file):
 
 
 def test_what_is_no_file_is_refused_by_what_it_is(tmp_path):
-    device, folder, gone, long = "/dev/null", str(tmp_path), f"{tmp_path}/gone.npz", f"{tmp_path}/{'x' * 300}"
-    assert refusal(device) == f"{device}: no such file"
-    assert refusal(folder) == f"{folder}: is a folder, not an npz file"
-    assert refusal(gone) == f"{gone}: no such file"
+    device, gone, long = "/dev/null", f"{tmp_path}/gone.npz", f"{tmp_path}/{'x' * 300}"
+    assert refusal(device) == f"{device}: no such file or folder"
+    assert refusal(gone) == f"{gone}: no such file or folder"
     assert refusal(long) == f"{long}: cannot be reached (File name too long)"
-    assert refusal(tmp_path.as_uri()) == f"{tmp_path.as_uri()}: no such file"
-    assert refusal(f"{tmp_path.as_uri()}/gone.npz") == f"{tmp_path.as_uri()}/gone.npz: no such file"
+    assert refusal(f"{tmp_path.as_uri()}/gone.npz") == f"{tmp_path.as_uri()}/gone.npz: no such file or folder"
     assert refusal("nowhere://x/y.npz").startswith("nowhere://x/y.npz: cannot be reached (")
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_folder_is_no_file(local, tmp_path):
+    assert find(str(tmp_path) if local else tmp_path.as_uri()) is None
 
 
 def refusal(uri: str) -> str:

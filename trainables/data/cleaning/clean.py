@@ -11,7 +11,7 @@ import numpy as np
 from trainables.data.cleaning.drop_limits import within_limits
 from trainables.data.cleaning.drop_list import drop_list_of
 from trainables.data.cleaning.unusable_pairs import Flagged, unusable_pairs
-from trainables.data.npz import RawData
+from trainables.data.raw_data import RawData
 from trainables.data.source import DataSource
 
 LISTED = "are in the drop list"
@@ -76,7 +76,8 @@ def _only(raw: RawData, indices: np.ndarray) -> RawData:
     """Return the data set with only these of its labelled images; uncopied if they are all."""
     if len(indices) == len(raw.images):
         return raw
-    return dataclasses.replace(raw, images=raw.images[indices], masks=raw.masks[indices])
+    names = None if raw.names is None else tuple(raw.names[index] for index in indices)
+    return dataclasses.replace(raw, images=raw.images[indices], masks=raw.masks[indices], names=names)
 
 
 def _renumbered(pairs: Flagged, indices: np.ndarray) -> Flagged:

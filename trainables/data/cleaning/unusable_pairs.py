@@ -28,7 +28,7 @@ class Flagged:
 
 
 def unusable_pairs(images: np.ndarray, masks: np.ndarray, description: DataDescription) -> list[Flagged]:
-    """Return the training pairs that are probably unusable, by reason. Images and masks are (N, H, W).
+    """Return the training pairs that are probably unusable, by reason. Images are (N, H, W) or (N, H, W, C).
 
     Shared masks: three or more images with pixel-identical masks of two or more scored classes cannot be a real
     labelling (the competition data contains 110 such "aliens"). Masks of a single class, with or without unlabelled
@@ -54,7 +54,7 @@ def _shared_masks(masks: np.ndarray, description: DataDescription) -> Flagged:
 
 
 def _odd_brightness(images: np.ndarray) -> Flagged:
-    means = images.mean(axis=(1, 2), dtype=np.float64)
+    means = images.reshape(len(images), -1).mean(axis=1, dtype=np.float64)
     distances = np.abs(means - np.median(means))
     # At least half a grey level, so that rounding errors do not become outliers.
     grey_level = 1 / 255 if images.dtype.kind == "f" else 1.0

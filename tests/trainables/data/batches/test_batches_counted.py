@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from tests.made.numbered import HandMade
-from trainables.data.batches import Batches, images_to_device, prefetch
+from trainables.data.batches import Batches, prefetch
+from trainables.data.pixel_format import plain_format
 
 CPU = torch.device("cpu")
 IMAGES = 49
@@ -152,7 +153,7 @@ def test_changes_follow_one_another_with_a_seed_of_the_images_own(numbered):
 
 def test_stored_pixels_are_scaled_to_floats_with_a_channel():
     stored = np.array([[[0, 51, 255]]], dtype=np.uint8)
-    images = images_to_device(stored, 1 / 255, CPU)
+    images = plain_format(stored.dtype).to_device(stored, CPU)
     assert (images.shape, images.dtype) == ((1, 1, 1, 3), torch.float32)
     torch.testing.assert_close(images.flatten(), torch.tensor([0.0, 0.2, 1.0]))
     assert stored.tolist() == [[[0, 51, 255]]]
@@ -160,7 +161,7 @@ def test_stored_pixels_are_scaled_to_floats_with_a_channel():
 
 def test_batches_have_the_types_that_models_and_losses_take():
     data = HandMade([[[1, 2]]] * 2, [[[0, 255]]] * 2)
-    data.scale = 1 / 255
+    data.pixels = plain_format(np.dtype(np.uint8))
     for drawn in (batches(data, 2, np.arange(2)).shuffled(0, 1), batches(data, 2, np.arange(2)).in_order()):
         ((images, masks),) = drawn
         assert (images.shape, images.dtype) == ((2, 1, 1, 2), torch.float32)

@@ -9,7 +9,8 @@ import pytest
 from tests.made.competition import MARS_KEYS
 from trainables.data import MARS, DataDescription, DataSource, NoSuchImageError, prepare, read_drop_list
 from trainables.data.cleaning.clean import clean
-from trainables.data.npz import RawData
+from trainables.data.pixel_format import plain_format
+from trainables.data.raw_data import RawData
 
 ALIENS, BRIGHT = (4, 8, 9), (30, 31)
 SHARED = "share one and the same mask of several classes"
@@ -27,7 +28,13 @@ def pairs() -> np.ndarray:
 
 def cleaned(description=MARS, **chosen):
     made = pairs()
-    raw = RawData(description=description, images=made[:, 0], masks=made[:, 1], unlabelled=None)
+    raw = RawData(
+        description=description,
+        images=made[:, 0],
+        masks=made[:, 1],
+        unlabelled=None,
+        pixels=plain_format(made.dtype),
+    )
     return clean(raw, dataclasses.replace(SOURCE, **chosen))
 
 

@@ -17,10 +17,10 @@ IMAGES = RNG.integers(0, 256, (6, 8, 10))
 MASKS = RNG.integers(0, 5, (6, 8, 10))
 
 
-def read(**arrays):
+def read(ignored=None, **arrays):
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
-    return read_npz(buffer, "x.npz")
+    return read_npz(buffer, "x.npz", ignored=ignored)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32, np.float64])
@@ -57,7 +57,6 @@ def test_floats_up_to_one_stay_floats():
         ({"class_names": np.arange(257).astype(str)}, "257 class names: there must be at most 256"),
         ({"class_names": np.array([1, 2])}, "class_names must be a list of strings"),
         ({"class_names": np.array(["a", "a"])}, r"class names \['a', 'a'\]: there must be at least two, all different"),
-        ({"class_names": np.array(list("abcde")), "ignored_label": 7}, "ignored label 7: must be one of 0 to 4"),
         ({"class_names": np.array(list("abcde")), "ignored_label": 0.5}, "ignored_label must be a single integer"),
         ({"class_names": np.array(list("abc"))}, "labels are whole numbers from 0 to 2"),
     ],
@@ -121,8 +120,8 @@ def test_of_other_files_without_names_each_label_is_a_class(size, labels, classe
     [
         ((0,), "all pixels of the masks have the label 0: there must be at least two classes"),
         (
-            (0, 255),
-            "its masks hold 2 of the labels 0 to 255 (0, 255) and it has no class_names: number the labels 0, 1, 2, "
+            (0, 254),
+            "its masks hold 2 of the labels 0 to 254 (0, 254) and it has no class_names: number the labels 0, 1, 2, "
             "..., or add class_names with a name for each label",
         ),
         ((0, 4), "its masks hold 2 of the labels 0 to 4 (0, 4) and it has no class_names"),
@@ -189,3 +188,32 @@ def test_a_scrambled_file_is_refused():
     content[60:200] = bytes(140)
     with pytest.raises(ValueError, match=r"x\.npz: "):
         read_npz(io.BytesIO(bytes(content)), "x.npz")
+
+
+@pytest.mark.parametrize("value", [255, -1, 7])
+def test_unlabelled_pixels_may_have_a_value_of_their_own(value):
+    masks = MASKS.astype(np.int16)
+    masks[0, 0, :2] = value
+    raw = read(training_set=np.stack([IMAGES, masks], axis=1), class_names=np.array(list("vwxyz")), ignored_label=value)
+    assert raw.description.class_names == (*"vwxyz", "unlabelled")
+    assert (raw.description.ignored_label, raw.description.mask_values) == (5, (0, 1, 2, 3, 4, value))
+    np.testing.assert_array_equal(raw.masks, np.where(masks == value, 5, masks))
+    masks[1, 2, 3] = 9
+    with pytest.raises(ValueError, match=f"labels are whole numbers from 0 to 4, or {value}"):
+        read(training_set=np.stack([IMAGES, masks], axis=1), class_names=np.array(list("vwxyz")), ignored_label=value)
+
+
+def test_of_masks_without_names_255_is_unlabelled_beside_two_others():
+    masks = MASKS % 3
+    masks[0, 0, 0] = 255
+    raw = read(training_set=np.stack([IMAGES, masks], axis=1))
+    assert raw.description.class_names == ("0", "1", "2", "unlabelled")
+    assert raw.description.ignored_label == 3
+    assert "255 is taken for unlabelled pixels" in raw.announcements[0]
+    assert (raw.masks[0, 0, 0], raw.masks.max()) == (3, 3)
+
+
+def test_the_user_says_what_is_ignored():
+    raw = read(ignored=2, training_set=np.stack([IMAGES, MASKS], axis=1))
+    assert raw.description.class_names == ("0", "1", "2", "3", "4")
+    assert raw.description.ignored_label == 2

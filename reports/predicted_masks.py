@@ -1,0 +1,82 @@
+"""Predicted masks as PNG files, with the values that the masks of the data set have."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from search.views.prediction_panels import class_colours
+from trainables.atomic_write import atomic_write
+from trainables.data import DataDescription
+
+FOLDER = "masks"
+"""Name of the folder of the masks, in that of the report."""
+
+
+def file_names(names: Sequence[str]) -> list[str]:
+    """Return the name of the PNG file of each image: that of the image, with its folders where names repeat."""
+    stems = [re.sub(r"[^\w.-]+", "_", PurePosixPath(name).stem).strip("_") for name in names]
+    often = Counter(stems)
+    whole = [re.sub(r"[^\w.-]+", "_", str(PurePosixPath(name).with_suffix(""))).strip("_") for name in names]
+    chosen = [stem if often[stem] == 1 else path for stem, path in zip(stems, whole, strict=True)]
+    again = Counter(chosen)
+    return [f"{name}.png" if again[name] == 1 else f"{index:06}_{name}.png" for index, name in enumerate(chosen)]
+
+
+def write_masks(
+    folder: Path, names: Sequence[str], batches: Iterable[np.ndarray], description: DataDescription
+) -> np.ndarray:
+    """Write one PNG file for each image. Masks of values have the colours of the classes as their palette.
+
+    Args:
+        folder: where to; it is made if it does not exist.
+        names: name of each image.
+        batches: predicted labels (B, H, W) uint8, in the order of the names.
+        description: the classes.
+
+    Returns:
+        (num_classes,) int64 number of the pixels of each class.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
+    folder.mkdir(exist_ok=True)
+    counts = np.zeros(description.num_classes, np.int64)
+    files = iter(file_names(names))
+    for batch in batches:
+        counts += np.bincount(batch.ravel(), minlength=description.num_classes)
+        for labels in batch:
+            with atomic_write(folder / next(files)) as new:
+                new.write_bytes(encoded(labels, description))
+    assert next(files, None) is None
+    return counts
+
+
+def encoded(labels: np.ndarray, description: DataDescription) -> bytes:
+    """Return labels (H, W) as a PNG file: of colours if the masks of the data hold colours, else of their values."""
+    values = np.array(description.mask_values)
+    if description.colour_masks:
+        colours = np.stack([values >> 16, values >> 8 & 255, values & 255], axis=1).astype(np.uint8)
+        picture = Image.fromarray(colours[labels])
+    elif values.max() > 255 or values.min() < 0:  # unlabelled pixels of -1, which are not predicted, become 65535
+        picture = Image.fromarray(values.astype(np.uint16)[labels])
+    else:
+        picture = Image.fromarray(values.astype(np.uint8)[labels]).convert("L")
+        picture = _with_palette(picture, values, class_colours(description))
+    stream = io.BytesIO()
+    picture.save(stream, "png")
+    return stream.getvalue()
+
+
+def _with_palette(picture: Image.Image, values: np.ndarray, colours: np.ndarray) -> Image.Image:
+    palette = np.zeros((256, 3), np.uint8)
+    palette[values] = colours
+    found = Image.frombytes("P", picture.size, picture.tobytes())
+    found.putpalette(palette.ravel().tolist())
+    return found

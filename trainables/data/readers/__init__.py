@@ -1,0 +1,1 @@
+"""Readers of data sets: one module for each layout, behind one protocol."""

@@ -1,0 +1,82 @@
+"""A folder of files, on a disk or in an object store."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from trainables.uris import quoted
+
+
+class Place:
+    """The files under a path or a URI that `pyarrow.fs` opens."""
+
+    def __init__(self, uri: str):
+        self.uri = uri.rstrip("/") if "://" in uri else str(Path(uri))
+
+    @cached_property
+    def opened(self) -> tuple[Any, str]:
+        """The pyarrow file system, and the path of the folder in it."""
+        from pyarrow import fs
+
+        try:
+            if "://" in self.uri:
+                filesystem, root = fs.FileSystem.from_uri(quoted(self.uri))
+                return filesystem, root.rstrip("/")
+            return fs.LocalFileSystem(), str(Path(self.uri).resolve())
+        except Exception as error:  # pyarrow raises errors of many kinds for URIs
+            raise ValueError(f"{self.uri}: cannot be reached ({error})") from error
+
+    @cached_property
+    def files(self) -> dict[str, tuple[int, int]]:
+        """Size in bytes and modification time in nanoseconds of every file, by its path in the folder, sorted.
+
+        Hidden files and folders, whose names begin with a dot, and those of macOS archives are left out.
+
+        Raises:
+            ValueError: if the folder cannot be listed.
+        """
+        from pyarrow import fs
+
+        filesystem, root = self.opened
+        try:
+            found = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
+        except OSError as error:
+            raise ValueError(f"{self.uri}: cannot be listed ({error})") from error
+        paths = {
+            info.path[len(root) :].lstrip("/"): (info.size or 0, info.mtime_ns or 0)
+            for info in found
+            if info.type == fs.FileType.File
+        }
+        return {
+            path: paths[path]
+            for path in sorted(paths)
+            if not any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+        }
+
+    def version(self, paths: list[str]) -> str:
+        """Return a hash of names, sizes and times of these files: it changes when one of them does."""
+        listing = "\n".join(f"{path} {self.files[path]}" for path in paths)
+        return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file in the folder.
+
+        Raises:
+            ValueError: if it cannot be read.
+        """
+        filesystem, root = self.opened
+        try:
+            with filesystem.open_input_stream(f"{root}/{path}", compression=None) as stream:
+                return stream.read()
+        except OSError as error:
+            raise ValueError(f"{self.uri}/{path}: cannot be read ({error})") from error
+
+    def text(self, path: str) -> str:
+        """Return the content of a text file in the folder; a byte-order mark is left out."""
+        try:
+            return self.read(path).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{self.uri}/{path}: is not text in UTF-8 ({error})") from None
