@@ -46,7 +46,7 @@ def many_classes(count):
 def test_classes_beyond_the_safe_colours_have_numbers_in_their_regions():
     mask = np.zeros((1, 8, 16), np.int64)
     mask[:, :, 8:] = 7
-    image = np.full(mask.shape, 0.5)
+    image = np.full((*mask.shape, 3), 127, np.uint8)
     eight, nine = (prediction_panel(image, mask, mask, many_classes(count)) for count in (8, 9))
     assert eight.shape == (8, 4 * 16 + 3 * GAP, 3)  # colours alone: nothing is written or enlarged
     times = READABLE // 16
@@ -62,5 +62,5 @@ def test_classes_beyond_the_safe_colours_have_numbers_in_their_regions():
 
 def test_regions_without_room_stay_without_a_number():
     mask = np.arange(32 * 512).reshape(1, 32, 512) % 9
-    panel = prediction_panel(np.full(mask.shape, 0.5), mask, mask, many_classes(9))
+    panel = prediction_panel(np.full((*mask.shape, 3), 127, np.uint8), mask, mask, many_classes(9))
     assert np.array_equal(panel[:, 512 + GAP : 1024 + GAP], class_colours(many_classes(9))[mask[0]])
