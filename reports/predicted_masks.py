@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from search.views.prediction_panels import class_colours
+from search.views.pictures.prediction_panels import class_colours
 from trainables.atomic_write import atomic_write
 from trainables.data import DataDescription
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from reports.inputs import StudyFacts
 from reports.output.figure_style import BLUE, SKY, STYLE, svg
 from search.foreign_text import distinct_names
-from search.views.prediction_panels import class_colours, needs_numbers, prediction_panel
+from search.views.pictures.prediction_panels import class_colours, needs_numbers, prediction_panel
 
 MOST_LETTERS = 24
 """Most letters of a class name in a figure; the tables of the page have the whole name."""

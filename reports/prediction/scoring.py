@@ -15,7 +15,7 @@ from reports.inputs import StudyFacts
 from reports.prediction.predictor_choice import Choice, PredictorSettings, choose_predictor
 from reports.prediction.scores_with_intervals import Confusions, Interval
 from search.ledger.ranking import ranked
-from search.views.prediction_panels import telling_images
+from search.views.pictures.prediction_panels import telling_images
 from trainables.config import TrialConfig
 from trainables.device import uses_bf16
 from trainables.messages import EpochReport

@@ -48,7 +48,7 @@ from search.views.events import EventWriter, TextEvents
 from search.views.in_background import InBackground
 from search.views.leaderboard import leaderboard
 from search.views.live_view import LiveView
-from search.views.prediction_images import Painter
+from search.views.pictures.prediction_images import Painter
 from search.views.progress import ProgressState
 from search.views.safe_console import Terminal
 from search.views.tensorboard_log import TensorBoardLogger

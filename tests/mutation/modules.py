@@ -8,7 +8,7 @@ MODULES: dict[str, list[str]] = {
     "reports/final_model/retrain_and_predict.py": ["tests/reports/final_model/test_retrain_and_predict.py"],
     "reports/final_model/finalist_training.py": ["tests/reports/final_model/test_finalist_training.py"],
     "search/foreign_text.py": ["tests/search/test_foreign_text.py"],
-    "search/views/class_palette.py": ["tests/search/views/test_class_palette.py"],
+    "search/views/pictures/class_palette.py": ["tests/search/views/pictures/test_class_palette.py"],
     "reports/output/leaderboard_files.py": ["tests/reports/output/test_leaderboard_rows.py"],
     "reports/prediction/predictor_choice.py": ["tests/reports/prediction/test_predictor_choice.py"],
     "reports/final_model/retrain_plan.py": [

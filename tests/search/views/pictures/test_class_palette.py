@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from search.views.class_palette import SAFE, palette
+from search.views.pictures.class_palette import SAFE, palette
 
 # Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision deficiency", 2009,
 # table 1, severity 1.0: linear RGB as the reader sees it.

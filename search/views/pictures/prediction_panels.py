@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from search.views.class_palette import SAFE, palette
+from search.views.pictures.class_palette import SAFE, palette
 from trainables.data import DataDescription, PreparedData
 
 GAP = 2

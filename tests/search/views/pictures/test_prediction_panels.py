@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.views.prediction_panels import GAP, READABLE, class_colours, prediction_panel, telling_images
+from search.views.pictures.prediction_panels import GAP, READABLE, class_colours, prediction_panel, telling_images
 from trainables.data import MARS, SAMPLE, DataDescription, DataSource, prepare
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from search.checkpoints.retention import KEPT
 from search.ledger.records import TrialRecord
-from search.views.prediction_panels import prediction_panel, telling_images
+from search.views.pictures.prediction_panels import prediction_panel, telling_images
 from trainables.data import PreparedData
 from trainables.device import default_device, uses_bf16
 from trainables.training.checkpoint_store import checkpoint_store
