@@ -282,6 +282,7 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/data/readers/test_refusals.py",
     ],
     "trainables/data/pixel_format.py": ["tests/trainables/data/test_pixel_format.py"],
+    "trainables/data/convert.py": ["tests/trainables/data/test_convert.py"],
     "trainables/data/content.py": ["tests/trainables/data/test_cache.py"],
     "reports/predicted_masks.py": ["tests/reports/test_predicted_masks.py"],
     "trainables/data/report.py": [

@@ -14,7 +14,8 @@ from trainables.data.raw_data import RawData
 from trainables.data.readers.choose import file_reader, folder_reader, is_annotation_file
 from trainables.data.readers.coco import Coco
 from trainables.data.readers.reader import Reader, VersionedReader
-from trainables.data.source import DataSource, SourceFile, find
+from trainables.data.sample import sample
+from trainables.data.source import SAMPLE, DataSource, SourceFile, find
 
 
 class Content(Protocol):
@@ -44,6 +45,15 @@ def content_of(source: DataSource) -> Content:
     """
     file = find(source.uri)
     return _Folder(source) if file is None else _File(source, file)
+
+
+def read_source(source: DataSource, folder: Path) -> RawData:
+    """Read a data set; its arrays may be files in the given folder.
+
+    Raises:
+        ValueError: if it is not a usable data set; names the file, the value and the rule.
+    """
+    return sample() if source.uri == SAMPLE else content_of(source).read(folder)
 
 
 class _Folder:

@@ -24,7 +24,7 @@ class NpzArrays:
     """Reads `images` and `masks` of an npz file: (N, H, W), (N, H, W, C) or (N, C, H, W) images, masks likewise.
 
     Optional keys: `test_images`, the images to predict; `class_names` (C,) strings and `ignored_label`, an integer;
-    `split` (N,) strings train, val and test.
+    `split` (N,) strings train, val and test; `names` and `test_names`, the names of the images.
 
     Args:
         stream: the content of the file, seekable.
@@ -76,13 +76,14 @@ class NpzArrays:
 
     def pairs(self) -> Iterator[Pair]:
         images, masks = self._records(self._images), self._records(self._masks)
-        for index, (image, mask) in enumerate(zip(images, masks, strict=True)):
-            yield Pair(name=f"{self._images}[{index}]", image=self._oriented(image), mask=self._mask(mask, index))
+        for index, (name, image, mask) in enumerate(zip(self._names, images, masks, strict=True)):
+            yield Pair(name=name, image=self._oriented(image), mask=self._mask(mask, index))
 
     def unlabelled(self) -> Iterator[Unlabelled]:
         if TO_PREDICT in self.keys:
-            for index, image in enumerate(self._records(TO_PREDICT)):
-                yield Unlabelled(name=f"{TO_PREDICT}[{index}]", image=self._oriented(image))
+            names = self._named(TO_PREDICT, "test_names", self._header(TO_PREDICT)[0][0])
+            for name, image in zip(names, self._records(TO_PREDICT), strict=True):
+                yield Unlabelled(name=name, image=self._oriented(image))
 
     def parts(self) -> dict[str, str] | None:
         if "split" not in self.keys:
@@ -92,7 +93,24 @@ class NpzArrays:
             raise ValueError(f"{self.uri}: split must be {self._count} strings, has shape {split.shape}")
         if wrong := sorted({str(part) for part in split} - set(PARTS)):
             raise ValueError(f"{self.uri}: split holds {listed(wrong)}: its values are train, val and test")
-        return {f"{self._images}[{index}]": PARTS[str(part)] for index, part in enumerate(split)}
+        return {name: PARTS[str(part)] for name, part in zip(self._names, split, strict=True)}
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return self._named(self._images, "names", self._count)
+
+    def _named(self, array: str, key: str, count: int) -> list[str]:
+        """Return the names of the images in an array: those that the file gives, or the key and the index."""
+        if key not in self.keys:
+            return [f"{array}[{index}]" for index in range(count)]
+        names = self._small(key)
+        if names.shape != (count,) or names.dtype.kind != "U":
+            raise ValueError(
+                f"{self.uri}: {key} must be {count} strings, has shape {names.shape} and type {names.dtype}"
+            )
+        if len(set(names.tolist())) < count:
+            raise ValueError(f"{self.uri}: {key} holds a name more than once")
+        return [str(name) for name in names]
 
     def _key(self, given: str | None, usual: tuple[str, ...], what: str) -> str:
         for key in [given] if given else usual:
