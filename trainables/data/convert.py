@@ -15,8 +15,8 @@ from trainables.data.raw_data import RawData
 from trainables.data.source import DataSource
 
 EPILOG = """\
-The file has the layout of docs/sources/arrays.md: images, masks with labels 0, 1, ..., class_names, ignored_label, and, where
-the source has them, test_images, names and the split. Pixels are those that a search of the source would store:
+The file has the layout of docs/sources/arrays.md: images, masks with labels 0, 1, ..., class_names, ignored_label, and,
+where the source has them, test_images, names and the split. Pixels are those that a search of the source would store:
 whole numbers up to 255 as they are, others as floats in 0 to 1.
 """
 
