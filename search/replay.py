@@ -14,12 +14,13 @@ from search.cli.options.replay_parser import parser
 from search.entry_point.run_script import run_script
 from search.first_line import announce
 from search.home_folder import check_home
+from trainables.listing import listed
 
 
 def main() -> int:
     options = parser().parse_args()
     check_home()
-    announce(f"reading the learning curves of {', '.join(map(str, options.studies))}")
+    announce(f"reading the learning curves of {listed(options.studies)}")
     from search.cli.replay_command import run
 
     run(options)

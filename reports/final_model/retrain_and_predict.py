@@ -22,6 +22,7 @@ from reports.progress import TimeLeft, tracked
 from reports.submission_csv import check_submission, write_submission
 from search.formatting import duration
 from trainables.device import uses_bf16
+from trainables.listing import listed
 from trainables.training.checkpoint_store import CheckpointStore
 from trainables.training.evaluation import EVALUATION_BATCH
 from trainables.training.resumable_training import load_best
@@ -88,7 +89,7 @@ def finish(
         counts = _submit(console, facts, path, batches, predictor.suppressed)
     names = facts.data.description.class_names
     if never := [names[label] for label in facts.data.present_labels if not counts[label]]:
-        console.print(f"the final model never predicts {', '.join(never)}", style="yellow", markup=False)
+        console.print(f"the final model never predicts {listed(never)}", style="yellow", markup=False)
     shares = {name: float(share) for name, share in zip(names, counts / counts.sum(), strict=True) if share}
     return dataclasses.replace(final, submission=path.name, rows=len(facts.data.unlabelled), label_shares=shares)
 

@@ -22,6 +22,7 @@ from search.locking.folder_lock import describe, driver_of
 from search.storage.location import study_folders
 from search.views.leaderboard import leaderboard
 from search.views.safe_console import Terminal
+from trainables.listing import listed
 
 
 def run_study_command(options: SearchOptions) -> int:
@@ -112,8 +113,8 @@ def _delete(console: Console, folder: Path, *, ask: bool) -> int:
         if console.input(question, markup=False).strip().lower() not in ("y", "yes"):
             console.print("nothing was deleted")
             return 0
-    for left in delete_study(folder, console.print):
-        console.print(f"{left} is not part of the study and was kept", markup=False, soft_wrap=True)
+    if left := delete_study(folder, console.print):
+        console.print(f"kept, because not part of the study: {listed(left)}", markup=False, soft_wrap=True)
     console.print(f"study {folder.name} was deleted ({space})", markup=False)
     return 0
 

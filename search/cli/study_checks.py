@@ -18,6 +18,7 @@ from search.study.space_record import check_same_space
 from search.study.systems import SYSTEMS
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
+from trainables.listing import listed
 from trainables.training.checkpoint_store import CheckpointStore, join_uri
 
 
@@ -85,7 +86,7 @@ def check_systems(settings: StudySettings, data: PreparedData) -> None:
         try:
             config = TrialConfig.from_flat({**SYSTEMS[name].config, **settings.fixed_config(), **settings.overrides})
         except (TypeError, ValueError) as error:
-            given = ", ".join(f"{key}={value}" for key, value in settings.overrides.items())
+            given = listed([f"{key}={value}" for key, value in settings.overrides.items()])
             raise ValueError(f"--set {given}: not valid for system {name} ({error})") from error
         if config.model.background != "none" and data.description.ignored_label is None:
             raise ValueError(

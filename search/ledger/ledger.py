@@ -27,6 +27,7 @@ from search.storage.journal_creation import begin_journal, has_begun
 from search.storage.journal_merging import merged
 from search.storage.location import FILE, LedgerPlace
 from search.study.gpu_share import Placement
+from trainables.listing import listed
 from trainables.messages import EpochReport
 
 _logger = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class Ledger:
         """Raise ValueError if other programs have added trials: a driver could not number its own."""
         if foreign := [frozen.number for frozen in self.frozen_trials() if not is_ours(frozen)]:
             raise ValueError(
-                f"{folder}: trials {', '.join(map(str, foreign))} were not created by a search (by Optuna's ask or "
+                f"{folder}: trials {listed(foreign)} were not created by a search (by Optuna's ask or "
                 "enqueue_trial?): the study can be read, but not continued; begin another study with --start-from "
                 f"{folder.name}"
             )
@@ -275,7 +276,9 @@ class Ledger:
     def _warn_of(self, foreign: list[int]) -> None:
         if not self._warned:
             _logger.warning(
-                "study %s: trials %s were not created by a search: left out", clean(self.study.study_name), foreign
+                "study %s: trials %s were not created by a search: left out",
+                clean(self.study.study_name),
+                listed(foreign),
             )
         self._warned = True
 

@@ -16,6 +16,7 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from search.exit_status import INTERRUPTED
 from search.ray_cluster.address import named, remedy
 from search.ray_cluster.token import TOKEN_HELP, pass_by_proxies
+from trainables.listing import listed
 from trainables.outage_retries import retry
 
 STUDY, OPTIONS = "study", "options"
@@ -74,7 +75,7 @@ class Jobs:
             ValueError: if the study has no run on this cluster.
         """
         if not (runs := self.of_study(name)):
-            known = ", ".join(sorted({job.metadata[STUDY] for job in self.all()})) or "none"
+            known = listed(sorted({job.metadata[STUDY] for job in self.all()})) or "none"
             raise ValueError(f"no study {name!r} was submitted to {self.address}; studies there: {known}")
         return runs[-1]
 

@@ -17,6 +17,7 @@ from search.ray_cluster.node_check import NodeCheck, versions
 from trainables.data import DataSource
 from trainables.errors import StorageError
 from trainables.launching.launchers import Launcher
+from trainables.listing import listed
 from trainables.training.checkpoint_store import CheckpointStore, join_uri
 
 ANSWER_SECONDS = 180
@@ -86,7 +87,7 @@ def _probe(console: Console, check: NodeCheck, store: CheckpointStore, demand: d
         lacks = _problems(call, began, store) if call not in late else [NO_RESPONSE]
         problems += [f"{calls[call]}: {problem}" for problem in lacks]
     if problems:
-        raise ValueError("the cluster is not ready:\n  " + "\n  ".join(problems))
+        raise ValueError("the cluster is not ready:\n  " + listed(problems, separator="\n  "))
     if not staying:
         _probe(console, check, store, demand)
 

@@ -15,6 +15,7 @@ from search.study.systems import systems_space
 from search.study.unet_space import unet_space
 from trainables.config import TrialConfig
 from trainables.data import DataSource
+from trainables.listing import listed
 from trainables.uris import without_keys
 
 CHECKPOINTS = "checkpoints"
@@ -176,7 +177,7 @@ class StudySettings:
                 differing.insert(0, data_changed(before, now))
         if differing:
             raise ValueError(
-                f"study {name!r} exists with other settings ({'; '.join(differing)}): "
+                f"study {name!r} exists with other settings ({listed(differing, separator='; ', most=len(fields))}): "
                 "repeat them to continue it, or give another --name"
             )
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from search.study.space import Parameter, Space
+from trainables.listing import listed
+
+MOST_SHOWN = 30
+"""Number of parameters that a message names: more than a space of this project has."""
 
 
 def described(space: Space) -> dict[str, dict[str, Any]]:
@@ -35,8 +39,8 @@ def check_same_space(space: Space, recorded: dict[str, dict[str, Any]], name: st
     ]
     if differing:
         raise ValueError(
-            f"study {name!r} exists with another space ({'; '.join(differing)}): continue it with the code that began "
-            "it, or give another --name"
+            f"study {name!r} exists with another space ({listed(differing, separator='; ', most=MOST_SHOWN)}): "
+            "continue it with the code that began it, or give another --name"
         )
 
 

@@ -18,6 +18,7 @@ from trainables.data.description import MOST_CLASSES, DataDescription, described
 from trainables.data.pixel_format import plain_format
 from trainables.data.raw_data import RawData
 from trainables.data.readers.classes import UNLABELLED_NAME, UNLABELLED_VALUE, MaskValues, mask_values
+from trainables.listing import listed
 
 BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 """Errors of a damaged archive. RuntimeError: an unsupported compression method, or an encrypted member."""
@@ -42,7 +43,7 @@ def read_npz(stream: BinaryIO, name: str, *, ignored: int | None = None) -> RawD
     try:
         with np.load(stream, allow_pickle=False) as archive:
             if "training_set" not in archive:
-                raise ValueError(f"{name}: has no key 'training_set' (it has {', '.join(archive) or 'none'})")
+                raise ValueError(f"{name}: has no key 'training_set' (it has {listed(archive) or 'none'})")
             training = _read(archive, "training_set", name)
             given = _describe(archive, name, ignored)
             _check_training_shape(training, name)

@@ -8,8 +8,9 @@ import numpy as np
 
 from trainables.data.cleaning.unusable_pairs import Flagged
 from trainables.data.description import DataDescription
+from trainables.listing import listed
 
-SHOWN_INDICES = 5
+SHOWN_INDICES, SHOWN_CLASSES = 5, 20
 """Number of dropped indices to list for each reason."""
 MANY = "these are more than 1 % of the images or most of a class"
 ASKED = "outliers are kept as asked"
@@ -57,7 +58,7 @@ class DataReport:
         """Return a few lines for the terminal."""
         kind = "built-in synthetic sample, not real terrain" if self.synthetic else self.uri
         parts = ", ".join(f"{count} {part}" for part, count in self.parts.items())
-        shares = ", ".join(f"{name} {share:.2%}" for name, share in self.class_shares.items())
+        shares = listed([f"{name} {share:.2%}" for name, share in self.class_shares.items()], most=SHOWN_CLASSES)
         lines = [
             f"data: {self.name} ({kind})",
             f"  {self.labelled} labelled {self._kind} images ({parts}), {self.unlabelled} to predict",
@@ -84,9 +85,7 @@ class DataReport:
 
 
 def _images(pairs: Flagged) -> str:
-    shown = ", ".join(map(str, pairs.indices[:SHOWN_INDICES]))
-    more = ", ..." if len(pairs.indices) > SHOWN_INDICES else ""
-    return f"{len(pairs.indices)} images that {pairs.reason} (indices {shown}{more})"
+    return f"{len(pairs.indices)} images that {pairs.reason} (indices {listed(pairs.indices, most=SHOWN_INDICES)})"
 
 
 def warnings_of(description: DataDescription, pixel_counts: np.ndarray, parts: dict[str, np.ndarray]) -> list[str]:

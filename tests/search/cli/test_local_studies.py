@@ -167,4 +167,4 @@ def test_without_a_terminal_it_is_deleted_only_when_that_is_meant(root, capsys, 
         ask(root, "--delete", "first")
     (root / "first" / "notes.txt").touch()
     assert ask(root, "--delete", "first", "--yes") == 0
-    assert "notes.txt is not part of the study and was kept" in capsys.readouterr().out
+    assert f"kept, because not part of the study: {root / 'first' / 'notes.txt'}\n" in capsys.readouterr().out

@@ -29,7 +29,7 @@ def test_trials_that_no_search_made_are_left_out_with_one_warning(add, folder, c
     with caplog.at_level(logging.WARNING):
         assert [record.number for record in read.records()] == [0]
         read.records()
-    assert caplog.messages == ["study study: trials [1] were not created by a search: left out"]
+    assert caplog.messages == ["study study: trials 1 were not created by a search: left out"]
     with pytest.raises(ValueError, match=r"study: trials 1 were not created by a search .* begin another study with"):
         Ledger.create(folder)
 

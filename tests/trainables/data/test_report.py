@@ -50,7 +50,7 @@ def test_the_summary_ends_with_what_was_dropped_and_the_warnings():
     )
     assert report.summary().splitlines()[3:] == [
         "  dropped 5 images that are odd (indices 1, 2, 3, 5, 8)",
-        "  dropped 6 images that are even (indices 0, 1, 2, 3, 4, ...)",
+        "  dropped 6 images that are even (indices 0, 1, 2, 3, 4 and 1 more)",
         "  warning: kept 2 images that are dark (indices 4, 6); these are more than 1 % of the images or most of a "
         "class",
         "  to drop the images that were kept with a warning: --drop-list /c/doubtful.txt",

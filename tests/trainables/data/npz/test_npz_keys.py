@@ -28,6 +28,10 @@ def read(**arrays: np.ndarray):
     [
         ({}, "has no key 'training_set' (it has none)"),
         ({"train": PAIRS, "test": PAIRS}, "has no key 'training_set' (it has train, test)"),
+        (
+            {f"{n}.png": PAIRS[0, 0] for n in range(2000)},
+            "has no key 'training_set' (it has 0.png, 1.png, 2.png, 3.png, 4.png, 5.png, 6.png, 7.png and 1,992 more)",
+        ),
         ({"training_set": PAIRS[0]}, "training_set has shape (2, 4, 5), must have 4 axes: (N, 2, H, W)"),
         ({"training_set": PAIRS[None]}, "training_set has shape (1, 3, 2, 4, 5), must have 4 axes: (N, 2, H, W)"),
         (
