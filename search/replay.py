@@ -14,7 +14,7 @@ from search.cli.options.replay_parser import parser
 from search.entry_point.run_script import run_script
 from search.first_line import announce
 from search.home_folder import check_home
-from trainables.listing import listed
+from trainables.errors import listed
 
 
 def main() -> int:

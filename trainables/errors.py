@@ -1,6 +1,14 @@
-"""Failures that the configuration of a trial did not cause, and what a search can do about each."""
+"""Failures that the configuration of a trial did not cause, and what a search can do about each; lists in messages."""
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Collection
+
+MOST_LISTED = 8
+"""Number of items of a list that a message shows."""
+LONGEST_ITEM = 200
+"""Number of characters of an item that are shown."""
 
 
 class OutOfMemory(RuntimeError):
@@ -17,3 +25,25 @@ class NodeMismatchError(RuntimeError):
 
 class Preempted(RuntimeError):
     """A node that the trial runs on is about to shut down. The trial resumes on another node after its last epoch."""
+
+
+def listed(items: Collection[object], *, separator: str = ", ", most: int = MOST_LISTED) -> str:
+    """Join items, and say of those after the first `most` only how many they are: "a, b, c and 1,990 more".
+
+    For each list in a message whose length depends on the user's files, trials or machines. The choices that an option
+    has are listed in full.
+
+    Args:
+        items: shown as `str` does; an item longer than LONGEST_ITEM is cut.
+        separator: between two items; after one with a line break, the number of the others has a line of its own.
+        most: number of items to show.
+    """
+    text = separator.join(_cut(str(item)) for item in itertools.islice(items, most))
+    if (others := len(items) - most) <= 0:
+        return text
+    gap = separator if "\n" in separator else " "
+    return f"{text}{gap}and {others:,} more"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_ITEM else f"{text[:LONGEST_ITEM]}..."

@@ -22,7 +22,7 @@ from reports.progress import TimeLeft, tracked
 from reports.submission_csv import check_submission, write_submission
 from search.formatting import duration
 from trainables.device import uses_bf16
-from trainables.listing import listed
+from trainables.errors import listed
 from trainables.training.checkpoint_store import CheckpointStore
 from trainables.training.evaluation import EVALUATION_BATCH
 from trainables.training.resumable_training import load_best

@@ -22,7 +22,7 @@ from search.locking.folder_lock import describe, driver_of
 from search.storage.location import study_folders
 from search.views.leaderboard import leaderboard
 from search.views.safe_console import Terminal
-from trainables.listing import listed
+from trainables.errors import listed
 
 
 def run_study_command(options: SearchOptions) -> int:

@@ -18,7 +18,7 @@ from search.study.space_record import check_same_space
 from search.study.systems import SYSTEMS
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
-from trainables.listing import listed
+from trainables.errors import listed
 from trainables.training.checkpoint_store import CheckpointStore, join_uri
 
 

@@ -27,7 +27,7 @@ from search.storage.journal_creation import begin_journal, has_begun
 from search.storage.journal_merging import merged
 from search.storage.location import FILE, LedgerPlace
 from search.study.gpu_share import Placement
-from trainables.listing import listed
+from trainables.errors import listed
 from trainables.messages import EpochReport
 
 _logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from search.exit_status import INTERRUPTED
 from search.ray_cluster.address import named, remedy
 from search.ray_cluster.token import TOKEN_HELP, pass_by_proxies
-from trainables.listing import listed
+from trainables.errors import listed
 from trainables.outage_retries import retry
 
 STUDY, OPTIONS = "study", "options"

@@ -15,9 +15,8 @@ from rich.console import Console
 from search.ray_cluster.capacity import able_nodes, process_demand
 from search.ray_cluster.node_check import NodeCheck, versions
 from trainables.data import DataSource
-from trainables.errors import StorageError
+from trainables.errors import StorageError, listed
 from trainables.launching.launchers import Launcher
-from trainables.listing import listed
 from trainables.training.checkpoint_store import CheckpointStore, join_uri
 
 ANSWER_SECONDS = 180

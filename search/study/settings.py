@@ -15,7 +15,7 @@ from search.study.systems import systems_space
 from search.study.unet_space import unet_space
 from trainables.config import TrialConfig
 from trainables.data import DataSource
-from trainables.listing import listed
+from trainables.errors import listed
 from trainables.uris import without_keys
 
 CHECKPOINTS = "checkpoints"

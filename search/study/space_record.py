@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from search.study.space import Parameter, Space
-from trainables.listing import listed
+from trainables.errors import listed
 
 MOST_SHOWN = 30
 """Number of parameters that a message names: more than a space of this project has."""

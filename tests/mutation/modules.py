@@ -376,6 +376,6 @@ MODULES: dict[str, list[str]] = {
     ],
     "trainables/training/trial.py": ["tests/trainables/training/test_trial.py"],
     "trainables/optim/weight_average.py": ["tests/trainables/optim/test_weight_average.py"],
-    "trainables/listing.py": ["tests/trainables/test_listing.py"],
+    "trainables/errors.py": ["tests/trainables/test_errors.py"],
     "trainables/uris.py": ["tests/trainables/test_uris.py"],
 }

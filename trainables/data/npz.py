@@ -18,7 +18,7 @@ from trainables.data.description import MOST_CLASSES, DataDescription, described
 from trainables.data.pixel_format import plain_format
 from trainables.data.raw_data import RawData
 from trainables.data.readers.classes import UNLABELLED_NAME, UNLABELLED_VALUE, MaskValues, mask_values
-from trainables.listing import listed
+from trainables.errors import listed
 
 BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 """Errors of a damaged archive. RuntimeError: an unsupported compression method, or an encrypted member."""

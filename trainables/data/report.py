@@ -8,7 +8,7 @@ import numpy as np
 
 from trainables.data.cleaning.unusable_pairs import Flagged
 from trainables.data.description import DataDescription
-from trainables.listing import listed
+from trainables.errors import listed
 
 SHOWN_INDICES, SHOWN_CLASSES = 5, 20
 """Number of dropped indices to list for each reason."""

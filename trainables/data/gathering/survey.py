@@ -10,8 +10,9 @@ import numpy as np
 
 from trainables.data.gathering.channel_moments import ChannelMoments
 from trainables.data.pixel_format import PixelFormat
-from trainables.data.readers.classes import listed, packed
+from trainables.data.readers.classes import packed
 from trainables.data.readers.reader import Pair, Reader, Unlabelled
+from trainables.errors import listed
 
 MOST_VALUES = 4096
 """Masks with more different values are no masks."""

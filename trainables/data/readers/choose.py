@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from trainables.data.readers.ai4mars import AI4Mars
-from trainables.data.readers.classes import listed
 from trainables.data.readers.coco import Coco, annotation_files
 from trainables.data.readers.image_files import HTML, LFS, SUFFIXES
 from trainables.data.readers.image_folder import IMAGE_FOLDERS, MASK_FOLDERS, ImageFolder
@@ -15,6 +14,7 @@ from trainables.data.readers.npz_arrays import IMAGES, MASKS, NpzArrays
 from trainables.data.readers.parquet import Parquet
 from trainables.data.readers.place import Place
 from trainables.data.readers.reader import Reader, VersionedReader
+from trainables.errors import listed
 
 LAYOUTS = (
     "folders images/ and masks/ of files with the same names",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,11 @@ import numpy as np
 import yaml
 
 from trainables.data.description import MOST_CLASSES, DataDescription
+from trainables.errors import MOST_LISTED, listed
 
 UNLABELLED_VALUE = 255
 """The value that marks unlabelled pixels in most data sets (PASCAL VOC, Cityscapes, AI4Mars)."""
 UNLABELLED_NAME = "unlabelled"
-MOST_SHOWN = 8
-"""Most values that a message lists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +70,6 @@ def packed(mask: np.ndarray) -> np.ndarray:
 
 def shown_value(value: int, colour: bool) -> str:
     return f"#{value:06x}" if colour else str(value)
-
-
-def listed(items: Collection[str]) -> str:
-    """Return the first items, joined by commas, and how many there are beside them."""
-    shown = ", ".join(list(items)[:MOST_SHOWN])
-    return shown if len(items) <= MOST_SHOWN else f"{shown} and {len(items) - MOST_SHOWN} more"
 
 
 def mask_values(
@@ -166,7 +159,7 @@ def _numbered(declared: Sequence[DeclaredClass], *, colours: bool, uri: str, ann
         )
         raise ValueError(
             f"{uri}: the masks hold {len(scored)} scored class{'' if len(scored) == 1 else 'es'} "
-            f"({', '.join(scored) or 'none'}), at least two are needed{readings}"
+            f"({listed(scored) or 'none'}), at least two are needed{readings}"
         )
     if len(names) > MOST_CLASSES:
         raise ValueError(f"{uri}: the masks hold {len(names)} different values, at most {MOST_CLASSES} are classes")
@@ -181,9 +174,9 @@ def _numbered(declared: Sequence[DeclaredClass], *, colours: bool, uri: str, ann
 
 def _colours_without_classes(values: Sequence[int], uri: str) -> str:
     example = "\n".join(
-        f'  - {{colour: "#{value:06x}", name: class {place}}}' for place, value in enumerate(values[:MOST_SHOWN])
+        f'  - {{colour: "#{value:06x}", name: class {place}}}' for place, value in enumerate(values[:MOST_LISTED])
     )
-    more = "" if len(values) <= MOST_SHOWN else f"\n({len(values) - MOST_SHOWN} more colours occur)"
+    more = "" if len(values) <= MOST_LISTED else f"\n({len(values) - MOST_LISTED} more colours occur)"
     return (
         f"{uri}: the masks are colour images, and no classes.yaml says which colour is which class. Write one into the "
         f"folder, for example:\nclasses:\n{example}{more}"

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from trainables.data.readers.classes import DeclaredClass, listed
+from trainables.data.readers.classes import DeclaredClass
 from trainables.data.readers.image_files import SUFFIXES, read_image
 from trainables.data.readers.image_folder import part_of
 from trainables.data.readers.place import Place
 from trainables.data.readers.reader import Pair, Unlabelled
+from trainables.errors import listed
 
 BACKGROUND = "background"
 KEYS = {"images", "annotations", "categories"}

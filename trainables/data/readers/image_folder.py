@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from trainables.data.readers.classes import DeclaredClass, listed, read_classes
+from trainables.data.readers.classes import DeclaredClass, read_classes
 from trainables.data.readers.image_files import SUFFIXES, read_image, read_mask
 from trainables.data.readers.place import Place
 from trainables.data.readers.reader import Pair, Unlabelled
+from trainables.errors import listed
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentations")

@@ -9,9 +9,10 @@ from typing import IO, BinaryIO
 
 import numpy as np
 
-from trainables.data.readers.classes import DeclaredClass, listed
+from trainables.data.readers.classes import DeclaredClass
 from trainables.data.readers.image_folder import PARTS
 from trainables.data.readers.reader import Pair, Unlabelled
+from trainables.errors import listed
 
 IMAGES = ("images", "image", "imgs", "x", "X")
 MASKS = ("masks", "mask", "labels", "y", "Y")

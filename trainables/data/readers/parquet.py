@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from trainables.data.readers.classes import DeclaredClass, listed
+from trainables.data.readers.classes import DeclaredClass
 from trainables.data.readers.image_files import read_image, read_mask
 from trainables.data.readers.image_folder import PARTS
 from trainables.data.readers.place import Place
 from trainables.data.readers.reader import Pair, Unlabelled
+from trainables.errors import listed
 
 IMAGES = ("image", "images", "pixel_values", "img")
 MASKS = ("mask", "masks", "annotation", "annotations", "label", "labels", "segmentation", "segmentation_mask")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.listing import LONGEST_ITEM, MOST_LISTED, listed
+from trainables.errors import LONGEST_ITEM, MOST_LISTED, listed
 
 
 @pytest.mark.parametrize(
