@@ -62,7 +62,7 @@ def convert(source: DataSource, out: Path) -> RawData:
             # Images without a part are in the train part, unless they are drawn for a part that the split lacks.
             arrays["split"] = np.array([raw.parts.get(name, "train") for name in raw.names])
         with atomic_write(out) as new, new.open("wb") as stream:
-            np.savez_compressed(stream, **arrays)
+            np.savez_compressed(stream, allow_pickle=False, **arrays)
     return raw
 
 
