@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import lzma
 import zipfile
 import zlib
@@ -64,7 +65,7 @@ def read_npz(stream: BinaryIO, name: str, *, ignored: int | None = None) -> RawD
     stored, stored_test = _pixels(images, test, name)
     return RawData(
         description=classes.description,
-        named=given is not None or classes.description.of_competition,
+        named=given is not None or classes.description.ignored_label is not None,
         images=stored,
         masks=masks,
         unlabelled=stored_test,
@@ -164,13 +165,15 @@ def _labels(
     masks: np.ndarray, given: DataDescription | None, name: str, ignored: int | None
 ) -> tuple[np.ndarray, MaskValues]:
     """Return the labels (N, H, W) uint8 of masks (N, H, W), and what the values of the masks mean."""
-    if given is None:
-        low, high, also = 0, MOST_CLASSES - 1, ignored
-    else:
-        low, high, also = 0, len(given.class_names) - 1, None
-        if given.values is not None:
-            high, also = high - 1, given.values[-1]
-    wrong = (masks < low) | (masks > high)
+    if given is not None and given.num_classes == 2 and given.values is None and _are_0_and_255(masks):
+        given = dataclasses.replace(given, values=(0, UNLABELLED_VALUE))
+    values = list(range(MOST_CLASSES)) if given is None else list(given.mask_values)
+    if given is None and ignored is not None:
+        values.append(ignored)
+    # Values are 0, 1, 2, ...; the last one, of unlabelled pixels or of the second of two classes, may be any other.
+    also = values[-1] if values[-1] != len(values) - 1 else None
+    high = len(values) - 1 - (also is not None)
+    wrong = (masks < 0) | (masks > high)
     if masks.dtype.kind == "f":
         wrong |= masks != np.floor(masks)  # NaN too
     if also is not None:
@@ -190,6 +193,10 @@ def _labels(
         value = classes.description.mask_values[unlabelled]
         raise ValueError(f"{name}: no mask holds a labelled pixel: all pixels are {value}")
     return labels, classes
+
+
+def _are_0_and_255(masks: np.ndarray) -> bool:
+    return masks.max(initial=0) == UNLABELLED_VALUE and bool(((masks == 0) | (masks == UNLABELLED_VALUE)).all())
 
 
 def _pixels(images: np.ndarray, test: np.ndarray | None, name: str) -> tuple[np.ndarray, np.ndarray | None]:

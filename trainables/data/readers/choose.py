@@ -16,6 +16,8 @@ from trainables.data.readers.place import Place
 from trainables.data.readers.reader import Reader, VersionedReader
 from trainables.errors import listed
 
+SIGNATURES = {b"MATLAB": "a MATLAB file", b"\x89HDF": "an HDF5 file", b"\x80": "a pickle, which is never loaded"}
+"""First bytes of files of other kinds that people have, and what they are."""
 LAYOUTS = (
     "folders images/ and masks/ of files with the same names",
     "COCO annotations (*.json) and their images",
@@ -89,8 +91,12 @@ def file_reader(uri: str, opened: Callable[[], BinaryIO], images: str | None, ma
         stream.seek(0)
         return NpzArrays(stream, uri, images=images, masks=masks)
     stream.close()
-    if any(name.lower().endswith(SUFFIXES[:-2]) for name in names):
-        raise ValueError(f"{uri}: is a zip archive of {len(names)} files: unpack it, and name the folder with --data")
+    if any("/" in name or not name.endswith(".npy") for name in names):
+        files = [name for name in names if not name.endswith("/") and not name.startswith("__MACOSX/")]
+        raise ValueError(
+            f"{uri}: is a zip archive of {listed(files, most=2)}: unpack it, and name the file or folder in it with "
+            "--data"
+        )
     raise ValueError(
         f"{uri}: has no key 'training_set', and no keys {' or '.join(IMAGES)} with {' or '.join(MASKS)} (it has "
         f"{listed(keys) or 'none'}): name its keys with --images and --masks"
@@ -114,6 +120,9 @@ def _seen(head: bytes) -> str:
         return "is a truncated zip archive, probably an interrupted download: fetch it again"
     if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) or head[257:262] == b"ustar":
         return "is a compressed archive: unpack it, and name the folder or file in it with --data"
+    for signature, kind in SIGNATURES.items():
+        if head.startswith(signature):
+            return f"is {kind}: save its arrays with np.savez (see docs/sources/arrays.md)"
     if not head:
         return "is empty"
     return "not an npz file (it is not a zip archive)"

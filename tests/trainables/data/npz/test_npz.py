@@ -217,3 +217,10 @@ def test_the_user_says_what_is_ignored():
     raw = read(ignored=2, training_set=np.stack([IMAGES, MASKS], axis=1))
     assert raw.description.class_names == ("0", "1", "2", "3", "4")
     assert raw.description.ignored_label == 2
+
+
+def test_two_named_classes_may_have_the_values_0_and_255():
+    masks = 255 * (MASKS > 2)
+    raw = read(training_set=np.stack([IMAGES, masks], axis=1), class_names=np.array(["rest", "rock"]))
+    assert raw.description.mask_values == (0, 255)
+    np.testing.assert_array_equal(raw.masks, MASKS > 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -236,7 +237,10 @@ def read_file(file: Path) -> None:
         (npz(images=IMAGES, masks=MASKS)[:-40], r"is a truncated zip archive.*fetch it again"),
         (b"\x1f\x8b\x08", r"is a compressed archive: unpack it"),
         (b"what", r"not an npz file"),
-        (zip_of_pictures(), r"is a zip archive of 2000 files: unpack it, and name the folder with --data"),
+        (zip_of_pictures(), r"is a zip archive of images/000000.png, images/000001.png and 1,998 more: unpack it"),
+        (b"MATLAB 5.0 MAT-file", r"is a MATLAB file: save its arrays with np\.savez"),
+        (b"\x89HDF\r\n", r"is an HDF5 file: save its arrays"),
+        (pickle.dumps([]), r"is a pickle, which is never loaded: save its arrays"),
         (
             npz(a=IMAGES, b=MASKS),
             r"no key 'training_set', and no keys images.*it has a, b\): name its keys with --images",
