@@ -40,11 +40,15 @@ class EpochReport:
     checkpoint_seconds: float = 0.0
     """Time spent on saving checkpoints after the previous epoch."""
     start_seconds: float | None = None
-    """Seconds from the start of a worker group until this epoch began, in the group's first report; else None."""
+    """Seconds from the start of a worker group until this epoch began, or until it was reported if it is `restored`, in
+    the group's first report; else None."""
     stage: int = 1
     """Training stage of the epoch, counted from 1."""
     ended: str | None = None
     """Why the trial ends after this epoch: "max_epochs", "early_stopping" or "diverged"; None if it continues."""
+
+    restored: bool = False
+    """Whether an earlier process of the trial trained and saved the epoch, but ended before it could report it."""
 
     @property
     def diverged(self) -> bool:

@@ -35,7 +35,7 @@ from search.ray_cluster.node_check import NodeCheck, versions
 from search.ray_cluster.node_probe import probed_nodes
 from search.ray_cluster.processes import CLUSTER_PATIENCE, LOCAL_PATIENCE, control_server_watched
 from search.ray_cluster.session import start_ray
-from search.scheduling.expected_epochs import expected_epochs
+from search.scheduling.expected_epochs import epochs_left
 from search.scheduling.false_stops import audit
 from search.tuning.limits.budgets import Budgets
 from search.tuning.limits.first_failures import FirstFailures
@@ -184,14 +184,13 @@ def _search(console: Console, tell: Tell, options: SearchOptions, prepared: _Run
     stopping = Stopping(options.time_budget)
     meter = Meter(plan.launcher.demand(), past=past, queues=plan.launcher.queues)
     prepared.holder.when_lost(stopping.cannot_write)
-    expected = expected_epochs(plan.settings, plan.budget)
-    if options.epochs_budget is not None:
-        expected = min(expected, options.epochs_budget)
     state = ProgressState(
         budget=plan.budget,
         time_budget=options.time_budget,
         past=past,
-        expected_epochs=expected - sum(len(record.reports) for record in past),
+        expected_epochs=epochs_left(
+            plan.settings, plan.budget, past, audit=plan.audit, epochs_budget=options.epochs_budget
+        ),
     )
     view: LiveView | EventWriter = LiveView(state, console, stopping)
     if options.view == "events":

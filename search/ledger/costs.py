@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Mapping
 
@@ -42,7 +43,8 @@ def device_seconds(record: TrialRecord, unknown: Mapping[str, float] = ONE_CPU) 
     """Return the CPU and GPU seconds that the trial held.
 
     They are the sum over its segments of (start-up + waiting + the segment's epochs) times the segment's CPUs or GPUs.
-    A segment's epochs are those that were reported after the end of the segment before, until its own end.
+    A segment's epochs are those that were reported after the end of the segment before, until its own end; for epochs
+    that were saved but not reported, see `_trained_in`.
 
     Args:
         record: the trial.
@@ -51,15 +53,37 @@ def device_seconds(record: TrialRecord, unknown: Mapping[str, float] = ONE_CPU) 
     if not record.segments:
         seconds = sum(map(worked_seconds, record.reports))
         return {device: seconds * unknown.get(device, 0.0) for device in ONE_CPU}
-    held, reports = dict.fromkeys(ONE_CPU, 0.0), list(record.reports)
-    for segment in record.segments:
-        last = record.reported_epochs if segment is record.segments[-1] else segment.last_epoch or 0
-        epochs = sum(worked_seconds(report) for report in reports if report.epoch <= last)
-        reports = [report for report in reports if report.epoch > last]
-        seconds = segment.start_seconds + segment.wait_seconds + epochs
+    held = dict.fromkeys(ONE_CPU, 0.0)
+    for segment, epochs in zip(record.segments, _trained_in(record), strict=True):
+        seconds = segment.start_seconds + segment.wait_seconds + sum(map(worked_seconds, epochs))
         held["CPU"] += seconds * segment.cpus
         held["GPU"] += seconds * segment.gpus
     return held
+
+
+def _trained_in(record: TrialRecord) -> list[list[EpochReport]]:
+    """Return the epochs that count in each of the trial's segments.
+
+    They are those that were reported in it, with two exceptions for an epoch that was restored, that is trained and
+    saved in the segment before. If that one was killed, nothing else tells of the epoch's seconds: it counts there. If
+    it ended otherwise, its waiting includes them. The start-up of the segment with the report is therefore that much
+    smaller, unless this one was not measured to its end: then the epoch must not count here.
+    """
+    lasts = [segment.last_epoch or 0 for segment in record.segments[:-1]] + [record.reported_epochs]
+    found: list[list[EpochReport]] = []
+    first = 1
+    for segment, last in zip(record.segments, lasts, strict=True):
+        own = [report for report in record.reports if first <= report.epoch <= last]
+        restored = list(itertools.takewhile(lambda report: report.restored, own))
+        before = record.segments[len(found) - 1] if found else None
+        if before is not None and before.killed:
+            found[-1] += restored
+            own = own[len(restored) :]
+        elif before is not None and (segment.killed or segment.running):
+            own = own[len(restored) :]
+        found.append(own)
+        first = max(first, last + 1)
+    return found
 
 
 def saved_epochs(records: list[TrialRecord], max_epochs: int) -> tuple[int, float]:

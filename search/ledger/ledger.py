@@ -337,7 +337,7 @@ class Ledger:
         the driver is killed before that, the segment's epochs count with these resources."""
         record = self.record(number)
         if record.segments and record.segments[-1].running:  # its driver was killed
-            self._write_segment(record, record.segments[-1])
+            self._write_segment(record, dataclasses.replace(record.segments[-1], killed=True))
         self._append(number, "segment", dataclasses.replace(segment, running=True), len(record.segments))
 
     def add_segment(self, number: int, segment: Segment) -> None:

@@ -64,7 +64,8 @@ class Segment:
 
     start_seconds: float
     """Seconds until its first epoch began: process, data, model. Negative if an epoch was trained in an earlier segment
-    and reported in this one: its seconds are among that segment's `wait_seconds` or `start_seconds`."""
+    and reported in this one: its seconds are among that segment's `wait_seconds` or `start_seconds`, if that segment
+    was not killed."""
     wait_seconds: float
     """Seconds between and after its epochs."""
     cpus: float
@@ -76,6 +77,9 @@ class Segment:
     ledgers of earlier versions."""
     running: bool = False
     """Whether its end is not recorded: it runs, or its driver was killed and no other has resumed the trial."""
+    killed: bool = False
+    """Whether its driver was killed before its end: only its epochs are known. An epoch that it trained may have been
+    reported in the next segment."""
 
 
 @dataclass(frozen=True, kw_only=True)

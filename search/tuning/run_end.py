@@ -3,6 +3,7 @@ fails."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ray import tune
@@ -33,6 +34,9 @@ class Stopping(tune.Stopper):
         """Whether the ledger can no longer be written."""
         self.lost = False
         """Whether the ledger was moved, deleted or changed by something else."""
+        self.spent_with_report: Callable[[], bool] = lambda: False
+        """Whether a budget is spent once the report counts about which Tune asks; `Budgets` sets it. Tune asks before
+        the callbacks get the report: without this, the report's trial would train one more epoch."""
         self.running = RunningTrials()
         """The run's trials; the recorder and the searcher keep the table."""
         self._time = TimeBudget(time_budget)
@@ -58,7 +62,7 @@ class Stopping(tune.Stopper):
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         # A trial that ends by itself is not stopped: that would leave its worker group running.
-        return self.over and result.get("ended") is None
+        return result.get("ended") is None and (self.over or self.spent_with_report())
 
     def stop_all(self) -> bool:
         return self.over and not self.running.started

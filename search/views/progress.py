@@ -10,6 +10,8 @@ from search.ledger.records import TrialRecord
 from search.tuning.callbacks import Callback
 from trainables.messages import EpochReport
 
+MAX_EPOCHS = "training.max_epochs"
+
 
 @dataclass
 class ProgressState(Callback):
@@ -67,6 +69,9 @@ class ProgressState(Callback):
 
     def _count(self, record: TrialRecord) -> None:
         self.counts[record.state] += 1
+        if record.audited is not None and self.expected_epochs is not None:
+            # An audited trial was expected to train to its last epoch. It may have failed, or ended early.
+            self.expected_epochs -= max(0, record.config.get(MAX_EPOCHS, 0) - record.reported_epochs)
         self._consider(record, record.score)
 
     def _consider(self, record: TrialRecord, score: float | None) -> None:

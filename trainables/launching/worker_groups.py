@@ -147,7 +147,9 @@ class WorkersLauncher:
                 leave_in_time()
                 for report in loop(TrialRequest(**config)):
                     if started is not None:
-                        start = time.perf_counter() - started - report.train_seconds - report.val_seconds
+                        start = time.perf_counter() - started
+                        if not report.restored:
+                            start -= report.train_seconds + report.val_seconds
                         report, started = dataclasses.replace(report, start_seconds=max(0.0, start)), None
                     ray.train.report(report.to_dict())
                     if report.ended is None:

@@ -93,7 +93,7 @@ def epochs(
             best = _copied(training)
             save_best()  # the process ended between writing the two files
         del found, state, kept  # free their memory: they are as large as the model and its optimizer
-    yield from (report for report in history if report.epoch > reported_epochs)
+    yield from (dataclasses.replace(report, restored=True) for report in history if report.epoch > reported_epochs)
 
     while not history or history[-1].ended is None:
         if history and end_of_stage(history, training) is not None:

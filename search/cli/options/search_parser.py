@@ -154,7 +154,7 @@ def parser() -> argparse.ArgumentParser:
         type=int_at_least(1),
         metavar="N",
         help="maximum number of epochs of all trials together, including earlier runs; running trials still end their "
-        "epoch, so up to one more for each (default: no limit)",
+        "epoch, so up to one more for each but the last to report (default: no limit)",
     )
     budget.add_argument(
         "--gpu-hours",

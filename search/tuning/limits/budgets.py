@@ -17,8 +17,8 @@ class Budgets(Callback):
         stopping: ends this run.
         meter: measures the trials that are running.
         past: trials of earlier runs, whose epochs and GPU-hours count.
-        epochs: maximum number of epochs of all trials together; None: no limit. When it is reached, the epochs that
-            other trials have begun are trained to their end, so up to one more for each of them.
+        epochs: maximum number of epochs of all trials together; None: no limit. With the report that reaches it, its
+            trial stops. The epochs that other trials have begun are trained to their end: up to one more for each.
         gpu_hours: maximum number of GPU-hours of all trials together; None: no limit.
     """
 
@@ -28,6 +28,7 @@ class Budgets(Callback):
         self.stopping, self.meter, self.epochs, self.gpu_hours = stopping, meter, epochs, gpu_hours
         self._epochs = sum(len(record.reports) for record in past)
         self._gpu_seconds = {record.number: self._held(record) for record in past}
+        stopping.spent_with_report = lambda: self._spent(self._epochs + 1) is not None
         self._check()
 
     def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
@@ -43,10 +44,16 @@ class Budgets(Callback):
         return device_seconds(record, unknown=self.meter.demand)["GPU"]
 
     def _check(self) -> None:
-        if self.epochs is not None and self._epochs >= self.epochs:
-            self.stopping.stop(f"the budget of {self.epochs} epochs is spent{CONTINUES} with a larger one", 0)
+        if (budget := self._spent(self._epochs)) is not None:
+            self.stopping.stop(f"the budget of {budget} is spent{CONTINUES} with a larger one", 0)
+
+    def _spent(self, epochs: int) -> str | None:
+        """Return which budget is spent after that many epochs, if any."""
+        if self.epochs is not None and epochs >= self.epochs:
+            return f"{self.epochs} epochs"
         if self.gpu_hours is not None and self._gpu_hours() >= self.gpu_hours:
-            self.stopping.stop(f"the budget of {self.gpu_hours:g} GPU-hours is spent{CONTINUES} with a larger one", 0)
+            return f"{self.gpu_hours:g} GPU-hours"
+        return None
 
     def _gpu_hours(self) -> float:
         return (sum(self._gpu_seconds.values()) + self.meter.gpu_seconds) / 3600

@@ -210,18 +210,60 @@ def test_a_worker_group_that_waits_for_its_resources_holds_none(queues, clock, m
     assert meter.end(0) == Segment(start_seconds=4, wait_seconds=1, queue_seconds=50, cpus=0, gpus=2)
 
 
+def test_a_worker_group_that_fails_before_its_first_report_counts_as_waiting(clock):
+    """Nothing tells whether it ever held its resources."""
+    meter = Meter({"GPU": 2}, queues=True)
+    meter.begin(0)
+    clock.now += 50
+    assert meter.end(0) == Segment(start_seconds=0, wait_seconds=0, queue_seconds=50, cpus=0, gpus=2)
+
+
+def test_the_gpu_seconds_so_far_include_a_restored_epoch_of_a_killed_driver(clock, ledger, space, make_report):
+    """It was trained for 100 s on half a GPU; the process that reports it has run for 6 s on a whole one."""
+    begin(ledger, space)
+    ledger.begin_segment(0, Segment(start_seconds=0, wait_seconds=0, cpus=1, gpus=0.5))
+    meter = Meter({"GPU": 1}, past=ledger.records())
+    ledger.begin_segment(0, meter.begin(0))
+    clock.now += 6
+    report = make_report(1, train_seconds=100.0, val_seconds=0.0, restored=True)
+    ledger.add_epoch(0, report)
+    meter.epoch(0, report)
+    assert meter.gpu_seconds == 56
+    assert device_seconds(ledger.record(0))["GPU"] == 50  # the end of this segment is open
+    ledger.add_segment(0, meter.end(0))
+    assert device_seconds(ledger.record(0))["GPU"] == 56
+
+
+def test_an_epoch_that_a_measured_segment_has_counted_does_not_count_in_an_open_one(clock, ledger, space, make_report):
+    begin(ledger, space)
+    meter = Meter({"GPU": 1})
+    ledger.begin_segment(0, meter.begin(0))
+    clock.now += 105
+    ledger.add_segment(0, meter.end(0))  # 5 s of start-up and an epoch that was saved
+    ledger.begin_segment(0, meter.begin(0))
+    clock.now += 6
+    report = make_report(1, train_seconds=100.0, val_seconds=0.0, restored=True)
+    ledger.add_epoch(0, report)
+    meter.epoch(0, report)
+    assert device_seconds(ledger.record(0))["GPU"] == 105
+    ledger.add_segment(0, meter.end(0))
+    assert device_seconds(ledger.record(0))["GPU"] == 111
+    assert sum(seconds_of(ledger.record(0)).values()) == 111
+
+
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_the_device_hours_of_a_trial_are_what_a_stopwatch_shows(data):
     """A trial under several drivers, on changing devices, with failures, killed drivers, and epochs reported late.
 
-    The stopwatch runs while the trial holds devices. If its driver was killed, only the reported epochs count.
+    The stopwatch runs while the trial holds devices. If its driver was killed, only the epochs count that it or the
+    trial's next process reported.
     """
     seconds = st.integers(1, 50).map(float)
     ledger, space = Ledger.in_memory(), unet_space(PROFILES["cpu"])
     number, epoch, now, expected = begin(ledger, space).number, 0, [0.0], 0.0
     late: float | None = None  # seconds of an epoch that was trained, but not reported
-    for _ in range(data.draw(st.integers(1, 3))):
+    for more in reversed(range(data.draw(st.integers(1, 3)))):
         gpus = data.draw(st.sampled_from((0.25, 0.5, 1.0, 2.0)))
         meter = Meter({"CPU": 1, "GPU": gpus}, clock=lambda: now[0], past=ledger.records())
         for _ in range(data.draw(st.integers(1, 3))):
@@ -230,7 +272,7 @@ def test_the_device_hours_of_a_trial_are_what_a_stopwatch_shows(data):
             now[0] += held
             if late is not None:
                 epoch += 1
-                report = epoch_report(epoch, 0.5, train_seconds=late, val_seconds=0.0)
+                report = epoch_report(epoch, 0.5, train_seconds=late, val_seconds=0.0, restored=True)
                 ledger.add_epoch(number, report)
                 meter.epoch(number, report)
                 late = None
@@ -255,6 +297,10 @@ def test_the_device_hours_of_a_trial_are_what_a_stopwatch_shows(data):
                 ledger.add_epoch(number, report)
                 meter.epoch(number, report)
                 expected += took * gpus
+            if more and data.draw(st.booleans()):  # before it reported an epoch that is saved
+                late = data.draw(seconds)
+                now[0] += late
+                expected += late * gpus
     assert device_seconds(ledger.record(number))["GPU"] == pytest.approx(expected)
 
 

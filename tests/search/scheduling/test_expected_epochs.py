@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 
 from search.ledger.ledger import Ledger
-from search.scheduling.expected_epochs import expected_epochs
+from search.scheduling.expected_epochs import epochs_left, expected_epochs
 from search.simulation.simulator import Simulation, simulate
 from search.study.profiles import PROFILES
 from search.study.unet_space import unet_space
+from tests.made.records import trial_record
 from tests.made.studies import epoch_report, study_settings
 
 
@@ -43,3 +44,16 @@ def test_it_is_close_to_what_a_simulated_study_trains(scheduler):
     simulate(plan, world, ledger, [])
     trained = sum(record.reported_epochs for record in ledger.records())
     assert expected_epochs(settings, 60) == pytest.approx(trained, rel=0.25)
+
+
+def test_of_the_trials_that_are_held_back_the_audited_ones_train_to_their_end():
+    """A third of 9 passes each rung. Of the 6 held back after 2 epochs, and the 2 after 6, half train to the 12th."""
+    settings = study_settings(max_epochs=12, grace_epochs=2, reduction_factor=3)
+    assert expected_epochs(settings, 9, audit=0.5) == 9 * 2 + 3 * 4 + 1 * 6 + 3 * 10 + 1 * 6
+
+
+@pytest.mark.parametrize(("trials", "budget", "left"), [(9, None, 33), (9, 20, 17), (9, 100, 33), (1, None, 0)])
+def test_earlier_runs_and_a_budget_of_epochs_leave_fewer(trials, budget, left):
+    settings = study_settings(max_epochs=12, grace_epochs=2, reduction_factor=3)
+    past = [trial_record(0, [0.1, 0.2]), trial_record(1, [0.3])]
+    assert epochs_left(settings, trials, past, audit=0.0, epochs_budget=budget) == left

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from search.views.progress import ProgressState
+from tests.made.records import trial_record
 from tests.made.studies import begin
 
 
@@ -48,6 +49,15 @@ def test_a_trial_that_fails_at_once_tells_nothing_about_the_time_left(ended):
     state = ProgressState(budget=50, time_budget=None, past=[], expected_epochs=200)
     state.trial_ended(ended(None, "fail"))
     assert state.seconds_left is None
+
+
+def test_an_audited_trial_that_ends_before_its_last_epoch_leaves_fewer_to_expect(make_report):
+    scores, config = [0.5, 0.4, 0.3], {"training.max_epochs": 12}
+    past = [trial_record(0, scores, audited=1, config=config), trial_record(1, scores, config=config)]
+    state = ProgressState(budget=10, time_budget=None, past=past, expected_epochs=40)
+    assert state.expected_epochs == 40 - 9
+    state.trial_ended(trial_record(2, scores[:1], audited=1, config=config, state="failed"))
+    assert state.expected_epochs == 40 - 9 - 11
 
 
 def test_the_best_of_an_earlier_run_may_be_paused(ledger, space, make_report):

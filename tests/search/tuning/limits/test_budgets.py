@@ -162,3 +162,25 @@ def test_trials_without_a_gpu_spend_epochs_only(study):
     assert study.stopping.reason is None
     study.epoch_ends(budgets)
     assert study.stopping.reason.startswith("the budget of 2 epochs is spent")
+
+
+def test_the_report_that_spends_the_budget_stops_its_own_trial(study):
+    """Tune asks for the decision on a report before the callbacks get it."""
+    study.begin()
+    budgets = study.budgets(epochs=2)
+    assert not study.stopping("tune0", {"ended": None})
+    study.epoch_ends(budgets)
+    assert study.stopping.reason is None
+    assert study.stopping("tune0", {"ended": None})
+    assert not study.stopping("tune0", {"ended": "max_epochs"})  # it ends by itself
+    assert study.stopping.reason is None
+
+
+def test_the_report_after_which_the_gpu_hours_are_spent_stops_its_own_trial(study):
+    number = study.begin()
+    study.budgets(gpu_hours=0.01)  # 36 s of one GPU
+    study.meter.begin(number)
+    study.now += 17
+    assert not study.stopping("tune0", {"ended": None})
+    study.now += 1
+    assert study.stopping("tune0", {"ended": None})
