@@ -8,8 +8,8 @@ from search.cli.options.option_types import duration, folder, int_at_least, loca
 
 EPILOG = """\
 Everything is written to RUN/report, or to the folder of --output: report.html, leaderboard.csv, leaderboard.parquet,
-predictor.json, submission.csv, and the weights of the finalist and of the final training. A training that was stopped
-resumes after its last finished epoch when the same command runs again.
+predictor.json, submission.csv (for images with names: the folder masks), and the weights of the finalist and of the
+final training. A training that was stopped resumes after its last finished epoch when the same command runs again.
 """
 
 
