@@ -10,4 +10,5 @@ from search.formatting import clean
 def announce(text: str, *, as_event: bool = False) -> None:
     """Print a line. `as_event`: as a line of `--view events`, which holds nothing but JSON."""
     line = clean(text)
-    print(json.dumps({"event": "text", "text": f"{line}\n"}) if as_event else line, flush=True)
+    event = json.dumps({"event": "text", "text": f"{line}\n"})
+    print(event if as_event else line, flush=True)

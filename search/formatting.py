@@ -1,23 +1,8 @@
-"""Formatting of durations and configurations, and cleaning of text from outside before it is printed."""
+"""Formatting of durations and configurations; text from outside is cleaned before it is printed."""
 
 from __future__ import annotations
 
-MARK = "\N{REPLACEMENT CHARACTER}"
-"""Replaces each character that a terminal would interpret."""
-_ACTED_ON = {
-    *range(0x20),  # ESC, BEL, backspace, carriage return, ...
-    0x7F,
-    *range(0x80, 0xA0),  # their one-byte forms: CSI, OSC, ...
-    *(0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),  # change the writing direction
-    *(0x2028, 0x2029, 0xFEFF, *range(0x200B, 0x200E), *range(0xE0000, 0xE0080)),  # line breaks and invisible characters
-    *range(0xD800, 0xE000),  # surrogates, which cannot be encoded
-} - {ord("\n"), ord("\t")}
-_MARKS = dict.fromkeys(_ACTED_ON, MARK)
-
-
-def clean(text: str) -> str:
-    """Replace the characters that a terminal would interpret, except line breaks and tabs; the length stays."""
-    return text.translate(_MARKS)
+from trainables.errors import clean as clean  # for whoever prints in this package
 
 
 def duration(seconds: float | None) -> str:

@@ -1,4 +1,7 @@
-"""Failures that the configuration of a trial did not cause, and what a search can do about each; lists in messages."""
+"""Failures that the configuration of a trial did not cause, and what a search can do about each.
+
+Also lists, and text from outside, in messages.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,17 @@ MOST_LISTED = 8
 """Number of items of a list that a message shows."""
 LONGEST_ITEM = 200
 """Number of characters of an item that are shown."""
+MARK = "\N{REPLACEMENT CHARACTER}"
+"""Replaces each character that a terminal would interpret."""
+_ACTED_ON = {
+    *range(0x20),  # ESC, BEL, backspace, carriage return, ...
+    0x7F,
+    *range(0x80, 0xA0),  # their one-byte forms: CSI, OSC, ...
+    *(0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),  # change the writing direction
+    *(0x2028, 0x2029, 0xFEFF, *range(0x200B, 0x200E), *range(0xE0000, 0xE0080)),  # line breaks and invisible characters
+    *range(0xD800, 0xE000),  # surrogates, which cannot be encoded
+} - {ord("\n"), ord("\t")}
+_MARKS = dict.fromkeys(_ACTED_ON, MARK)
 
 
 class OutOfMemory(RuntimeError):
@@ -47,3 +61,8 @@ def listed(items: Collection[object], *, separator: str = ", ", most: int = MOST
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST_ITEM else f"{text[:LONGEST_ITEM]}..."
+
+
+def clean(text: str) -> str:
+    """Replace the characters that a terminal would interpret, except line breaks and tabs; the length stays."""
+    return text.translate(_MARKS)

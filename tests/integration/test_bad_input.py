@@ -27,7 +27,7 @@ BAD_FILES = {
         {"training_set": np.array([{"a": 1}], dtype=object)},
         "bad.npz: training_set holds pickled Python objects, which are never loaded",
     ),
-    "missing key": ({"train": PAIRS}, "bad.npz: has no key 'training_set' (it has train)"),
+    "missing key": ({"train": PAIRS}, "bad.npz: has no key 'training_set', and no keys images or"),
     "wrong rank": (
         {"training_set": PAIRS[:, 0]},
         "training_set has shape (24, 16, 24), must have 4 axes: (N, 2, H, W)",
@@ -56,8 +56,8 @@ BAD_FILES = {
         "bad.npz: all pixels of the masks have the label 0: there must be at least two classes",
     ),
     "codes as labels": (
-        {"training_set": changed((3, 1, 2, 5), 255)},
-        "bad.npz: its masks hold 6 of the labels 0 to 255 (0, 1, 2, 3, 4, 255) and it has no class_names",
+        {"training_set": changed((3, 1, 2, 5), 250)},
+        "bad.npz: its masks hold 6 of the labels 0 to 250 (0, 1, 2, 3, 4, 250) and it has no class_names",
     ),
     "too few images": ({"training_set": PAIRS[:9]}, "9 images are too few to split 80/10/10: at least 10 are needed"),
 }

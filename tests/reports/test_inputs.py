@@ -19,7 +19,7 @@ from trainables.data import DataSource, prepare
 
 
 def test_what_is_known_of_a_study(facts):
-    assert facts.states == {"complete": 2, "pruned": 1, "failed": 1, "running": 1}
+    assert facts.states == {"complete": 2, "pruned": 1, "failed": 1, "interrupted": 1}
     assert facts.best.score == max(record.score for record in facts.records if record.score is not None)
     assert facts.origin == "data set tiny, split 80/10/10 with seed 0"
 
@@ -69,7 +69,7 @@ def test_the_best_is_the_first_of_the_highest_score_and_every_state_is_counted(t
     ],
 )
 def test_made_up_data_is_called_so(synthetic, origin, tmp_path):
-    data = SimpleNamespace(report=SimpleNamespace(synthetic=synthetic), name="mars")
+    data = SimpleNamespace(report=SimpleNamespace(synthetic=synthetic, split_name="split 80/10/10"), name="mars")
     assert made_facts(tmp_path, [], data, seed=6).origin == origin
 
 

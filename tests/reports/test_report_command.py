@@ -45,7 +45,7 @@ def test_the_whole_report(study, capsys, monkeypatch):
     check_submission(study / "report" / "submission.csv", rows=70, pixels=16 * 24, classes=5, refused=0)
     assert re.search(INTERVAL.format("held-out test: mean IoU"), output)
     assert "data set tiny, split 80/10/10 with seed 0" in output
-    assert "the study is not finished: 1 running trials" in output
+    assert "the study is not finished: 1 interrupted trials" in output
     assert re.search(
         INTERVAL.format("\nmean IoU")
         + INTERVAL.format(" on the held-out test part,")
@@ -71,16 +71,19 @@ WORDS_OF_THE_COMPETITION = re.compile("mars|terrain|tile|camera|frame|competitio
     [
         (
             MARS,
-            "pixels without a label do not count, and the ignored class is never predicted.\nTiles of one camera frame",
+            "without a label do not count, and the ignored class is never predicted. Tiles of one camera frame",
         ),
-        (DataDescription(class_names=tuple("01234"), ignored_label=None), "over 0, 1, 2, 3, 4.\nImages of one scene,"),
+        (
+            DataDescription(class_names=tuple("01234"), ignored_label=None),
+            "that it holds: 0, 1, 2, 3, 4. Images of one scene,",
+        ),
     ],
 )
 def test_the_page_speaks_of_the_competition_with_its_data_only(description, said, study, capsys, monkeypatch):
     monkeypatch.setattr(PreparedData, "description", description)
     report(study, "--no-submission", "--plain-labels", "--members", "1")
     page = (study / "report" / "report.html").read_text().partition("</style>")[2]
-    assert said in page
+    assert said in re.sub(r"\s+", " ", page)
     text = re.sub("<svg.*?</svg>|<img.*?>", "", page, flags=re.DOTALL) + capsys.readouterr().out
     assert bool(WORDS_OF_THE_COMPETITION.search(text)) == description.of_competition
 
@@ -110,7 +113,7 @@ def test_a_running_trial_that_has_saved_another_epoch_is_told_and_counts_with_it
     report(study, "--no-submission", "--members", "4")
     assert "trial 0004 counts as what its best.pt holds: epoch 2, mean IoU 0.9990" in capsys.readouterr().out
     first = (study / "report" / "leaderboard.csv").read_text().splitlines()[1]
-    assert first.startswith('1,4,"running",0.999,')
+    assert first.startswith('1,4,"interrupted",0.999,')
 
 
 def test_a_time_budget_is_spent(study, capsys):
@@ -158,7 +161,9 @@ def test_a_test_part_without_labels_is_said(study, monkeypatch):
 def test_a_file_that_cannot_be_read_or_written_is_named(study):
     best = study / "report" / "leaderboard.csv"
     best.mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"leaderboard\.csv: Is a directory$"):
+    with pytest.raises(
+        ValueError, match=r"leaderboard\.csv: cannot be used \(Is a directory\); give another folder with --output$"
+    ):
         report(study, "--no-submission")
 
 

@@ -13,6 +13,7 @@ from trainables.atomic_write import atomic_write
 from trainables.data.content import read_source
 from trainables.data.raw_data import RawData
 from trainables.data.source import DataSource
+from trainables.errors import clean
 
 EPILOG = """\
 The file has the layout of docs/sources/arrays.md: images, masks with labels 0, 1, ..., class_names, ignored_label, and,
@@ -74,12 +75,13 @@ def main() -> int:
     try:
         raw = convert(source, options.out)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(clean(f"error: {error}"), file=sys.stderr)
         return 2
     size = "x".join(map(str, raw.masks.shape[1:]))
-    print(f"wrote {options.out}: {len(raw.masks)} images of {size} with masks of {raw.description.num_classes} classes")
+    classes = raw.description.num_classes
+    print(clean(f"wrote {options.out}: {len(raw.masks)} images of {size} with masks of {classes} classes"))
     for announcement in raw.announcements:
-        print(f"  {announcement}")
+        print(clean(f"  {announcement}"))
     return 0
 
 

@@ -61,7 +61,7 @@ def test_without_training_again_the_searchs_weights_predict(facts, scored, capsy
         return real(settings, models, *arguments, **named)
 
     monkeypatch.setattr(PredictorSettings, "with_models", noted)
-    monkeypatch.setattr(retrain_and_predict, "_submit", lambda *_: {})
+    monkeypatch.setattr(retrain_and_predict, "_submit", lambda *_: np.ones(5))
     made, _ = finished(facts, scored, capsys, retrain=False)
     assert (made.retrained, made.retrained_epochs) == (None, None)
     assert seen == [scored.models]

@@ -128,7 +128,7 @@ def test_the_pointer_is_readable_written_whole_and_only_once(tmp_path):
 
 
 def test_a_pointer_is_replaced_in_one_step(tmp_path, monkeypatch):
-    def fails(self, text):
+    def fails(self, text, encoding):
         self.open("w").write(text[:5])
         raise OSError("disk full")
 

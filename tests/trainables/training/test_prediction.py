@@ -4,7 +4,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from trainables.data.pixel_format import plain_format
 from trainables.training.prediction import FLIPS, Predictor
+
+PIXELS = plain_format(np.dtype(np.uint8))
 
 
 class Sided(nn.Module):
@@ -20,7 +23,7 @@ class Sided(nn.Module):
 
 
 def run(model, images, **changes):
-    arguments = {"scale": 1 / 255, "device": torch.device("cpu"), "bf16": False, "suppressed": 0} | changes
+    arguments = {"pixels": PIXELS, "device": torch.device("cpu"), "bf16": False, "suppressed": 0} | changes
     return np.concatenate(
         list(Predictor(models=model if isinstance(model, list) else [model], **arguments).labels(images))
     )
