@@ -118,3 +118,19 @@ def test_what_cannot_be_replayed_is_refused_in_words(study, tmp_path):
         with pytest.raises(ValueError, match=message):
             run(parser().parse_args(list(map(str, folders))))
         assert not (folders[0] / "replay").exists()
+
+
+@pytest.mark.slow
+def test_a_study_that_is_not_written_to_has_its_results_elsewhere(study, tmp_path, logs):
+    folder = study(trials=12)
+    before = {path: path.stat().st_mtime_ns for path in (folder, *folder.rglob("*"))}
+    options = ("--seeds", 1, "--sampler", "random", "--grace-epochs", 8, "--reduction-factor", 3)
+    done = run_script("search/replay.py", [folder, *options, "--output", "a/b"], cwd=tmp_path, logs=logs)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "a" / "b").iterdir()} == {"curves.parquet", "replay.csv", "replay.png"}
+    assert {path: path.stat().st_mtime_ns for path in (folder, *folder.rglob("*"))} == before
+    done = run_script("search/replay.py", [folder, *options, "--output", "/proc/none"], cwd=tmp_path, logs=logs)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: /proc/none: cannot be used (No such file or directory); give another folder with --output\n"
+    )
