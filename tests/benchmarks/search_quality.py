@@ -48,7 +48,7 @@ from search.simulation.simulator import Simulation, Trace, simulate
 from search.simulation.surrogate import Surrogate, simulated_reports
 from search.study.settings import StudySettings
 from search.study.space import Scalar, Space
-from tests.benchmarks.rivals import Ray, Rival, SyneTune, Train, best_so_far
+from tests.benchmarks.tasks.rivals import Ray, Rival, SyneTune, Train, best_so_far
 from tests.made.studies import study_settings
 
 MAX_EPOCHS, EPOCHS, SLOTS = 27, 27 * 40, 4

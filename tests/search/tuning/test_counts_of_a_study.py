@@ -29,7 +29,7 @@ from search.study.unet_space import unet_space
 from search.views import progress
 from search.views.cost_table import receipt
 from tests.made.studies import study_settings
-from tests.made.watched_cluster import Cluster, Driver, Observer, Run, killed_after_a_report
+from tests.search.tuning.watched_cluster import Cluster, Driver, Observer, Run, killed_after_a_report
 
 GPUS, CPUS = 4, 16
 TRIALS, AUDITED, PRICE = 150, 0.3, 2.5
