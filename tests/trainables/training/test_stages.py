@@ -14,7 +14,7 @@ from trainables.training.resumable_training import epochs, load_best
 from trainables.training.stages import Stage, stages
 from trainables.training.trainer import Training
 
-TIMES = ("images_per_second", "train_seconds", "val_seconds", "checkpoint_seconds")
+TIMES = ("images_per_second", "train_seconds", "val_seconds", "checkpoint_seconds", "restored")
 
 
 def timeless(reports):

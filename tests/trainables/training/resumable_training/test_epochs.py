@@ -15,7 +15,7 @@ from trainables.training.evaluation import evaluate
 from trainables.training.resumable_training import epochs, load_best
 from trainables.training.trainer import Training
 
-TIMES = ("images_per_second", "train_seconds", "val_seconds", "checkpoint_seconds")
+TIMES = ("images_per_second", "train_seconds", "val_seconds", "checkpoint_seconds", "restored")
 
 
 def run(config, data, **changes):
@@ -72,6 +72,7 @@ def test_a_resumed_trial_ends_as_an_undisturbed_one(schedule, stop, tiny, tiny_c
     first = list(itertools.islice(run(config, tiny, checkpoints=store), stop))
     rest = list(run(config, tiny, checkpoints=store, reported_epochs=stop))
     assert timeless(first + rest) == expected
+    assert not any(report.restored for report in first + rest)
     for name in ("last", "best"):
         one, other = whole.load(name), store.load(name)
         model = one["model"] if name == "best" else one["training"]["model"]
@@ -82,7 +83,9 @@ def test_a_resumed_trial_ends_as_an_undisturbed_one(schedule, stop, tiny, tiny_c
 def test_an_epoch_that_was_saved_but_never_told_is_told_on_resume(tiny, tiny_config, tmp_path):
     store = CheckpointStore(str(tmp_path))
     expected = timeless(run(tiny_config, tiny, checkpoints=store))
-    assert timeless(run(tiny_config, tiny, checkpoints=store, reported_epochs=2)) == expected[2:]
+    restored = list(run(tiny_config, tiny, checkpoints=store, reported_epochs=2))
+    assert timeless(restored) == expected[2:]
+    assert all(report.restored for report in restored)
     assert timeless(run(tiny_config, tiny, checkpoints=store, reported_epochs=4)) == []
 
 

@@ -32,7 +32,7 @@ CONFIG = TrialConfig.from_flat(
     }
 )
 DATA = SimpleNamespace(fingerprint="content-0", name="scripted")
-TIMES = ("images_per_second", "train_seconds", "val_seconds", "checkpoint_seconds")
+TIMES = ("images_per_second", "train_seconds", "val_seconds", "checkpoint_seconds", "restored")
 
 
 @pytest.fixture
