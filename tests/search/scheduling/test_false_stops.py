@@ -269,7 +269,7 @@ def test_the_interval_covers_the_true_rate_in_at_least_95_of_100_studies(count, 
     assert sum(stats.binom.pmf(wrong, count, rate) for wrong in covering) >= 0.95
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def made_audit():
     """The interval of an audit of so many trials, of which so many were stopped wrongly."""
 
