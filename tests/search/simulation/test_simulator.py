@@ -9,7 +9,7 @@ import pytest
 from search.ledger.ledger import Ledger
 from search.simulation.curves import Curve, curves_of, read_curves, write_curves
 from search.simulation.simulator import Simulation, simulate
-from search.simulation.surrogate import FEWEST, Surrogate, simulated_reports
+from search.simulation.surrogate import FEWEST, Surrogate, _predict, simulated_reports
 from search.tuning.callbacks import Callback
 from tests.made.studies import begin, study_settings
 
@@ -164,5 +164,26 @@ def test_too_little_to_model_is_refused(recorded, space):
         Curve(params=curve.params, scores=curve.scores[:3], seconds=curve.seconds[:3], whole=False)
         for curve in recorded
     ]
-    with pytest.raises(ValueError, match="no recorded trial has 9 epochs"):
+    with pytest.raises(ValueError, match="no recorded trial has 9 epochs, the longest was stopped after 3"):
         Surrogate(space, short, max_epochs=MAX_EPOCHS, patience=9)
+
+
+def test_trials_that_all_ended_by_early_stopping_are_enough(recorded, space, monkeypatch):
+    """Simulated trials end as they did: beyond the longest curve the model knows of nothing better."""
+    monkeypatch.setattr("search.simulation.surrogate.TREES", 5)
+    curves = [
+        Curve(params=curve.params, scores=(0.5, 0.4, 0.3), seconds=curve.seconds[:3], whole=True) for curve in recorded
+    ]
+    surrogate = Surrogate(space, curves, max_epochs=MAX_EPOCHS, patience=2)
+    reports = surrogate.reports(recorded[0].params, 0)
+    assert [report.ended for report in reports] == [None, None, "early_stopping"]
+
+
+def test_a_tree_is_fitted_to_a_bounded_number_of_epochs_and_predicts_as_its_library_does(recorded, space, monkeypatch):
+    monkeypatch.setattr("search.simulation.surrogate.TREES", 5)
+    monkeypatch.setattr("search.simulation.surrogate.MOST_ROWS", 7)
+    surrogate = Surrogate(space, recorded, max_epochs=MAX_EPOCHS, patience=MAX_EPOCHS)
+    drawn = [tree.tree_.weighted_n_node_samples[0] for tree in surrogate._score.estimators_]
+    assert drawn == [7] * 5
+    rows = surrogate._encoded(recorded[0].params, MAX_EPOCHS)
+    np.testing.assert_allclose(_predict(surrogate._score, rows), surrogate._score.predict(rows), rtol=1e-12)
