@@ -61,8 +61,8 @@ class Surrogate:
         # Beyond the longest curve the model predicts what it has there, so that simulated trials end by early stopping.
         if longest < max_epochs and not any(curve.whole for curve in curves if len(curve.scores) == longest):
             raise ValueError(
-                f"no recorded trial has {max_epochs} epochs, the longest was stopped after {longest}, and a model cannot "
-                "predict beyond it: continue the study until a trial ends by itself"
+                f"no recorded trial has {max_epochs} epochs, the longest was stopped after {longest}, and a model "
+                "cannot predict beyond it: continue the study until a trial ends by itself"
             )
         self.space, self.max_epochs, self.patience = space, max_epochs, patience
         groups = np.repeat(np.arange(len(curves)), [len(curve.scores) for curve in curves])
