@@ -66,7 +66,7 @@ def test_a_search_begins_with_the_systems(command, data_file, tmp_path):
     arguments = ("--start-from", "systems", "--budget", 3, "--max-epochs", 1, "--name", "study", *ONE)
     done = command("search/run.py", "--data", data_file, *arguments)
     assert done.returncode == 0, done.stderr
-    assert "starting points, then sampler forest" in done.stdout
+    assert "3 starting points, the whole budget" in done.stdout
     records = Ledger.open(tmp_path / "runs" / "study").records()
     assert [record.state for record in records] == ["complete"] * 3
     assert [record.params["loss.name"] for record in records[:1]] == ["focal"]
