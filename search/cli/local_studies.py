@@ -66,7 +66,8 @@ def _list(console: Console, root: Path) -> None:
             table.add_row(shown(folder.name), "?", "?", disk_space(folder), str(error))
             continue
         unfinished = Counter(record.shown_state for record in records if not record.has_ended)
-        trials = ", ".join([str(len(records)), *(f"{count} {state}" for state, count in unfinished.items())])
+        states = ", ".join(f"{count} {state}" for state, count in unfinished.items())
+        trials = f"{len(records)} ({states})" if states else str(len(records))
         best = max((record.score for record in records if record.score is not None), default=None)
         score = "-" if best is None else f"{best:.4f}"
         table.add_row(shown(folder.name), trials, score, disk_space(folder), _run_by(folder))

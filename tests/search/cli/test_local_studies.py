@@ -42,14 +42,14 @@ def test_trials_of_a_driver_that_was_killed_are_interrupted(root, capsys, hold):
     for _ in range(2):
         ledger.add_epoch(begin(ledger, space).number, epoch_report(1, 0.25))
     ask(root, "--status")
-    assert "2, 2 interrupted" in capsys.readouterr().out
+    assert "2 (2 interrupted)" in capsys.readouterr().out
     ask(root, "--status", "second")
     text = capsys.readouterr().out
     assert "run by nobody; trials: 2 interrupted" in text
     assert "running" not in text
     hold(root / "second")
     ask(root, "--status")
-    assert "2, 2 running" in capsys.readouterr().out
+    assert "2 (2 running)" in capsys.readouterr().out
 
 
 def test_one_that_cannot_be_read_hides_no_other(root, capsys):
