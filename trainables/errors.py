@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 MOST_LISTED = 8
 """Number of items of a list that a message shows."""
-LONGEST_ITEM = 200
+LONGEST_ITEM = 400
 """Number of characters of an item that are shown."""
 MARK = "\N{REPLACEMENT CHARACTER}"
 """Replaces each character that a terminal would interpret."""
