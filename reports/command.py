@@ -86,7 +86,7 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     for line in saved_lines(recorded, facts):
         console.print(line, style="yellow", markup=False, soft_wrap=True)
     if facts.unfinished:
-        console.print(f"the study is not finished: {' and '.join(facts.unfinished)} trials", style="yellow")
+        console.print(f"the study is not finished; trials: {', '.join(facts.unfinished)}", style="yellow")
     suppressed = None if options.allow_ignored else facts.data.description.ignored_label
     score = functools.partial(
         score_models, facts, suppressed=suppressed, device=device, calibrate=not options.plain_labels

@@ -20,6 +20,7 @@ from trainables.data import DataSource, prepare
 
 def test_what_is_known_of_a_study(facts):
     assert facts.states == {"complete": 2, "pruned": 1, "failed": 1, "interrupted": 1}
+    assert facts.unfinished == ["1 interrupted"]
     assert facts.best.score == max(record.score for record in facts.records if record.score is not None)
     assert facts.origin == "data set tiny, split 80/10/10 with seed 0"
 

@@ -45,7 +45,7 @@ def test_the_whole_report(study, capsys, monkeypatch):
     check_submission(study / "report" / "submission.csv", rows=70, pixels=16 * 24, classes=5, refused=0)
     assert re.search(INTERVAL.format("held-out test: mean IoU"), output)
     assert "data set tiny, split 80/10/10 with seed 0" in output
-    assert "the study is not finished: 1 interrupted trials" in output
+    assert "the study is not finished; trials: 1 interrupted" in output
     assert re.search(
         INTERVAL.format("\nmean IoU")
         + INTERVAL.format(" on the held-out test part,")
