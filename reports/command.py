@@ -32,7 +32,7 @@ from reports.output.systems_comparison import (
 from reports.prediction.scoring import Scored, saved_lines, score_lines, score_models, searched_models
 from reports.progress import tracked
 from search.exit_status import OUTAGES
-from search.folders.places import Place, told_with
+from search.folders.places import Place, explained_by
 from search.library_output import quiet_optuna
 from search.views.leaderboard import leaderboard
 from search.views.safe_console import Terminal
@@ -57,10 +57,10 @@ def run(options: argparse.Namespace) -> None:
         make_output(facts)
         _report(console, facts, options)
     except (StorageError, OSError) as error:
-        raise _told(error, place) from error
+        raise _explained(error, place) from error
 
 
-def _told(error: StorageError | OSError, place: Path) -> ValueError:
+def _explained(error: StorageError | OSError, place: Path) -> ValueError:
     """Return an error of files or storage as one line: where it is, and what to do."""
     if isinstance(error, OSError):
         cause, where = error, str(error.filename or place)
@@ -69,8 +69,8 @@ def _told(error: StorageError | OSError, place: Path) -> ValueError:
     else:
         return ValueError(str(error))
     if cause.errno not in OUTAGES:
-        told = told_with(cause, [Place(place, "give another folder with --output")])
-        return told or ValueError(f"{where}: {cause.strerror or cause}")
+        explained = explained_by(cause, [Place(place, "give another folder with --output")])
+        return explained or ValueError(f"{where}: {cause.strerror or cause}")
     return ValueError(
         f"{where}: {os.strerror(cause.errno)}; free some space or repair the disk, then run the same command again: "
         "nothing is lost, and a training continues after its last finished epoch"

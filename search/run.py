@@ -17,7 +17,7 @@ from search.cli.options.search_parser import parse
 from search.cli.then_report import share_time
 from search.entry_point.run_script import run_script
 from search.first_line import announce
-from search.folders.places import Place, errors_told
+from search.folders.places import Place, errors_explained
 from search.home_folder import check_home
 
 
@@ -28,7 +28,7 @@ def main() -> int:
 
         show_systems()
         return 0
-    with errors_told(Place(Path(options.local_storage), "give another folder with --storage")):
+    with errors_explained(Place(Path(options.local_storage), "give another folder with --storage")):
         return _run(options)
 
 

@@ -18,6 +18,7 @@ from search.ledger.ranking import ranked
 from search.views.pictures.prediction_panels import telling_images
 from trainables.config import TrialConfig
 from trainables.device import uses_bf16
+from trainables.errors import listed
 from trainables.messages import EpochReport
 from trainables.training.checkpoint_store import checkpoint_store
 from trainables.training.decision import PLAIN
@@ -224,7 +225,6 @@ def rare_lines(scored: Scored) -> list[str]:
         held = confusions.images_with().items()
         few = [f"{name} ({count})" for name, count in held if 0 < count < FEW_IMAGES]
         if few:
-            more = f" and {len(few) - MOST_LISTED} more" if len(few) > MOST_LISTED else ""
-            named = f"{', '.join(few[:MOST_LISTED])}{more}"
+            named = listed(few, most=MOST_LISTED)
             lines.append(f"few images of the {part} part hold {named}: scores of such classes may be far off")
     return lines

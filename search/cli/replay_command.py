@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from search.folders.places import Place, check_writable, errors_told
+from search.folders.places import Place, check_writable, errors_explained
 from search.ledger.ledger import Ledger
 from search.library_output import quiet_optuna
 from search.simulation.curves import Curve, recorded, write_curves
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     surrogate = Surrogate(space, curves, max_epochs=settings.max_epochs, patience=settings.patience)
     if options.output is None:
         refuse_links(options.studies[0])
-    with errors_told(Place(folder, "give another folder with --output")):
+    with errors_explained(Place(folder, "give another folder with --output")):
         folder.mkdir(parents=True, exist_ok=True)
         check_writable(folder)
         write_curves(curves, space, folder / "curves.parquet")

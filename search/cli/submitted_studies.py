@@ -46,7 +46,7 @@ def submit(options: SearchOptions, address: str, arguments: list[str]) -> int:
     from trainables.data import DataSource, read_drop_list
 
     if options.drop_list is not None:
-        read_drop_list(options.drop_list)  # a mistake in it is best told here
+        read_drop_list(options.drop_list)  # so that a mistake in it is reported here, and not on the cluster
     console = Terminal()
     name, remark = options.name, None
     if name is None:

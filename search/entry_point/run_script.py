@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from search.entry_point.standard_streams import lost_output, prepare_streams
 from search.exit_status import BROKEN, refuse
-from search.folders.places import Place, told_with
+from search.folders.places import Place, explained_by
 from search.interrupts import interrupted, raise_on_signals
 from search.library_output import quiet_matplotlib
 from search.ray_cluster.temporary_folder import RAY_VARIABLE, ray_folder
@@ -54,9 +54,9 @@ def _exit_code(main: Callable[[], int], if_interrupted: str) -> int:
 
 def _refuse_os_error(error: OSError) -> int:
     """Print in one line what to change, and return the exit code."""
-    if (told := told_with(error, usual_places())) is not None:
-        told.__cause__ = error
-        return refuse(told)
+    if (explained := explained_by(error, usual_places())) is not None:
+        explained.__cause__ = error
+        return refuse(explained)
     refuse(ValueError(f"{error.filename}: {error.strerror}" if error.filename else str(error)))
     return BROKEN
 

@@ -24,7 +24,7 @@ class Place:
     change: str
     """What to do, such as "set RAY_TMPDIR to another folder"."""
 
-    def told(self, error: OSError, folder: Path | None = None) -> ValueError:
+    def explained(self, error: OSError, folder: Path | None = None) -> ValueError:
         """Return the error for the user, about the place or a folder or file in it."""
         free = "free some space, or " if error.errno in FULL else ""
         return ValueError(f"{folder or self.folder}: cannot be used ({reason(error)}); {free}{self.change}")
@@ -54,21 +54,21 @@ def study_not_written(place: str | Path, error: OSError) -> ValueError:
 
 
 @contextmanager
-def errors_told(*places: Place) -> Iterator[None]:
+def errors_explained(*places: Place) -> Iterator[None]:
     """Context in which an OSError about a file in one of the places becomes a ValueError that says what to change."""
     try:
         yield
     except OSError as error:
-        if (told := told_with(error, places)) is None:
+        if (explained := explained_by(error, places)) is None:
             raise
-        raise told from error
+        raise explained from error
 
 
-def told_with(error: OSError, places: Sequence[Place]) -> ValueError | None:
+def explained_by(error: OSError, places: Sequence[Place]) -> ValueError | None:
     """Return the error for the user, about the innermost of the places that it concerns; None if it concerns none."""
     for place in sorted(places, key=lambda place: len(place.folder.absolute().parts), reverse=True):
         if place.concerns(error):
-            return place.told(error, Path(os.fsdecode(error.filename)) if error.filename else None)
+            return place.explained(error, Path(os.fsdecode(error.filename)) if error.filename else None)
     return None
 
 

@@ -241,6 +241,7 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/data/readers/test_layouts.py",
         "tests/trainables/data/readers/test_refusals.py",
     ],
+    "trainables/data/readers/guarded.py": ["tests/trainables/data/readers/test_damaged_sources.py"],
     "trainables/data/readers/choose.py": [
         "tests/trainables/data/readers/test_layouts.py",
         "tests/trainables/data/readers/test_refusals.py",

@@ -18,7 +18,14 @@ import numpy as np
 from trainables.data.description import MOST_CLASSES, DataDescription, described_by
 from trainables.data.pixel_format import plain_format
 from trainables.data.raw_data import RawData
-from trainables.data.readers.classes import UNLABELLED_NAME, UNLABELLED_VALUE, MaskValues, mask_values
+from trainables.data.readers.classes import (
+    UNLABELLED_NAME,
+    UNLABELLED_VALUE,
+    MaskValues,
+    checked_ignored,
+    checked_names,
+    mask_values,
+)
 from trainables.errors import listed
 
 BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
@@ -100,17 +107,9 @@ def _describe(archive: np.lib.npyio.NpzFile, name: str, ignored: int | None) -> 
         if "ignored_label" in archive:
             raise ValueError(f"{name}: has ignored_label but no class_names: add class_names")
         return None
-    names = _read(archive, "class_names", name)
-    if names.ndim != 1 or names.dtype.kind != "U":
-        raise ValueError(
-            f"{name}: class_names must be a list of strings, has shape {names.shape} and type {names.dtype}"
-        )
+    declared = checked_names(_read(archive, "class_names", name), name)
     if "ignored_label" in archive and ignored is None:
-        value = _read(archive, "ignored_label", name)
-        if value.shape != () or value.dtype.kind not in "iu":
-            raise ValueError(f"{name}: ignored_label must be a single integer, is {value!r}")
-        ignored = int(value)
-    declared = list(map(str, names))
+        ignored = checked_ignored(_read(archive, "ignored_label", name), name)
     try:
         if ignored is None or ignored in range(len(declared)):
             return DataDescription(class_names=tuple(declared), ignored_label=ignored)

@@ -19,7 +19,7 @@ from filelock import FileLock
 from trainables.atomic_write import atomic_write
 from trainables.data.cleaning.clean import Cleaned, clean
 from trainables.data.cleaning.unusable_pairs import Flagged
-from trainables.data.content import content_of
+from trainables.data.content import Content
 from trainables.data.description import DataDescription
 from trainables.data.pixel_format import PixelFormat
 from trainables.data.report import DataReport, warnings_of
@@ -255,7 +255,7 @@ def _prepared_folder(source: DataSource, cache: Path) -> Path:
         choices = f"-{_hash(json.dumps(chosen))}"
     if source.uri == SAMPLE:
         return _build(cache, f"{SAMPLE}-{FORMAT}{choices}", lambda _: clean(sample(), source))
-    content = content_of(source)
+    content = Content(source)
     # The folder is named by content and choices. This small file stores the first by URI and version.
     known = cache / f"{_hash(f'{content.version} {source.images} {source.masks} {FORMAT}')}.known"
     if known.exists() and _is_whole(folder := cache / (known.read_text(encoding="utf-8") + choices)):

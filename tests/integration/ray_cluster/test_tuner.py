@@ -148,7 +148,7 @@ def test_audited_trials_run_on(search):
     assert [len(record.reports) for record in records] == [4, 4, 4]
 
 
-def test_failures_are_told_with_their_reason_and_do_not_end_the_study(search):
+def test_failures_are_explained_by_their_reason_and_do_not_end_the_study(search):
     records = search(troubled, budget=5)
     assert [record.state for record in records] == ["failed", "failed", "failed", "complete", "complete"]
     raised, killed, diverged = (record.error for record in records[:3])

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from search.folders import places
-from search.folders.places import Place, check_writable, errors_told, existing, reason, study_not_written, told_with
+from search.folders.places import (
+    Place,
+    check_writable,
+    errors_explained,
+    existing,
+    explained_by,
+    reason,
+    study_not_written,
+)
 
 
 def error_of(number, path=None):
@@ -16,7 +24,7 @@ def error_of(number, path=None):
 
 def test_an_error_names_its_file_and_what_changes_the_folder(tmp_path):
     place = Place(tmp_path, "set X to another folder")
-    with pytest.raises(ValueError) as caught, errors_told(place):
+    with pytest.raises(ValueError) as caught, errors_explained(place):
         (tmp_path / "no" / "file").write_text("x")
     assert str(caught.value) == (
         f"{tmp_path}/no/file: cannot be used (No such file or directory); set X to another folder"
@@ -25,17 +33,17 @@ def test_an_error_names_its_file_and_what_changes_the_folder(tmp_path):
 
 
 def test_other_errors_stay(tmp_path):
-    with pytest.raises(FileNotFoundError), errors_told(Place(tmp_path / "a", "set X")):
+    with pytest.raises(FileNotFoundError), errors_explained(Place(tmp_path / "a", "set X")):
         (tmp_path / "ab").read_text()
-    with pytest.raises(OSError, match="descriptor"), errors_told(Place(tmp_path, "set X")):
+    with pytest.raises(OSError, match="descriptor"), errors_explained(Place(tmp_path, "set X")):
         os.fstat(12345)
 
 
 def test_the_innermost_folder_counts(tmp_path):
     outer, inner = Place(tmp_path, "set OUTER"), Place(tmp_path / "in", "set INNER")
     for order in ([outer, inner], [inner, outer]):
-        assert str(told_with(error_of(errno.EACCES, tmp_path / "in" / "x"), order)).endswith("; set INNER")
-        assert str(told_with(error_of(errno.EACCES, tmp_path / "x"), order)).endswith("; set OUTER")
+        assert str(explained_by(error_of(errno.EACCES, tmp_path / "in" / "x"), order)).endswith("; set INNER")
+        assert str(explained_by(error_of(errno.EACCES, tmp_path / "x"), order)).endswith("; set OUTER")
 
 
 def test_paths_are_compared_whatever_their_form(tmp_path, monkeypatch):
@@ -43,18 +51,18 @@ def test_paths_are_compared_whatever_their_form(tmp_path, monkeypatch):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     for folder, named in (("runs", tmp_path / "runs" / "a"), (tmp_path / "runs", "runs/a"), ("link", "real/a")):
-        assert told_with(error_of(errno.EACCES, named), [Place(Path(folder), "set X")]) is not None
-    assert told_with(OSError(errno.EACCES, "denied", b"runs/a"), [Place(Path("runs"), "set X")]) is not None
+        assert explained_by(error_of(errno.EACCES, named), [Place(Path(folder), "set X")]) is not None
+    assert explained_by(OSError(errno.EACCES, "denied", b"runs/a"), [Place(Path("runs"), "set X")]) is not None
 
 
 def test_a_full_disk_is_found_where_the_error_names_no_file(tmp_path, monkeypatch):
     place = Place(tmp_path / "new", "set X")
-    assert told_with(error_of(errno.ENOSPC), [place]) is None  # this one has room
+    assert explained_by(error_of(errno.ENOSPC), [place]) is None  # this one has room
     monkeypatch.setattr(places, "ROOM", 2**80)
-    assert str(told_with(error_of(errno.ENOSPC), [place])) == (
+    assert str(explained_by(error_of(errno.ENOSPC), [place])) == (
         f"{tmp_path}/new: cannot be used (No space left on device); free some space, or set X"
     )
-    assert told_with(error_of(errno.EACCES), [place]) is None
+    assert explained_by(error_of(errno.EACCES), [place]) is None
 
 
 def test_a_study_that_cannot_be_written_names_the_option():

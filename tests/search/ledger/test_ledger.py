@@ -50,7 +50,7 @@ def test_a_trial_comes_back_from_disk_as_it_was_told(ledger, space, make_report,
     assert ledger.study.best_value == 0.6
 
 
-def test_a_pruned_trial_is_told_with_its_values(ledger, space, make_report):
+def test_a_pruned_trial_is_explained_by_its_values(ledger, space, make_report):
     number = begin(ledger, space).number
     ledger.add_epoch(number, make_report(1, 0.2))
     ledger.add_epoch(number, make_report(2, 0.25))

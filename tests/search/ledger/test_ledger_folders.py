@@ -104,7 +104,7 @@ def test_a_study_with_a_journal_is_in_no_database(tmp_path):
             begins(tmp_path / "study", URL)
 
 
-def test_a_folder_that_cannot_be_made_is_told_with_the_systems_words():
+def test_a_folder_that_cannot_be_made_is_explained_by_the_systems_words():
     with pytest.raises(
         ValueError,
         match=r"^/proc/study: cannot write the study there \(No such file or directory\); give another",
@@ -112,7 +112,7 @@ def test_a_folder_that_cannot_be_made_is_told_with_the_systems_words():
         Ledger.create(Path("/proc/study"))
 
 
-def test_a_disk_that_fails_without_a_reason_is_told_with_its_own_words(tmp_path, monkeypatch):
+def test_a_disk_that_fails_without_a_reason_is_explained_by_its_own_words(tmp_path, monkeypatch):
     def fails(folder):
         raise OSError("the disk is gone")
 

@@ -97,7 +97,7 @@ def test_why_a_folder_cannot_be_written_is_said():
         pass
 
 
-def test_a_lock_that_fails_without_a_reason_is_told_with_its_own_words(tmp_path, monkeypatch):
+def test_a_lock_that_fails_without_a_reason_is_explained_by_its_own_words(tmp_path, monkeypatch):
     def fails(self, **_):
         raise OSError("no locks here")
 

@@ -158,7 +158,7 @@ def test_an_address_where_no_ray_can_be_is_told_before_ray_tries(address, messag
     assert not hasattr(init, "options")
 
 
-def test_a_cluster_that_does_not_let_us_in_is_told_with_what_it_wants(init, monkeypatch):
+def test_a_cluster_that_does_not_let_us_in_is_explained_by_what_it_wants(init, monkeypatch):
     init.error = ConnectionError("none found")
     with pytest.raises(
         ValueError, match=r"--address auto: no Ray cluster is running on this machine \(none found\); every node and"

@@ -154,7 +154,7 @@ def test_without_a_test_set_nothing_is_to_predict(make):
     assert data.report.dropped == ()
 
 
-def test_what_was_dropped_is_told_with_the_reason_when_too_little_is_left(make, tmp_path):
+def test_what_was_dropped_is_explained_by_the_reason_when_too_little_is_left(make, tmp_path):
     masks = masks_of(*[1] * 11)
     masks[:3, 0] = 2
     images = grey(masks)

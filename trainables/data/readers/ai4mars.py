@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from trainables.data.readers.classes import DeclaredClass
-from trainables.data.readers.image_files import read_image, read_mask
+from trainables.data.readers.image_folder import read_pair
 from trainables.data.readers.place import Place
 from trainables.data.readers.reader import Pair, Unlabelled
 
@@ -43,7 +43,6 @@ class AI4Mars:
 
     @property
     def version(self) -> str:
-        """Changes with the files that are used."""
         return self._place.version(sorted(path for pair in self._paired for path in pair))
 
     @property
@@ -53,9 +52,7 @@ class AI4Mars:
 
     def pairs(self) -> Iterator[Pair]:
         for image, mask in self._paired:
-            labels = read_mask(self._place.read(mask), f"{self.uri}/{mask}")
-            pixels = read_image(self._place.read(image), f"{self.uri}/{image}", labels.shape[:2])
-            yield Pair(name=image, image=pixels, mask=labels)
+            yield read_pair(self._place, image, mask)
 
     def unlabelled(self) -> Iterator[Unlabelled]:
         return iter(())

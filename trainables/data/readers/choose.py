@@ -13,7 +13,7 @@ from trainables.data.readers.image_folder import IMAGE_FOLDERS, MASK_FOLDERS, Im
 from trainables.data.readers.npz_arrays import IMAGES, MASKS, NpzArrays
 from trainables.data.readers.parquet import Parquet
 from trainables.data.readers.place import Place
-from trainables.data.readers.reader import Reader, VersionedReader
+from trainables.data.readers.reader import Reader
 from trainables.errors import listed
 
 SIGNATURES = {b"MATLAB": "a MATLAB file", b"\x89HDF": "an HDF5 file", b"\x80": "a pickle, which is never loaded"}
@@ -26,7 +26,7 @@ LAYOUTS = (
 )
 
 
-def folder_reader(uri: str, images: str | None, masks: str | None) -> VersionedReader:
+def folder_reader(uri: str, images: str | None, masks: str | None) -> Reader:
     """Return the reader of a folder.
 
     Args:
@@ -72,10 +72,7 @@ def file_reader(uri: str, opened: Callable[[], BinaryIO], images: str | None, ma
     if is_annotation_file(uri):
         return Coco(uri, images=images)
     stream = opened()
-    try:
-        head = stream.read(512)
-    except OSError as error:
-        raise ValueError(f"{uri}: cannot be read ({error})") from error
+    head = stream.read(512)
     stream.seek(0)
     if not zipfile.is_zipfile(stream):
         stream.close()

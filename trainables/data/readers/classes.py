@@ -183,6 +183,22 @@ def _colours_without_classes(values: Sequence[int], uri: str) -> str:
     )
 
 
+def checked_names(names: np.ndarray, uri: str) -> list[str]:
+    """Return the `class_names` of an npz file. Raises ValueError if they are no list of strings."""
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise ValueError(
+            f"{uri}: class_names must be a list of strings, has shape {names.shape} and type {names.dtype}"
+        )
+    return [str(name) for name in names]
+
+
+def checked_ignored(value: np.ndarray, uri: str) -> int:
+    """Return the `ignored_label` of an npz file. Raises ValueError if it is no single integer."""
+    if value.shape != () or value.dtype.kind not in "iu":
+        raise ValueError(f"{uri}: ignored_label must be a single integer, is {value!r}")
+    return int(value)
+
+
 def read_classes(text: str, name: str) -> tuple[DeclaredClass, ...]:
     """Read a classes.yaml: a list `classes` of entries with `label` or `colour`, `name`, and optionally `ignored`.
 

@@ -43,7 +43,6 @@ class Coco:
 
     @property
     def version(self) -> str:
-        """Changes with the annotations and the images."""
         paths = sorted({self._path(image) for content in self._contents.values() for image in content["images"]})
         return self._annotated.version(self._files) + self._place.version(paths)
 
@@ -61,7 +60,12 @@ class Coco:
             for image in content["images"]:
                 path = self._path(image)
                 pixels = read_image(self._place.read(path), f"{self._place.uri}/{path}")
-                mask = self._painted(objects[image["id"]], pixels.shape[:2], values, f"{file}: {image['file_name']}")
+                mask = self._painted(
+                    objects[image["id"]],
+                    pixels.shape[:2],
+                    values,
+                    f"{self._annotated.uri}/{file}: {image['file_name']}",
+                )
                 yield Pair(name=path, image=pixels, mask=mask)
 
     def unlabelled(self) -> Iterator[Unlabelled]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from pathlib import PurePath
 
 import numpy as np
@@ -78,6 +79,7 @@ def _decoded(content: bytes, name: str, *, palette: bool) -> np.ndarray:
 def _tiff(content: bytes) -> np.ndarray:
     import tifffile
 
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what it logs of a damaged file, its error says too
     return tifffile.imread(io.BytesIO(content))
 
 

@@ -65,7 +65,6 @@ class ImageFolder:
 
     @property
     def version(self) -> str:
-        """Changes with the files that make the data set."""
         return self._place.version(self.used)
 
     @cached_property
@@ -77,9 +76,7 @@ class ImageFolder:
 
     def pairs(self) -> Iterator[Pair]:
         for image, mask in self._paired:
-            labels = read_mask(self._place.read(mask), f"{self.uri}/{mask}")
-            pixels = read_image(self._place.read(image), f"{self.uri}/{image}", labels.shape[:2])
-            yield Pair(name=image, image=pixels, mask=labels)
+            yield read_pair(self._place, image, mask)
 
     def unlabelled(self) -> Iterator[Unlabelled]:
         for found in self._to_predict:
@@ -163,6 +160,13 @@ class ImageFolder:
         if lacking := [image for image, _ in self._paired if image not in parts]:
             raise ValueError(f"{what}: says no part for {len(lacking)} images: {listed(lacking)}")
         return parts
+
+
+def read_pair(place: Place, image: str, mask: str) -> Pair:
+    """Read an image and its mask, by their paths in a folder."""
+    labels = read_mask(place.read(mask), f"{place.uri}/{mask}")
+    pixels = read_image(place.read(image), f"{place.uri}/{image}", labels.shape[:2])
+    return Pair(name=image, image=pixels, mask=labels)
 
 
 def part_of(path: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import IO, BinaryIO
 
 import numpy as np
 
-from trainables.data.readers.classes import DeclaredClass
+from trainables.data.readers.classes import UNLABELLED_NAME, DeclaredClass, checked_ignored, checked_names
 from trainables.data.readers.image_folder import PARTS
 from trainables.data.readers.reader import Pair, Unlabelled
 from trainables.errors import listed
@@ -48,32 +48,24 @@ class NpzArrays:
             key in keys for key in ([masks] if masks else MASKS)
         )
 
+    @property
+    def version(self) -> str:
+        return ""
+
     @cached_property
     def declared(self) -> tuple[DeclaredClass, ...] | None:
         if "class_names" not in self.keys:
+            if "ignored_label" in self.keys:
+                raise ValueError(f"{self.uri}: has ignored_label but no class_names: add class_names")
             return None
-        names = self._small("class_names")
-        if names.ndim != 1 or names.dtype.kind != "U":
-            raise ValueError(
-                f"{self.uri}: class_names must be a list of strings, has shape {names.shape} and type {names.dtype}"
-            )
-        ignored = self.ignored
-        classes = [
-            DeclaredClass(name=str(name), value=value, ignored=value == ignored) for value, name in enumerate(names)
-        ]
+        names = checked_names(self._small("class_names"), self.uri)
+        ignored = None
+        if "ignored_label" in self.keys:
+            ignored = checked_ignored(self._small("ignored_label"), self.uri)
+        classes = [DeclaredClass(name=name, value=value, ignored=value == ignored) for value, name in enumerate(names)]
         if ignored is not None and ignored not in range(len(classes)):
-            classes.append(DeclaredClass(name="unlabelled", value=ignored, ignored=True))
+            classes.append(DeclaredClass(name=UNLABELLED_NAME, value=ignored, ignored=True))
         return tuple(classes)
-
-    @cached_property
-    def ignored(self) -> int | None:
-        """The value of unlabelled pixels, if the file has an `ignored_label`."""
-        if "ignored_label" not in self.keys:
-            return None
-        value = self._small("ignored_label")
-        if value.shape != () or value.dtype.kind not in "iu":
-            raise ValueError(f"{self.uri}: ignored_label must be a single integer, is {value!r}")
-        return int(value)
 
     def pairs(self) -> Iterator[Pair]:
         images, masks = self._records(self._images), self._records(self._masks)

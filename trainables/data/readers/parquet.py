@@ -46,7 +46,6 @@ class Parquet:
 
     @property
     def version(self) -> str:
-        """Changes with the files."""
         return self._place.version(self._files)
 
     @cached_property

@@ -42,6 +42,10 @@ class Reader(Protocol):
         """The source, for messages."""
 
     @property
+    def version(self) -> str:
+        """Changes with names, sizes and times of the files, which are not read for it; empty for a single file."""
+
+    @property
     def declared(self) -> tuple[DeclaredClass, ...] | None:
         """The classes that the source declares; None: they are found in the masks."""
 
@@ -53,11 +57,3 @@ class Reader(Protocol):
 
     def parts(self) -> dict[str, str] | None:
         """Return the part ("train", "val" or "test") of each pair by its name, if the source gives a split."""
-
-
-class VersionedReader(Reader, Protocol):
-    """A reader of many files."""
-
-    @property
-    def version(self) -> str:
-        """Changes with names, sizes and times of the files, which are not read for it."""

@@ -256,6 +256,7 @@ def read_file(file: Path) -> None:
         ),
         (npz(images=IMAGES, masks=MASKS, split=np.array(["train"] * 3 + ["dev"])), r"split holds dev: its values are"),
         (npz(images=IMAGES, masks=MASKS, class_names=np.arange(2)), r"class_names must be a list of strings"),
+        (npz(images=IMAGES, masks=MASKS, ignored_label=1), r"has ignored_label but no class_names: add class_names"),
     ],
 )
 def test_files(content: bytes, message: str, tmp_path: Path) -> None:
