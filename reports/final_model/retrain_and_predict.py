@@ -23,8 +23,8 @@ from reports.submission_csv import check_submission, write_submission
 from search.formatting import duration
 from trainables.device import uses_bf16
 from trainables.errors import listed
+from trainables.prediction.predictor import EVALUATION_BATCH
 from trainables.training.checkpoint_store import CheckpointStore
-from trainables.training.evaluation import EVALUATION_BATCH
 from trainables.training.resumable_training import load_best
 
 

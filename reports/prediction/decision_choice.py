@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from reports.prediction.scores_with_intervals import Confusions, Interval, confusion
-from trainables.training.decision import LEAST, PLAIN, Decision
-from trainables.training.evaluation import mean_iou
+from trainables.prediction.decision import LEAST, PLAIN, Decision
+from trainables.prediction.iou import mean_iou
 
 FOLDS = 5
 FEWEST = 20

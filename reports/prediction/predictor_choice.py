@@ -17,8 +17,8 @@ from reports.prediction.decision_choice import CERTAINTY, ValidationPredictions,
 from reports.prediction.scores_with_intervals import Confusions, Interval, scored_labels
 from trainables.atomic_write import atomic_write
 from trainables.data import PreparedData
-from trainables.training.decision import PLAIN, Decision
-from trainables.training.prediction import FLIPS, Predictor
+from trainables.prediction.decision import PLAIN, Decision
+from trainables.prediction.predictor import FLIPS, Predictor
 
 MOST_BYTES = 2**30
 """Largest size of one member's validation probabilities. Of a larger validation part, a seeded sample is used."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainables.data import PreparedData
-from trainables.training.evaluation import class_iou, mean_iou
+from trainables.prediction.iou import class_iou, mean_iou
 
 DRAWS = 2000
 """Number of bootstrap samples."""

@@ -20,8 +20,8 @@ from trainables.config import TrialConfig
 from trainables.device import uses_bf16
 from trainables.errors import listed
 from trainables.messages import EpochReport
+from trainables.prediction.decision import PLAIN
 from trainables.training.checkpoint_store import checkpoint_store
-from trainables.training.decision import PLAIN
 from trainables.training.resumable_training import load_best, read_best
 
 EXAMPLES = 8

@@ -36,8 +36,8 @@ from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData, prepare
 from trainables.device import default_device, uses_bf16
 from trainables.models.config import ModelConfig
+from trainables.prediction.predictor import FLIPS, Predictor
 from trainables.training.checkpoint_store import CheckpointStore
-from trainables.training.prediction import FLIPS, Predictor
 from trainables.training.resumable_training import epochs, load_best
 from trainables.training.trainer import Training
 

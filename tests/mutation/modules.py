@@ -48,7 +48,7 @@ MODULES: dict[str, list[str]] = {
         "tests/search/sampling/encoding/test_encoding_values.py",
         "tests/search/sampling/encoding/test_encoding_neighbours.py",
     ],
-    "trainables/training/ignored_class.py": ["tests/trainables/training/test_evaluation.py"],
+    "trainables/prediction/ignored_class.py": ["tests/trainables/training/test_evaluation.py"],
     "search/tuning/limits/time_budget.py": ["tests/search/tuning/test_run_end.py"],
     "search/tuning/retry_policy.py": ["tests/search/tuning/recorder"],
     "search/tuning/running_trials.py": ["tests/search/tuning/test_running_trials.py"],
@@ -299,7 +299,7 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/data/test_split.py",
         "tests/trainables/data/test_prepared_values.py",
     ],
-    "trainables/training/decision.py": ["tests/trainables/training/test_decision.py"],
+    "trainables/prediction/decision.py": ["tests/trainables/prediction/test_decision.py"],
     "trainables/training/resumable_training.py": [
         "tests/trainables/training/resumable_training/test_epochs_scripted.py",
         "tests/trainables/training/resumable_training/test_epochs_checkpoints.py",
@@ -308,8 +308,12 @@ MODULES: dict[str, list[str]] = {
     "trainables/training/evaluation.py": [
         "tests/trainables/training/test_evaluation_by_hand.py",
         "tests/trainables/training/test_evaluation.py",
-        "tests/trainables/training/test_evaluation_iou.py",
     ],
+    "trainables/prediction/iou.py": [
+        "tests/trainables/prediction/test_iou.py",
+        "tests/trainables/training/test_evaluation_by_hand.py",
+    ],
+    "trainables/prediction/tiling.py": ["tests/trainables/prediction/test_tiling.py"],
     "trainables/losses/weighted_sum.py": [
         "tests/trainables/losses",
         "tests/trainables/losses/test_every_loss.py",
@@ -356,8 +360,8 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/test_config_parts.py",
     ],
     "trainables/memory_errors.py": ["tests/trainables/test_memory_errors.py"],
-    "trainables/training/prediction.py": [
-        "tests/trainables/training/test_prediction.py",
+    "trainables/prediction/predictor.py": [
+        "tests/trainables/prediction/test_predictor.py",
         "tests/reports/prediction/test_predictor_choice.py",
     ],
     "trainables/training/searched_rates.py": ["tests/trainables/training/test_searched_rates.py"],

@@ -15,8 +15,8 @@ from trainables.data import DataSource, prepare
 from trainables.device import default_device
 from trainables.memory_errors import is_out_of_memory
 from trainables.messages import EpochReport
+from trainables.prediction.predictor import EVALUATION_BATCH
 from trainables.profiling.device_memory import device_memory
-from trainables.training.evaluation import EVALUATION_BATCH
 from trainables.training.resumable_training import epochs
 
 STEPS = 16

@@ -9,8 +9,8 @@ from search.ledger.records import TrialRecord
 from search.views.pictures.prediction_panels import prediction_panel, telling_images
 from trainables.data import PreparedData
 from trainables.device import default_device, uses_bf16
+from trainables.prediction.predictor import Predictor
 from trainables.training.checkpoint_store import checkpoint_store
-from trainables.training.prediction import Predictor
 from trainables.training.resumable_training import load_best
 
 

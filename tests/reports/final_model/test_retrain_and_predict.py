@@ -17,8 +17,8 @@ from reports.prediction.predictor_choice import PredictorSettings
 from reports.prediction.scoring import rare_lines, saved_lines, score_lines, score_models, searched_models
 from search.views.safe_console import Terminal
 from tests.made.studies import epoch_report
+from trainables.prediction.predictor import Predictor
 from trainables.training.checkpoint_store import checkpoint_store
-from trainables.training.prediction import Predictor
 
 CPU = torch.device("cpu")
 

@@ -17,7 +17,7 @@ from reports.prediction.decision_choice import (
     folds_of,
 )
 from reports.prediction.scores_with_intervals import mean_iou
-from trainables.training.decision import PLAIN, Decision
+from trainables.prediction.decision import PLAIN, Decision
 
 NAMES = ("void", "a", "b", "c")
 SHAPE = (60, 16, 24)

@@ -10,8 +10,8 @@ from torch import nn
 from reports.prediction.predictor_choice import PredictorSettings, choose_predictor, greedy_members
 from reports.prediction.scores_with_intervals import Confusions
 from tests.reports.prediction.test_decision_choice import predictions
-from trainables.training.decision import PLAIN, Decision
-from trainables.training.prediction import FLIPS, Predictor
+from trainables.prediction.decision import PLAIN, Decision
+from trainables.prediction.predictor import FLIPS, Predictor
 
 CPU = torch.device("cpu")
 PLAINLY = {"device": CPU, "bf16": False}

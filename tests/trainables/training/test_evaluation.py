@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from trainables.losses import TrainingLoss
+from trainables.prediction.ignored_class import suppress
 from trainables.training.evaluation import evaluate
-from trainables.training.ignored_class import suppress
 
 
 class Fixed(nn.Module):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.training.decision import PLAIN, Decision, small_regions
+from trainables.prediction.decision import PLAIN, Decision, small_regions
 
 
 def probabilities(*pixels):

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from trainables.data.pixel_format import plain_format
-from trainables.training.prediction import FLIPS, Predictor
+from trainables.prediction.predictor import FLIPS, Predictor
 
 PIXELS = plain_format(np.dtype(np.uint8))
 

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from torch import from_numpy, repeat_interleave, tensor
 from torchmetrics.functional.classification import multiclass_jaccard_index
 
-from trainables.training.evaluation import class_iou, mean_iou
+from trainables.prediction.iou import class_iou, mean_iou
 
 NAN = np.nan
 

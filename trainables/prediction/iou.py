@@ -1,0 +1,34 @@
+"""The IoU of classes, its mean, and which classes count in it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def class_iou(confusion: np.ndarray, ignored_label: int | None) -> np.ndarray:
+    """Return the IoU of each class: (..., C) float64 in [0, 1]; NaN for classes that do not count.
+
+    A class counts if the truth holds it. The mean is therefore over the same classes for every model on the same
+    images: a model that predicts one pixel of a class that these images lack is wrong about that pixel, but not about a
+    class more. The ignored class has no truth. It counts, with an IoU of 0, if it is predicted on a labelled pixel, as
+    in `keras.metrics.MeanIoU(ignore_class=...)`; models that never predict it are not affected.
+
+    Args:
+        confusion: (..., C, C) pixel counts: rows are true labels, columns predictions. The row of the ignored label
+            is 0.
+        ignored_label: the ignored label; None: no label is ignored.
+    """
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
+    true, predicted = confusion.sum(-1), confusion.sum(-2)
+    counts = true > 0
+    if ignored_label is not None:
+        counts[..., ignored_label] = predicted[..., ignored_label] > 0
+    return np.divide(hits, true + predicted - hits, out=np.full(hits.shape, np.nan), where=counts)
+
+
+def mean_iou(confusion: np.ndarray, ignored_label: int | None) -> np.ndarray:
+    """Return the mean of `class_iou` over the classes that count: (...) float64; NaN if there are none."""
+    found = class_iou(confusion, ignored_label)
+    counts = ~np.isnan(found)
+    total = np.where(counts, found, 0.0).sum(-1)
+    return np.divide(total, counts.sum(-1), out=np.full(total.shape, np.nan), where=counts.any(-1))
