@@ -57,9 +57,13 @@ def _run(options: SearchOptions) -> int:
     from search.cli.prepared_data import prepared_data
 
     data = prepared_data(options)
-    from search.cli.search_command import run
+    if options.dry_run:
+        from search.cli import dry_run
 
-    return run(options, data)
+        return dry_run.run(options, data)
+    from search.cli import search_command
+
+    return search_command.run(options, data)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from search.ray_cluster.capacity import ClusterSize
 from search.study.profiles import Profile
 from search.study.settings import StudySettings
 from search.study.space import Space
-from search.tuning.tuner import SearchPlan
+from search.tuning.search_plan import SearchPlan
 from trainables.launching.launchers import Launcher
 
 

@@ -11,11 +11,10 @@ from rich.console import Console
 from search.cli.options.option_conflicts import check_grace
 from search.cli.options.option_types import AUTO
 from search.cli.options.search_options import SearchOptions
-from search.cli.plan_table import show_plan, show_space
+from search.cli.plan_table import show_plan
 from search.cli.study_checks import check_same_study, check_storage, check_systems, check_workers
 from search.gpu_sharing.probe_plan import probe_plan
-from search.gpu_sharing.probing import probe
-from search.gpu_sharing.tables import show_probe_plan, show_probed
+from search.gpu_sharing.tables import show_probed
 from search.ledger.ledger import Ledger
 from search.ledger.named_places import name_store
 from search.ledger.study_names import derived_name
@@ -27,11 +26,10 @@ from search.study.gpu_share import Placement
 from search.study.profiles import Profile, choose_profile
 from search.study.settings import CHECKPOINTS, StudySettings
 from search.study.systems import MAX_EPOCHS, PATIENCE, runs_of
-from search.tuning.tuner import SearchPlan
+from search.tuning.search_plan import SearchPlan
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
 from trainables.launching.launchers import InlineLauncher, Launcher
-from trainables.launching.worker_groups import WorkersLauncher
 from trainables.profiling.footprint import footprint
 from trainables.training.checkpoint_store import join_uri
 
@@ -132,10 +130,6 @@ def make_plan(
     if placement is not None:
         plan = placed(plan, options, data, size, placement)
     show_plan(console, plan, options, profile, size, existing)
-    if options.dry_run:
-        show_space(console, plan.space)
-        if options.gpus_per_trial == AUTO and placement is None:
-            show_probe_plan(console, probe_plan(settings, data), data)
     return plan
 
 
@@ -145,6 +139,8 @@ def probed_placement(console: Console, plan: SearchPlan, options: SearchOptions,
     Raises:
         ValueError: if no configuration fits into a GPU's memory.
     """
+    from search.gpu_sharing.probing import probe
+
     chosen = probe_plan(plan.settings, data)
     console.print(f"probing one GPU with {len(chosen.each())} configurations, from the smallest to the largest")
     with console.status("waiting for a GPU") as status:
@@ -191,6 +187,8 @@ def make_launcher(options: SearchOptions, cluster_gpus: float) -> Launcher:
     workers = options.workers_per_trial
     if workers.most == 1:
         return InlineLauncher(cpus=options.cpus_per_trial, gpus=gpus)
+    from trainables.launching.worker_groups import WorkersLauncher  # with Ray Train, which takes a second
+
     return WorkersLauncher(workers=workers.most, least=workers.elastic_from, cpus=options.cpus_per_trial, gpus=gpus)
 
 

@@ -19,6 +19,7 @@ from search.cli.options.option_types import AUTO
 from search.cli.options.search_options import SearchOptions
 from search.cli.planning import find_study, make_plan, placed, probed_placement
 from search.cli.study_checks import check_same_study
+from search.cli.terminal import terminal
 from search.cli.then_report import begin_report
 from search.exit_status import BROKEN, refuse
 from search.formatting import duration
@@ -42,15 +43,15 @@ from search.tuning.limits.first_failures import FirstFailures
 from search.tuning.limits.time_for_report import ReportTime, alone_speedup
 from search.tuning.meter import Meter
 from search.tuning.run_end import CONTINUES, Stopping
-from search.tuning.tuner import SearchPlan, run_search
+from search.tuning.search_plan import SearchPlan
+from search.tuning.tuner import run_search
 from search.views.cost_table import receipt
-from search.views.events import EventWriter, TextEvents
+from search.views.events import EventWriter
 from search.views.in_background import InBackground
 from search.views.leaderboard import leaderboard
 from search.views.live_view import LiveView
 from search.views.pictures.prediction_images import Painter
 from search.views.progress import ProgressState
-from search.views.safe_console import Terminal
 from search.views.tensorboard_log import TensorBoardLogger
 from trainables.data import PreparedData
 from trainables.launching.ray_private import dead_nodes_silenced
@@ -74,11 +75,9 @@ class _Run:
 
 
 def run(options: SearchOptions, data: PreparedData) -> int:
-    """Run or continue the study, or only describe it with `--dry-run`. Returns the exit code."""
+    """Run or continue the study. Returns the exit code."""
     quiet_optuna()
-    console = Terminal()
-    if options.view == "events":  # with colours, but without animations
-        console = Terminal(file=TextEvents(sys.stdout), color_system="standard")
+    console = terminal(options)
     tell = functools.partial(console.print, style="yellow", markup=False, soft_wrap=True)
     console.print(data.report.summary(), markup=False, soft_wrap=True)
     with ExitStack() as stack:
@@ -89,8 +88,6 @@ def run(options: SearchOptions, data: PreparedData) -> int:
             raise_if_asked()
         except ValueError as error:
             return refuse(error)
-        if prepared is None:
-            return 0
         code = _search(console, tell, options, prepared)
         scored = any(record.score is not None for record in prepared.ledger.records())
     if code == 0 and options.then_report:
@@ -101,8 +98,8 @@ def run(options: SearchOptions, data: PreparedData) -> int:
     return code
 
 
-def _prepare(stack: ExitStack, console: Console, tell: Tell, options: SearchOptions, data: PreparedData) -> _Run | None:
-    """Check everything, and hold the study until the stack is closed; return None for a dry run.
+def _prepare(stack: ExitStack, console: Console, tell: Tell, options: SearchOptions, data: PreparedData) -> _Run:
+    """Check everything, and hold the study until the stack is closed.
 
     Raises:
         ValueError: if the user must change something.
@@ -120,9 +117,6 @@ def _prepare(stack: ExitStack, console: Console, tell: Tell, options: SearchOpti
     size = cluster_size(joined=joined)
     plan = make_plan(console, options, data, size, study)
     checkpoints, source = plan.settings.checkpoint_root(study.folder), data.source.anywhere
-    if options.dry_run:
-        check_root(checkpoints, study.ledger)
-        return None
     # The shared location is locked first, so that a driver that is refused there leaves nothing in the local folder.
     shared = checkpoints if "://" in checkpoints else str(study.folder)
     holder = stack.enter_context(held(shared, study.folder.name, tell))

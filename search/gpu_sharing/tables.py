@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.table import Table
 
 from search.gpu_sharing.probe_plan import ProbeConfig, ProbePlan
-from search.gpu_sharing.probing import Probed
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
 from trainables.profiling.footprint import footprint
+
+if TYPE_CHECKING:
+    from search.gpu_sharing.probing import Probed
 
 GIB = 2**30
 

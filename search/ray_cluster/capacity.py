@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
 import yaml
 
+from trainables.cpus import usable_cpus
 from trainables.launching.launchers import Launcher
 
 AUTOSCALER_CONFIG = Path("~/ray_bootstrap_config.yaml")
@@ -51,10 +51,19 @@ def cluster_size(*, joined: bool, config: Path = AUTOSCALER_CONFIG) -> ClusterSi
             configuration is on the head node.
         config: path of the autoscaler's configuration.
     """
+    import ray
+
     alive = [node for node in ray.nodes() if node["Alive"]]
     if joined and (path := config.expanduser()).is_file():
         return _autoscaled(alive, yaml.safe_load(path.read_text(encoding="utf-8")))
     return ClusterSize(fixed=[node["Resources"] for node in alive], joined=joined)
+
+
+def this_machine() -> ClusterSize:
+    """Return the size of the cluster that this machine would be if Ray was started on it."""
+    import torch
+
+    return ClusterSize(fixed=[{"CPU": usable_cpus(), "GPU": torch.cuda.device_count()}])
 
 
 def _autoscaled(alive: list[dict[str, Any]], config: dict[str, Any]) -> ClusterSize:

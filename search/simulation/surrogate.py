@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -139,7 +140,9 @@ def _columns(parameter: Parameter, params: Mapping[str, Scalar]) -> list[float]:
 def _fit(features: np.ndarray, values: np.ndarray) -> RandomForestRegressor:
     rows = min(MOST_ROWS, len(values))
     forest = RandomForestRegressor(TREES, min_samples_leaf=2, max_samples=rows, random_state=0, n_jobs=usable_cpus())
-    return forest.fit(features, values)
+    # The threads of scikit-learn exchange the process's filters of warnings, and may leave none: it warns next time.
+    with warnings.catch_warnings():
+        return forest.fit(features, values)
 
 
 def _predict(forest: RandomForestRegressor, features: np.ndarray) -> np.ndarray:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 from ray import tune
@@ -14,10 +12,8 @@ from search.exit_status import BROKEN
 from search.interrupts import ended_by_signals
 from search.ledger.ledger import Ledger
 from search.ray_cluster.capacity import process_demand
-from search.sampling.proposer import Fits, Proposer
+from search.sampling.proposer import Proposer
 from search.scheduling.schedulers import Scheduler, scheduler_for
-from search.study.settings import StudySettings
-from search.study.space import Space
 from search.study.space_record import described
 from search.tuning.callbacks import Callback
 from search.tuning.hang_watch import HangWatch
@@ -26,38 +22,8 @@ from search.tuning.next_trial import LedgerSearcher
 from search.tuning.node_watch import CLUSTER_TIMEOUT, LOCAL_TIMEOUT, NodeWatch
 from search.tuning.recorder import Recorder
 from search.tuning.run_end import CONTINUES, Stopping
-from trainables.launching.launchers import Launcher
+from search.tuning.search_plan import SearchPlan
 from trainables.messages import Loop
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchPlan:
-    """One run of a study."""
-
-    folder: Path
-    settings: StudySettings
-    space: Space
-    sampler: str
-    first: tuple[dict[str, Any], ...] = ()
-    """Points of the space to try before those that the sampler proposes."""
-    budget: int
-    launcher: Launcher
-    concurrent: int
-    """Maximum number of concurrent trials."""
-    slots: Callable[[], int] | None = None
-    """Returns the number of concurrent trials allowed now, where other studies share the cluster."""
-    max_failures: int = 2
-    """How often a trial may fail and resume."""
-    audit: float = 0.0
-    """Probability that a trial continues when ASHA would stop or pause it."""
-    fits: Fits = lambda config: True
-    """Returns whether a configuration can be trained on the cluster's devices."""
-    joined: bool = False
-    """Whether the run has joined a running cluster; otherwise Ray was started for this run."""
-    hang_timeout: float | None = None
-    """Seconds without a report after which a trial's process is killed; None: depends on the trial's own epochs."""
-    node_timeout: float | None = None
-    """Seconds without a node that could run a trial after which the run ends; None: depends on `joined`."""
 
 
 def run_search(

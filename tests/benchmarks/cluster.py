@@ -28,7 +28,8 @@ from search.study.unet_space import unet_space
 from search.tuning.callbacks import Callback
 from search.tuning.meter import Meter
 from search.tuning.run_end import Stopping
-from search.tuning.tuner import SearchPlan, run_search
+from search.tuning.search_plan import SearchPlan
+from search.tuning.tuner import run_search
 from tests.made.studies import epoch_report, study_settings
 from trainables.launching.launchers import InlineLauncher
 from trainables.messages import EpochReport, TrialRequest

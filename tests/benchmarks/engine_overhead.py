@@ -54,7 +54,8 @@ def ours(trials: int, folder: Path, launcher: Launcher) -> float:
     from search.study.unet_space import unet_space
     from search.tuning.meter import Meter
     from search.tuning.run_end import Stopping
-    from search.tuning.tuner import SearchPlan, run_search
+    from search.tuning.search_plan import SearchPlan
+    from search.tuning.tuner import run_search
     from search.views.tensorboard_log import TensorBoardLogger
     from tests.made.studies import study_settings
 

@@ -155,7 +155,7 @@ def commands(folder: Path, trials: int) -> dict[str, list[str]]:
 
 
 IMPORTS = {
-    "dry run": "search.cli.search_command",
+    "dry run": "search.cli.dry_run",
     "status": "search.cli.local_studies",
     "report": "reports.command",
     "replay": "search.cli.replay_command",

@@ -54,7 +54,8 @@ def drive(folder: Path, trials: int, slots: int) -> None:
     from search.study.unet_space import unet_space
     from search.tuning import hang_watch
     from search.tuning.meter import Meter
-    from search.tuning.tuner import SearchPlan, run_search
+    from search.tuning.search_plan import SearchPlan
+    from search.tuning.tuner import run_search
     from tests.made.studies import study_settings
     from trainables.launching.launchers import InlineLauncher
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from trainables.launching.preemption import leave_in_time, this_node
 from trainables.messages import Loop, TrialRequest
 
 
@@ -79,6 +78,8 @@ class InlineLauncher:
             from ray import tune
             from ray.train import ScalingConfig
             from ray.train.torch import TorchTrainer
+
+            from trainables.launching.preemption import leave_in_time, this_node
 
             def train() -> None:
                 use_threads(cpus)

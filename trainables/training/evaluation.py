@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from trainables import distributed
 from trainables.data import PreparedData
@@ -57,6 +56,10 @@ def evaluate(
         suppressed: whether the ignored class is never predicted. If False, predictions of it on labelled pixels count
             as an additional class with an IoU of 0, as in `keras.metrics.MeanIoU(ignore_class=...)`.
     """
+    from torchmetrics.functional.classification import (
+        multiclass_confusion_matrix,  # takes longer than all other imports
+    )
+
     described, rank, world = data.description, distributed.rank(), distributed.world_size()
     model.eval()
     classes = described.num_classes

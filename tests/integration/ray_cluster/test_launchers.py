@@ -18,7 +18,8 @@ from search.study.systems import runs_of
 from search.study.unet_space import unet_space
 from search.tuning.meter import Meter
 from search.tuning.run_end import Stopping
-from search.tuning.tuner import SearchPlan, run_search
+from search.tuning.search_plan import SearchPlan
+from search.tuning.tuner import run_search
 from tests.made.studies import study_settings
 from tests.processes.groups import WithoutBatchStatistics
 from tests.processes.loops import EPOCHS as LOOP_EPOCHS

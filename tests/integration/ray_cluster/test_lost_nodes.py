@@ -21,7 +21,8 @@ from search.study.unet_space import unet_space
 from search.tuning.callbacks import Callback
 from search.tuning.meter import Meter
 from search.tuning.run_end import Stopping
-from search.tuning.tuner import SearchPlan, run_search
+from search.tuning.search_plan import SearchPlan
+from search.tuning.tuner import run_search
 from tests.made.studies import study_settings
 from tests.processes.loops import sized
 from tests.processes.ports import free_port

@@ -11,7 +11,8 @@ from ray import tune
 from search.ledger.ledger import Ledger
 from search.tuning.meter import Meter
 from search.tuning.run_end import Stopping
-from search.tuning.tuner import SearchPlan, run_search
+from search.tuning.search_plan import SearchPlan
+from search.tuning.tuner import run_search
 from tests.made.studies import study_settings
 from tests.processes.loops import falling
 from trainables.launching.launchers import InlineLauncher
