@@ -70,12 +70,19 @@ class SystemRow:
     def as_predicted(self) -> Spread:
         return Spread.of([run.as_predicted.mean_iou for run in self.runs])
 
-    def class_iou(self, name: str) -> float:
+    def class_iou(self, name: str) -> float | None:
         """Return the mean over seeds of a class's IoU with the ignored class suppressed.
 
-        It is 0 for a class that the test part does not hold.
+        It is None for a class that the test part does not hold: whether a model finds it cannot be said.
         """
-        return statistics.fmean(run.suppressed.class_iou.get(name, 0.0) for run in self.runs)
+        if any(name not in run.suppressed.class_iou for run in self.runs):
+            return None
+        return statistics.fmean(run.suppressed.class_iou[name] for run in self.runs)
+
+    def class_percent(self, name: str) -> str:
+        """Return `class_iou` in percent, or "none"."""
+        iou = self.class_iou(name)
+        return "none" if iou is None else f"{100 * iou:.1f}"
 
     @property
     def parameters(self) -> int:
@@ -216,7 +223,7 @@ def terminal_tables(facts: StudyFacts, rows: list[SystemRow]) -> list[Table]:
                     *([row.published or "-"] if comparable else []),
                     row.suppressed.percent(),
                     row.as_predicted.percent(),
-                    f"{100 * row.class_iou(rarest):.1f}",
+                    row.class_percent(rarest),
                     f"{row.parameters:,}",
                     f"{row.epochs:.0f}",
                     f"{row.seconds:.0f}",

@@ -14,12 +14,16 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def check_name(text: str) -> str:
-    """Return the name. Raises ValueError if it breaks the rule."""
-    if not NAME.fullmatch(text):
-        raise ValueError(
-            f"{text!r}: {RULE}{f', and has at most {MOST_LETTERS} characters' if len(text) > MOST_LETTERS else ''}"
-        )
-    return text
+    """Return the name.
+
+    Raises:
+        ValueError: if it breaks the rule; suggests the name that a study of data with that name has.
+    """
+    if NAME.fullmatch(text):
+        return text
+    longer = f", and has at most {MOST_LETTERS} characters" if len(text) > MOST_LETTERS else ""
+    similar = f"; did you mean {made!r}?" if (made := _similar(text)) else ""
+    raise ValueError(f"{text!r}: {RULE}{longer}{similar}")
 
 
 def name_after(data: str, suffix: str = "") -> str:
@@ -32,11 +36,16 @@ def name_after(data: str, suffix: str = "") -> str:
     Raises:
         ValueError: if no character of the data's name is left.
     """
-    plain = unicodedata.normalize("NFKD", data).encode("ascii", "ignore").decode()
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")[: MOST_LETTERS - len(suffix)].rstrip("._-")
+    name = _similar(data, MOST_LETTERS - len(suffix))
     if not name:
         raise ValueError(f"--data: {data!r} has no character for a study's name: give a name, such as --name study")
     return check_name(name + suffix)
+
+
+def _similar(text: str, most: int = MOST_LETTERS) -> str:
+    """Return the most similar name that keeps the rule; empty if no character is left."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-")[:most].rstrip("._-")
 
 
 def derived_name(data: str, suffix: str, root: Path | None) -> tuple[str, str | None]:

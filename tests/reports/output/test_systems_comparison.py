@@ -60,7 +60,9 @@ def test_a_row_gathers_its_seeds_in_the_order_of_the_reports():
     assert x.seconds == pytest.approx(4.5 * 1.1)
     assert x.published == "52.26 local test, 47.76 leaderboard"
     assert x.class_iou("soil") == pytest.approx(0.54)
-    assert x.class_iou("never seen") == 0
+    assert x.class_percent("soil") == "54.0"
+    assert x.class_iou("never seen") is None
+    assert x.class_percent("never seen") == "none"
 
 
 def test_one_seed_has_no_deviation():

@@ -114,10 +114,11 @@ def test_a_search_takes_the_name_and_says_so(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("m" * 101, r"begins with a letter or digit, and has at most 100 characters$"),
-        ("a b", r"begins with a letter or digit$"),
+        ("m" * 101, rf"begins with a letter or digit, and has at most 100 characters; did you mean '{'m' * 100}'\?$"),
+        ("mars for students (1)", r"begins with a letter or digit; did you mean 'mars-for-students-1'\?$"),
+        ("...", r"begins with a letter or digit$"),
     ],
 )
-def test_the_length_is_spoken_of_where_it_is_the_matter(name, words):
+def test_a_refused_name_gets_the_rule_and_a_similar_name(name, words):
     with pytest.raises(ValueError, match=words):
         check_name(name)
