@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from search.foreign_files import parse_json
 from search.json_records import MOST, from_json
 from trainables.messages import EpochReport
 
@@ -108,9 +108,9 @@ def _read(content: Any, where: str, *kinds: type[Any]) -> list[Any]:
         ValueError: naming the attribute, if it does not hold one of them.
     """
     try:
-        values = json.loads(content) if isinstance(content, str) else content
+        values = parse_json(content) if isinstance(content, str) else content
         return [from_json(kind, values) for kind in kinds]
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
 
 

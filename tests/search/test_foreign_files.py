@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from search.checkpoints.root import Marker
 from search.foreign_files import open_regular, parse_json, read_text
@@ -70,3 +74,19 @@ def test_deep_texts_are_damaged_ones(tmp_path):
     with study_lock(tmp_path):
         SmallFiles(str(tmp_path)).write(OWNER, DEEP)
         assert driver_of(tmp_path) == {}
+
+
+texts = st.text(st.characters())  # also halves of surrogate pairs, which a JSON text may hold escaped
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats() | texts,
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(texts, children, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(value=values, ascii_only=st.booleans())
+def test_json_is_parsed_as_python_parses_it(value, ascii_only):
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    assert repr(parse_json(text)) == repr(json.loads(text))
+    with suppress(UnicodeEncodeError):
+        assert repr(parse_json(text.encode())) == repr(json.loads(text))
