@@ -132,7 +132,7 @@ def run_study_command(options: SearchOptions, address: str) -> int:
             reader.read(line)
     console.print(f"study {options.status}: {latest.status.lower()} ({latest.submission_id})", markup=False)
     if reader.state.budget:
-        console.print(reader.view.render())
+        console.print(reader.view.render(driven=not latest.status.is_terminal()))
     return 0
 
 

@@ -59,7 +59,8 @@ class LiveView(Callback):
         text = "\n    ".join([line, *error.splitlines()[-ERROR_LINES:]])
         self.console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
 
-    def render(self) -> Group:
+    def render(self, *, driven: bool = True) -> Group:
+        """Return what a terminal shows. If no process drives the study any more, its trials are interrupted."""
         state = self.state
         paused = {"paused": len(state.paused)} if state.paused else {}
         counts = ", ".join(f"{count} {name}" for name, count in ({**state.counts} | paused).items())
@@ -67,12 +68,13 @@ class LiveView(Callback):
         head.add_row(
             ProgressBar(total=state.budget, completed=state.ended, width=20),
             f"{state.ended}/{state.budget} trials",
-            f"{duration(state.seconds)} elapsed, {duration(state.seconds_left)} left",
+            f"{duration(state.seconds)} elapsed, {duration(state.seconds_left)} left" if driven else "",
         )
         for column in head.columns:
             column.no_wrap = True
         speed = _one_line(f"{counts or 'none ended'}  {state.epochs_per_second:.2f} epochs/s")
-        running = Table(title="running", title_justify="left", box=None, padding=(0, 2, 0, 0), expand=True)
+        title = "running" if driven else "interrupted"
+        running = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), expand=True)
         for name in ("trial", "epoch", "mean IoU", "best"):
             running.add_column(name, no_wrap=True)
         running.add_column("configuration", no_wrap=True, ratio=1)  # what does not fit is taken from it

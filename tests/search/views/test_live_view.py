@@ -58,6 +58,13 @@ def test_the_live_view_shows_counts_running_trials_and_the_best(ledger, space, m
     assert "0.2000" in text
     assert "best 0.4321 trial 0000" in text
     assert "left" in text
+    assert text.splitlines()[2].strip() == "running"
+    console = Console(file=io.StringIO(), width=160)
+    console.print(view.render(driven=False))
+    text = console.file.getvalue()
+    assert text.splitlines()[2].strip() == "interrupted"
+    assert "left" not in text
+    assert "running" not in text
 
 
 @pytest.mark.parametrize("width", [60, 80])
