@@ -86,7 +86,7 @@ def test_bad_files(case, command, tmp_path):
     ("arguments", "message"),
     [
         (["--data", "gone.npz"], "error: gone.npz: no such file"),
-        (["--data", "."], "error: .: is a folder, not an npz file"),
+        (["--data", "."], "error: .: holds no files; looked for folders images/ and masks/ of files with the same names"),
         (["--data", "nowhere://bucket/x.npz"], "error: nowhere://bucket/x.npz: cannot be reached"),
         (["--budget", "0"], "argument --budget: '0' is not a whole number of at least 1"),
         (["--sampler", "magic"], "argument --sampler: invalid choice: 'magic'"),
