@@ -82,7 +82,7 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     device, clock = default_device(), Clock(options.time_budget)
     recorded = facts
     facts, models = searched_models(facts, options.members, device)
-    console.print(leaderboard(facts.records, width=console.width))
+    console.print(leaderboard(facts.records, metric=facts.metric, width=console.width))
     for line in saved_lines(recorded, facts):
         console.print(line, style="yellow", markup=False, soft_wrap=True)
     if facts.unfinished:
@@ -120,7 +120,7 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
         page.write(scored, final, submits=True)
     written.append(page.path)
     console.print(
-        f"mean IoU {scored.test.interval()} on the held-out test part, "
+        f"{facts.metric.title} {scored.test.interval()} on the held-out test part, "
         f"{scored.validation.interval()} on validation; {facts.origin}",
         markup=False,
         soft_wrap=True,

@@ -14,6 +14,7 @@ from search.ledger.records import UNFINISHED, TrialRecord
 from search.study.settings import StudySettings, data_changed
 from search.study.space import Space
 from trainables.data import PreparedData, prepare
+from trainables.prediction.metric import Metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,11 @@ class StudyFacts:
     def unfinished(self) -> list[str]:
         """How many trials are in each state that may still change, such as "2 interrupted"."""
         return [f"{self.states[state]} {state}" for state in UNFINISHED if self.states[state]]
+
+    @property
+    def metric(self) -> Metric:
+        """The score by which trials are ranked."""
+        return self.settings.chosen_metric
 
     @property
     def space(self) -> Space:

@@ -19,14 +19,16 @@ class EpochReport:
     """Mean over the epoch's steps."""
     val_loss: float | None
     """Mean over the pixels of the validation part that the training loss does not leave out."""
+    score: float | None
+    """The study's metric, in [0, 1]: `mean_iou`, or another that the user chose."""
     mean_iou: float | None
     """Mean of `class_iou`, in [0, 1]."""
     class_iou: dict[str, float]
     """IoU by name of each scored class that the validation part holds, in [0, 1]."""
-    best_mean_iou: float | None
-    """Highest `mean_iou` of the epochs so far that did not diverge; None without one, or without validation."""
+    best_score: float | None
+    """Highest `score` of the epochs so far that did not diverge; None without one, or without validation."""
     best_epoch: int
-    """Epoch of `best_mean_iou`; without validation, the last one that did not diverge. 0 if there is none."""
+    """Epoch of `best_score`; without validation, the last one that did not diverge. 0 if there is none."""
     learning_rate: float
     """Learning rate at the end of the epoch."""
     gradient_norm: float
@@ -56,7 +58,7 @@ class EpochReport:
 
     def is_finite(self) -> bool:
         """Return whether the losses, the gradient norm and the score are finite. If not, training has diverged."""
-        steering = (self.train_loss, self.gradient_norm, self.val_loss, self.mean_iou)
+        steering = (self.train_loss, self.gradient_norm, self.val_loss, self.score)
         return all(value is None or math.isfinite(value) for value in steering)
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,7 +67,15 @@ class EpochReport:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EpochReport:
         """Build a report from a dict, the inverse of `to_dict`. Other keys, such as those from Tune, are ignored."""
+        values = upgraded(values)
         return cls(**{field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values})
+
+
+def upgraded(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the values of a report that may be of an earlier version, in which the score was always the mean IoU."""
+    if "score" in values or "mean_iou" not in values:
+        return values
+    return {**values, "score": values["mean_iou"], "best_score": values.get("best_mean_iou")}
 
 
 @dataclass(frozen=True, kw_only=True)

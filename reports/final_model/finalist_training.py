@@ -213,6 +213,7 @@ def train_finalist(
         validation=facts.data.split["val"],
         checkpoints=checkpoints,
         micro_batches=trial.micro_batches,
+        metric=facts.metric,
     ):
         reports.append(report)
         on_epoch(report)

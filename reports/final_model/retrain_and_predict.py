@@ -128,11 +128,12 @@ def _check(console: Console, facts: StudyFacts, scored: Scored, plan: RetrainPla
     predictor, test = scored.choice.predictor, data.split["test"]
     models, bf16 = {**scored.models, plan.number: model}, uses_bf16(facts.settings.precision, device)
     predicted = predictor.with_models(models, data, device, bf16=bf16).labels(data.images[test])
-    shadow = Confusions.of(data, test, predicted, suppressed=predictor.suppressed)
+    shadow = Confusions.of(data, test, predicted, suppressed=predictor.suppressed, metric=facts.metric)
     gain = shadow.gain_over(scored.test)
     console.print(
-        f"shadow retraining on the train and validation parts: mean IoU {shadow.interval()} on the test part, "
-        f"{100 * gain.value:+.1f} points ({100 * gain.low:+.1f} to {100 * gain.high:+.1f}) over the search's weights",
+        f"shadow retraining on the train and validation parts: {facts.metric.title} {shadow.interval()} on the test "
+        f"part, {100 * gain.value:+.1f} points ({100 * gain.low:+.1f} to {100 * gain.high:+.1f}) over the search's "
+        "weights",
         markup=False,
         soft_wrap=True,
     )

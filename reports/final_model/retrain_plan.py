@@ -120,7 +120,7 @@ def _up_to_the_best(
         if not before:
             last = None
         elif stage.from_best:
-            last = max(before, key=lambda report: (report.mean_iou or 0.0, -report.epoch))
+            last = max(before, key=lambda report: (report.score or 0.0, -report.epoch))
         else:
             last = before[-1]
     return found

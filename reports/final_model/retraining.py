@@ -12,6 +12,7 @@ from trainables.config import TrialConfig
 from trainables.data import PreparedData
 from trainables.memory_errors import is_out_of_memory
 from trainables.messages import EpochReport
+from trainables.prediction.metric import MEAN_IOU, Metric
 from trainables.training.checkpoint_store import CheckpointStore
 from trainables.training.resumable_training import epochs
 from trainables.training.stages import Stage
@@ -62,6 +63,7 @@ def in_parts(
     checkpoints: CheckpointStore,
     micro_batches: int,
     stages: tuple[Stage, ...] | None = None,
+    metric: Metric = MEAN_IOU,
 ) -> Iterator[EpochReport]:
     """Run `epochs`; if memory runs out, resume after the last finished epoch with twice as many micro-batches."""
     reported = 0
@@ -76,6 +78,7 @@ def in_parts(
                 reported_epochs=reported,
                 micro_batches=micro_batches,
                 stages=stages,
+                metric=metric,
             ):
                 reported = report.epoch
                 yield report

@@ -155,7 +155,7 @@ def _finalist(
 
     def show_epoch(report: EpochReport) -> None:
         left = duration(time_left.after(report))
-        score = f"{report.mean_iou:.4f}" if report.mean_iou is not None else "-"
+        score = f"{report.score:.4f}" if report.score is not None else "-"
         console.print(
             f"  epoch {report.epoch}/{length}  loss {report.train_loss:.4f}  validation {score}  {left} left",
             markup=False,
@@ -172,7 +172,7 @@ def _finalist(
     better = score(models)
     gain = better.validation.gain_over(scored.validation)
     console.print(
-        f"finalist on validation: mean IoU {better.validation.interval()}, {100 * gain.value:+.1f} points "
+        f"finalist on validation: {facts.metric.title} {better.validation.interval()}, {100 * gain.value:+.1f} points "
         f"({100 * gain.low:+.1f} to {100 * gain.high:+.1f}) over the search's predictor",
         markup=False,
         soft_wrap=True,

@@ -6,6 +6,7 @@ dark pages. Data has the colours of Okabe and Ito, which colour-blind readers ca
 
 from __future__ import annotations
 
+import html
 import io
 import warnings
 from typing import Any
@@ -52,6 +53,6 @@ def svg(figure: Figure, label: str) -> str:
     text = buffer.getvalue()
     return (
         text[text.index("<svg") :]
-        .replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+        .replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"', 1)
         .replace(INK, "currentColor")
     )

@@ -13,7 +13,7 @@ from reports.inputs import StudyFacts
 from reports.output import class_figures, trial_figures
 from reports.output.systems_comparison import SystemRow, boost_sentence, differences, second_stage_sentence
 from reports.prediction.scores_with_intervals import Interval
-from reports.prediction.scoring import Scored, averaged_sentence, rare_lines
+from reports.prediction.scoring import Scored, averaged_sentence, mean_iou_sentence, rare_lines
 from search.formatting import clean, config_line, duration
 from search.ledger.ranking import ranked
 from search.scheduling.false_stops import audit
@@ -83,7 +83,7 @@ def _study_content(facts: StudyFacts) -> dict[str, Any]:
     seconds = sum(r.train_seconds + r.val_seconds for record in facts.records for r in record.reports)
     failed = [record for record in facts.records if record.state == "failed"]
     return {
-        "audit": audited.sentence() if audited else "",
+        "audit": audited.sentence(facts.metric) if audited else "",
         "facts": facts,
         "computing": duration(seconds),
         "shown": [
@@ -108,6 +108,7 @@ def _scores_content(facts: StudyFacts, scored: Scored) -> dict[str, Any]:
         "test": scored.test.interval(),
         "classes": _class_rows(scored),
         "averaged": averaged_sentence(scored),
+        "other_mean": "" if facts.metric.is_mean_iou else mean_iou_sentence(scored),
         "rare": rare_lines(scored),
         "predictor": scored.choice.predictor.describe(facts.data.description.class_names),
         "class_bars": class_figures.class_bars(facts, by_part),

@@ -33,8 +33,8 @@ large."""
 
 
 def _curve(record: TrialRecord) -> list[tuple[int, float]]:
-    """Return the scored epochs and their mean IoU."""
-    return [(r.epoch, r.mean_iou) for r in record.reports if r.mean_iou is not None and not r.diverged]
+    """Return the scored epochs and their scores."""
+    return [(r.epoch, r.score) for r in record.reports if r.score is not None and not r.diverged]
 
 
 @mpl.rc_context(STYLE)
@@ -58,10 +58,10 @@ def score_over_trials(facts: StudyFacts) -> str:
             )
     steps = _improvements([(number, score) for number, score, _ in scored])
     axes.step(*zip(*steps, strict=True), where="post", color=INK, linewidth=1, zorder=1, label="best so far")
-    axes.set(xlabel="trial", ylabel="best mean IoU (validation)", ylim=(0, None))
+    axes.set(xlabel="trial", ylabel=f"best {facts.metric.title} (validation)", ylim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(**ABOVE)
-    return svg(figure, "Best mean IoU of each trial on the validation part, by trial number")
+    return svg(figure, f"Best {facts.metric.title} of each trial on the validation part, by trial number")
 
 
 def _improvements(scores: list[tuple[int, float]]) -> list[tuple[int, float]]:
@@ -85,9 +85,10 @@ def drawn_curves(facts: StudyFacts) -> tuple[list[TrialRecord], list[TrialRecord
 
 @mpl.rc_context(STYLE)
 def learning_curves(facts: StudyFacts) -> str:
-    """Draw the mean IoU by epoch, of the best trials in colour and of others in grey. A dot marks the end of a grey
+    """Draw the score by epoch, of the best trials in colour and of others in grey. A dot marks the end of a grey
     curve, and the best epoch of a coloured one."""
     figure, axes = axes_of()
+    title = facts.metric.title
     best, others = drawn_curves(facts)
     curves = [_curve(record) for record in others]
     pixels = sum(map(len, curves)) > MOST_SHAPES
@@ -101,10 +102,10 @@ def learning_curves(facts: StudyFacts) -> str:
         label = f"trial {record.number:04d}"
         axes.plot(*zip(*curve, strict=True), color=colour, linewidth=1.6, marker="o", markevery=[at], label=label)
     axes.autoscale_view()
-    axes.set(xlabel="epoch", ylabel="mean IoU (validation)", ylim=(0, None))
+    axes.set(xlabel="epoch", ylabel=f"{title} (validation)", ylim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(**ABOVE, reverse=True)
-    return svg(figure, "Mean IoU on the validation part by epoch, the best trials in colour")
+    return svg(figure, f"{title[:1].upper()}{title[1:]} on the validation part by epoch, the best trials in colour")
 
 
 def curves_caption(facts: StudyFacts) -> str:

@@ -17,7 +17,7 @@ import torch
 
 from reports.prediction.scores_with_intervals import Confusions, Interval, confusion
 from trainables.prediction.decision import LEAST, PLAIN, Decision
-from trainables.prediction.iou import mean_iou
+from trainables.prediction.metric import Metric
 
 FOLDS = 5
 FEWEST = 20
@@ -48,6 +48,8 @@ class ValidationPredictions:
     names: tuple[str, ...]
     scored: tuple[int, ...]
     ignored: int | None
+    metric: Metric
+    """The score."""
 
     def decided(self, decision: Decision) -> Confusions:
         return self.confusions([decision.labels(block.float()).numpy() for block in self.probabilities.split(64)])
@@ -59,7 +61,15 @@ class ValidationPredictions:
         counts = np.stack([confusion(mask, found, classes) for mask, found in pairs])
         if self.ignored is not None:
             counts[:, self.ignored] = 0
-        return Confusions(counts=counts, names=self.names, scored=self.scored, ignored=self.ignored)
+        return self.confused(counts)
+
+    def confused(self, counts: np.ndarray) -> Confusions:
+        """Return confusions with these counts (V, C, C)."""
+        return Confusions(counts=counts, names=self.names, scored=self.scored, ignored=self.ignored, metric=self.metric)
+
+    def scores(self, counts: np.ndarray) -> np.ndarray:
+        """Return the score of each of these confusion matrices (..., C, C)."""
+        return self.metric.score(counts, self.names, self.ignored)
 
     def some(self, chosen: np.ndarray) -> ValidationPredictions:
         return dataclasses.replace(
@@ -89,7 +99,7 @@ def with_all(pixels: Pixels) -> Decision:
     fitted, found = pixels.fit(PRIORS), pixels.found
     area = found.masks[0].size
     tried = [dataclasses.replace(fitted, smallest=round(part * area)) for part in AREAS]
-    return max(tried, key=lambda decision: found.decided(decision).mean_iou())
+    return max(tried, key=lambda decision: found.decided(decision).score())
 
 
 Fit = Callable[["Pixels"], Decision]
@@ -145,10 +155,7 @@ def cross_fitted(found: ValidationPredictions) -> dict[str, Confusions]:
         pixels, own = Pixels(found.some(np.flatnonzero(folds != fold))), np.flatnonzero(folds == fold)
         for kind, fit in FITS.items():
             counts[kind][own] = found.some(own).decided(fit(pixels)).counts
-    return {
-        kind: Confusions(counts=each, names=found.names, scored=found.scored, ignored=found.ignored)
-        for kind, each in counts.items()
-    }
+    return {kind: found.confused(each) for kind, each in counts.items()}
 
 
 def folds_of(rare: np.ndarray) -> np.ndarray:
@@ -182,12 +189,12 @@ class Pixels:
         """Labels whose offset is fitted: without pixels of a class, any offset that predicts it less looks better."""
 
     def score(self, prior: float) -> float:
-        """Return the mean IoU with that prior and without offsets."""
+        """Return the score with that prior and without offsets."""
         scores = self.logs + prior * self.shares
         scores[:, self.suppressed] = -np.inf
         cells = self.truth * self.classes + scores.argmax(1)
         counts = np.bincount(cells, minlength=self.classes**2).reshape(self.classes, self.classes)
-        return float(mean_iou(counts, self.found.ignored))
+        return float(self.found.scores(counts))
 
     def fit(self, priors: tuple[float, ...]) -> Decision:
         """Return the best of these priors, with its offsets."""
@@ -201,7 +208,7 @@ class Pixels:
         return Decision(offsets=tuple(float(offset) for offset in offsets), prior=prior)
 
     def _ascend(self, scores: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return the mean IoU and the offsets (C,) after coordinate ascent that starts from offsets of 0."""
+        """Return the score and the offsets (C,) after coordinate ascent that starts from offsets of 0."""
         scores = scores.copy()
         scores[:, self.suppressed] = -np.inf
         offsets, best = np.zeros(self.classes), -1.0
@@ -216,7 +223,7 @@ class Pixels:
         return best, offsets
 
     def _along(self, scores: np.ndarray, label: int, present: float) -> np.ndarray:
-        """Return the mean IoU for each of OFFSETS of one class, with the other classes' offsets fixed.
+        """Return the score for each of OFFSETS of one class, with the other classes' offsets fixed.
 
         A pixel is given the class if the offset exceeds the lead of the best other class. One histogram of the leads
         therefore holds the confusion matrices of all offsets.
@@ -233,4 +240,4 @@ class Pixels:
         won = counts.cumsum(0)  # pixels that are given the class at each offset
         matrices = counts.sum(0) - won
         matrices[:, :, label] += won.sum(2)
-        return mean_iou(matrices[: len(OFFSETS)], self.found.ignored)
+        return self.found.scores(matrices[: len(OFFSETS)])

@@ -18,6 +18,7 @@ from reports.prediction.scores_with_intervals import Confusions, Interval, score
 from trainables.atomic_write import atomic_write
 from trainables.data import PreparedData
 from trainables.prediction.decision import PLAIN, Decision
+from trainables.prediction.metric import Metric
 from trainables.prediction.predictor import FLIPS, Predictor
 
 MOST_BYTES = 2**30
@@ -107,6 +108,7 @@ def choose_predictor(
     suppressed: int | None,
     device: torch.device,
     bf16: bool,
+    metric: Metric,
     calibrate: bool = True,
 ) -> Choice:
     """Choose flips, members and decision one after the other, by their gains on the validation part.
@@ -120,6 +122,7 @@ def choose_predictor(
         flips: number of FLIPS that suit the images: 2, or 4 if the training saw images upside down.
         suppressed: a label that is never predicted.
         device, bf16: device and precision of the computation.
+        metric: the score.
         calibrate: whether a decision may be fitted.
     """
     indices = _images(data)
@@ -135,6 +138,7 @@ def choose_predictor(
             names=tuple(data.description.class_names),
             scored=scored_labels(data, suppressed),
             ignored=data.description.ignored_label,
+            metric=metric,
         )
 
     plain, flipped = found(best, 1), found(best, flips)
@@ -170,7 +174,7 @@ def greedy_members(found: Mapping[int, ValidationPredictions]) -> tuple[tuple[in
     """Draw members one after the other: each is the one that scores best together with those before it.
 
     Source: Caruana et al., "Ensemble selection from libraries of models", 2004, section 2.1, with replacement. Only the
-    draws up to the highest mean IoU are kept.
+    draws up to the highest score are kept.
 
     Returns: the members, and their mean probabilities.
     """
@@ -182,7 +186,7 @@ def greedy_members(found: Mapping[int, ValidationPredictions]) -> tuple[tuple[in
         for number, own in found.items():
             added = own.probabilities.float() if total is None else total + own.probabilities
             mixed = dataclasses.replace(own, probabilities=(added / (len(drawn) + 1)).half())
-            candidates.append((mixed.decided(PLAIN).mean_iou(), number, mixed, added))
+            candidates.append((mixed.decided(PLAIN).score(), number, mixed, added))
         score, number, mixed, total = max(candidates, key=lambda candidate: candidate[0])
         drawn.append(number)
         if best is None or score > best[0]:

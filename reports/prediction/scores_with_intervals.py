@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from trainables.data import PreparedData
-from trainables.prediction.iou import class_iou, mean_iou
+from trainables.prediction.iou import class_iou
+from trainables.prediction.metric import Metric
 
 DRAWS = 2000
 """Number of bootstrap samples."""
@@ -24,6 +27,8 @@ class Interval:
     high: float
 
     def __str__(self) -> str:
+        if math.isnan(self.value):
+            return "none"
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
@@ -39,10 +44,18 @@ class Confusions:
     """Labels whose IoU counts where the images hold them (see `class_iou`)."""
     ignored: int | None
     """The ignored label; None: no label is ignored."""
+    metric: Metric
+    """The score."""
 
     @classmethod
     def of(
-        cls, data: PreparedData, indices: np.ndarray, predicted: Iterable[np.ndarray], *, suppressed: int | None
+        cls,
+        data: PreparedData,
+        indices: np.ndarray,
+        predicted: Iterable[np.ndarray],
+        *,
+        suppressed: int | None,
+        metric: Metric,
     ) -> Confusions:
         """Compare predictions, in batches (B, H, W), with the masks of the images `indices`, in the same order.
 
@@ -62,20 +75,29 @@ class Confusions:
             names=tuple(described.class_names),
             scored=scored_labels(data, suppressed),
             ignored=described.ignored_label,
+            metric=metric,
         )
 
-    def mean_iou(self) -> float:
-        """Return the mean over the classes that the images hold, as `evaluate` does; NaN if there is none."""
-        return float(mean_iou(self.counts.sum(0), self.ignored))
+    def scored_by(self, metric: Metric) -> Confusions:
+        """Return the same predictions under another metric."""
+        return dataclasses.replace(self, metric=metric)
+
+    def score(self) -> float:
+        """Return the score over all images, as `evaluate` does; NaN if they hold no class that counts."""
+        return float(self._scores(self.counts.sum(0)))
+
+    def _scores(self, counts: np.ndarray) -> np.ndarray:
+        """Return the score of each of these confusion matrices (..., C, C)."""
+        return self.metric.score(counts, self.names, self.ignored)
 
     def class_iou(self) -> dict[str, float]:
-        """Return the IoU by name of the classes that the mean is over."""
+        """Return the IoU by name of the classes that the images hold."""
         found = class_iou(self.counts.sum(0), self.ignored)
         return {self.names[label]: float(found[label]) for label in self.scored if not np.isnan(found[label])}
 
     def interval(self) -> Interval:
-        """Return the mean IoU with its bootstrap interval."""
-        return _interval(self.mean_iou(), mean_iou(self._resampled(), self.ignored))
+        """Return the score with its bootstrap interval."""
+        return _interval(self.score(), self._scores(self._resampled()))
 
     def class_intervals(self) -> dict[str, Interval]:
         drawn = class_iou(self._resampled(), self.ignored)
@@ -83,9 +105,9 @@ class Confusions:
         return {name: _interval(value, drawn[:, labels[name]]) for name, value in self.class_iou().items()}
 
     def gain_over(self, other: Confusions, level: float = LEVEL) -> Interval:
-        """Return the gain in mean IoU over another predictor on the same images, with a paired bootstrap interval."""
-        drawn = mean_iou(self._resampled(), self.ignored) - mean_iou(other._resampled(), self.ignored)
-        return _interval(self.mean_iou() - other.mean_iou(), drawn, level)
+        """Return the gain in score over another predictor on the same images, with a paired bootstrap interval."""
+        drawn = self._scores(self._resampled()) - self._scores(other._resampled())
+        return _interval(self.score() - other.score(), drawn, level)
 
     def images_with(self) -> dict[str, int]:
         """Return the number of images that hold each scored class, by name; 0 for the ignored class."""

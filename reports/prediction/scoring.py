@@ -21,6 +21,7 @@ from trainables.device import uses_bf16
 from trainables.errors import listed
 from trainables.messages import EpochReport
 from trainables.prediction.decision import PLAIN
+from trainables.prediction.metric import MEAN_IOU
 from trainables.training.checkpoint_store import checkpoint_store
 from trainables.training.resumable_training import load_best, read_best
 
@@ -33,7 +34,7 @@ FEW_IMAGES = 10
 MOST_LISTED = 6
 """Most classes that a sentence in the terminal names."""
 MOST_AVERAGED = 20
-"""Most classes that the page names as those that the mean IoU is over."""
+"""Most classes that the page names as those that the score is over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,7 @@ def searched_models(facts: StudyFacts, count: int, device: torch.device) -> tupl
 
 
 def _held(report: EpochReport | None) -> tuple[int, float | None] | None:
-    return None if report is None else (report.epoch, report.mean_iou)
+    return None if report is None else (report.epoch, report.score)
 
 
 def saved_lines(before: StudyFacts, after: StudyFacts) -> list[str]:
@@ -114,8 +115,9 @@ def saved_lines(before: StudyFacts, after: StudyFacts) -> list[str]:
     for recorded, saved in zip(before.records, after.records, strict=True):
         if recorded is not saved and recorded.best is not None and saved.best is not None:
             lines.append(
-                f"trial {saved.number:04d} counts as what its best.pt holds: epoch {saved.best.epoch}, mean IoU "
-                f"{saved.score:.4f}; its best epoch in the ledger is {recorded.best.epoch}, {recorded.score:.4f}"
+                f"trial {saved.number:04d} counts as what its best.pt holds: epoch {saved.best.epoch}, "
+                f"{after.metric.title} {saved.score:.4f}; its best epoch in the ledger is {recorded.best.epoch}, "
+                f"{recorded.score:.4f}"
             )
     return lines
 
@@ -147,6 +149,7 @@ def score_models(
         suppressed=suppressed,
         device=device,
         bf16=bf16,
+        metric=facts.metric,
         calibrate=calibrate,
     )
 
@@ -157,7 +160,7 @@ def score_models(
     before = time.perf_counter()
     predicted = list(predictor.labels(data.images[test]))
     seconds = time.perf_counter() - before
-    confusions = Confusions.of(data, test, predicted, suppressed=suppressed)
+    confusions = Confusions.of(data, test, predicted, suppressed=suppressed, metric=facts.metric)
     return Scored(
         begun=_begun(facts, choice.predictor, confusions, device),
         choice=choice,
@@ -187,7 +190,7 @@ def _begun(facts: StudyFacts, predictor: PredictorSettings, test: Confusions, de
     indices = data.split["test"]
     bf16 = uses_bf16(facts.settings.precision, device)
     predicted = alone.with_models(models, data, device, bf16=bf16).labels(data.images[indices])
-    other = Confusions.of(data, indices, predicted, suppressed=suppressed)
+    other = Confusions.of(data, indices, predicted, suppressed=suppressed, metric=facts.metric)
     return Begun(number=number, gain=test.gain_over(other))
 
 
@@ -198,7 +201,8 @@ def score_lines(facts: StudyFacts, scored: Scored) -> list[str]:
     lines = []
     for part, confusions in (("validation", scored.validation), ("held-out test", scored.test)):
         each = "; ".join(f"{name} {interval}" for name, interval in confusions.class_intervals().items())
-        lines.append(f"{part}: mean IoU {confusions.interval()}: {each}")
+        also = "" if facts.metric.is_mean_iou else f"; mean IoU {confusions.scored_by(MEAN_IOU).interval()}"
+        lines.append(f"{part}: {facts.metric.title} {confusions.interval()}{also}: {each}")
     lines.append(
         f"the validation part was used to choose among {chosen} trials, their epochs and the predictor, so its score "
         "is too optimistic: expect the test score. "
@@ -209,13 +213,21 @@ def score_lines(facts: StudyFacts, scored: Scored) -> list[str]:
 
 
 def averaged_sentence(scored: Scored) -> str:
-    """Return which classes the mean IoU of each part is over: those that the part's labels hold."""
-    sentences = []
+    """Return which classes the score of each part is over: those that count, and that the part's labels hold."""
+    sentences, metric = [], scored.test.metric
+    if metric.classes is not None and len(metric.classes) == 1:
+        return ""
     for part, confusions in (("held-out test", scored.test), ("validation", scored.validation)):
-        held = [name for name, count in confusions.images_with().items() if count]
+        held = [name for name, count in confusions.images_with().items() if count and metric.counts(name)]
         named = f": {', '.join(held)}" if len(held) <= MOST_AVERAGED else ""
-        sentences.append(f"The mean IoU on the {part} part is over the {len(held)} classes that it holds{named}.")
+        sentences.append(f"The {metric.mean} on the {part} part is over the {len(held)} classes that it holds{named}.")
     return " ".join(sentences)
+
+
+def mean_iou_sentence(scored: Scored) -> str:
+    """Return the mean IoU on both parts, for a study whose score is another metric."""
+    test, validation = (part.scored_by(MEAN_IOU).interval() for part in (scored.test, scored.validation))
+    return f"The mean IoU of all classes is {test} on the held-out test part, and {validation} on validation."
 
 
 def rare_lines(scored: Scored) -> list[str]:

@@ -20,6 +20,7 @@ from search.ledger.named_places import name_database
 from search.library_output import quiet_optuna
 from search.locking.folder_lock import describe, driver_of
 from search.storage.location import study_folders
+from search.study.settings import recorded_metric
 from search.views.leaderboard import leaderboard
 from search.views.safe_console import Terminal
 from trainables.errors import listed
@@ -58,10 +59,11 @@ def _list(console: Console, root: Path) -> None:
     folders = study_folders(root)
     if not folders:
         raise ValueError(f"{root}: contains no studies; give their folder with --storage")
-    table = Table("study", "trials", "best mean IoU", "disk", "run by")
+    table = Table("study", "trials", "best score", "disk", "run by")
     for folder in folders:
         try:
-            records = Ledger.open(folder).records()
+            ledger = Ledger.open(folder)
+            records, metric = ledger.records(), recorded_metric(ledger.settings)
         except ValueError as error:  # an unreachable database must not hide the other studies
             table.add_row(shown(folder.name), "?", "?", disk_space(folder), str(error))
             continue
@@ -69,18 +71,19 @@ def _list(console: Console, root: Path) -> None:
         states = ", ".join(f"{count} {state}" for state, count in unfinished.items())
         trials = f"{len(records)} ({states})" if states else str(len(records))
         best = max((record.score for record in records if record.score is not None), default=None)
-        score = "-" if best is None else f"{best:.4f}"
+        score = "-" if best is None else f"{best:.4f} {metric.title}"
         table.add_row(shown(folder.name), trials, score, disk_space(folder), _run_by(folder))
     console.print(table)
 
 
 def _show(console: Console, folder: Path) -> None:
-    records = Ledger.open(folder).records()
+    ledger = Ledger.open(folder)
+    records, metric = ledger.records(), recorded_metric(ledger.settings)
     counts = Counter(record.shown_state for record in records)
     trials = ", ".join(f"{count} {state}" for state, count in counts.items()) or "none"
     where = f"study {folder} ({disk_space(folder)}): run by {_run_by(folder)}"
     console.print(f"{where}; trials: {trials}", markup=False, soft_wrap=True)
-    console.print(leaderboard(records, width=console.width))
+    console.print(leaderboard(records, width=console.width, metric=metric))
 
 
 def _stop(console: Console, folder: Path) -> None:

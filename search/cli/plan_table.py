@@ -61,6 +61,8 @@ def show_plan(
         table.add_row("systems", f"{len(settings.systems)} of the two reports with {seeds} seeds{changed}")
     else:
         table.add_row("search", f"{_proposals(plan)}; {_stopping(settings)}")
+    if not (metric := settings.chosen_metric).is_mean_iou:
+        table.add_row("score", metric.sentence())
     if settings.keep_outliers or settings.drop_list:
         rules = "outliers are kept" if settings.keep_outliers else "outliers are dropped"
         table.add_row("cleaning", f"{rules}; the drop list names {len(settings.drop_list)} images")

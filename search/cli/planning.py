@@ -30,6 +30,7 @@ from search.tuning.search_plan import SearchPlan
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
 from trainables.launching.launchers import InlineLauncher, Launcher
+from trainables.prediction.metric import Metric
 from trainables.profiling.footprint import footprint
 from trainables.training.checkpoint_store import join_uri
 
@@ -204,6 +205,9 @@ def make_settings(options: SearchOptions, data: PreparedData, profile: Profile, 
     # Systems are compared after their full training, so ASHA must not stop any.
     grace_epochs = max_epochs if options.systems else options.grace_epochs or min(profile.grace_epochs, max_epochs)
     check_grace(grace_epochs, max_epochs)
+    metric = Metric.parse(options.metric, options.score_classes).check(
+        data.description, data.labels_in(data.split["val"])
+    )
     return StudySettings(
         data=data.source.anywhere.uri,
         fingerprint=data.fingerprint,
@@ -228,4 +232,6 @@ def make_settings(options: SearchOptions, data: PreparedData, profile: Profile, 
         ema_decay=_ema_decay(options),
         precision=options.precision,
         checkpoints=checkpoints,
+        metric=metric.text,
+        score_classes=metric.score_classes,
     )

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     with errors_explained(Place(folder, "give another folder with --output")):
         folder.mkdir(parents=True, exist_ok=True)
         check_writable(folder)
-        write_curves(curves, space, folder / "curves.parquet")
+        write_curves(curves, space, folder / "curves.parquet", settings.chosen_metric)
         _replay(console, options, settings, curves, surrogate, folder)
 
 
@@ -67,7 +67,7 @@ def _replay(
     budget = options.epochs or spent
     console.print(
         f"{len(curves)} recorded learning curves, {spent} epochs; surrogate model, cross-validated over trials: "
-        f"RMS error of mean IoU {surrogate.quality.error:.4f}, rank correlation of last epochs "
+        f"RMS error of {settings.chosen_metric.title} {surrogate.quality.error:.4f}, rank correlation of last epochs "
         f"{surrogate.quality.rank_correlation:.2f}",
         soft_wrap=True,
     )
@@ -77,7 +77,7 @@ def _replay(
     table = _table(outcomes, settings, target, budget, options)
     console.print(table)
     _write(outcomes, target, folder)
-    _draw(outcomes, target, settings.max_epochs, folder)
+    _draw(outcomes, target, settings, folder)
     for line in (advice(outcomes, target, surrogate.quality, len(curves)), f"wrote {folder}"):
         console.print(line, markup=False, soft_wrap=True)
 
@@ -213,16 +213,17 @@ DRAWN = 6
 """Number of settings in the plot: those that reach the target first."""
 
 
-def _draw(outcomes: list[Outcome], target: float, max_epochs: int, folder: Path) -> None:
+def _draw(outcomes: list[Outcome], target: float, settings: StudySettings, folder: Path) -> None:
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     quickest = sorted(outcomes, key=lambda outcome: (outcome.epochs_to(target) or np.inf, -outcome.final))[:DRAWN]
     for outcome in quickest:
         epochs = np.arange(1, outcome.best.shape[1] + 1)
         low, median, high = np.quantile(outcome.best, (0.25, 0.5, 0.75), axis=0)
-        (line,) = axes.plot(epochs, median, label=outcome.choice.describe(max_epochs))
+        (line,) = axes.plot(epochs, median, label=outcome.choice.describe(settings.max_epochs))
         axes.fill_between(epochs, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
     axes.axhline(target, color="grey", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="epochs spent", ylabel="best mean IoU so far, median and quartiles", xscale="log")
+    score = settings.chosen_metric.title
+    axes.set(xlabel="epochs spent", ylabel=f"best {score} so far, median and quartiles", xscale="log")
     axes.legend(frameon=False)
     figure.savefig(folder / "replay.png", dpi=120)

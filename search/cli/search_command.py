@@ -141,6 +141,7 @@ def _prepare(stack: ExitStack, console: Console, tell: Tell, options: SearchOpti
         fingerprint=data.fingerprint,
         checkpoints=checkpoints,
         train_fraction=plan.settings.train_fraction,
+        metric=plan.settings.chosen_metric,
     )
     return _Run(
         plan=_shared(plan, options, tell) if joined else plan,
@@ -185,12 +186,13 @@ def _search(console: Console, tell: Tell, options: SearchOptions, prepared: _Run
         expected_epochs=epochs_left(
             plan.settings, plan.budget, past, audit=plan.audit, epochs_budget=options.epochs_budget
         ),
+        metric=plan.settings.chosen_metric,
     )
     view: LiveView | EventWriter = LiveView(state, console, stopping)
     if options.view == "events":
         view = EventWriter(state, stopping, sys.stdout)
     scored = [data.description.class_names[label] for label in data.present_labels]
-    board = TensorBoardLogger(plan.folder, plan.space, scored, Painter(data, checkpoints, past))
+    board = TensorBoardLogger(plan.folder, plan.space, scored, Painter(data, checkpoints, past), state.metric)
     begun_with = set(ledger.first) or set(range(len(plan.first)))
     kept = None if plan.settings.systems else KEPT
     keeper = CheckpointRetention(checkpoints, past, kept, prepared.marker, begun_with)
@@ -234,10 +236,10 @@ def _show_result(
     options: SearchOptions,
     data: PreparedData,
 ) -> None:
-    console.print(leaderboard(records, width=console.width))
+    console.print(leaderboard(records, width=console.width, metric=state.metric))
     console.print(receipt(records, plan.settings.max_epochs, options.price_per_hour))
     if (audited := audit(records, plan.settings)) is not None:
-        console.print(audited.sentence(), markup=False)
+        console.print(audited.sentence(state.metric), markup=False)
     ended = sum(record.has_ended for record in records)
     console.print(f"{ended} of {plan.budget} trials in {plan.folder} after {duration(state.seconds)}", markup=False)
     console.print(f"compare trials:         tensorboard --logdir {plan.folder}", markup=False)

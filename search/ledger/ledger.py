@@ -301,8 +301,8 @@ class Ledger:
         trial = self._id(number)
         entry = report.to_dict() | self._decided.pop((number, report.epoch), {}) | self._promotions()
         with self._together():
-            if report.mean_iou is not None and not report.diverged:
-                self.storage.set_trial_intermediate_value(trial, report.epoch, report.mean_iou)
+            if report.score is not None and not report.diverged:
+                self.storage.set_trial_intermediate_value(trial, report.epoch, report.score)
             # The report comes last: without it, an epoch whose value a killed driver wrote does not count yet.
             self.storage.set_trial_user_attr(trial, f"epoch {report.epoch:04d}", json.dumps(entry))
 
@@ -367,7 +367,7 @@ class Ledger:
         return self.complete(number)
 
     def complete(self, number: int) -> TrialRecord:
-        """End a trial as complete: its value is its best mean IoU."""
+        """End a trial as complete: its value is its best score."""
         return self._end(number, TrialState.COMPLETE, self.record(number).score)
 
     def prune(self, number: int) -> TrialRecord:

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.foreign_files import parse_json
 from search.json_records import MOST, from_json
-from trainables.messages import EpochReport
+from trainables.messages import EpochReport, upgraded
 
 STATES = {
     TrialState.RUNNING: "running",
@@ -109,6 +109,8 @@ def _read(content: Any, where: str, *kinds: type[Any]) -> list[Any]:
     """
     try:
         values = parse_json(content) if isinstance(content, str) else content
+        if EpochReport in kinds and isinstance(values, Mapping):
+            values = upgraded(values)
         return [from_json(kind, values) for kind in kinds]
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
@@ -128,8 +130,8 @@ def is_ours(frozen: FrozenTrial) -> bool:
 
 def best_report(reports: Iterable[EpochReport]) -> EpochReport | None:
     """Return the report with the highest score, the first of equal ones; None without a score."""
-    scored = [report for report in reports if report.mean_iou is not None and not report.diverged]
-    return max(scored, key=lambda report: report.mean_iou or 0.0, default=None)
+    scored = [report for report in reports if report.score is not None and not report.diverged]
+    return max(scored, key=lambda report: report.score or 0.0, default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +215,7 @@ class TrialRecord:
         epochs = [report.epoch for report in self.reports]
         if any(later <= epoch for epoch, later in itertools.pairwise([0, *epochs])):
             raise ValueError(f"trial {self.number}: its epochs are {epochs[:9]}, not 1, 2, ... each reported once")
-        if any(not math.isfinite(report.mean_iou or 0) for report in self.reports if not report.diverged):
+        if any(not math.isfinite(report.score or 0) for report in self.reports if not report.diverged):
             raise ValueError(f"trial {self.number}: a score is not a finite number, but the trial did not diverge")
         for entry in (*self.reports, *self.segments):
             kind: Any = type(entry)
@@ -248,8 +250,8 @@ class TrialRecord:
 
     @property
     def score(self) -> float | None:
-        """Best mean IoU on the validation part, in [0, 1]."""
-        return self.best.mean_iou if self.best else None
+        """Best score on the validation part, in [0, 1]."""
+        return self.best.score if self.best else None
 
     @property
     def micro_batches(self) -> int:

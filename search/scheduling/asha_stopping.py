@@ -25,7 +25,7 @@ class AshaStopping(DecidingScheduler, ASHAScheduler):
             settings,
             audit=audit,
             time_attr="epoch",
-            metric="mean_iou",
+            metric="score",
             mode="max",
             max_t=settings.max_epochs,
             grace_period=settings.grace_epochs,
@@ -43,7 +43,7 @@ class AshaStopping(DecidingScheduler, ASHAScheduler):
                 self.overdue.append(record.number)
 
     def _enter(self, number: int, epoch: int, score: float) -> bool:
-        values = {"epoch": epoch, "mean_iou": score}
+        values = {"epoch": epoch, "score": score}
         return ASHAScheduler.on_trial_result(self, None, _of(number), values) != TrialScheduler.STOP
 
     def _hold_back(self, number: int, epoch: int) -> tuple[str, tuple[int, ...]]:

@@ -72,9 +72,9 @@ class DecidingScheduler(FIFOScheduler):
 
     def _decide(self, number: int, epoch: int, result: dict[str, Any]) -> tuple[str, tuple[int, ...]]:
         # The scores of a diverged trial are not comparable with others: it enters no rung.
-        if number in self.audited or result["ended"] == "diverged" or result["mean_iou"] is None:
+        if number in self.audited or result["ended"] == "diverged" or result["score"] is None:
             return CONTINUE, ()
-        continues = self._enter(number, epoch, self._judge(number, result["mean_iou"]))
+        continues = self._enter(number, epoch, self._judge(number, result["score"]))
         # A trial that ends by itself is not stopped: that would kill its process, and leave its worker group running.
         if continues or result["ended"] is not None:
             return CONTINUE, ()
@@ -96,8 +96,8 @@ class DecidingScheduler(FIFOScheduler):
         for report in record.reports:
             if report.epoch > self.audited.get(record.number, report.epoch):
                 break
-            if report.mean_iou is not None and not report.diverged:
-                continues = self._enter(record.number, report.epoch, self._judge(record.number, report.mean_iou))
+            if report.score is not None and not report.diverged:
+                continues = self._enter(record.number, report.epoch, self._judge(record.number, report.score))
         return continues
 
     def _is_open(self, record: TrialRecord) -> bool:

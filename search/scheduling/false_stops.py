@@ -11,6 +11,7 @@ from scipy import special
 from search.ledger.records import TrialRecord
 from search.study.rung_metric import RungMetric
 from search.study.settings import StudySettings
+from trainables.prediction.metric import MEAN_IOU, Metric
 
 
 def is_audited(seed: int, number: int, epoch: int, fraction: float) -> bool:
@@ -35,15 +36,15 @@ class Audit:
     winners: int
     """Number of audited trials that ended above the best of the others."""
     lost: float
-    """Difference in mean IoU between the best audited trial and the best of the others; 0 if it is not better."""
+    """Difference in score between the best audited trial and the best of the others; 0 if it is not better."""
 
-    def sentence(self) -> str:
+    def sentence(self, metric: Metric = MEAN_IOU) -> str:
         low, high = self.interval
         return (
             f"False-stop audit: of {self.count} trials that ASHA would have stopped, {self.wrong} "
             f"({self.wrong / self.count:.0%}, 95 % interval {low:.0%} to {high:.0%}) ended above the median of those "
             f"that it let finish, and {self.winners} above the best; stopping them would have cost {self.lost:.4f} "
-            "mean IoU."
+            f"{metric.title}."
         )
 
 
@@ -102,8 +103,8 @@ def _judged(record: TrialRecord, epoch: int | None, kind: str) -> float | None:
         return None
     rung_metric = RungMetric(kind)
     for report in record.reports:
-        if report.mean_iou is not None and not report.diverged:
-            score = rung_metric(record.number, report.mean_iou)
+        if report.score is not None and not report.diverged:
+            score = rung_metric(record.number, report.score)
             if report.epoch == epoch:
                 return score
     return None

@@ -13,6 +13,7 @@ from search.ledger.ledger import Ledger
 from search.ledger.records import TrialRecord
 from search.study.settings import StudySettings
 from search.study.space import Space
+from trainables.prediction.metric import MEAN_IOU, Metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,7 @@ class Curve:
     params: dict[str, Any]
     """Values of the space's parameters that exist for this trial."""
     scores: tuple[float, ...]
-    """Mean IoU on the validation part after each epoch, in [0, 1]."""
+    """Score on the validation part after each epoch, in [0, 1]."""
     seconds: tuple[float, ...]
     """Duration of training and validation in each epoch, in seconds."""
     whole: bool
@@ -33,7 +34,7 @@ def curves_of(records: list[TrialRecord]) -> list[Curve]:
     """Return the learning curve of each trial that has a score for every one of its epochs."""
     curves = []
     for record in records:
-        scores = [report.mean_iou for report in record.reports if report.mean_iou is not None and not report.diverged]
+        scores = [report.score for report in record.reports if report.score is not None and not report.diverged]
         if scores and len(scores) == len(record.reports):
             curves.append(
                 Curve(
@@ -46,13 +47,14 @@ def curves_of(records: list[TrialRecord]) -> list[Curve]:
     return curves
 
 
-def write_curves(curves: list[Curve], space: Space, path: Path) -> None:
+def write_curves(curves: list[Curve], space: Space, path: Path, metric: Metric = MEAN_IOU) -> None:
     """Write a Parquet file with one row per epoch.
 
-    The columns are trial, epoch, mean_iou, seconds, whole, and the space's parameters (null where absent).
+    The columns are trial, epoch, mean_iou (score for any other metric), seconds, whole, and the space's parameters
+    (null where absent).
     """
     rows = [
-        {"trial": trial, "epoch": epoch, "mean_iou": score, "seconds": seconds, "whole": curve.whole}
+        {"trial": trial, "epoch": epoch, metric.tag: score, "seconds": seconds, "whole": curve.whole}
         | {parameter.name: curve.params.get(parameter.name) for parameter in space.parameters}
         for trial, curve in enumerate(curves)
         for epoch, (score, seconds) in enumerate(zip(curve.scores, curve.seconds, strict=True), start=1)
@@ -65,15 +67,16 @@ def read_curves(path: Path) -> list[Curve]:
     trials: dict[int, list[dict[str, Any]]] = {}
     for row in parquet.read_table(path).to_pylist():
         trials.setdefault(row["trial"], []).append(row)
-    fixed = ("trial", "epoch", "mean_iou", "seconds", "whole")
+    fixed = ("trial", "epoch", "mean_iou", "score", "seconds", "whole")
     curves = []
     for rows in trials.values():
+        score = "mean_iou" if "mean_iou" in rows[0] else "score"
         rows.sort(key=lambda row: row["epoch"])
         params = {name: value for name, value in rows[0].items() if name not in fixed and value is not None}
         curves.append(
             Curve(
                 params=params,
-                scores=tuple(row["mean_iou"] for row in rows),
+                scores=tuple(row[score] for row in rows),
                 seconds=tuple(row["seconds"] for row in rows),
                 whole=rows[0]["whole"],
             )
@@ -85,7 +88,7 @@ def recorded(studies: list[Path]) -> tuple[StudySettings, list[Curve]]:
     """Return the settings of the first of these studies, and the learning curves of all of them.
 
     Raises:
-        ValueError: if a folder has no study, a study ran systems, or the studies differ in space or profile.
+        ValueError: if a folder has no study, a study ran systems, or the studies differ in space, profile or metric.
     """
     curves: list[Curve] = []
     first: StudySettings | None = None
@@ -95,6 +98,11 @@ def recorded(studies: list[Path]) -> tuple[StudySettings, list[Curve]]:
         if settings.systems:
             raise ValueError(f"{folder}: is a study of systems, but only searches can be replayed: leave it out")
         first = first or settings
+        if settings.chosen_metric != first.chosen_metric:
+            raise ValueError(
+                f"{folder}: its score is {settings.chosen_metric.title}, but that of {studies[0]} is "
+                f"{first.chosen_metric.title}: replay them separately"
+            )
         if (settings.space, settings.profile) != (first.space, first.profile):
             raise ValueError(
                 f"{folder}: has space {settings.space} and profile {settings.profile}, but {studies[0]} has space "

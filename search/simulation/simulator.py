@@ -100,7 +100,7 @@ class Trace(Callback):
         self.best: list[float] = []
 
     def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
-        self.best.append(max(report.mean_iou or 0.0, self.best[-1] if self.best else 0.0))
+        self.best.append(max(report.score or 0.0, self.best[-1] if self.best else 0.0))
 
 
 class Clock:

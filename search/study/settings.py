@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from search.study.unet_space import unet_space
 from trainables.config import TrialConfig
 from trainables.data import DataSource
 from trainables.errors import listed
+from trainables.prediction.metric import Metric
 from trainables.uris import without_keys
 
 CHECKPOINTS = "checkpoints"
@@ -82,6 +84,11 @@ class StudySettings:
     precision: str
     checkpoints: str
     """URI, or path relative to the study's folder, of the folder that holds each trial's checkpoint folder."""
+    # Settings with a default are not recorded where they have it: studies of versions without them continue.
+    metric: str = "mean_iou"
+    """What the search maximises, as `--metric` takes it."""
+    score_classes: list[str] | None = None
+    """Names of the classes that count in the metric; None: all scored ones, or the one that the metric names."""
 
     @classmethod
     def recorded(cls, values: dict[str, Any], folder: Path) -> StudySettings:
@@ -109,10 +116,21 @@ class StudySettings:
             raise ValueError(f"rung_metric {self.rung_metric!r} is not one of {', '.join(RUNG_METRICS)}")
         if min(self.seed, self.max_epochs - 1, self.grace_epochs - 1, self.reduction_factor - 2, self.patience - 1) < 0:
             raise ValueError("a number is below the minimum of its option")
+        Metric.parse(self.metric, self.score_classes)
         if not 0 < self.train_fraction <= 1:
             raise ValueError(f"train_fraction is {self.train_fraction}")
         if "://" not in self.checkpoints and self.checkpoints != CHECKPOINTS:
             raise ValueError(f"its checkpoints are in {self.checkpoints!r}, not in {CHECKPOINTS!r} or an object store")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as the ledger records them."""
+        values = dataclasses.asdict(self)
+        return {name: value for name, value in values.items() if name not in LATER or value != LATER[name]}
+
+    @property
+    def chosen_metric(self) -> Metric:
+        """The score of the study's trials."""
+        return Metric.parse(self.metric, self.score_classes)
 
     def checkpoint_root(self, folder: Path) -> str:
         """Return where the checkpoints of the study in that folder are: an absolute path or a URI."""
@@ -162,6 +180,7 @@ class StudySettings:
             )
         if isinstance(checkpoints := recorded.get("checkpoints"), str):
             recorded = recorded | {"checkpoints": without_keys(checkpoints)}
+        recorded = LATER | recorded
         # The data may have moved: its fingerprint is compared instead of its location.
         fields = [field.name for field in dataclasses.fields(self) if field.name != "data"]
         changed = [field for field in fields if recorded[field] != getattr(self, field)]
@@ -182,9 +201,26 @@ class StudySettings:
             )
 
 
+LATER = {
+    field.name: field.default for field in dataclasses.fields(StudySettings) if field.default is not dataclasses.MISSING
+}
+"""The settings that studies of earlier versions did not have, and the value that these studies have."""
+
+
+def recorded_metric(values: Mapping[str, Any]) -> Metric:
+    """Return the metric of a study by its recorded settings, whatever else they lack. Raises ValueError if invalid."""
+    metric, classes = (values.get(name, LATER[name]) for name in ("metric", "score_classes"))
+    if isinstance(metric, str) and (
+        classes is None or (isinstance(classes, list) and all(isinstance(name, str) for name in classes))
+    ):
+        return Metric.parse(metric, classes)
+    raise ValueError(f"its metric is damaged ({metric!r:.80}, {classes!r:.80})")
+
+
 def _lacking(recorded: dict[str, Any]) -> list[str]:
     """Return the names of the settings that a study, made by another version, does not have."""
-    return [field.name for field in dataclasses.fields(StudySettings) if field.name not in recorded]
+    names = {field.name for field in dataclasses.fields(StudySettings)} - LATER.keys() - recorded.keys()
+    return [field.name for field in dataclasses.fields(StudySettings) if field.name in names]
 
 
 def _shown(value: Any) -> str:

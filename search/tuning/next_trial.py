@@ -37,7 +37,7 @@ class LedgerSearcher(Searcher):
         stopping: Stopping,
         slots: Callable[[], int] | None = None,
     ):
-        super().__init__(metric="mean_iou", mode="max")
+        super().__init__(metric="score", mode="max")
         self.slots = slots
         self.ledger, self.proposer, self.scheduler, self.stopping = ledger, proposer, scheduler, stopping
         records = ledger.records()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import asdict
 from typing import Any
 
 from ray import tune
@@ -45,7 +44,7 @@ def run_search(
         meter: measures the cost of trials.
     """
     try:
-        ledger.settings = asdict(plan.settings)
+        ledger.settings = plan.settings.to_dict()
         if not ledger.space and not plan.settings.systems:  # the settings already list the systems
             ledger.space = described(plan.space)
         ledger.enqueue(plan.first)

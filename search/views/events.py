@@ -20,6 +20,7 @@ from search.tuning.run_end import Stopping
 from search.views.live_view import LiveView
 from search.views.progress import ProgressState
 from trainables.messages import EpochReport
+from trainables.prediction.metric import Metric
 
 
 class EventWriter(Callback):
@@ -41,7 +42,7 @@ class EventWriter(Callback):
         for record in state.past:
             self._write("past", trial=_brief(record))
         limits = {"time_budget": state.time_budget, "expected_epochs": state.expected_epochs}
-        self._write("begin", budget=state.budget, **limits)
+        self._write("begin", budget=state.budget, metric=dataclasses.asdict(state.metric), **limits)
         yield
         self._write("end")
 
@@ -124,12 +125,19 @@ class EventReader:
     def _on_past(self, trial: dict[str, Any]) -> None:
         self.state.past.append(_record(trial))
 
-    def _on_begin(self, budget: int, time_budget: float | None, expected_epochs: int | None = None) -> None:
+    def _on_begin(
+        self,
+        budget: int,
+        time_budget: float | None,
+        expected_epochs: int | None = None,
+        metric: dict[str, Any] | None = None,
+    ) -> None:
         self.state = ProgressState(
             budget=budget,
             time_budget=time_budget,
             past=self.state.past,
             expected_epochs=expected_epochs,
+            metric=Metric.from_dict(metric or {}),
             started=self.state.started,
         )
         self.view = LiveView(self.state, self.console, self.stopping)

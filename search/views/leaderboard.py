@@ -12,12 +12,13 @@ from search.formatting import clean
 from search.ledger.ranking import ranked
 from search.ledger.records import TrialRecord
 from search.views.parameter_columns import parameter_columns
+from trainables.prediction.metric import MEAN_IOU, Metric
 
 GAP = 2
 """Width of the space between two columns."""
 
 
-def leaderboard(records: list[TrialRecord], top: int = 10, *, width: int = 80) -> Table:
+def leaderboard(records: list[TrialRecord], top: int = 10, *, width: int = 80, metric: Metric = MEAN_IOU) -> Table:
     """Return a terminal table of the best trials, ranked by score, with one line a trial.
 
     The parameters in which these trials differ are columns, as many as fit; the caption says how many do not.
@@ -26,12 +27,14 @@ def leaderboard(records: list[TrialRecord], top: int = 10, *, width: int = 80) -
         records: all trials of the study.
         top: number of trials to show.
         width: width of the terminal in characters.
+        metric: what the scores are. Beside any other than the mean IoU, that of the best epoch is shown too.
     """
     best = ranked(records)[:top]
     columns = {
         "rank": [str(rank) for rank in range(1, len(best) + 1)],
         "trial": [f"{record.number:04d}" for record in best],
-        "mean\nIoU": [f"{record.score:.4f}" for record in best],
+        metric.title.replace(" ", "\n", 1): [f"{record.score:.4f}" for record in best],
+        **({} if metric.is_mean_iou else {"mean\nIoU": [_mean_iou(record) for record in best]}),
         "best\nepoch": [str(record.best.epoch) for record in best if record.best],
         "epochs": [str(record.reported_epochs) for record in best],
         "state": [record.shown_state for record in best],
@@ -49,7 +52,7 @@ def leaderboard(records: list[TrialRecord], top: int = 10, *, width: int = 80) -
     if omitted:
         differ = "parameter differs" if omitted == 1 else "parameters differ"
         caption += f"\n{omitted} more {differ}: a wider terminal (or COLUMNS={2 * width}) shows more"
-    title = "best trials (mean IoU on the validation part)"
+    title = f"best trials ({metric.title} on the validation part)"
     table = Table(
         title=title,
         caption=caption,
@@ -66,6 +69,12 @@ def leaderboard(records: list[TrialRecord], top: int = 10, *, width: int = 80) -
     for row in zip(*columns.values(), strict=True):
         table.add_row(*row)
     return table
+
+
+def _mean_iou(record: TrialRecord) -> str:
+    """Return the mean IoU of the best epoch."""
+    value = record.best.mean_iou if record.best is not None else None
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _width(head: str, cells: list[str]) -> int:

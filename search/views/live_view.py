@@ -15,6 +15,7 @@ from search.ledger.records import TrialRecord
 from search.tuning.callbacks import Callback
 from search.tuning.run_end import Stopping
 from search.views.progress import ProgressState
+from trainables.prediction.metric import MEAN_IOU, Metric
 
 ERROR_LINES = 6
 
@@ -38,10 +39,11 @@ class LiveView(Callback):
 
     def trial_paused(self, record: TrialRecord) -> None:
         if not self.console.is_terminal:
-            self.console.print(_line(record, "paused"), markup=False, highlight=False, soft_wrap=True)
+            line = _line(record, "paused", self.state.metric)
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def trial_ended(self, record: TrialRecord) -> None:
-        line = _line(record, record.state)
+        line = _line(record, record.state, self.state.metric)
         best = self.state.best
         if not self.console.is_terminal:
             line = f"[{self.state.ended}/{self.state.budget}] {line}"
@@ -75,17 +77,19 @@ class LiveView(Callback):
         speed = _one_line(f"{counts or 'none ended'}  {state.epochs_per_second:.2f} epochs/s")
         title = "running" if driven else "interrupted"
         running = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), expand=True)
-        for name in ("trial", "epoch", "mean IoU", "best"):
+        also = () if state.metric.is_mean_iou else (MEAN_IOU.title,)
+        for name in ("trial", "epoch", state.metric.title, "best", *also):
             running.add_column(name, no_wrap=True)
         running.add_column("configuration", no_wrap=True, ratio=1)  # what does not fit is taken from it
         for number, (record, report) in sorted(dict(state.running).items()):
             total = record.config.get("training.max_epochs", "?")
-            now, best = (report.mean_iou, report.best_mean_iou) if report else (None, None)
+            now, best = (report.score, report.best_score) if report else (None, None)
             running.add_row(
                 f"{number:04d}",
                 f"{report.epoch if report else 0}/{total}",
-                "-" if now is None else f"{now:.4f}",
-                "-" if best is None else f"{best:.4f}",
+                _shown(now),
+                _shown(best),
+                *(_shown(report.mean_iou if report else None) for _ in also),
                 config_line(record.params),
             )
         parts: list[RenderableType] = [head, speed, running]
@@ -106,6 +110,10 @@ def _one_line(text: str) -> Text:
     return Text(text, no_wrap=True, overflow="ellipsis")
 
 
-def _line(record: TrialRecord, what: str) -> str:
-    score = "" if record.score is None else f"  mean IoU {record.score:.4f}"
+def _shown(score: float | None) -> str:
+    return "-" if score is None else f"{score:.4f}"
+
+
+def _line(record: TrialRecord, what: str, metric: Metric) -> str:
+    score = "" if record.score is None else f"  {metric.title} {record.score:.4f}"
     return f"trial {record.number:04d} {what}{score}  {record.reported_epochs} epochs"

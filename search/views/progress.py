@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from search.ledger.records import TrialRecord
 from search.tuning.callbacks import Callback
 from trainables.messages import EpochReport
+from trainables.prediction.metric import MEAN_IOU, Metric
 
 MAX_EPOCHS = "training.max_epochs"
 
@@ -22,12 +23,14 @@ class ProgressState(Callback):
         time_budget: maximum duration of this run in seconds; None: no limit.
         past: trials of earlier runs.
         expected_epochs: number of epochs that this run is expected to train; None: unknown.
+        metric: what the scores are.
     """
 
     budget: int
     time_budget: float | None
     past: list[TrialRecord]
     expected_epochs: int | None = None
+    metric: Metric = MEAN_IOU
     counts: Counter[str] = field(default_factory=Counter)
     running: dict[int, tuple[TrialRecord, EpochReport | None]] = field(default_factory=dict)
     paused: set[int] = field(default_factory=set)
@@ -53,7 +56,7 @@ class ProgressState(Callback):
         self.running[record.number] = (record, report)
         self.epochs += 1
         if not report.diverged:
-            self._consider(record, report.mean_iou)
+            self._consider(record, report.score)
 
     def attempt_failed(self, record: TrialRecord) -> None:
         self.running.pop(record.number, None)

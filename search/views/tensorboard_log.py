@@ -19,6 +19,7 @@ from search.ledger.records import TrialRecord
 from search.study.space import Parameter, Space
 from search.tuning.callbacks import Callback
 from trainables.messages import EpochReport
+from trainables.prediction.metric import MEAN_IOU, Metric
 
 FOLDER = "trials"
 EVENTS = "events.out.tfevents.*"
@@ -26,11 +27,12 @@ ABSENT = "n/a"
 Painter = Callable[[TrialRecord], np.ndarray | None]
 
 
-def scalars(report: EpochReport, shown: Mapping[str, str]) -> dict[str, float]:
+def scalars(report: EpochReport, shown: Mapping[str, str], metric: Metric) -> dict[str, float]:
     """Return a report's numbers by TensorBoard tag; `shown` are the names of classes in tags, by class name."""
     values = {
         "mean_iou": report.mean_iou,
-        "best_mean_iou": report.best_mean_iou,
+        metric.tag: report.score,
+        f"best_{metric.tag}": report.best_score,
         "loss/train": report.train_loss,
         "loss/val": report.val_loss,
         "learning_rate": report.learning_rate,
@@ -48,17 +50,25 @@ class TensorBoardLogger(Callback):
         space: the search space; its parameters are the columns of the HParams table.
         class_names: names of the scored classes; the IoU of each is a metric of the table.
         painter: returns a picture, (H, W, 3) uint8, for a trial that is among the best, or None for any other.
+        metric: what the scores are.
     """
 
-    def __init__(self, folder: Path, space: Space, class_names: Sequence[str], painter: Painter | None = None):
-        self.folder, self.space, self.painter = folder, space, painter
+    def __init__(
+        self,
+        folder: Path,
+        space: Space,
+        class_names: Sequence[str],
+        painter: Painter | None = None,
+        metric: Metric = MEAN_IOU,
+    ):
+        self.folder, self.space, self.painter, self.metric = folder, space, painter, metric
         self._shown = distinct_names(class_names)
         self._writers: dict[int, SummaryWriter] = {}
         # TensorBoard uses the first experiment summary that it finds, so a study has exactly one, even if it continues.
         # It is in the folder of the study's first trial: in one of its own it would be a run without any values.
         self._experiment: api_pb2.Experiment | None = None
         if not any(folder.glob(EVENTS)) and not any(folder.glob(f"{FOLDER}/*/{EVENTS}")):
-            self._experiment = _experiment(space, self._shown.values())
+            self._experiment = _experiment(space, self._shown.values(), metric)
 
     def trial_started(self, record: TrialRecord) -> None:
         writer = self._writers[record.number] = self._writer(record)
@@ -71,7 +81,7 @@ class TensorBoardLogger(Callback):
         _add(writer, metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
 
     def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
-        for tag, value in scalars(report, self._shown).items():
+        for tag, value in scalars(report, self._shown, self.metric).items():
             self._writers[record.number].add_scalar(tag, value, report.epoch)
         self._writers[record.number].flush()
 
@@ -119,7 +129,7 @@ def _value(parameter: Parameter, params: dict[str, Any]) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _experiment(space: Space, class_names: Iterable[str]) -> api_pb2.Experiment:
+def _experiment(space: Space, class_names: Iterable[str], metric: Metric) -> api_pb2.Experiment:
     infos = []
     for parameter in space.parameters:
         info = api_pb2.HParamInfo(name=parameter.name, description=parameter.help)
@@ -129,8 +139,10 @@ def _experiment(space: Space, class_names: Iterable[str]) -> api_pb2.Experiment:
         else:
             info.type = api_pb2.DATA_TYPE_FLOAT64
         infos.append(info)
-    tags = ["best_mean_iou", "mean_iou", "loss/val", "loss/train", *(f"iou/{name}" for name in class_names)]
-    metrics = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=tag) for tag in tags]
+    best, others = f"best_{metric.tag}", ("loss/val", "loss/train", *(f"iou/{name}" for name in class_names))
+    titles = {best: f"best {metric.title}", metric.tag: metric.title} if not metric.is_mean_iou else {}
+    tags = dict.fromkeys((best, metric.tag, "mean_iou", *others))
+    metrics = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), display_name=titles.get(tag, tag)) for tag in tags]
     return api_pb2.Experiment(
         description="hyperparameter search",
         time_created_secs=time.time(),

@@ -36,6 +36,7 @@ from trainables.config import TrialConfig
 from trainables.data import DataSource, PreparedData, prepare
 from trainables.device import default_device, uses_bf16
 from trainables.models.config import ModelConfig
+from trainables.prediction.metric import MEAN_IOU
 from trainables.prediction.predictor import FLIPS, Predictor
 from trainables.training.checkpoint_store import CheckpointStore
 from trainables.training.resumable_training import epochs, load_best
@@ -151,7 +152,11 @@ def confusions_of(data: PreparedData, truth: np.ndarray, labels: np.ndarray) -> 
     if described.ignored_label is not None:
         counts[:, described.ignored_label] = 0
     return Confusions(
-        counts=counts, names=described.class_names, scored=data.present_labels, ignored=described.ignored_label
+        counts=counts,
+        names=described.class_names,
+        scored=data.present_labels,
+        ignored=described.ignored_label,
+        metric=MEAN_IOU,
     )
 
 

@@ -116,7 +116,7 @@ def score(data: PreparedData, candidate: dict[str, object], images: int, length:
     training = dataclasses.replace(config.training, max_epochs=length, patience=length, ema_decay=0.99)
     train = data.train_part(min(1.0, images / len(data.split["train"])))
     reports = epochs(dataclasses.replace(config, training=training), data, train=train, validation=data.split["val"])
-    return max(report.mean_iou or 0.0 for report in reports if not report.diverged)
+    return max(report.score or 0.0 for report in reports if not report.diverged)
 
 
 def greedy(parts: np.ndarray, count: int) -> list[int]:

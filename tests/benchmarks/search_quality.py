@@ -148,7 +148,7 @@ def _modelled(study: Path, seed: int) -> tuple[Space, Train]:
     def train(params: Mapping[str, Scalar], number: int) -> Iterator[tuple[float, float]]:
         pace = _pace(params)
         for report in surrogate.reports(surrogate.space.existing(params), seed):
-            yield report.mean_iou or 0.0, pace
+            yield report.score or 0.0, pace
 
     return surrogate.space, train
 

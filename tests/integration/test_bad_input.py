@@ -86,7 +86,7 @@ def test_bad_files(case, command, tmp_path):
     ("arguments", "message"),
     [
         (["--data", "gone.npz"], "error: gone.npz: no such file"),
-        (["--data", "."], "error: .: holds no files; looked for folders images/ and masks/ of files with the same names"),
+        (["--data", "."], "error: .: holds no files; looked for folders images/ and masks/ of files with the"),
         (["--data", "nowhere://bucket/x.npz"], "error: nowhere://bucket/x.npz: cannot be reached"),
         (["--budget", "0"], "argument --budget: '0' is not a whole number of at least 1"),
         (["--sampler", "magic"], "argument --sampler: invalid choice: 'magic'"),
@@ -104,6 +104,17 @@ def test_bad_files(case, command, tmp_path):
         (["--systems", "all", "--set", "model.width"], "argument --set: 'model.width' is not KEY=VALUE"),
         (["--train-fraction", "1.5"], "argument --train-fraction: '1.5' is not a number above 0 and at most 1"),
         (["--max-failures", "-1"], "argument --max-failures: '-1'"),
+        (
+            ["--metric", "dise"],
+            "argument --metric: dise: unknown metric, must be one of mean_iou, dice, class_iou:",
+        ),
+        (["--metric", "class_iou:big rok"], "its classes are soil, bedrock, sand, big rock; did you mean 'big rock'?"),
+        (["--score-classes", "soil,mud"], "error: --score-classes: the data has no class 'mud'"),
+        (
+            ["--score-classes", "soil", "--metric", "class_iou:sand"],
+            "error: --score-classes cannot be combined with --metric class_iou:sand",
+        ),
+        (["--systems", "a-ce", "--metric", "dice"], "error: --metric cannot be used with --systems"),
         (["--audit", "2"], "argument --audit: '2' is not a number of at least 0 and at most 1"),
         (["--systems", "a-ce", "--audit", "0.5"], "error: --audit cannot be used with --systems"),
         (

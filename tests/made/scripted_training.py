@@ -74,8 +74,8 @@ class Script:
         self.now += VAL_SECONDS
         self.evaluations.append({"model": model, "data": data, "indices": indices} | named)
         epoch = self.training.epoch
-        mean_iou = self.scores[epoch - 1]
-        return SimpleNamespace(loss=self.val_losses[epoch - 1], mean_iou=mean_iou, class_iou={"soil": mean_iou})
+        score = self.scores[epoch - 1]
+        return SimpleNamespace(loss=self.val_losses[epoch - 1], score=score, mean_iou=score, class_iou={"soil": score})
 
 
 class ScriptedTraining:

@@ -313,6 +313,7 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/prediction/test_iou.py",
         "tests/trainables/training/test_evaluation_by_hand.py",
     ],
+    "trainables/prediction/metric.py": ["tests/trainables/prediction/test_metric.py"],
     "trainables/prediction/tiling.py": ["tests/trainables/prediction/test_tiling.py"],
     "trainables/losses/weighted_sum.py": [
         "tests/trainables/losses",

@@ -29,15 +29,16 @@ SIZED_EPOCHS = 12
 QUICK_EPOCHS, QUICK_SECONDS = 9, 0.5
 
 
-def epoch_report(epoch: int, mean_iou: float | None = 0.5, **changes: Any) -> EpochReport:
+def epoch_report(epoch: int, score: float | None = 0.5, **changes: Any) -> EpochReport:
     """Return the report of an ordinary epoch."""
     values: dict[str, Any] = {
         "epoch": epoch,
         "train_loss": 1.0 / epoch,
         "val_loss": 0.7,
-        "mean_iou": mean_iou,
-        "class_iou": {} if mean_iou is None else {"soil": mean_iou, "sand": mean_iou},
-        "best_mean_iou": mean_iou,
+        "score": score,
+        "mean_iou": score,
+        "class_iou": {} if score is None else {"soil": score, "sand": score},
+        "best_score": score,
         "best_epoch": epoch,
         "learning_rate": 1e-3,
         "gradient_norm": 0.4,

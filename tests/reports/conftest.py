@@ -45,7 +45,7 @@ def original(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for report in epochs(config, data, train=data.split["train"], validation=data.split["val"], checkpoints=store):
             ledger.add_epoch(number, report)
         ledger.complete(number)
-    worse = dataclasses.replace(report, epoch=1, mean_iou=0.01, best_mean_iou=0.01, best_epoch=1, ended=None)
+    worse = dataclasses.replace(report, epoch=1, score=0.01, mean_iou=0.01, best_score=0.01, best_epoch=1, ended=None)
     ledger.add_epoch(2, worse)
     ledger.prune(2)
     ledger.fail(3, "Traceback ...\n<script>alert('boom')</script>\nRuntimeError: <b>boom</b>")

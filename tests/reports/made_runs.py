@@ -21,7 +21,7 @@ from trainables.training.evaluation import Scores
 def scores(mean_iou: float, **class_iou: float) -> Scores:
     """With the mean of those of the classes."""
     found = class_iou or {"soil": mean_iou}
-    return Scores(mean_iou=mean_iou, class_iou=found, confusion=np.zeros((5, 5)), loss=float("nan"))
+    return Scores(score=mean_iou, mean_iou=mean_iou, class_iou=found, confusion=np.zeros((5, 5)), loss=float("nan"))
 
 
 def system_run(system: str, suppressed: Scores, as_predicted: Scores, **changes: Any) -> SystemRun:

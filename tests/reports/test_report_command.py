@@ -106,9 +106,9 @@ def test_a_running_trial_that_has_saved_another_epoch_is_told_and_counts_with_it
     facts = read_study(study, None)
     root = facts.settings.checkpoint_root(study)
     saved = checkpoint_store(root, facts.best.number).load("best")
-    told = dataclasses.replace(facts.best.best, epoch=1, mean_iou=0.0005, ended=None)
+    told = dataclasses.replace(facts.best.best, epoch=1, score=0.0005, ended=None)
     Ledger.create(study).add_epoch(4, told)
-    newer = dataclasses.replace(told, epoch=2, mean_iou=0.999)
+    newer = dataclasses.replace(told, epoch=2, score=0.999)
     checkpoint_store(root, 4).save("best", saved | {"epoch": 2, "reports": [told.to_dict(), newer.to_dict()]})
     report(study, "--no-submission", "--members", "4")
     assert "trial 0004 counts as what its best.pt holds: epoch 2, mean IoU 0.9990" in capsys.readouterr().out

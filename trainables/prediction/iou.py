@@ -28,7 +28,15 @@ def class_iou(confusion: np.ndarray, ignored_label: int | None) -> np.ndarray:
 
 def mean_iou(confusion: np.ndarray, ignored_label: int | None) -> np.ndarray:
     """Return the mean of `class_iou` over the classes that count: (...) float64; NaN if there are none."""
-    found = class_iou(confusion, ignored_label)
-    counts = ~np.isnan(found)
-    total = np.where(counts, found, 0.0).sum(-1)
+    return mean_of_counted(class_iou(confusion, ignored_label))
+
+
+def mean_of_counted(by_class: np.ndarray) -> np.ndarray:
+    """Return the mean over classes: (...) float64; NaN if none counts.
+
+    Args:
+        by_class: (..., C) float64; NaN for classes that do not count.
+    """
+    counts = ~np.isnan(by_class)
+    total = np.where(counts, by_class, 0.0).sum(-1)
     return np.divide(total, counts.sum(-1), out=np.full(total.shape, np.nan), where=counts.any(-1))

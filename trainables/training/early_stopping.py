@@ -13,6 +13,6 @@ def end_of_stage(history: list[EpochReport], training: Training) -> str | None:
     if last.epoch - before >= stage.epochs:
         return "max_epochs"
     stalled = last.epoch - max(last.best_epoch, before)
-    if last.mean_iou is not None and stage.scored and stalled >= training.config.training.patience:
+    if last.score is not None and stage.scored and stalled >= training.config.training.patience:
         return "early_stopping"
     return None

@@ -15,6 +15,7 @@ from trainables.losses import TrainingLoss
 from trainables.memory_errors import ForwardInParts
 from trainables.prediction.ignored_class import suppress
 from trainables.prediction.iou import class_iou, mean_iou
+from trainables.prediction.metric import MEAN_IOU, Metric
 from trainables.prediction.predictor import EVALUATION_BATCH
 
 
@@ -22,6 +23,8 @@ from trainables.prediction.predictor import EVALUATION_BATCH
 class Scores:
     """Scores of a set of images, from one confusion matrix over all labelled pixels of the set."""
 
+    score: float
+    """The metric, in [0, 1]; NaN if no class counts."""
     mean_iou: float
     """Mean of `class_iou`, in [0, 1]; NaN if it is empty."""
     class_iou: dict[str, float]
@@ -41,6 +44,7 @@ def evaluate(
     bf16: bool,
     loss: TrainingLoss | None = None,
     suppressed: bool = True,
+    metric: Metric = MEAN_IOU,
 ) -> Scores:
     """Score a model on labelled images, split among all ranks. It stays in evaluation mode afterwards.
 
@@ -55,6 +59,7 @@ def evaluate(
         loss: loss to report.
         suppressed: whether the ignored class is never predicted. If False, predictions of it on labelled pixels count
             as an additional class with an IoU of 0, as in `keras.metrics.MeanIoU(ignore_class=...)`.
+        metric: what the score is.
     """
     from torchmetrics.functional.classification import (
         multiclass_confusion_matrix,  # takes longer than all other imports
@@ -82,6 +87,7 @@ def evaluate(
         confusion = distributed.all_sum(counts).cpu().numpy()
     by_class = zip(described.class_names, class_iou(confusion, described.ignored_label).tolist(), strict=True)
     return Scores(
+        score=float(metric.score(confusion, described.class_names, described.ignored_label)),
         mean_iou=float(mean_iou(confusion, described.ignored_label)),
         class_iou={name: iou for name, iou in by_class if not np.isnan(iou)},
         confusion=confusion,

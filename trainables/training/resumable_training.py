@@ -18,6 +18,7 @@ from trainables.data import PreparedData
 from trainables.device import default_device, place
 from trainables.messages import EpochReport
 from trainables.models import build_model
+from trainables.prediction.metric import MEAN_IOU, Metric
 from trainables.training.checkpoint_store import CheckpointStore, DamagedCheckpoint
 from trainables.training.early_stopping import end_of_stage
 from trainables.training.evaluation import evaluate
@@ -36,6 +37,7 @@ def epochs(
     micro_batches: int = 1,
     stages: tuple[Stage, ...] | None = None,
     device: torch.device | None = None,
+    metric: Metric = MEAN_IOU,
 ) -> Iterator[EpochReport]:
     """Train and yield one report per epoch. The last report has the reason in `ended`.
 
@@ -58,14 +60,15 @@ def epochs(
         micro_batches: number of parts that each batch is split into, see `Training`.
         stages: the training stages, instead of those of the configuration.
         device: the device to train on; default: the GPU if there is one.
+        metric: the score, which chooses the best epoch and steers early stopping and the plateau schedule.
 
     Raises:
-        ValueError: if the checkpoints are of another configuration or data set.
+        ValueError: if the checkpoints are of another configuration, data set or metric.
         StorageError: if a checkpoint cannot be written or read.
     """
     device = device or default_device()
     training = Training(config, data, train, device, micro_batches=micro_batches, stages=stages)
-    identity = {"config": config.to_flat(), "data": data.fingerprint}
+    identity = {"config": config.to_flat(), "data": data.fingerprint, **metric.identity()}
     history: list[EpochReport] = []
     best: dict[str, Any] | None = None  # weights of the best epoch, for later stages that start from them
 
@@ -100,7 +103,7 @@ def epochs(
             following = training.stages[history[-1].stage]
             training.begin_stage(history[-1].stage + 1, best if following.from_best else None)
         report = dataclasses.replace(
-            _run_epoch(training, data, validation, history), checkpoint_seconds=checkpoint_seconds
+            _run_epoch(training, data, validation, history, metric), checkpoint_seconds=checkpoint_seconds
         )
         history.append(report)
         started = time.perf_counter()
@@ -155,28 +158,39 @@ def _copied(training: Training) -> dict[str, Any]:
 
 
 def _run_epoch(
-    training: Training, data: PreparedData, validation: np.ndarray | None, history: list[EpochReport]
+    training: Training,
+    data: PreparedData,
+    validation: np.ndarray | None,
+    history: list[EpochReport],
+    metric: Metric,
 ) -> EpochReport:
     """Train one epoch, validate if there are validation images, step the schedule, and return the report."""
     epoch = len(history) + 1
     previous = history[-1] if history else None
     trained = training.train_epoch(epoch)
-    val_seconds, val_loss, mean_iou, class_iou = 0.0, None, None, {}
+    val_seconds, val_loss, score, mean_iou, class_iou = 0.0, None, None, None, {}
     if validation is not None:
         started = time.perf_counter()
         scores = evaluate(
-            training.evaluated, data, validation, device=training.device, bf16=training.bf16, loss=training.loss
+            training.evaluated,
+            data,
+            validation,
+            device=training.device,
+            bf16=training.bf16,
+            loss=training.loss,
+            metric=metric,
         )
         val_seconds = time.perf_counter() - started
-        val_loss, mean_iou, class_iou = scores.loss, scores.mean_iou, scores.class_iou
-    training.schedule.step_epoch(training.stage.watched(trained.loss, mean_iou))
+        val_loss, score, mean_iou, class_iou = scores.loss, scores.score, scores.mean_iou, scores.class_iou
+    training.schedule.step_epoch(training.stage.watched(trained.loss, score))
     report = EpochReport(
         epoch=epoch,
         train_loss=trained.loss,
         val_loss=val_loss,
+        score=score,
         mean_iou=mean_iou,
         class_iou=class_iou,
-        best_mean_iou=previous.best_mean_iou if previous else None,
+        best_score=previous.best_score if previous else None,
         best_epoch=previous.best_epoch if previous else 0,
         learning_rate=training.learning_rate,
         gradient_norm=trained.gradient_norm,
@@ -188,8 +202,8 @@ def _run_epoch(
     )
     if not report.is_finite():
         return dataclasses.replace(report, ended="diverged")
-    if mean_iou is None or report.best_mean_iou is None or mean_iou > report.best_mean_iou:
-        report = dataclasses.replace(report, best_mean_iou=mean_iou, best_epoch=epoch)
+    if score is None or report.best_score is None or score > report.best_score:
+        report = dataclasses.replace(report, best_score=score, best_epoch=epoch)
     ended = end_of_stage([*history, report], training) if report.stage == len(training.stages) else None
     return dataclasses.replace(report, ended=ended)
 

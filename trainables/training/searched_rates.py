@@ -33,5 +33,5 @@ def searched_rates(
             rates.append(float(optimizer.param_groups[0]["lr"]))
             optimizer.step()  # without it, the schedulers of PyTorch warn
             schedule.step_batch()
-        schedule.step_epoch(stage.watched(report.train_loss, report.mean_iou))
+        schedule.step_epoch(stage.watched(report.train_loss, report.score))
     return tuple(rates)

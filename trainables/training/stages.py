@@ -30,9 +30,9 @@ class Stage:
         """Whether the score depends on the trained modules. If not, early stopping and the schedule do not use it."""
         return self.name != "background"
 
-    def watched(self, train_loss: float, mean_iou: float | None) -> float:
+    def watched(self, train_loss: float, score: float | None) -> float:
         """Return the metric for the schedule after an epoch, higher is better: the score if it applies, else -loss."""
-        return -train_loss if mean_iou is None or not self.scored else mean_iou
+        return -train_loss if score is None or not self.scored else score
 
     def frozen(self, model: Model) -> list[nn.Module]:
         """Return the modules whose weights and batch statistics are frozen."""

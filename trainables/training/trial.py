@@ -14,6 +14,7 @@ from trainables.data import DataSource, PreparedData, prepare
 from trainables.errors import NodeMismatchError, OutOfMemory
 from trainables.memory_errors import is_out_of_memory
 from trainables.messages import EpochReport, TrialRequest
+from trainables.prediction.metric import MEAN_IOU, Metric
 from trainables.training.checkpoint_store import checkpoint_store
 from trainables.training.resumable_training import epochs
 
@@ -36,6 +37,8 @@ class TrialTask:
     """Root path or URI of the study's checkpoints."""
     train_fraction: float = 1.0
     """Fraction of the train part, in (0, 1]."""
+    metric: Metric = MEAN_IOU
+    """The score of the trials."""
 
     def __call__(self, request: TrialRequest) -> Iterator[EpochReport]:
         """Train a trial and yield its epochs; it resumes after its last checkpoint, see `epochs`.
@@ -56,6 +59,7 @@ class TrialTask:
                 checkpoints=checkpoint_store(self.checkpoints, request.number),
                 reported_epochs=request.reported_epochs,
                 micro_batches=request.micro_batches,
+                metric=self.metric,
             )
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):

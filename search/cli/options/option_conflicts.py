@@ -23,6 +23,8 @@ def check_conflicts(options: SearchOptions) -> None:
             "--then-report cannot be combined with --address http://... or --view events: make the report with "
             "python reports/run.py on the machine that has the study"
         )
+    if options.score_classes is not None and options.metric.startswith("class_iou:"):
+        raise ValueError(f"--score-classes cannot be combined with --metric {options.metric}, which scores one class")
     if options.max_epochs is not None and options.grace_epochs is not None:
         check_grace(options.grace_epochs, options.max_epochs)
     if options.systems is None and not options.list_systems:
@@ -42,6 +44,8 @@ def _check_no_search(options: SearchOptions) -> None:
         "--audit": options.audit > 0,
         "--scheduler": options.scheduler != "asha-promotion",
         "--rung-metric": options.rung_metric != "best",
+        "--metric": options.metric != "mean_iou",
+        "--score-classes": options.score_classes is not None,
     }
     for name, given in searching.items():
         if given:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -115,6 +116,23 @@ def study_name(text: str) -> str:
         return check_name(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def metric(text: str) -> str:
+    from trainables.prediction.metric import Metric  # `--help` does not load NumPy
+
+    try:
+        return Metric.parse(text).text
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("--metric ")) from None
+
+
+def class_names(text: str) -> list[str]:
+    """Parse names separated by commas; one that holds a comma is in double quotes."""
+    names = [name.strip() for row in csv.reader([text], skipinitialspace=True) for name in row]
+    if not names or not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of class names, such as soil,sand")
+    return names
 
 
 def database(text: str) -> str:

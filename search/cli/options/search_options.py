@@ -46,6 +46,8 @@ class SearchOptions:
     price_per_hour: float | None
     max_epochs: int | None
 
+    metric: str
+    score_classes: list[str] | None
     sampler: str
     scheduler: str
     rung_metric: str

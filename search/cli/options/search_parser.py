@@ -9,6 +9,7 @@ from search.cli.options.cluster_parser import add_cluster_options
 from search.cli.options.option_conflicts import check_conflicts
 from search.cli.options.option_types import (
     Workers,
+    class_names,
     database,
     decay,
     duration,
@@ -16,6 +17,7 @@ from search.cli.options.option_types import (
     gpu_share,
     int_at_least,
     location,
+    metric,
     override,
     positive,
     seed,
@@ -176,6 +178,21 @@ def parser() -> argparse.ArgumentParser:
     )
 
     choice = top.add_argument_group("sampling and early stopping")
+    choice.add_argument(
+        "--metric",
+        type=metric,
+        default="mean_iou",
+        metavar="NAME",
+        help="score that the search maximises and the report ranks by: mean_iou or dice, the mean over classes, or "
+        "class_iou:NAME, the IoU of one class (default: mean_iou)",
+    )
+    choice.add_argument(
+        "--score-classes",
+        type=class_names,
+        metavar="NAMES",
+        help="names of the classes that count in the score, separated by commas; others are trained and predicted all "
+        "the same (default: all but the ignored one)",
+    )
     choice.add_argument(
         "--sampler",
         choices=tuple(SAMPLERS),

@@ -48,10 +48,10 @@ class ReportTime(Callback):
         self._best: EpochReport | None = None
 
     def epoch_ended(self, record: TrialRecord, report: EpochReport) -> None:
-        if report.mean_iou is None:
+        if report.score is None:
             return
         self._compared |= report.epoch >= self.grace_epochs
-        if self._best is None or report.mean_iou >= (self._best.mean_iou or 0.0):
+        if self._best is None or report.score >= (self._best.score or 0.0):
             self._best = report
         needed = longest_training_seconds(self._best, self.data, self.max_epochs) / self.speedup
         if self._compared and self.now() + needed >= self.until:

@@ -119,7 +119,7 @@ def test_it_trains_on_the_train_part_and_is_repeated_up_to_its_best_epoch(facts)
     made = train_finalist(facts, facts.best, longer(facts), finalist_store(facts, facts.best), told.append)
     assert [report.epoch for report in told] == [1, 2, 3, 4, 5, 6]
     assert made.reports == tuple(told)
-    best = max(told, key=lambda report: report.mean_iou)
+    best = max(told, key=lambda report: report.score)
     plan = made.plan(facts, facts.best)
     assert (plan.number, plan.epochs) == (facts.best.number, best.epoch)
     assert plan.config.model == longer(facts).model

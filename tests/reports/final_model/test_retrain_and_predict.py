@@ -80,15 +80,15 @@ def test_what_trying_it_first_decides(gain, facts, scored, capsys, monkeypatch):
         return real(plan, data, checkpoints, indices)
 
     monkeypatch.setattr(retrain_and_predict, "retrain", noted)
-    mean_iou = retrain_and_predict.Confusions.mean_iou
-    test_score = scored.test.mean_iou()
+    score = retrain_and_predict.Confusions.score
+    test_score = scored.test.score()
     monkeypatch.setattr(
         retrain_and_predict.Confusions,
-        "mean_iou",
+        "score",
         lambda self: test_score if self is scored.test else test_score + gain,
     )
     made, output = finished(facts, scored, capsys, check=True)
-    monkeypatch.setattr(retrain_and_predict.Confusions, "mean_iou", mean_iou)
+    monkeypatch.setattr(retrain_and_predict.Confusions, "score", score)
     plan = retrain_plan(facts, scored.choice.predictor.members[0])
     split = facts.data.split
     tried = (check_store(facts, plan).location, len(split["train"]) + len(split["val"]))
@@ -190,7 +190,7 @@ def test_scores_are_said_with_intervals_and_what_they_rest_on(facts, scored):
     assert validation.startswith(f"validation: mean IoU {scored.validation.interval()}: soil ")
     assert test.startswith(f"held-out test: mean IoU {scored.test.interval()}: soil ")
     assert "the validation part was used to choose among 3 trials" in advice
-    difference = 100 * (scored.validation.mean_iou() - scored.test.mean_iou())
+    difference = 100 * (scored.validation.score() - scored.test.score())
     assert f"differ by {difference:+.1f} points" in advice
     assert few == rare_lines(scored)
     assert few[1].startswith("few images of the test part hold soil (2)")

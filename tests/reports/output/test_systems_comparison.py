@@ -20,7 +20,9 @@ from trainables.training.evaluation import Scores
 
 
 def scores(mean_iou: float) -> Scores:
-    return Scores(mean_iou=mean_iou, class_iou={"soil": mean_iou}, confusion=np.zeros((5, 5)), loss=float("nan"))
+    return Scores(
+        score=mean_iou, mean_iou=mean_iou, class_iou={"soil": mean_iou}, confusion=np.zeros((5, 5)), loss=float("nan")
+    )
 
 
 def run(system: str, suppressed: float, as_predicted: float, *, seed: int = 0, epochs: int = 3) -> SystemRun:

@@ -16,8 +16,9 @@ from reports.prediction.decision_choice import (
     cross_fitted,
     folds_of,
 )
-from reports.prediction.scores_with_intervals import mean_iou
 from trainables.prediction.decision import PLAIN, Decision
+from trainables.prediction.iou import mean_iou
+from trainables.prediction.metric import MEAN_IOU
 
 NAMES = ("void", "a", "b", "c")
 SHAPE = (60, 16, 24)
@@ -38,12 +39,13 @@ def predictions(bias=(0.0, 0.0, 0.0), *, noise=1.0, images=60, seed=0, shares=(0
         names=NAMES,
         scored=(1, 2, 3),
         ignored=0,
+        metric=MEAN_IOU,
     )
 
 
 def test_void_pixels_count_nowhere():
     found = predictions(noise=0.0)
-    assert found.decided(PLAIN).mean_iou() == 1.0
+    assert found.decided(PLAIN).score() == 1.0
     assert found.decided(PLAIN).counts[:, 0].sum() == 0
 
 
@@ -60,7 +62,7 @@ def test_one_histogram_holds_the_scores_of_all_offsets_of_a_class(label):
         moved[label] = offset
         predicted = (scores + moved).argmax(1)
         counts = np.bincount(pixels.truth * 4 + predicted, minlength=16).reshape(4, 4)
-        assert value == pytest.approx(mean_iou(counts, (1, 2, 3)), abs=5e-4), offset
+        assert value == pytest.approx(mean_iou(counts, 0), abs=5e-4), offset
 
 
 def test_offsets_take_a_bias_out_again():
@@ -71,7 +73,7 @@ def test_offsets_take_a_bias_out_again():
     free = FITS["offsets"](Pixels(predictions()))
     without = free.offsets[3] - (free.offsets[1] + free.offsets[2]) / 2
     assert c - (a + b) / 2 - without == pytest.approx(1.5, abs=0.4)
-    assert biased.decided(fitted).mean_iou() > biased.decided(PLAIN).mean_iou() + 0.05
+    assert biased.decided(fitted).score() > biased.decided(PLAIN).score() + 0.05
 
 
 def single_class_images(seed=0):
@@ -88,7 +90,7 @@ def test_the_prior_helps_where_images_show_one_class():
     found = single_class_images()
     fitted = FITS["prior"](Pixels(found))
     assert fitted.prior >= 1.0
-    assert found.decided(fitted).mean_iou() > found.decided(PLAIN).mean_iou() + 0.2
+    assert found.decided(fitted).score() > found.decided(PLAIN).score() + 0.2
     chosen = choose_decision(found)
     assert chosen.decision.prior >= 1.0
     assert chosen.gain.low > 0.1
@@ -104,7 +106,7 @@ def test_small_regions_go_where_they_are_noise():
     probabilities[:, :, 4, 4] = torch.tensor([0.0, 0.4, 0.0, 0.6])  # a speck of class 3
     speckled = dataclasses.replace(found, masks=masks, probabilities=probabilities)
     fitted = FITS["offsets, prior and smallest region"](Pixels(speckled))
-    assert speckled.decided(fitted).mean_iou() == 1.0
+    assert speckled.decided(fitted).score() == 1.0
 
 
 def test_what_is_tried_reaches_from_nothing_to_too_much():
@@ -119,7 +121,7 @@ def test_what_does_not_help_is_not_taken():
     for seed in range(6):
         found = predictions(images=25, seed=seed, shares=(1 / 3, 1 / 3, 1 / 3))
         fitted = FITS["offsets"](Pixels(found))
-        assert found.decided(fitted).mean_iou() >= found.decided(PLAIN).mean_iou()
+        assert found.decided(fitted).score() >= found.decided(PLAIN).score()
         taken += choose_decision(found).kind != "plain"
     assert taken <= 2
 
@@ -131,7 +133,7 @@ def test_the_choice_is_fitted_on_all_images_and_its_score_is_cross_fitted():
     assert chosen.decision == FITS[chosen.kind](Pixels(found))
     crossed = cross_fitted(found)[chosen.kind]
     np.testing.assert_array_equal(chosen.validation.counts, crossed.counts)
-    assert chosen.gain.value == pytest.approx(crossed.mean_iou() - found.decided(PLAIN).mean_iou())
+    assert chosen.gain.value == pytest.approx(crossed.score() - found.decided(PLAIN).score())
 
 
 def test_no_image_is_decided_by_what_was_fitted_on_it(monkeypatch):

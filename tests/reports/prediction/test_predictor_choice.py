@@ -11,6 +11,7 @@ from reports.prediction.predictor_choice import PredictorSettings, choose_predic
 from reports.prediction.scores_with_intervals import Confusions
 from tests.reports.prediction.test_decision_choice import predictions
 from trainables.prediction.decision import PLAIN, Decision
+from trainables.prediction.metric import MEAN_IOU
 from trainables.prediction.predictor import FLIPS, Predictor
 
 CPU = torch.device("cpu")
@@ -43,7 +44,7 @@ def data(facts):
 
 
 def choose(data, models, **changes):
-    return choose_predictor(data, models, **{"flips": 2, "suppressed": 0, **PLAINLY} | changes)
+    return choose_predictor(data, models, **{"flips": 2, "suppressed": 0, "metric": MEAN_IOU, **PLAINLY} | changes)
 
 
 def test_members_of_like_strength_are_averaged(data):
@@ -52,7 +53,7 @@ def test_members_of_like_strength_are_averaged(data):
     assert set(choice.predictor.members) == {1, 4, 7}
     assert "members" in choice.taken
     assert choice.gains["members"].low > 0
-    assert choice.validation.mean_iou() > choice.single.mean_iou() + 0.05
+    assert choice.validation.score() > choice.single.score() + 0.05
 
 
 def test_one_model_drawn_alone_is_no_choice_of_members(data):
@@ -111,8 +112,8 @@ def test_the_predictor_predicts_what_was_chosen(data):
     np.testing.assert_array_equal(predicted, total.argmax(1).numpy())
     single = PredictorSettings(members=(4,), flips=1, decision=PLAIN, suppressed=0)
     found = list(single.with_models(models, data, **PLAINLY).labels(images))
-    scored = Confusions.of(data, data.split["val"], found, suppressed=0)
-    assert scored.mean_iou() == pytest.approx(choice.single.mean_iou(), abs=0.005)  # these are rounded to fp16
+    scored = Confusions.of(data, data.split["val"], found, suppressed=0, metric=MEAN_IOU)
+    assert scored.score() == pytest.approx(choice.single.score(), abs=0.005)  # these are rounded to fp16
 
 
 def test_a_decision_is_applied(data):
@@ -130,7 +131,7 @@ def test_greedy_selection_draws_with_replacement_up_to_the_best():
     assert 2 not in drawn
     expected = sum(drawn.count(number) * found.probabilities.float() for number, found in ((0, good), (1, other)))
     torch.testing.assert_close(mixed.probabilities.float(), expected / len(drawn), atol=2e-3, rtol=0)
-    assert mixed.decided(PLAIN).mean_iou() >= good.decided(PLAIN).mean_iou()
+    assert mixed.decided(PLAIN).score() >= good.decided(PLAIN).score()
 
 
 def test_it_is_described_and_written(tmp_path):

@@ -6,13 +6,14 @@ import torch
 from torch import nn
 
 from reports.prediction.scores_with_intervals import Confusions, confusion
+from trainables.prediction.metric import MEAN_IOU
 from trainables.training.evaluation import evaluate
 
 NAMES = ("void", "a", "b", "c")
 
 
-def confusions(*counts, scored=(1, 2, 3)):
-    return Confusions(counts=np.array(counts), names=NAMES, scored=scored, ignored=0)
+def confusions(*counts, scored=(1, 2, 3), metric=MEAN_IOU):
+    return Confusions(counts=np.array(counts), names=NAMES, scored=scored, ignored=0, metric=metric)
 
 
 def image(**cells):
@@ -32,7 +33,7 @@ def test_a_confusion_counts_pixels_by_truth_and_prediction():
 def test_the_mean_is_over_the_classes_of_all_images_together():
     made = confusions(image(aa=6, ab=2), image(bb=3, ba=1, bc=2))
     assert made.class_iou() == {"a": 6 / 9, "b": 3 / 8}
-    assert made.mean_iou() == pytest.approx((6 / 9 + 3 / 8) / 2)
+    assert made.score() == pytest.approx((6 / 9 + 3 / 8) / 2)
     assert confusions(image(ac=1)).class_iou() == {"a": 0.0}
 
 
@@ -59,8 +60,8 @@ def test_it_scores_as_the_evaluation_does(suppressed, facts):
     if suppressed is not None:
         logits[:, 0] = -torch.inf
     predicted = [block.numpy().astype(np.uint8) for block in logits.argmax(1).split(7)]
-    found = Confusions.of(data, indices, predicted, suppressed=suppressed)
-    assert found.mean_iou() == pytest.approx(expected.mean_iou)
+    found = Confusions.of(data, indices, predicted, suppressed=suppressed, metric=MEAN_IOU)
+    assert found.score() == pytest.approx(expected.score)
     assert found.class_iou() == pytest.approx(expected.class_iou)
     np.testing.assert_array_equal(found.counts.sum(0), expected.confusion)
 
@@ -102,6 +103,6 @@ def test_images_are_counted_that_hold_a_class():
 
 def test_without_labels_there_is_no_score():
     made = confusions(image(), image())
-    assert np.isnan(made.mean_iou())
+    assert np.isnan(made.score())
     assert made.class_iou() == made.class_intervals() == {}
     assert np.isnan(made.interval().low)

@@ -9,9 +9,10 @@ from optuna.distributions import IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from search.ledger.ledger import Ledger
-from search.ledger.records import STATES, Failure, Proposal, Segment, TrialRecord
+from search.ledger.records import STATES, Failure, Proposal, Segment, TrialRecord, _read
 from tests.made.records import check_fixed, trial_record
 from tests.made.studies import begin, epoch_report
+from trainables.messages import EpochReport
 
 START = datetime(2024, 5, 1, 12, 0)
 FAILURE = Failure(kind="error", epoch=2, message="boom")
@@ -170,7 +171,7 @@ def test_a_configuration_has_single_values_only(value):
 
 
 def test_only_an_epoch_that_diverged_may_have_a_score_that_is_no_number():
-    endless = dataclasses.replace(epoch_report(1), mean_iou=float("nan"))
+    endless = dataclasses.replace(epoch_report(1), score=float("nan"))
     with pytest.raises(ValueError, match=r"^trial 7: a score is not a finite number, but the trial did not diverge$"):
         TrialRecord.of(frozen(entries("epoch", endless)))
     diverged = dataclasses.replace(endless, train_loss=float("nan"), ended="diverged")
@@ -223,3 +224,13 @@ def test_a_trial_that_no_driver_trains_is_interrupted(decision, end, shown, ledg
     hold(folder)
     [record] = Ledger.open(folder).records()
     assert record.shown_state == ledger.record(number).shown_state == shown.replace("interrupted", "running")
+
+
+def test_an_epoch_of_an_earlier_version_has_the_mean_iou_as_its_score():
+    """Entries had no score, and named the best one by the mean IoU."""
+    values = epoch_report(3, 0.5, best_epoch=2).to_dict()
+    del values["score"], values["best_score"]
+    values["best_mean_iou"] = 0.625
+    [report] = _read(json.dumps(values), "trial 0, epoch 0003", EpochReport)
+    assert report == EpochReport.from_dict(values)
+    assert (report.score, report.mean_iou, report.best_score) == (0.5, 0.5, 0.625)

@@ -26,7 +26,7 @@ class Study:
     def epoch(self, number, epoch, score, ended=None):
         self.ledger.add_epoch(number, self.report(epoch, score, ended=ended))
         trial = SimpleNamespace(trial_id=f"t{number}", config={"number": number})
-        return self.scheduler.on_trial_result(None, trial, {"epoch": epoch, "mean_iou": score, "ended": ended})
+        return self.scheduler.on_trial_result(None, trial, {"epoch": epoch, "score": score, "ended": ended})
 
     def rebuilt(self, path):
         return AshaPromotion(Ledger.open(path), self.settings)

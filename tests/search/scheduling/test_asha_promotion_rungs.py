@@ -22,7 +22,7 @@ def scheduler_of(ledger=None, *, audit=0.0, **changes):
 
 def tell(scheduler, number, epoch, score, ended=None):
     trial = SimpleNamespace(trial_id=f"t{number}", config={"number": number})
-    return scheduler.on_trial_result(None, trial, {"epoch": epoch, "mean_iou": score, "ended": ended})
+    return scheduler.on_trial_result(None, trial, {"epoch": epoch, "score": score, "ended": ended})
 
 
 @pytest.mark.parametrize(

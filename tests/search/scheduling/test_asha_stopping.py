@@ -18,8 +18,8 @@ def rungs(scheduler):
     return {milestone: sorted(recorded.values()) for milestone, recorded in scheduler._brackets[0]._rungs}
 
 
-def result(epoch, mean_iou, ended=None):
-    return {"epoch": epoch, "mean_iou": mean_iou, "ended": ended}
+def result(epoch, score, ended=None):
+    return {"epoch": epoch, "score": score, "ended": ended}
 
 
 def test_the_weak_are_stopped_and_remembered_as_such(ledger, settings):

@@ -27,7 +27,7 @@ def tell(scheduler, number, epoch, score, ended=None):
     if epoch == 1:
         scheduler.on_trial_add(None, tune_trial(number))
     return scheduler.on_trial_result(
-        None, tune_trial(number), {"epoch": epoch, "mean_iou": score, "ended": ended, "other": 1}
+        None, tune_trial(number), {"epoch": epoch, "score": score, "ended": ended, "other": 1}
     )
 
 
@@ -134,10 +134,10 @@ def test_a_trial_that_is_over_to_tune_is_forgotten_and_one_it_never_knew_does_no
     scheduler = scheduler_of()
     for number in range(3):
         tell(scheduler, number, 1, 0.5)
-    scheduler.on_trial_complete(None, tune_trial(0), {"epoch": 3, "mean_iou": 0.5})
+    scheduler.on_trial_complete(None, tune_trial(0), {"epoch": 3, "score": 0.5})
     scheduler.on_trial_error(None, tune_trial(1))
     assert list(scheduler._trial_info) == ["2"]
-    scheduler.on_trial_complete(None, tune_trial(0), {"epoch": 3, "mean_iou": 0.5})
+    scheduler.on_trial_complete(None, tune_trial(0), {"epoch": 3, "score": 0.5})
     scheduler.on_trial_error(None, tune_trial(1))
     assert list(scheduler._trial_info) == ["2"]
     assert rungs(scheduler)[3] == {}  # its last result was told before

@@ -53,7 +53,7 @@ def test_a_simulated_search_is_a_whole_one(simulation):
     assert len(records) == 30
     assert {record.state for record in records} == {"complete", "pruned"}
     for record in records:
-        assert [report.mean_iou for report in record.reports] == true_curve(record.params, len(record.reports))
+        assert [report.score for report in record.reports] == true_curve(record.params, len(record.reports))
         assert (len(record.reports) == MAX_EPOCHS) == (record.state == "complete")
         assert heard.count(("start", record.number)) == heard.count((record.state, record.number)) == 1
     settings = dataclasses.replace(simulation.settings, grace_epochs=MAX_EPOCHS)
@@ -71,7 +71,7 @@ def test_promotion_ends_with_a_whole_trial_and_none_that_waits(slots, trials, si
     assert {record.state for record in records} <= {"complete", "pruned"}
     assert sum(record.state == "complete" for record in records) >= 1
     for record in records:
-        assert [report.mean_iou for report in record.reports] == true_curve(record.params, len(record.reports))
+        assert [report.score for report in record.reports] == true_curve(record.params, len(record.reports))
         assert (len(record.reports) == MAX_EPOCHS) == (record.state == "complete")
         assert len(record.reports) in (1, 3, MAX_EPOCHS)  # the rungs, and the end
     if trials == 30:
@@ -140,7 +140,7 @@ def test_the_surrogate_knows_good_from_bad_and_says_how_well(recorded, space, mo
     assert 0 < surrogate.quality.error < 0.1
     base = recorded[0].params | {"model.dropout": 0.1, "optimizer.name": "adamw"}
     wide, narrow = (base | {"model.width": width} for width in (16, 8))
-    finals = [np.mean([surrogate.reports(params, seed)[-1].mean_iou for seed in range(8)]) for params in (wide, narrow)]
+    finals = [np.mean([surrogate.reports(params, seed)[-1].score for seed in range(8)]) for params in (wide, narrow)]
     assert finals[0] > finals[1] + 0.05
     reports = surrogate.reports(wide, 0)
     assert [report.epoch for report in reports] == list(range(1, MAX_EPOCHS + 1))

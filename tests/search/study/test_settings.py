@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from search.study.profiles import PROFILES
-from search.study.settings import StudySettings
+from search.study.settings import LATER, StudySettings, recorded_metric
 from search.study.systems import systems_space
 from search.study.unet_space import unet_space
 from tests.made.records import check_fixed
 from tests.made.studies import study_settings
 from trainables.config import TrialConfig
 from trainables.data import DataSource
+from trainables.prediction.metric import MEAN_IOU, Metric
 
 
 def test_a_study_goes_on_under_the_settings_it_recorded(settings):
@@ -100,12 +101,15 @@ def test_every_setting_but_the_place_of_the_data_must_be_the_same(field, setting
     with pytest.raises(ValueError, match=re.escape(f"({told}): repeat them to continue")):
         settings.check_same(recorded, "s")
     del recorded[field]
+    if field in LATER:  # earlier versions had only this value
+        settings.check_same(recorded, "s")
+        return
     with pytest.raises(ValueError, match=f"^study 's' was made by another version, its settings lack {field}: "):
         settings.check_same(recorded, "s")
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(StudySettings)])
-def test_every_setting_must_be_recorded(field, settings, tmp_path):
+@pytest.mark.parametrize("field", sorted({field.name for field in dataclasses.fields(StudySettings)} - LATER.keys()))
+def test_every_setting_of_all_versions_must_be_recorded(field, settings, tmp_path):
     recorded = dataclasses.asdict(settings)
     del recorded[field]
     with pytest.raises(
@@ -184,3 +188,34 @@ def test_a_ledger_with_settings_that_no_search_has_is_refused_with_the_rule(fiel
 def test_the_least_settings_that_a_search_has_are_read(settings, tmp_path):
     least = {"seed": 0, "max_epochs": 1, "grace_epochs": 1, "reduction_factor": 2, "patience": 1, "train_fraction": 1.0}
     assert StudySettings.recorded(dataclasses.asdict(settings) | least, tmp_path).max_epochs == 1
+
+
+class TestMetric:
+    def test_the_mean_iou_is_recorded_as_it_always_was(self, settings):
+        recorded = settings.to_dict()
+        assert "metric" not in recorded
+        assert "score_classes" not in recorded
+        settings.check_same(recorded, "s")
+        assert recorded_metric(recorded) == settings.chosen_metric == MEAN_IOU
+        assert StudySettings.recorded(recorded, Path("runs/s")) == settings
+
+    def test_another_is_recorded_and_read(self, settings):
+        chosen = dataclasses.replace(settings, metric="dice", score_classes=["soil", "sand"])
+        recorded = chosen.to_dict()
+        assert StudySettings.recorded(recorded, Path("runs/s")) == chosen
+        assert recorded_metric(recorded) == chosen.chosen_metric == Metric.parse("dice", ["soil", "sand"])
+        chosen.check_same(recorded, "s")
+
+    def test_a_study_continues_under_its_own_only(self, settings):
+        chosen = dataclasses.replace(settings, metric="class_iou:rock")
+        with pytest.raises(ValueError, match=r"metric was 'class_iou:rock', is now 'mean_iou'\): repeat them"):
+            settings.check_same(chosen.to_dict(), "s")
+        with pytest.raises(ValueError, match=r"metric was 'mean_iou', is now 'class_iou:rock'\): repeat them"):
+            chosen.check_same(settings.to_dict(), "s")
+
+    @pytest.mark.parametrize("values", [{"metric": 3}, {"metric": "dise"}, {"score_classes": [1]}])
+    def test_a_damaged_one_is_refused(self, settings, values):
+        with pytest.raises(ValueError, match=r"metric|score_classes"):
+            recorded_metric(settings.to_dict() | values)
+        with pytest.raises(ValueError, match=r"runs/s: .*(metric|score_classes)"):
+            StudySettings.recorded(settings.to_dict() | values, Path("runs/s"))

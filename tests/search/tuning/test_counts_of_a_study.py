@@ -274,10 +274,10 @@ class ByHand:
                 self.ends[number] = report.ended
             if report.diverged:
                 continue
-            self.scores.setdefault(number, []).append(report.mean_iou)
+            self.scores.setdefault(number, []).append(report.score)
             if report.epoch not in RUNGS or number in self.audited:
                 continue
-            self.rungs[report.epoch].append((report.mean_iou, -number))
+            self.rungs[report.epoch].append((report.score, -number))
             if report.ended is None and not self.is_among_best(number, report.epoch):
                 self.held_back[report.epoch].append(number)
                 if (stayed := observer.stayed.get((number, report.epoch))) is None:

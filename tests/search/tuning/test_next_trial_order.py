@@ -228,9 +228,9 @@ def test_a_trial_that_cannot_be_written_is_none_and_ends_the_run(monkeypatch):
     assert (study.searcher.born, study.running, study.searcher.remaining) == (1, set(), 2)
 
 
-def test_tune_maximises_the_mean_iou_and_keeps_nothing_of_the_searcher(tmp_path):
+def test_tune_maximises_the_score_and_keeps_nothing_of_the_searcher(tmp_path):
     searcher = Study(budget=1).searcher
-    assert (searcher.metric, searcher.mode) == ("mean_iou", "max")
+    assert (searcher.metric, searcher.mode) == ("score", "max")
     searcher.save(str(tmp_path / "state"))
-    searcher.on_trial_complete("t", result={"mean_iou": 0.5}, error=True)
+    searcher.on_trial_complete("t", result={"score": 0.5}, error=True)
     assert list(tmp_path.iterdir()) == []

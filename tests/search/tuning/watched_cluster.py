@@ -94,7 +94,7 @@ class Observer:
 
     def best(self) -> tuple[int, float]:
         """Return the trial of the best score so far, and the score."""
-        scored = [(report.mean_iou, -number) for _, number, report in self.reports if not report.diverged]
+        scored = [(report.score, -number) for _, number, report in self.reports if not report.diverged]
         score, number = max(scored)
         return -number, score
 

@@ -17,7 +17,7 @@ def data(unlabelled: int = 0) -> Any:
     return SimpleNamespace(unlabelled=images, split={"val": np.arange(10)})
 
 
-def ended(now: float, *epochs: int, speedup: float = 1.0, mean_iou: float | None = 0.5, unlabelled: int = 0) -> bool:
+def ended(now: float, *epochs: int, speedup: float = 1.0, score: float | None = 0.5, unlabelled: int = 0) -> bool:
     """Whether the run ends after these epochs of 10 s; a trial has 12, the first rung is at 3, the report at 1000."""
     stopping = Stopping()
     rule = ReportTime(
@@ -30,7 +30,7 @@ def ended(now: float, *epochs: int, speedup: float = 1.0, mean_iou: float | None
         now=lambda: now,
     )
     for epoch in epochs:
-        report = epoch_report(epoch, train_seconds=8.0, val_seconds=2.0, checkpoint_seconds=0.0, mean_iou=mean_iou)
+        report = epoch_report(epoch, train_seconds=8.0, val_seconds=2.0, checkpoint_seconds=0.0, score=score)
         rule.epoch_ended(None, report)
     if stopping.reason is not None:
         assert (stopping.reason, stopping.exit_code) == (
@@ -65,7 +65,7 @@ def test_the_speed_of_the_best_trial_counts_and_not_that_of_a_slow_one():
 
 
 def test_an_epoch_without_a_score_does_not_count():
-    assert not ended(990.0, 3, mean_iou=None)
+    assert not ended(990.0, 3, score=None)
 
 
 def test_a_training_that_has_the_machine_to_itself_is_faster():

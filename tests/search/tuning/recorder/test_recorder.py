@@ -47,7 +47,7 @@ def test_the_report_in_the_ledger_is_the_trials_own(make):
     driver.epoch(1, 1, 0.25, train_loss=0.75)
     assert driver.ledger.record(0).reports == ()
     (report,) = driver.ledger.record(1).reports
-    assert (report.epoch, report.mean_iou, report.train_loss, report.ended) == (1, 0.25, 0.75, None)
+    assert (report.epoch, report.score, report.train_loss, report.ended) == (1, 0.25, 0.75, None)
 
 
 def test_a_trial_that_goes_on_starts_with_what_the_ledger_knows_of_it(make):

@@ -39,7 +39,7 @@ def test_training_learns_and_ends_by_itself(tiny, tiny_config):
     assert [report.ended for report in reports] == [None] * 29 + ["max_epochs"]
     assert reports[-1].mean_iou > 0.8 > reports[0].mean_iou
     assert set(reports[-1].class_iou) == {"low", "middle", "high"}
-    assert reports[-1].best_mean_iou == max(report.mean_iou for report in reports)
+    assert reports[-1].best_score == max(report.mean_iou for report in reports)
 
 
 def test_the_same_seed_gives_the_same_reports_and_another_does_not(tiny, tiny_config):
@@ -101,7 +101,7 @@ def test_best_holds_the_weights_of_the_best_epoch(tiny, tiny_config, tmp_path):
     reports = list(run(with_training(tiny_config, max_epochs=6), tiny, checkpoints=store))
     model = load_best(store, tiny, torch.device("cpu"))
     scores = evaluate(model, tiny, tiny.split["val"], device=torch.device("cpu"), bf16=False)
-    assert scores.mean_iou == reports[-1].best_mean_iou
+    assert scores.mean_iou == reports[-1].best_score
     assert store.load("best")["epoch"] == reports[-1].best_epoch
 
 
@@ -131,7 +131,7 @@ def test_training_without_validation_has_no_scores_and_keeps_the_newest_weights(
     store = CheckpointStore(str(tmp_path))
     reports = list(run(tiny_config, tiny, validation=None, checkpoints=store))
     assert [report.ended for report in reports] == [None, None, None, "max_epochs"]
-    assert {(report.mean_iou, report.val_loss, report.best_mean_iou) for report in reports} == {(None, None, None)}
+    assert {(report.mean_iou, report.val_loss, report.best_score) for report in reports} == {(None, None, None)}
     assert store.load("best")["epoch"] == 4
 
 

@@ -64,9 +64,9 @@ def test_the_best_epoch_has_the_highest_score_and_patience_counts_from_it(
 ):
     reports, _ = run([*scores, 1.0], {"patience": patience, "max_epochs": max_epochs})
     assert [report.epoch for report in reports] == list(range(1, len(scores) + 1))
-    assert [report.mean_iou for report in reports] == scores
+    assert [report.score for report in reports] == scores
     assert [report.best_epoch for report in reports] == best_epochs
-    assert [report.best_mean_iou for report in reports] == [scores[best - 1] for best in best_epochs]
+    assert [report.best_score for report in reports] == [scores[best - 1] for best in best_epochs]
     assert [report.ended for report in reports] == [None] * (len(scores) - 1) + [ended]
 
 
@@ -142,7 +142,7 @@ def test_without_validation_nothing_is_scored_and_no_patience_runs_out(run):
     assert [report.best_epoch for report in reports] == [1, 2, 3, 4]
     assert [report.ended for report in reports] == [None, None, None, "max_epochs"]
     for report in reports:
-        assert (report.val_loss, report.mean_iou, report.class_iou, report.best_mean_iou) == (None, None, {}, None)
+        assert (report.val_loss, report.score, report.class_iou, report.best_score) == (None, None, {}, None)
         assert report.val_seconds == 0.0
 
 
@@ -169,13 +169,13 @@ def test_a_trial_with_a_number_that_is_not_finite_has_diverged(second_stage, max
     config = staged(9, max_epochs + 2 if second_stage else max_epochs, fraction=0.5 if second_stage else None)
     reports, _ = run(config=config, script=script)
     assert [report.ended for report in reports] == [None, "diverged"]
-    assert (reports[1].best_mean_iou, reports[1].best_epoch) == (0.5, 1)
+    assert (reports[1].best_score, reports[1].best_epoch) == (0.5, 1)
 
 
 @pytest.mark.parametrize("validation", [VALIDATION, None])
 def test_without_an_epoch_that_did_not_diverge_there_is_no_best_epoch(validation, run):
     (report,), _ = run(script=Script([0.5], losses=[NAN]), validation=validation)
-    assert (report.best_mean_iou, report.best_epoch, report.ended) == (None, 0, "diverged")
+    assert (report.best_score, report.best_epoch, report.ended) == (None, 0, "diverged")
 
 
 def test_a_report_tells_what_was_measured(run):
@@ -184,9 +184,10 @@ def test_a_report_tells_what_was_measured(run):
         epoch=2,
         train_loss=2.0,
         val_loss=0.25,
+        score=0.2,
         mean_iou=0.2,
         class_iou={"soil": 0.2},
-        best_mean_iou=0.3,
+        best_score=0.3,
         best_epoch=1,
         learning_rate=0.1,  # 0.4, halved after epochs 1 and 2
         gradient_norm=0.5,
