@@ -233,6 +233,7 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/data/test_prepared_values.py",
         "tests/trainables/data/test_prepare.py",
     ],
+    "trainables/data/readers/foreign_content.py": ["tests/trainables/data/readers/test_refusals.py"],
     "trainables/data/readers/ai4mars.py": [
         "tests/trainables/data/readers/test_layouts.py",
         "tests/trainables/data/readers/test_refusals.py",

@@ -28,6 +28,8 @@ from trainables.data.readers.classes import (
 )
 from trainables.errors import listed
 
+APART = "For any other layout or range of values save the arrays images, masks and test_images (docs/sources/arrays.md)"
+"""What to do with data that the competition's layout cannot hold."""
 BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
 """Errors of a damaged archive. RuntimeError: an unsupported compression method, or an encrypted member."""
 
@@ -63,12 +65,12 @@ def read_npz(stream: BinaryIO, name: str, *, ignored: int | None = None) -> RawD
                 if test.ndim != 3 or test.shape[1:] != images.shape[1:]:
                     raise ValueError(
                         f"{name}: test_set has shape {test.shape}, must be (M, {images.shape[1]}, {images.shape[2]}) "
-                        "like the training images"
+                        f"like the training images. {APART}"
                     )
                 if not len(test):
                     raise ValueError(f"{name}: test_set has shape {test.shape}: it is empty, leave it out")
     except BROKEN as error:
-        raise ValueError(f"{name}: broken npz file ({error})") from error
+        raise ValueError(f"{name}: broken npz file ({error}): fetch or save it again") from error
     stored, stored_test = _pixels(images, test, name)
     return RawData(
         description=classes.description,
@@ -141,15 +143,16 @@ def _found_classes(masks: np.ndarray, name: str, ignored: int | None) -> MaskVal
 
 def _check_training_shape(training: np.ndarray, name: str) -> None:
     if training.ndim != 4:
-        raise ValueError(f"{name}: training_set has shape {training.shape}, must have 4 axes: (N, 2, H, W)")
+        raise ValueError(f"{name}: training_set has shape {training.shape}, must have 4 axes: (N, 2, H, W). {APART}")
     if training.shape[1] != 2:
         raise ValueError(
-            f"{name}: training_set has shape {training.shape}: its second axis must have size 2: image and mask"
+            f"{name}: training_set has shape {training.shape}: its second axis must have size 2: image and mask. "
+            f"{APART}"
         )
     if 0 in training.shape:
         raise ValueError(f"{name}: training_set has shape {training.shape}: it is empty")
     if training.dtype.kind not in "uif":
-        raise ValueError(f"{name}: training_set has type {training.dtype}, must be integers or floats")
+        raise ValueError(f"{name}: training_set has type {training.dtype}, must be integers or floats. {APART}")
 
 
 def _refuse(wrong_nhw: np.ndarray, pixels_nhw: np.ndarray, what: str, rule: str) -> None:
@@ -206,7 +209,7 @@ def _pixels(images: np.ndarray, test: np.ndarray | None, name: str) -> tuple[np.
             raise ValueError(f"{what}s have type {pixels.dtype}, must be integers or floats")
         if pixels.dtype.kind == "f":
             _refuse(~np.isfinite(pixels), pixels, what, "pixels must be finite")
-        _refuse((pixels < 0) | (pixels > 255), pixels, what, "pixels are in 0 to 255, or floats in 0 to 1")
+        _refuse((pixels < 0) | (pixels > 255), pixels, what, f"pixels are in 0 to 255, or floats in 0 to 1. {APART}")
     if all(pixels.dtype.kind == "f" and pixels.max(initial=0) <= 1 for pixels in parts.values()):
         return images.astype(np.float32), None if test is None else test.astype(np.float32)
     for part, pixels in parts.items():

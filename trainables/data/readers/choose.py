@@ -8,7 +8,8 @@ from typing import BinaryIO
 
 from trainables.data.readers.ai4mars import AI4Mars
 from trainables.data.readers.coco import Coco, annotation_files
-from trainables.data.readers.image_files import HTML, LFS, SUFFIXES
+from trainables.data.readers.foreign_content import HEAD, UNPACK, refuse_other_than_data, what_it_is
+from trainables.data.readers.image_files import SUFFIXES
 from trainables.data.readers.image_folder import IMAGE_FOLDERS, MASK_FOLDERS, ImageFolder
 from trainables.data.readers.npz_arrays import IMAGES, MASKS, NpzArrays
 from trainables.data.readers.parquet import Parquet
@@ -16,8 +17,6 @@ from trainables.data.readers.place import Place
 from trainables.data.readers.reader import Reader
 from trainables.errors import listed
 
-SIGNATURES = {b"MATLAB": "a MATLAB file", b"\x89HDF": "an HDF5 file", b"\x80": "a pickle, which is never loaded"}
-"""First bytes of files of other kinds that people have, and what they are."""
 LAYOUTS = (
     "folders images/ and masks/ of files with the same names",
     "COCO annotations (*.json) and their images",
@@ -48,12 +47,22 @@ def folder_reader(uri: str, images: str | None, masks: str | None) -> Reader:
         return Parquet(uri, images=images, masks=masks)
     if annotation_files(place):
         return Coco(uri, images=images)
-    folders = sorted({path.rpartition("/")[0] or "." for path in place.files})
+    if arrays := [path for path in place.files if "/" not in path and path.endswith(".npy")]:
+        raise ValueError(f"{uri}: holds the arrays {listed(arrays)}: save them together in an npz file with np.savez")
     raise ValueError(
-        f"{uri}: {'holds no files' if not place.files else f'has folders {listed(folders)}'}; looked for "
+        f"{uri}: {_holds(place)}; looked for "
         f"{'; '.join(LAYOUTS)}. Images were looked for in {', '.join(IMAGE_FOLDERS)}, masks in "
         f"{', '.join(MASK_FOLDERS)}: name others with --images and --masks"
     )
+
+
+def _holds(place: Place) -> str:
+    """Say what a folder holds: its folders, or its files if there are none."""
+    if not place.files:
+        return "holds no files"
+    if folders := sorted({path.rpartition("/")[0] for path in place.files} - {""}):
+        return f"has folders {listed(folders)}"
+    return f"has no folders, only files such as {listed(list(place.files), most=3)}"
 
 
 def file_reader(uri: str, opened: Callable[[], BinaryIO], images: str | None, masks: str | None) -> Reader | None:
@@ -72,11 +81,12 @@ def file_reader(uri: str, opened: Callable[[], BinaryIO], images: str | None, ma
     if is_annotation_file(uri):
         return Coco(uri, images=images)
     stream = opened()
-    head = stream.read(512)
+    head = stream.read(HEAD)
     stream.seek(0)
     if not zipfile.is_zipfile(stream):
         stream.close()
-        raise ValueError(f"{uri}: {_seen(head)}")
+        refuse_other_than_data(head, uri)
+        raise ValueError(f"{uri}: {what_it_is(head)}")
     stream.seek(0)
     with zipfile.ZipFile(stream) as archive:
         names = archive.namelist()
@@ -90,10 +100,7 @@ def file_reader(uri: str, opened: Callable[[], BinaryIO], images: str | None, ma
     stream.close()
     if any("/" in name or not name.endswith(".npy") for name in names):
         files = [name for name in names if not name.endswith("/") and not name.startswith("__MACOSX/")]
-        raise ValueError(
-            f"{uri}: is a zip archive of {listed(files, most=2)}: unpack it, and name the file or folder in it with "
-            "--data"
-        )
+        raise ValueError(f"{uri}: is a zip archive of {listed(files, most=2)}: {UNPACK}")
     raise ValueError(
         f"{uri}: has no key 'training_set', and no keys {' or '.join(IMAGES)} with {' or '.join(MASKS)} (it has "
         f"{listed(keys) or 'none'}): name its keys with --images and --masks"
@@ -103,23 +110,3 @@ def file_reader(uri: str, opened: Callable[[], BinaryIO], images: str | None, ma
 def is_annotation_file(uri: str) -> bool:
     """Return whether a file holds annotations in COCO's format, by its name."""
     return uri.split("?")[0].lower().endswith(".json")
-
-
-def _seen(head: bytes) -> str:
-    """Say what a file is that is no npz file."""
-    if head[:15].lstrip().lower().startswith(HTML):
-        return "is an HTML page, not a data set: the download went wrong, or needs a login"
-    if head.startswith(LFS):
-        return "is a Git LFS pointer, not the data itself: fetch it with `git lfs pull`"
-    if head.startswith(b"\x93NUMPY"):
-        return "is a single NumPy array (.npy): save images and masks together with np.savez"
-    if head.startswith(b"PK\x03\x04"):
-        return "is a truncated zip archive, probably an interrupted download: fetch it again"
-    if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ")) or head[257:262] == b"ustar":
-        return "is a compressed archive: unpack it, and name the folder or file in it with --data"
-    for signature, kind in SIGNATURES.items():
-        if head.startswith(signature):
-            return f"is {kind}: save its arrays with np.savez (see docs/sources/arrays.md)"
-    if not head:
-        return "is empty"
-    return "not an npz file (it is not a zip archive)"

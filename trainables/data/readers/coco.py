@@ -85,10 +85,11 @@ class Coco:
         found = {}
         for file in self._files:
             what = f"{self._annotated.uri}/{file}"
+            text = self._annotated.text(file)
             try:
-                content = json.loads(self._annotated.text(file))
+                content = json.loads(text)
             except ValueError as error:
-                raise ValueError(f"{what}: is not valid JSON ({error})") from None
+                raise ValueError(f"{what}: is not valid JSON ({error}): fetch or export it again") from None
             if not isinstance(content, dict) or not content.keys() >= KEYS:
                 raise ValueError(f"{what}: COCO annotations have the keys {', '.join(sorted(KEYS))}")
             for key, fields in (("images", ("id", "file_name")), ("annotations", ("image_id", "category_id"))):

@@ -8,11 +8,11 @@ from pathlib import PurePath
 
 import numpy as np
 
+from trainables.data.readers.foreign_content import refuse_other_than_data
+
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".npy", ".bmp")
 """The files that can be decoded, by suffix in lower case."""
 _TIFF = (".tif", ".tiff")
-HTML = (b"<!doctype", b"<html")
-LFS = b"version https://git-lfs"
 
 
 def read_image(content: bytes, name: str, size: tuple[int, ...] | None = None) -> np.ndarray:
@@ -62,10 +62,7 @@ def read_mask(content: bytes, name: str) -> np.ndarray:
 
 def _decoded(content: bytes, name: str, *, palette: bool) -> np.ndarray:
     suffix = PurePath(name).suffix.lower()
-    if content[:9].lower().startswith(HTML):
-        raise ValueError(f"{name}: is an HTML page, not an image: the download went wrong")
-    if content.startswith(LFS):
-        raise ValueError(f"{name}: is a Git LFS pointer, not an image: fetch the file with `git lfs pull`")
+    refuse_other_than_data(content, name)
     try:
         if suffix == ".npy":
             return np.load(io.BytesIO(content), allow_pickle=False)
@@ -73,7 +70,7 @@ def _decoded(content: bytes, name: str, *, palette: bool) -> np.ndarray:
             return _tiff(content)
         return _raster(content, palette=palette)
     except Exception as error:  # decoders raise errors of many kinds for a damaged file
-        raise ValueError(f"{name}: cannot be decoded ({error})") from error
+        raise ValueError(f"{name}: cannot be decoded ({error}): fetch or save it again, or take it out") from error
 
 
 def _tiff(content: bytes) -> np.ndarray:

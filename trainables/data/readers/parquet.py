@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from trainables.data.readers.classes import DeclaredClass
+from trainables.data.readers.foreign_content import HEAD, refuse_other_than_data
 from trainables.data.readers.image_files import read_image, read_mask
 from trainables.data.readers.image_folder import PARTS
 from trainables.data.readers.place import Place
@@ -99,7 +100,9 @@ class Parquet:
         try:
             return parquet.ParquetFile(filesystem.open_input_file(f"{root}/{file}"))
         except (OSError, ArrowException) as error:
-            raise ValueError(f"{self._place.uri}/{file}: is not a readable Parquet file ({error})") from None
+            what = f"{self._place.uri}/{file}"
+            refuse_other_than_data(self._place.read(file, HEAD), what)
+            raise ValueError(f"{what}: is not a readable Parquet file ({error}): fetch or save it again") from None
 
     def _rows(self) -> Iterator[tuple[str, Any, Any]]:
         """Yield name, image and mask of each row as stored."""

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from trainables.data.readers.foreign_content import refuse_other_than_data
 from trainables.uris import quoted
 
 
@@ -61,18 +62,20 @@ class Place:
         listing = "\n".join(f"{path} {self.files[path]}" for path in paths)
         return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
 
-    def read(self, path: str) -> bytes:
-        """Return the content of a file in the folder.
+    def read(self, path: str, most: int | None = None) -> bytes:
+        """Return the content of a file in the folder, or at most that number of bytes of it.
 
         Raises:
-            ValueError: if it cannot be read.
+            ValueError: if it cannot be read, or something else is in its place, see `refuse_other_than_data`.
         """
         filesystem, root = self.opened
         try:
             with filesystem.open_input_stream(f"{root}/{path}", compression=None) as stream:
-                return stream.read()
+                content: bytes = stream.read(most)
         except OSError as error:
             raise ValueError(f"{self.uri}/{path}: cannot be read ({error})") from error
+        refuse_other_than_data(content, f"{self.uri}/{path}")
+        return content
 
     def text(self, path: str) -> str:
         """Return the content of a text file in the folder; a byte-order mark is left out."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from trainables.data.description import DataDescription
-from trainables.data.npz import read_npz
+from trainables.data.npz import APART, read_npz
 
 PAIRS = np.ones((3, 2, 4, 5), np.uint8)
 NAMES = np.array(["a", "b", "c"])
@@ -32,31 +32,34 @@ def read(**arrays: np.ndarray):
             {f"{n}.png": PAIRS[0, 0] for n in range(2000)},
             "has no key 'training_set' (it has 0.png, 1.png, 2.png, 3.png, 4.png, 5.png, 6.png, 7.png and 1,992 more)",
         ),
-        ({"training_set": PAIRS[0]}, "training_set has shape (2, 4, 5), must have 4 axes: (N, 2, H, W)"),
-        ({"training_set": PAIRS[None]}, "training_set has shape (1, 3, 2, 4, 5), must have 4 axes: (N, 2, H, W)"),
+        ({"training_set": PAIRS[0]}, "training_set has shape (2, 4, 5), must have 4 axes: (N, 2, H, W). " + APART),
+        (
+            {"training_set": PAIRS[None]},
+            "training_set has shape (1, 3, 2, 4, 5), must have 4 axes: (N, 2, H, W). " + APART,
+        ),
         (
             {"training_set": PAIRS[:, :1]},
-            "training_set has shape (3, 1, 4, 5): its second axis must have size 2: image and mask",
+            "training_set has shape (3, 1, 4, 5): its second axis must have size 2: image and mask. " + APART,
         ),
         (
             {"training_set": np.ones((2, 3, 4, 5))},
-            "training_set has shape (2, 3, 4, 5): its second axis must have size 2: image and mask",
+            "training_set has shape (2, 3, 4, 5): its second axis must have size 2: image and mask. " + APART,
         ),
         ({"training_set": PAIRS[:0]}, "training_set has shape (0, 2, 4, 5): it is empty"),
         ({"training_set": PAIRS[..., :0]}, "training_set has shape (3, 2, 4, 0): it is empty"),
-        ({"training_set": PAIRS == 1}, "training_set has type bool, must be integers or floats"),
-        ({"training_set": PAIRS * 1j}, "training_set has type complex128, must be integers or floats"),
+        ({"training_set": PAIRS == 1}, "training_set has type bool, must be integers or floats. " + APART),
+        ({"training_set": PAIRS * 1j}, "training_set has type complex128, must be integers or floats. " + APART),
         (
             {"training_set": PAIRS.astype(object)},
             "training_set holds pickled Python objects, which are never loaded: save plain numbers",
         ),
         (
             {"training_set": PAIRS, "test_set": PAIRS},
-            "test_set has shape (3, 2, 4, 5), must be (M, 4, 5) like the training images",
+            "test_set has shape (3, 2, 4, 5), must be (M, 4, 5) like the training images. " + APART,
         ),
         (
             {"training_set": PAIRS, "test_set": np.ones((3, 5, 4))},
-            "test_set has shape (3, 5, 4), must be (M, 4, 5) like the training images",
+            "test_set has shape (3, 5, 4), must be (M, 4, 5) like the training images. " + APART,
         ),
         ({"training_set": PAIRS, "test_set": PAIRS[:0, 0]}, "test_set has shape (0, 4, 5): it is empty, leave it out"),
         (
@@ -155,7 +158,7 @@ def cut_off() -> bytes:
 def test_an_archive_whose_content_is_spoilt_is_broken_however_it_is_compressed(content, error):
     with pytest.raises(error), np.load(io.BytesIO(content)) as opened:
         _ = opened["training_set"]
-    with pytest.raises(ValueError, match=r"^x\.npz: broken npz file \(.*\)$"):
+    with pytest.raises(ValueError, match=r"^x\.npz: broken npz file \(.*\): fetch or save it again$"):
         read_npz(io.BytesIO(content), "x.npz")
 
 

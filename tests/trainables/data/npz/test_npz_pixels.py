@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.made.competition import MARS_KEYS
-from trainables.data.npz import RawData, read_npz
+from trainables.data.npz import APART, RawData, read_npz
 
 SIZE = (3, 4, 5)
 
@@ -89,10 +89,10 @@ def test_some_pixel_must_be_labelled(images, masks):
     [
         (np.nan, "nan", "pixels must be finite"),
         (np.inf, "inf", "pixels must be finite"),
-        (-1, "-1", "pixels are in 0 to 255, or floats in 0 to 1"),
-        (-0.5, "-0.5", "pixels are in 0 to 255, or floats in 0 to 1"),
-        (256, "256", "pixels are in 0 to 255, or floats in 0 to 1"),
-        (255.5, "255.5", "pixels are in 0 to 255, or floats in 0 to 1"),
+        (-1, "-1", "pixels are in 0 to 255, or floats in 0 to 1. " + APART),
+        (-0.5, "-0.5", "pixels are in 0 to 255, or floats in 0 to 1. " + APART),
+        (256, "256", "pixels are in 0 to 255, or floats in 0 to 1. " + APART),
+        (255.5, "255.5", "pixels are in 0 to 255, or floats in 0 to 1. " + APART),
         (6.5, "6.5", "pixels in 0 to 255 must be whole numbers; scale other floats to 0 to 1"),
     ],
 )
@@ -106,7 +106,8 @@ def test_a_pixel_that_is_none_is_named_with_its_place(value, shown, rule, images
 def test_whole_numbers_are_held_to_the_same_pixels(value, shown, images, masks):
     whole, labels = spoil(images, value).astype(np.int16), masks.astype(np.int16)
     assert refusal(whole, labels) == (
-        f"x.npz: training_set image 1 holds {shown} at row 2, column 3: pixels are in 0 to 255, or floats in 0 to 1"
+        f"x.npz: training_set image 1 holds {shown} at row 2, column 3: pixels are in 0 to 255, or floats in 0 to 1. "
+        + APART
     )
 
 

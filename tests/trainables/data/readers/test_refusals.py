@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import pickle
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -133,9 +134,11 @@ def split(text: str) -> Callable[[Path], None]:
         (remove_mask, r"1 of 4 images have no mask of the same name: images/002\.png\. Add their masks"),
         (remove_masks, r"has folders images, truth; looked for folders images/ and masks/.*name others with --images"),
         (empty, r"holds no files; looked for"),
+        (lambda folder: unzipped(folder), r"holds the arrays training_set\.npy: save them together in an npz file"),
+        (lambda folder: without_folders(folder), r"has no folders, only files such as a\.png, b\.png, c\.png and 1"),
         (other_size, r"images/001\.png is 6x8, its mask 8x6: they must have the same.*EXIF"),
         (two_sizes, r"images have 2 different sizes \(images/000\.png 6x8, images/001\.png 4x8\)"),
-        (html, r"images/003\.png: is an HTML page, not an image: the download went wrong"),
+        (html, r"images/003\.png: is an HTML page, not the file itself: the download went wrong"),
         (pointer, r"images/003\.png: is a Git LFS pointer.*git lfs pull"),
         (damaged, r"images/003\.png: cannot be decoded"),
         (jpeg_masks, r"masks/000\.jpg: a JPEG file changes labels.*store masks as PNG"),
@@ -221,6 +224,44 @@ def single_array() -> bytes:
     return stream.getvalue()
 
 
+XML = b'<?xml version="1.0"?>\n<Error><Code>NoSuchKey</Code></Error>'
+HTML = b"<!DOCTYPE html><title>Sign in</title>"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
+NOT_FETCHED = ((b"", "is empty"), (HTML, "is an HTML page"), (XML, "is an error"), (POINTER, "is a Git LFS pointer"))
+
+
+@pytest.mark.parametrize(("content", "message"), NOT_FETCHED)
+@pytest.mark.parametrize("name", ["images/001.png", "masks/002.png", "classes.yaml", "split.csv", "annotations.json"])
+def test_what_was_not_fetched_is_told_whatever_it_should_be(
+    name: str, content: bytes, message: str, folder: Path
+) -> None:
+    if name == "annotations.json":
+        (folder / "coco").mkdir()
+        folder = Path(write_coco(folder / "coco", IMAGES, MASKS))
+    (folder / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{re.escape(str(folder / name))}: {message}"):
+        read(folder)
+
+
+@pytest.mark.parametrize(("content", "message"), NOT_FETCHED)
+@pytest.mark.parametrize("suffix", [".npz", ".json", ".parquet", ""])
+def test_a_single_file_too(suffix: str, content: bytes, message: str, tmp_path: Path) -> None:
+    (file := tmp_path / f"data{suffix}").write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{re.escape(str(file))}: {message}"):
+        read_file(file)
+
+
+def unzipped(folder: Path) -> None:
+    empty(folder)
+    np.save(folder / "training_set.npy", IMAGES)
+
+
+def without_folders(folder: Path) -> None:
+    empty(folder)
+    for name in "abcd":
+        (folder / f"{name}.png").write_bytes(png(IMAGES[0]))
+
+
 def read_file(file: Path) -> None:
     reader = file_reader(str(file), functools.partial(file.open, "rb"), None, None)
     assert reader is not None
@@ -230,13 +271,22 @@ def read_file(file: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"is empty"),
-        (b"\n <!doctype HTML>", r"is an HTML page, not a data set: the download went wrong, or needs a login"),
+        (b"", r"is empty \(0 bytes\).*fetch it again"),
+        (XML, r"is an error message of an object store, not the file itself: fetch it again"),
+        (png(IMAGES[0]), r"is a PNG image, not a data set: name the folder that holds images/ and masks/ with --data"),
+        (b"\xff\xd8\xff\xe0", r"is a JPEG image, not a data set: name the folder"),
+        (b"II*\0", r"is a TIFF image, not a data set: name the folder"),
+        (b"PAR1", r"is a Parquet file: give its name the ending \.parquet"),
+        (b'{"images": []}', r"looks like JSON: give its name the ending \.json"),
+        (b"7z\xbc\xaf\x27\x1c", r"is a 7z archive: unpack it"),
+        (b"a".ljust(257, b"\0") + b"ustar", r"is a tar archive: unpack it"),
+        (b"%PDF-1.7", r"is a PDF document, not a data set"),
+        (b"\n <!doctype HTML>", r"is an HTML page, not the file itself: the download went wrong, or needs a login"),
         (b"version https://git-lfs.github.com/spec/v1\n", r"is a Git LFS pointer.*git lfs pull"),
         (single_array(), r"is a single NumPy array \(\.npy\): save images and masks together with np\.savez"),
         (npz(images=IMAGES, masks=MASKS)[:-40], r"is a truncated zip archive.*fetch it again"),
         (b"\x1f\x8b\x08", r"is a compressed archive: unpack it"),
-        (b"what", r"not an npz file"),
+        (b"what", r"not an npz file.*those are npz, Parquet \(\.parquet\) and COCO annotations \(\.json\)"),
         (zip_of_pictures(), r"is a zip archive of images/000000.png, images/000001.png and 1,998 more: unpack it"),
         (b"MATLAB 5.0 MAT-file", r"is a MATLAB file: save its arrays with np\.savez"),
         (b"\x89HDF\r\n", r"is an HDF5 file: save its arrays"),

@@ -12,6 +12,7 @@ import torch
 from tests.made.scripted_training import TRAIN_SECONDS, VAL_SECONDS, Script
 from trainables.config import TrialConfig
 from trainables.messages import EpochReport
+from trainables.prediction.metric import Metric
 from trainables.training import resumable_training as loop
 from trainables.training.resumable_training import epochs
 from trainables.training.stages import Stage
@@ -206,8 +207,9 @@ def test_a_report_tells_what_was_measured(run):
 def test_what_is_trained_and_what_is_scored(run, monkeypatch):
     monkeypatch.setattr(loop, "default_device", lambda: torch.device("meta"))
     config = TrialConfig.from_flat({"training.max_epochs": 1})
+    metric = Metric.parse("dice")
     for device, used in ((None, torch.device("meta")), (torch.device("cpu"), torch.device("cpu"))):
-        _, script = run([0.5], config=config, device=device, micro_batches=3, stages=STAGES)
+        _, script = run([0.5], config=config, device=device, micro_batches=3, stages=STAGES, metric=metric)
         training = script.training
         made_of = training.made_of
         assert made_of[:2] == (config, DATA)
@@ -221,6 +223,7 @@ def test_what_is_trained_and_what_is_scored(run, monkeypatch):
             "device": used,
             "bf16": training.bf16,
             "loss": training.loss,
+            "metric": metric,
         }
     _, script = run([0.5], config=config)
     assert script.training.made_of[4] == {"micro_batches": 1, "stages": None}
