@@ -14,6 +14,7 @@ from search.study.profiles import Profile
 from search.study.settings import StudySettings
 from search.study.space import Space
 from search.tuning.search_plan import SearchPlan
+from trainables.data.summary.proposal import Proposal
 from trainables.launching.launchers import Launcher
 
 
@@ -109,6 +110,14 @@ def _stopping(settings: StudySettings) -> str:
 def _amount(most: float, launcher: Launcher) -> str:
     least = most * launcher.least_processes / launcher.processes
     return f"{most:g}" if least == most else f"{least:g} to {most:g}"
+
+
+def show_proposal(console: Console, proposal: Proposal) -> None:
+    """Say which sizes of networks and batches suit the data, and why."""
+    table = Table.grid(padding=(0, 2))
+    for line in proposal.lines()[1:]:
+        table.add_row("profile", line)
+    console.print(table)
 
 
 def show_space(console: Console, space: Space) -> None:

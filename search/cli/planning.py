@@ -11,7 +11,7 @@ from rich.console import Console
 from search.cli.options.option_conflicts import check_grace
 from search.cli.options.option_types import AUTO
 from search.cli.options.search_options import SearchOptions
-from search.cli.plan_table import show_plan
+from search.cli.plan_table import show_plan, show_proposal
 from search.cli.study_checks import check_same_study, check_storage, check_systems, check_workers
 from search.gpu_sharing.probe_plan import probe_plan
 from search.gpu_sharing.tables import show_probed
@@ -23,12 +23,14 @@ from search.sampling.portfolio import portfolio_points
 from search.sampling.warm_start import starting_points
 from search.storage.location import refuse_links
 from search.study.gpu_share import Placement
-from search.study.profiles import Profile, choose_profile
+from search.study.profiles import PROFILES, Profile, choose_profile, suited
 from search.study.settings import CHECKPOINTS, StudySettings
 from search.study.systems import MAX_EPOCHS, PATIENCE, runs_of
 from search.tuning.search_plan import SearchPlan
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
+from trainables.data.summary.facts import summarise
+from trainables.data.summary.proposal import propose
 from trainables.launching.launchers import InlineLauncher, Launcher
 from trainables.prediction.metric import Metric
 from trainables.profiling.footprint import footprint
@@ -95,7 +97,10 @@ def make_plan(
         ValueError: if the user must change something; nothing has been written at that point.
     """
     folder, existing = study.folder, study.ledger
-    profile = choose_profile(options.profile, size.total("GPU"))
+    profile, proposal = sized(choose_profile(options.profile, size.total("GPU")), existing), None
+    if options.profile == AUTO and not options.systems and (existing is None or not existing.settings):
+        proposal = propose(summarise(data), depths=profile.depths, batch_sizes=profile.batch_sizes)
+        profile = suited(profile, proposal)
     launcher = make_launcher(options, size.total("GPU"))
     if options.gpu_hours is not None and launcher.demand()["GPU"] == 0:
         raise ValueError("--gpu-hours: trials use no GPU here; use --time-budget or --epochs-budget instead")
@@ -131,7 +136,20 @@ def make_plan(
     if placement is not None:
         plan = placed(plan, options, data, size, placement)
     show_plan(console, plan, options, profile, size, existing)
+    if options.dry_run and proposal is not None:
+        show_proposal(console, proposal)
     return plan
+
+
+def sized(profile: Profile, existing: Ledger | None) -> Profile:
+    """Return the profile with the sizes that a study has recorded: they are the same whichever option it began with."""
+    recorded = {} if existing is None else existing.settings
+    depths, batch_sizes = recorded.get("depths"), recorded.get("batch_sizes")
+    return dataclasses.replace(
+        profile,
+        depths=tuple(depths) if isinstance(depths, list) else profile.depths,
+        batch_sizes=tuple(batch_sizes) if isinstance(batch_sizes, list) else profile.batch_sizes,
+    )
 
 
 def probed_placement(console: Console, plan: SearchPlan, options: SearchOptions, data: PreparedData) -> Placement:
@@ -200,6 +218,10 @@ def _ema_decay(options: SearchOptions) -> float | None:
     return options.ema_decay or None
 
 
+def _if_other(sizes: tuple[int, ...], than: tuple[int, ...]) -> list[int] | None:
+    return None if sizes == than else list(sizes)
+
+
 def make_settings(options: SearchOptions, data: PreparedData, profile: Profile, checkpoints: str) -> StudySettings:
     max_epochs = options.max_epochs or (MAX_EPOCHS if options.systems else profile.max_epochs)
     # Systems are compared after their full training, so ASHA must not stop any.
@@ -234,4 +256,6 @@ def make_settings(options: SearchOptions, data: PreparedData, profile: Profile, 
         checkpoints=checkpoints,
         metric=metric.text,
         score_classes=metric.score_classes,
+        depths=_if_other(profile.depths, PROFILES[profile.name].depths),
+        batch_sizes=_if_other(profile.batch_sizes, PROFILES[profile.name].batch_sizes),
     )

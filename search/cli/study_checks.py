@@ -11,7 +11,6 @@ from search.cli.options.option_types import Workers
 from search.folders.path_text import check_text
 from search.folders.places import check_writable, existing
 from search.ledger.ledger import Ledger
-from search.study.profiles import PROFILES
 from search.study.settings import StudySettings
 from search.study.space import Space
 from search.study.space_record import check_same_space
@@ -69,7 +68,7 @@ def check_workers(workers: Workers, settings: StudySettings, data: PreparedData)
     if settings.systems:
         batches = [{**SYSTEMS[name].config, **settings.overrides}["training.batch_size"] for name in settings.systems]
     else:
-        batches = list(PROFILES[settings.profile].batch_sizes)
+        batches = list(settings.sizes.batch_sizes)
     smallest = min(*batches, len(data.train_part(settings.train_fraction)))
     if smallest < workers.most:
         raise ValueError(

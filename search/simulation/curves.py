@@ -108,6 +108,11 @@ def recorded(studies: list[Path]) -> tuple[StudySettings, list[Curve]]:
                 f"{folder}: has space {settings.space} and profile {settings.profile}, but {studies[0]} has space "
                 f"{first.space} and profile {first.profile}: replay them separately"
             )
+        if settings.sizes != first.sizes:
+            raise ValueError(
+                f"{folder}: has other depths or batch sizes than {studies[0]}, as its data has other sizes: replay "
+                "them separately"
+            )
         curves += curves_of(ledger.records())
     assert first is not None
     return first, curves

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trainables.data.summary.proposal import Proposal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +43,11 @@ PROFILES = {
         patience=8,
     ),
 }
+
+
+def suited(profile: Profile, proposal: Proposal) -> Profile:
+    """Return the profile with the sizes that suit the data set for which the proposal was made."""
+    return dataclasses.replace(profile, depths=proposal.depths, batch_sizes=proposal.batch_sizes)
 
 
 def choose_profile(name: str, gpus: float) -> Profile:

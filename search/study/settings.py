@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from search.json_records import from_json
-from search.study.profiles import PROFILES
+from search.study.profiles import PROFILES, Profile
 from search.study.rung_metric import RUNG_METRICS
 from search.study.space import Space
 from search.study.systems import systems_space
@@ -89,6 +89,10 @@ class StudySettings:
     """What the search maximises, as `--metric` takes it."""
     score_classes: list[str] | None = None
     """Names of the classes that count in the metric; None: all scored ones, or the one that the metric names."""
+    depths: list[int] | None = None
+    """Depths of networks that suit the data; None: those of the profile."""
+    batch_sizes: list[int] | None = None
+    """Batch sizes that suit the data; None: those of the profile."""
 
     @classmethod
     def recorded(cls, values: dict[str, Any], folder: Path) -> StudySettings:
@@ -117,6 +121,9 @@ class StudySettings:
         if min(self.seed, self.max_epochs - 1, self.grace_epochs - 1, self.reduction_factor - 2, self.patience - 1) < 0:
             raise ValueError("a number is below the minimum of its option")
         Metric.parse(self.metric, self.score_classes)
+        for name in ("depths", "batch_sizes"):
+            if (sizes := getattr(self, name)) is not None and (not sizes or min(sizes) < 1):
+                raise ValueError(f"{name} is {sizes}")
         if not 0 < self.train_fraction <= 1:
             raise ValueError(f"train_fraction is {self.train_fraction}")
         if "://" not in self.checkpoints and self.checkpoints != CHECKPOINTS:
@@ -149,11 +156,21 @@ class StudySettings:
             ignored_label=self.ignored_label,
         )
 
+    @property
+    def sizes(self) -> Profile:
+        """The profile, with the sizes that suit the data."""
+        profile = PROFILES[self.profile]
+        return dataclasses.replace(
+            profile,
+            depths=profile.depths if self.depths is None else tuple(self.depths),
+            batch_sizes=profile.batch_sizes if self.batch_sizes is None else tuple(self.batch_sizes),
+        )
+
     def search_space(self) -> Space:
         """Return the space from which the study's trials are chosen."""
         if self.space == "systems":
             return systems_space(self.overrides)
-        return unet_space(PROFILES[self.profile], wide=self.space == "wide")
+        return unet_space(self.sizes, wide=self.space == "wide")
 
     def fixed_config(self) -> dict[str, Any]:
         """Return the part of every trial's configuration that the search does not choose."""

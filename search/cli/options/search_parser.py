@@ -293,7 +293,8 @@ def parser() -> argparse.ArgumentParser:
         choices=("auto", *PROFILES),
         default="auto",
         help="network sizes and trial lengths to search: gpu, or cpu with narrower networks and shorter trials "
-        "(default: auto, which is gpu if the cluster has a GPU, otherwise cpu)",
+        "(default: auto, which is gpu if the cluster has a GPU, otherwise cpu, with the depths and batch sizes that "
+        "suit the images: --dry-run says why)",
     )
     trial.add_argument(
         "--train-fraction",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from search.cli.options.search_parser import parse
 from search.cli.planning import find_study, make_plan
 from search.cli.prepared_data import prepared_data
+from search.ledger.ledger import Ledger
 from search.ray_cluster.capacity import ClusterSize
 from search.sampling.portfolio import portfolio_points
 
@@ -27,6 +30,20 @@ def plan(tmp_path, monkeypatch):
         options = parse(arguments)
         data = prepared_data(options)
         return make_plan(console, options, data, size, find_study(options, data))
+
+    return make
+
+
+@pytest.fixture
+def study_of(tmp_path_factory):
+    """Returns a data file, `made.npz`, of so many images of that size."""
+
+    def make(size, count):
+        rng = np.random.default_rng(0)
+        path = tmp_path_factory.mktemp("data") / "made.npz"
+        masks = rng.integers(0, 3, (count, *size)).astype(np.uint8)
+        np.savez(path, images=rng.integers(0, 256, (count, *size)).astype(np.uint8), masks=masks)
+        return str(path)
 
     return make
 
@@ -102,3 +119,49 @@ def test_the_plan_says_how_the_data_is_cleaned(plan, tmp_path):
     assert re.search(r"^cleaning +outliers are kept; the drop list names 2 images *$", out.getvalue(), re.MULTILINE)
     plan(console=Console(file=(plain := io.StringIO()), width=200))
     assert "cleaning" not in plain.getvalue()
+
+
+def test_the_profile_has_the_sizes_that_suit_the_data(plan, tmp_path, study_of):
+    found = plan("--data", study_of((16, 24), 30)).settings
+    assert (found.profile, found.depths, found.batch_sizes) == ("cpu", [2, 3], [4, 8, 16])
+    space = {parameter.name: parameter.choices for parameter in found.search_space().parameters}
+    assert (space["model.depth"], space["training.batch_size"]) == ((2, 3), (4, 8, 16))
+    asked = plan("--data", study_of((16, 24), 30), "--profile", "cpu").settings
+    assert (asked.depths, asked.batch_sizes) == (None, None)
+    assert (plan().settings.depths, plan().settings.batch_sizes) == (None, None)  # the sample
+
+
+@pytest.mark.parametrize("profile", ["auto", "cpu"])
+@pytest.mark.parametrize("recorded", [{}, {"depths": [2], "batch_sizes": [8, 16]}])
+def test_a_study_keeps_the_sizes_that_it_began_with(profile, recorded, plan, tmp_path, study_of):
+    """Also one of an earlier version, which has recorded none, and whichever way the profile is given."""
+    data = study_of((16, 24), 30)
+    settings = dataclasses.replace(plan("--data", data).settings, **{"depths": None, "batch_sizes": None} | recorded)
+    (tmp_path / "runs" / "made").mkdir(parents=True)
+    ledger = Ledger.create(tmp_path / "runs" / "made", None, print)
+    ledger.settings = settings.to_dict()
+    ledger.close()
+    assert plan("--data", data, "--profile", profile).settings == settings
+
+
+@pytest.mark.parametrize(
+    ("arguments", "metric", "classes"),
+    [
+        ((), "mean_iou", None),
+        (("--metric", "dice"), "dice", None),
+        (("--score-classes", "sand,soil"), "mean_iou", ["soil", "sand"]),
+        (("--score-classes", "soil"), "class_iou:soil", None),
+        (("--score-classes", "soil,bedrock,sand,big rock"), "mean_iou", None),
+    ],
+)
+def test_the_score_is_recorded_in_one_form(arguments, metric, classes, plan):
+    found = plan(*arguments).settings
+    assert (found.metric, found.score_classes) == (metric, classes)
+
+
+def test_a_dry_run_says_why_the_sizes_suit_the_data(plan, study_of):
+    console = Console(file=io.StringIO(), width=200)
+    plan("--data", study_of((16, 24), 30), "--dry-run", console=console)
+    said = console.file.getvalue()
+    assert "depths 2/3: more halvings would leave less than 2 pixels of the 16 of the shorter side" in said
+    assert "batch sizes 4/8/16: the train part has 24" in said
