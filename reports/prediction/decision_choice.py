@@ -17,6 +17,7 @@ import torch
 
 from reports.prediction.scores_with_intervals import Confusions, Interval, confusion
 from trainables.prediction.decision import LEAST, PLAIN, Decision
+from trainables.prediction.iou import Tallies
 from trainables.prediction.metric import Metric
 
 FOLDS = 5
@@ -30,6 +31,8 @@ AREAS = (0, 1 / 1024, 1 / 512, 1 / 256, 1 / 128)
 """Candidates for the smallest region, as parts of an image's area."""
 ROUNDS = 3
 """Rounds of coordinate ascent over the classes' offsets."""
+MOST_FITTED = 16
+"""Most classes whose offsets are fitted, the rarest ones: with 256, fitting would take hours."""
 MOST_VALUES = 1_500_000
 """Largest number of pixels times classes that offsets and prior are fitted on. Of larger validation parts, only every
 second, third, ... row and column is used."""
@@ -67,8 +70,8 @@ class ValidationPredictions:
         """Return confusions with these counts (V, C, C)."""
         return Confusions(counts=counts, names=self.names, scored=self.scored, ignored=self.ignored, metric=self.metric)
 
-    def scores(self, counts: np.ndarray) -> np.ndarray:
-        """Return the score of each of these confusion matrices (..., C, C)."""
+    def scores(self, counts: np.ndarray | Tallies) -> np.ndarray:
+        """Return the score of each of these confusion matrices (..., C, C), or of their tallies."""
         return self.metric.score(counts, self.names, self.ignored)
 
     def some(self, chosen: np.ndarray) -> ValidationPredictions:
@@ -184,8 +187,10 @@ class Pixels:
         shares = probabilities.mean((2, 3)).clamp(min=LEAST).log().numpy()
         image = np.broadcast_to(np.arange(count)[:, None, None], masks.shape)[labelled]
         self.truth, self.logs, self.shares = masks[labelled].astype(np.int64), logs[labelled], shares[image]
-        held = {*np.unique(self.truth).tolist(), found.ignored}
-        self.fitted = tuple(label for label in found.scored if label in held)
+        pixels = np.bincount(self.truth, minlength=classes)
+        held = [label for label in found.scored if pixels[label] or label == found.ignored]
+        rarest = sorted(held, key=lambda label: int(pixels[label]))[:MOST_FITTED]
+        self.fitted = tuple(label for label in held if label in rarest)
         """Labels whose offset is fitted: without pixels of a class, any offset that predicts it less looks better."""
 
     def score(self, prior: float) -> float:
@@ -225,8 +230,8 @@ class Pixels:
     def _along(self, scores: np.ndarray, label: int, present: float) -> np.ndarray:
         """Return the score for each of OFFSETS of one class, with the other classes' offsets fixed.
 
-        A pixel is given the class if the offset exceeds the lead of the best other class. One histogram of the leads
-        therefore holds the confusion matrices of all offsets.
+        A pixel is given the class if the offset exceeds the lead of the best other class. Histograms of the leads
+        therefore hold the tallies of all offsets.
         """
         own = scores[:, label] - present
         others = scores.copy()
@@ -234,10 +239,21 @@ class Pixels:
         rival = others.argmax(1)
         lead = np.take_along_axis(others, rival[:, None], 1)[:, 0] - own
         bins = np.searchsorted(OFFSETS, lead, side="right")  # the first offset that is above the lead
-        size = self.classes * self.classes
-        cells = (bins * self.classes + self.truth) * self.classes + rival
-        counts = np.bincount(cells, minlength=(len(OFFSETS) + 1) * size).reshape(-1, self.classes, self.classes)
-        won = counts.cumsum(0)  # pixels that are given the class at each offset
-        matrices = counts.sum(0) - won
-        matrices[:, :, label] += won.sum(2)
-        return self.found.scores(matrices[: len(OFFSETS)])
+        right = rival == self.truth
+        predicted, hits = self._left(bins, rival), self._left(bins[right], rival[right])
+        moved, true = self._left(bins, self.truth), np.bincount(self.truth, minlength=self.classes)
+        won = true - moved  # pixels that are given the class at each offset, by their true label
+        predicted[:, label] += won.sum(1)
+        hits[:, label] += won[:, label]
+        return self.found.scores(Tallies(hits, np.broadcast_to(true, hits.shape), predicted))
+
+    def _left(self, bins: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return how many pixels of each label are not given the class, at each of OFFSETS: (offsets, C) int64.
+
+        Args:
+            bins: (P,) the first offset at which the class is given to a pixel.
+            labels: (P,) a label of each pixel.
+        """
+        size = (len(OFFSETS) + 1) * self.classes
+        counts = np.bincount(bins * self.classes + labels, minlength=size).reshape(-1, self.classes)
+        return (counts.sum(0) - counts.cumsum(0))[: len(OFFSETS)]

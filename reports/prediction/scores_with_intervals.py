@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainables.data import PreparedData
-from trainables.prediction.iou import class_iou
+from trainables.prediction.iou import Tallies, class_iou
 from trainables.prediction.metric import Metric
 
 DRAWS = 2000
@@ -86,8 +86,8 @@ class Confusions:
         """Return the score over all images, as `evaluate` does; NaN if they hold no class that counts."""
         return float(self._scores(self.counts.sum(0)))
 
-    def _scores(self, counts: np.ndarray) -> np.ndarray:
-        """Return the score of each of these confusion matrices (..., C, C)."""
+    def _scores(self, counts: np.ndarray | Tallies) -> np.ndarray:
+        """Return the score of each of these confusion matrices (..., C, C), or of their tallies."""
         return self.metric.score(counts, self.names, self.ignored)
 
     def class_iou(self) -> dict[str, float]:
@@ -100,7 +100,7 @@ class Confusions:
         return _interval(self.score(), self._scores(self._resampled()))
 
     def class_intervals(self) -> dict[str, Interval]:
-        drawn = class_iou(self._resampled(), self.ignored)
+        drawn = self._resampled().class_iou(self.ignored)
         labels = {name: label for label, name in enumerate(self.names)}
         return {name: _interval(value, drawn[:, labels[name]]) for name, value in self.class_iou().items()}
 
@@ -114,13 +114,16 @@ class Confusions:
         held = (self.counts.sum(2) > 0).sum(0)
         return {self.names[label]: int(held[label]) for label in self.scored}
 
-    def _resampled(self) -> np.ndarray:
-        """Return (DRAWS, C, C) confusion matrices, each of N images drawn with replacement; always the same draws."""
+    def _resampled(self) -> Tallies:
+        """Return DRAWS tallies, each of N images drawn with replacement; always the same draws.
+
+        With 256 classes, confusion matrices would take a gigabyte.
+        """
         count = len(self.counts)
         times = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=DRAWS)
         # Floats are exact up to 2^53 pixels. NumPy multiplies integers without BLAS, which is many times slower.
-        drawn = times.astype(np.float64) @ self.counts.reshape(count, -1).astype(np.float64)
-        return drawn.reshape(DRAWS, *self.counts.shape[1:])
+        each, drawn = Tallies.of(self.counts), times.astype(np.float64)
+        return Tallies(*(drawn @ part.astype(np.float64) for part in (each.hits, each.true, each.predicted)))
 
 
 def scored_labels(data: PreparedData, suppressed: int | None) -> tuple[int, ...]:

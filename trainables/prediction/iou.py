@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Tallies:
+    """Pixels of each class, all that a score needs of a confusion matrix; integers, or floats that hold integers."""
+
+    hits: np.ndarray
+    """(..., C) pixels whose true label was predicted."""
+    true: np.ndarray
+    """(..., C) pixels of each true label."""
+    predicted: np.ndarray
+    """(..., C) pixels of each predicted label, of those that have a true one."""
+
+    @classmethod
+    def of(cls, confusion: np.ndarray) -> Tallies:
+        """Sum up confusion matrices (..., C, C): rows are true labels, columns predictions."""
+        return cls(np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(-1), confusion.sum(-2))
+
+    def class_iou(self, ignored_label: int | None) -> np.ndarray:
+        """Return the IoU of each class, see `class_iou`."""
+        counts = self.true > 0
+        if ignored_label is not None:
+            counts[..., ignored_label] = self.predicted[..., ignored_label] > 0
+        hits = self.hits.astype(np.float64)
+        return np.divide(hits, self.true + self.predicted - hits, out=np.full(hits.shape, np.nan), where=counts)
 
 
 def class_iou(confusion: np.ndarray, ignored_label: int | None) -> np.ndarray:
@@ -18,12 +45,7 @@ def class_iou(confusion: np.ndarray, ignored_label: int | None) -> np.ndarray:
             is 0.
         ignored_label: the ignored label; None: no label is ignored.
     """
-    hits = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
-    true, predicted = confusion.sum(-1), confusion.sum(-2)
-    counts = true > 0
-    if ignored_label is not None:
-        counts[..., ignored_label] = predicted[..., ignored_label] > 0
-    return np.divide(hits, true + predicted - hits, out=np.full(hits.shape, np.nan), where=counts)
+    return Tallies.of(confusion).class_iou(ignored_label)
 
 
 def mean_iou(confusion: np.ndarray, ignored_label: int | None) -> np.ndarray:

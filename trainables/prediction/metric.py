@@ -11,7 +11,7 @@ import numpy as np
 
 from trainables.data import DataDescription
 from trainables.errors import clean
-from trainables.prediction.iou import class_iou, mean_of_counted
+from trainables.prediction.iou import Tallies, mean_of_counted
 
 CLASS_IOU = "class_iou"
 FORMS = ("mean_iou", "dice", f"{CLASS_IOU}:NAME")
@@ -114,16 +114,17 @@ class Metric:
         """Whether it is the mean IoU of all scored classes, which is also reported beside any other metric."""
         return self == MEAN_IOU
 
-    def score(self, confusion: np.ndarray, class_names: Sequence[str], ignored_label: int | None) -> np.ndarray:
+    def score(self, counted: np.ndarray | Tallies, class_names: Sequence[str], ignored_label: int | None) -> np.ndarray:
         """Return the score: (...) float64 in [0, 1]; NaN if no class counts.
 
         Args:
-            confusion: (..., C, C) pixel counts: rows are true labels, columns predictions. The row of the ignored
-                label is 0.
+            counted: (..., C, C) pixel counts, rows are true labels, columns predictions; or their `Tallies`. The row
+                of the ignored label is 0.
             class_names: (C,) names of the classes.
             ignored_label: the ignored label; None: no label is ignored.
         """
-        found = class_iou(confusion, ignored_label)
+        tallies = counted if isinstance(counted, Tallies) else Tallies.of(counted)
+        found = tallies.class_iou(ignored_label)
         if self.measure == "dice":
             found = 2 * found / (1 + found)  # the same class by class; NaN stays NaN
         if self.classes is not None:
