@@ -21,6 +21,7 @@ from reports.output.class_figures import (
 from reports.output.trial_figures import CURVE_COLOURS, MOST_CURVES, curves_caption, learning_curves, score_over_trials
 from tests.made.records import trial_record
 from trainables.data import DataDescription
+from trainables.prediction.metric import MEAN_IOU
 
 
 def facts_of(names, **data):
@@ -116,7 +117,9 @@ def test_the_legend_has_the_classes_of_the_pictures_and_their_numbers_if_these_a
 
 def study_of(trials, epochs, state="complete"):
     scores = np.random.default_rng(0).random((trials, epochs)).cumsum(axis=1) / epochs
-    return SimpleNamespace(records=[trial_record(n, scores[n].tolist(), state=state) for n in range(trials)])
+    return SimpleNamespace(
+        metric=MEAN_IOU, records=[trial_record(n, scores[n].tolist(), state=state) for n in range(trials)]
+    )
 
 
 @pytest.mark.parametrize(("trials", "epochs"), [(300, 100), (2_000, 3)])
