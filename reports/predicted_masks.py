@@ -60,15 +60,13 @@ def write_masks(
 
 def encoded(labels: np.ndarray, description: DataDescription) -> bytes:
     """Return labels (H, W) as a PNG file: of colours if the masks of the data hold colours, else of their values."""
-    values = np.array(description.mask_values)
+    mask = description.masks(labels)
     if description.colour_masks:
-        colours = np.stack([values >> 16, values >> 8 & 255, values & 255], axis=1).astype(np.uint8)
-        picture = Image.fromarray(colours[labels])
-    elif values.max() > 255 or values.min() < 0:  # unlabelled pixels of -1, which are not predicted, become 65535
-        picture = Image.fromarray(values.astype(np.uint16)[labels])
+        picture = Image.fromarray(mask)
+    elif mask.dtype != np.uint8:  # unlabelled pixels of -1, which are not predicted, become 65535
+        picture = Image.fromarray(mask.astype(np.uint16))
     else:
-        picture = Image.fromarray(values.astype(np.uint8)[labels]).convert("L")
-        picture = _with_palette(picture, values, class_colours(description))
+        picture = _with_palette(Image.fromarray(mask), np.array(description.mask_values), class_colours(description))
     stream = io.BytesIO()
     picture.save(stream, "png")
     return stream.getvalue()

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from trainables.augmentation.transforms import AugmentationConfig
+from trainables.flat_form import from_flat_fields, takes
 from trainables.losses.config import LossConfig
 from trainables.models.config import ModelConfig
 from trainables.optim.optimizers import OptimizerConfig
 from trainables.optim.schedules import ScheduleConfig
-from trainables.registry import parameter_owners
 from trainables.validation import check, check_name, check_positive, resolve
 
 
@@ -113,17 +113,10 @@ class TrialConfig:
         nested: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
         for key, value in flat.items():
             section, _, name = key.partition(".")
-            if section in SECTIONS and name in parameter_owners(getattr(SECTIONS[section], "REGISTRY", {})):
-                nested[section].setdefault("parameters", {})[name] = value
-                continue
-            fields = {field_.name: field_ for field_ in dataclasses.fields(SECTIONS.get(section, cls))}
-            if section not in SECTIONS or name not in fields or name == "parameters":
+            if section not in SECTIONS or not takes(SECTIONS[section], name):
                 raise ValueError(f"unknown configuration key {key!r}: valid keys are {', '.join(cls().to_flat())}, ...")
-            separator, kind = fields[name].metadata.get("flat", ("", str))
-            if separator and isinstance(value, str):
-                value = tuple(kind(part) for part in value.split(separator))
             nested[section][name] = value
-        return cls(**{section: kind(**nested[section]) for section, kind in SECTIONS.items()})
+        return cls(**{section: from_flat_fields(kind, nested[section]) for section, kind in SECTIONS.items()})
 
 
 SECTIONS: dict[str, type[Any]] = get_type_hints(TrialConfig)

@@ -13,7 +13,6 @@ from trainables.data.npz import read_npz
 from trainables.data.raw_data import RawData
 from trainables.data.readers.choose import file_reader, folder_reader, is_annotation_file
 from trainables.data.readers.guarded import Guarded, damage_named
-from trainables.data.sample import sample
 from trainables.data.source import SAMPLE, DataSource, find
 
 
@@ -23,7 +22,11 @@ def read_source(source: DataSource, folder: Path) -> RawData:
     Raises:
         ValueError: if it is not a usable data set; names the file, the value and the rule.
     """
-    return sample() if source.uri == SAMPLE else Content(source).read(folder)
+    if source.uri != SAMPLE:
+        return Content(source).read(folder)
+    from trainables.data.sample import sample  # OpenCV draws it
+
+    return sample()
 
 
 class Content:

@@ -65,6 +65,17 @@ class DataDescription:
         """The value of each class in the masks of the source, by label."""
         return tuple(range(self.num_classes)) if self.values is None else self.values
 
+    def masks(self, labels: np.ndarray) -> np.ndarray:
+        """Return labels (..., H, W) as the masks of the source hold them.
+
+        Returns: (..., H, W) of the smallest integer dtype that holds the value of each class, or (..., H, W, 3) uint8
+            colours if the masks of the source hold colours.
+        """
+        values = np.array(self.mask_values)
+        if self.colour_masks:
+            return np.stack([values >> 16, values >> 8 & 255, values & 255], axis=1).astype(np.uint8)[labels]
+        return values.astype(np.result_type(*map(np.min_scalar_type, self.mask_values)))[labels]
+
 
 MARS = DataDescription(class_names=("background", "soil", "bedrock", "sand", "big rock"), ignored_label=0)
 """The classes of the competition; background marks unlabelled pixels."""

@@ -23,7 +23,6 @@ from trainables.data.content import Content
 from trainables.data.description import DataDescription
 from trainables.data.pixel_format import PixelFormat
 from trainables.data.report import DataReport, warnings_of
-from trainables.data.sample import sample
 from trainables.data.source import SAMPLE, DataSource
 from trainables.data.split import given_split, split, stratified_part
 
@@ -254,6 +253,8 @@ def _prepared_folder(source: DataSource, cache: Path) -> Path:
     if chosen := source.choices:
         choices = f"-{_hash(json.dumps(chosen))}"
     if source.uri == SAMPLE:
+        from trainables.data.sample import sample  # OpenCV draws it
+
         return _build(cache, f"{SAMPLE}-{FORMAT}{choices}", lambda _: clean(sample(), source))
     content = Content(source)
     # The folder is named by content and choices. This small file stores the first by URI and version.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
+
+from trainables.prediction.regions import small_regions
 
 LEAST = 1e-6
 """Lower bound of probabilities, so that their logarithms are finite, also if they were computed in bf16."""
@@ -55,17 +56,3 @@ class Decision:
 
 PLAIN = Decision()
 """Chooses the most probable class."""
-
-
-def small_regions(labels_hw: np.ndarray, smallest: int) -> np.ndarray:
-    """Return the pixels of connected regions with fewer than `smallest` pixels: (H, W) bool.
-
-    A region consists of pixels with the same label; diagonal neighbours are connected.
-    """
-    small = np.zeros(labels_hw.shape, dtype=bool)
-    for label in np.unique(labels_hw):
-        _, numbers, boxes, _ = cv2.connectedComponentsWithStats((labels_hw == label).astype(np.uint8))
-        few = boxes[:, cv2.CC_STAT_AREA] < smallest
-        few[0] = False  # the background
-        small |= few[numbers]
-    return small

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.prediction.decision import PLAIN, Decision, small_regions
+from trainables.prediction.decision import PLAIN, Decision
 
 
 def probabilities(*pixels):
@@ -71,12 +71,3 @@ def test_small_regions_get_the_next_best_label_of_each_pixel():
 def test_a_region_whose_class_is_the_only_one_stays():
     given = probabilities([0.0, 1.0, 0.0], [0.0, 0.0, 1.0])
     assert labels(Decision(smallest=99), given) == [1, 2]
-
-
-@pytest.mark.parametrize(("smallest", "count"), [(0, 0), (1, 0), (2, 1), (3, 3), (4, 3), (5, 7), (99, 35)])
-def test_what_is_a_small_region(smallest, count):
-    mask = np.full((5, 7), 2)
-    mask[0, 0] = 1
-    mask[2, [2, 3]] = 1
-    mask[4, 4] = mask[3, 5] = mask[2, 6] = mask[1, 6] = 3  # corners connect
-    assert small_regions(mask, smallest).sum() == count

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import yaml
 
 from trainables.data.description import MOST_CLASSES, DataDescription
 from trainables.errors import MOST_LISTED, listed
@@ -207,6 +206,8 @@ def read_classes(text: str, name: str) -> tuple[DeclaredClass, ...]:
     Raises:
         ValueError: naming the entry and the rule.
     """
+    import yaml  # not where a model only predicts
+
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
