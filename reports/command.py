@@ -8,12 +8,15 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
-from reports.final_model.retrain_and_predict import FinalOptions, finish
+from reports.bundle.onnx_file import check_libraries
+from reports.bundle.write import Trained, write_bundle
+from reports.final_model.retrain_and_predict import FinalModel, FinalOptions, finish
 from reports.final_model.training_choice import Clock, spend
 from reports.inputs import StudyFacts, read_study
 from reports.output.folder import make_output
@@ -37,8 +40,13 @@ from search.library_output import quiet_optuna
 from search.views.leaderboard import leaderboard
 from search.views.safe_console import Terminal
 from trainables.atomic_write import clear_leftovers
+from trainables.config import TrialConfig
 from trainables.device import default_device
 from trainables.errors import StorageError
+
+
+ONNX_SECONDS, ONNX_PART = 60.0, 0.1
+"""Seconds of a time budget that are kept for the ONNX file, and the largest part of the budget that they may be."""
 
 
 def run(options: argparse.Namespace) -> None:
@@ -47,6 +55,8 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ValueError: for mistakes that the user can correct, and for errors of files and storage.
     """
+    if not options.no_onnx:
+        check_libraries()
     quiet_optuna()
     console = Terminal()
     place = options.study
@@ -77,9 +87,17 @@ def _explained(error: StorageError | OSError, place: Path) -> ValueError:
     )
 
 
+def _budget(options: argparse.Namespace) -> float | None:
+    """Return the seconds of the time budget without those of the ONNX file."""
+    budget: float | None = options.time_budget
+    if budget is None or options.no_onnx:
+        return budget
+    return budget - min(ONNX_SECONDS, ONNX_PART * budget)
+
+
 def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) -> None:
     clear_leftovers(facts.output)
-    device, clock = default_device(), Clock(options.time_budget)
+    device, clock = default_device(), Clock(_budget(options))
     recorded = facts
     facts, models = searched_models(facts, options.members, device)
     console.print(leaderboard(facts.records, metric=facts.metric, width=console.width))
@@ -99,6 +117,7 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     if systems:
         written.append(write_systems(facts, systems))
     page, final = Page(facts, systems), None
+    configs: dict[int, TrialConfig] = {}
     page.write(scored, final, submits=not options.no_submission)
     if not options.no_submission:
         console.print(
@@ -110,6 +129,7 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
         if not options.no_retrain:
             spent = spend(console, facts, scored, clock, score, device)
             plan = spent.plan
+            configs |= spent.configs
             if spent.scored is not scored:
                 scored = spent.scored
                 _say_scores(console, facts, scored)
@@ -117,8 +137,11 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
         written.append(facts.output / "predictor.json")
         if final.submission is not None:
             written.append(facts.output / final.submission)
+        if plan is not None and final.retrained is not None:
+            configs[plan.number] = plan.config
         page.write(scored, final, submits=True)
     written.append(page.path)
+    written.append(_write_bundle(console, facts, scored, final, configs, onnx=not options.no_onnx))
     console.print(
         f"{facts.metric.title} {scored.test.interval()} on the held-out test part, "
         f"{scored.validation.interval()} on validation; {facts.origin}",
@@ -127,6 +150,40 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     )
     for path in written:
         console.print(f"wrote {path}", markup=False, soft_wrap=True)
+
+
+def _write_bundle(
+    console: Console,
+    facts: StudyFacts,
+    scored: Scored,
+    final: FinalModel | None,
+    configs: Mapping[int, TrialConfig],
+    *,
+    onnx: bool,
+) -> Path:
+    """Write the bundle of the model that made the submission, or without one of the search's; returns its folder."""
+    never = scored.never if final is None else final.never
+    if never is not None:
+        console.print(f"warning: {never}", style="yellow", markup=False, soft_wrap=True)
+    trained = Trained(
+        models=scored.models if final is None else final.models,
+        configs=configs,
+        retrained=None if final is None else final.retrained,
+        never=never,
+    )
+    console.print(f"writing the model{' and its ONNX file' if onnx else ''}")
+    bundle = write_bundle(facts, scored, trained, onnx=onnx)
+    if bundle.onnx is not None:
+        console.print(
+            f"ONNX file: on {bundle.onnx.checked} real images its probabilities differ from PyTorch by at most "
+            f"{bundle.onnx.largest_difference:.1e} (tolerance {bundle.onnx.tolerance:g}), its labels in "
+            f"{bundle.onnx.differing_pixels:.4%} of the pixels",
+            markup=False,
+            soft_wrap=True,
+        )
+    if bundle.without_onnx is not None:
+        console.print(f"no ONNX file was written: {bundle.without_onnx}", style="yellow", markup=False, soft_wrap=True)
+    return bundle.folder
 
 
 def _say_scores(console: Console, facts: StudyFacts, scored: Scored) -> None:

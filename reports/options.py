@@ -8,8 +8,9 @@ from search.cli.options.option_types import duration, folder, int_at_least, loca
 
 EPILOG = """\
 Everything is written to RUN/report, or to the folder of --output: report.html, leaderboard.csv, leaderboard.parquet,
-predictor.json, submission.csv (for images with names: the folder masks), and the weights of the finalist and of the
-final training. A training that was stopped resumes after its last finished epoch when the same command runs again.
+predictor.json, submission.csv (for images with names: the folder masks), the bundle model (weights, settings, model
+card, ONNX file; see docs/models.md), and the checkpoints of the finalist and of the final training. A training that was
+stopped resumes after its last finished epoch when the same command runs again.
 """
 
 
@@ -83,6 +84,11 @@ def parser() -> argparse.ArgumentParser:
     )
     final.add_argument(
         "--no-submission", action="store_true", help="write the report only: no final training, no submission"
+    )
+    final.add_argument(
+        "--no-onnx",
+        action="store_true",
+        help="leave the ONNX file out of the bundle RUN/report/model; its export takes from seconds to minutes",
     )
     final.add_argument(
         "--allow-ignored", action="store_true", help="allow the ignored class in the submission (default: suppressed)"

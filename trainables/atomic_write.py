@@ -47,6 +47,29 @@ def atomic_write(target: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """Context that yields a new folder beside the target, and replaces the target and all it holds when it ends.
+
+    If the context ends with an exception, the new folder is deleted and the target stays as it was. A process that is
+    killed between the two renames leaves no folder under the name, never a mixture.
+
+    Raises:
+        OSError: if the target cannot be written or replaced.
+    """
+    clear_leftovers(target.parent, target.name)
+    new, old = temporary(target), temporary(target)
+    new.mkdir()
+    try:
+        yield new
+        with suppress(FileNotFoundError):
+            target.rename(old)
+        new.rename(target)
+    finally:
+        _delete(new)
+        _delete(old)
+
+
 def temporary(target: Path) -> Path:
     """Return a new path beside the target, for what will replace it."""
     return target.with_name(f"{target.name}.{_place()}{os.getpid():08x}{secrets.token_hex(4)}")

@@ -1,4 +1,4 @@
-"""The flat form of the settings of one part: a field is a scalar, and the parameters of its components lie beside it."""
+"""The flat form of the settings of a part: a field is a scalar, and the parameters of its components lie beside it."""
 
 from __future__ import annotations
 

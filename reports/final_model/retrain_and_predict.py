@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,11 @@ from reports.final_model.retraining import check_store, retrain, retrain_store
 from reports.inputs import StudyFacts
 from reports.predicted_masks import FOLDER, write_masks
 from reports.prediction.scores_with_intervals import Confusions, Interval
-from reports.prediction.scoring import Scored
+from reports.prediction.scoring import Scored, never_sentence
 from reports.progress import TimeLeft, tracked
 from reports.submission_csv import check_submission, write_submission
 from search.formatting import duration
 from trainables.device import uses_bf16
-from trainables.errors import listed
 from trainables.prediction.predictor import EVALUATION_BATCH
 from trainables.training.checkpoint_store import CheckpointStore
 from trainables.training.resumable_training import load_best
@@ -42,6 +41,10 @@ class FinalModel:
     rows: int
     label_shares: dict[str, float]
     """Share of the predicted pixels, by class name."""
+    never: str | None
+    """A warning about classes that are never predicted; None if there are none."""
+    models: Mapping[int, nn.Module] = field(repr=False)
+    """The models that predicted, keyed by the number of their trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +62,16 @@ def finish(
 ) -> FinalModel:
     """Run the final training if there is a plan for one, and predict the test set."""
     models, predictor = dict(scored.models), scored.choice.predictor
-    final = FinalModel(retrained=None, retrained_epochs=None, check=None, submission=None, rows=0, label_shares={})
+    final = FinalModel(
+        retrained=None,
+        retrained_epochs=None,
+        check=None,
+        submission=None,
+        rows=0,
+        label_shares={},
+        never=scored.never,
+        models=models,
+    )
     if (plan := options.plan) is not None:
         check = _check(console, facts, scored, plan, device) if options.check else None
         final = dataclasses.replace(final, check=check)
@@ -88,10 +100,11 @@ def finish(
         path = facts.output / "submission.csv"
         counts = _submit(console, facts, path, batches, predictor.suppressed)
     names = facts.data.description.class_names
-    if never := [names[label] for label in facts.data.present_labels if not counts[label]]:
-        console.print(f"the final model never predicts {listed(never)}", style="yellow", markup=False)
+    never = never_sentence(facts.data, counts, f"the {len(facts.data.unlabelled):,} images to predict")
     shares = {name: float(share) for name, share in zip(names, counts / counts.sum(), strict=True) if share}
-    return dataclasses.replace(final, submission=path.name, rows=len(facts.data.unlabelled), label_shares=shares)
+    return dataclasses.replace(
+        final, submission=path.name, rows=len(facts.data.unlabelled), label_shares=shares, never=never
+    )
 
 
 def _write_masks(console: Console, facts: StudyFacts, batches: Iterable[np.ndarray]) -> np.ndarray:

@@ -52,6 +52,8 @@ class Spent:
     """The final training; None if time or memory does not suffice."""
     gain: Interval | None
     """Paired gain of the finalist on the validation part; None without a finalist."""
+    configs: Mapping[int, TrialConfig]
+    """Configuration of the finalist, keyed by the number of its trial, if its weights replace those of its trial."""
 
 
 class Clock:
@@ -75,10 +77,11 @@ def spend(
     """
     plan = retrain_plan(facts, scored.choice.predictor.weightiest)
     if clock.left is None:
-        return Spent(scored=scored, plan=plan, gain=None)
+        return Spent(scored=scored, plan=plan, gain=None, configs={})
     images = 0 if facts.data.unlabelled is None else len(facts.data.unlabelled)
     reserved = RESERVE + SLACK * images * scored.seconds_per_image
     trial, gain = facts.best, None
+    configs: dict[int, TrialConfig] = {}
 
     def cost(candidate: TrialConfig) -> EpochSeconds | None:
         return timed(facts, candidate, trial.micro_batches, device)
@@ -92,6 +95,7 @@ def spend(
             members = better.choice.predictor
             if gain.value > 0 and trial.number in members.members:
                 scored, plan = better, finalist.plan(facts, trial)
+                configs[trial.number] = finalist.config
                 if members.weightiest != trial.number:
                     plan = retrain_plan(facts, members.weightiest)
             else:
@@ -99,7 +103,7 @@ def spend(
     each = cost(plan.config)
     needed = None if each is None else plan.epochs * each.every
     if needed is not None and needed <= clock.left - reserved:
-        return Spent(scored=scored, plan=plan, gain=gain)
+        return Spent(scored=scored, plan=plan, gain=gain, configs=configs)
     why = "not enough memory" if needed is None else f"not enough time (about {duration(needed)})"
     console.print(
         f"{why} for a final training on all labelled images: the weights above are used",
@@ -107,7 +111,7 @@ def spend(
         markup=False,
         soft_wrap=True,
     )
-    return Spent(scored=scored, plan=None, gain=gain)
+    return Spent(scored=scored, plan=None, gain=gain, configs=configs)
 
 
 def _planned(console: Console, facts: StudyFacts, seconds: float, cost: Cost) -> TrialConfig | None:

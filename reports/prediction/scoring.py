@@ -17,6 +17,7 @@ from reports.prediction.scores_with_intervals import Confusions, Interval
 from search.ledger.ranking import ranked
 from search.views.pictures.prediction_panels import telling_images
 from trainables.config import TrialConfig
+from trainables.data import PreparedData
 from trainables.device import uses_bf16
 from trainables.errors import listed
 from trainables.messages import EpochReport
@@ -70,6 +71,9 @@ class Scored:
     """(N,) indices of test images."""
     example_predictions: np.ndarray
     """(N, H, W) predicted labels of these images."""
+
+    never: str | None
+    """A warning about classes that are never predicted on the test part; None if there are none."""
 
     @property
     def validation(self) -> Confusions:
@@ -161,7 +165,11 @@ def score_models(
     predicted = list(predictor.labels(data.images[test]))
     seconds = time.perf_counter() - before
     confusions = Confusions.of(data, test, predicted, suppressed=suppressed, metric=facts.metric)
+    pixels = np.zeros(data.description.num_classes, np.int64)
+    for labels in predicted:
+        pixels += np.bincount(labels.ravel(), minlength=len(pixels))
     return Scored(
+        never=never_sentence(data, pixels, "the held-out test part"),
         begun=_begun(facts, choice.predictor, confusions, device),
         choice=choice,
         models=models,
@@ -210,6 +218,24 @@ def score_lines(facts: StudyFacts, scored: Scored) -> list[str]:
     )
     lines += [scored.begun.sentence()] if scored.begun is not None else []
     return lines + rare_lines(scored)
+
+
+def never_sentence(data: PreparedData, pixels: np.ndarray, images: str) -> str | None:
+    """Return a warning about classes of the data that a model never predicts; None if it predicts each.
+
+    Args:
+        data: the data set, whose masks hold the classes.
+        pixels: (C,) predicted pixels of each class.
+        images: which images these are of.
+    """
+    names = data.description.class_names
+    never = [names[label] for label in data.present_labels if not pixels[label]]
+    if not never:
+        return None
+    return (
+        f"the final model never predicts {listed(never, most=MOST_LISTED)} on {images}, so that the IoU there is 0: "
+        "label more images that hold it, or search for longer"
+    )
 
 
 def averaged_sentence(scored: Scored) -> str:

@@ -150,7 +150,7 @@ def commands(folder: Path, trials: int) -> dict[str, list[str]]:
     return {
         "dry run": [*search, *SEARCH, "--name", folder.name, "--dry-run", "--budget", str(2 * trials)],
         "status": [*search, "--status", folder.name],
-        "report": ["reports/run.py", str(folder), "--no-submission"],
+        "report": ["reports/run.py", str(folder), "--no-submission", "--no-onnx"],
         "replay": ["search/replay.py", str(folder), *REPLAY],
     }
 

@@ -98,6 +98,9 @@ def test_checkpoints_may_go_to_an_object_store(command, object_store, data_file,
     done = command("reports/run.py", "runs/study", "--no-retrain")
     assert done.returncode == 0, done.stderr
     assert "submission: 5 rows of 384 pixels, checked" in done.stdout
+    assert "ONNX file: on 16 real images its probabilities differ from PyTorch by at most" in done.stdout
+    names = {"README.md", "model.json", "model.onnx", "weights.safetensors"}
+    assert {path.name for path in (tmp_path / "runs" / "study" / "report" / "model").iterdir()} == names
 
 
 def test_trials_run_the_code_of_the_driver_from_every_folder(data_file, logs, tmp_path):

@@ -67,7 +67,7 @@ def study(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(study):
-    run(parser().parse_args([str(study), "--no-submission"]))
+    run(parser().parse_args([str(study), "--no-submission", "--no-onnx"]))
     return (study / "report" / "report.html").read_text(encoding="utf-8")
 
 
@@ -104,7 +104,7 @@ def test_tensorboard_has_a_tag_for_each_class(study):
 
 
 def test_the_terminal_shows_names_as_text(study, capsys):
-    run(parser().parse_args([str(study), "--no-submission"]))
+    run(parser().parse_args([str(study), "--no-submission", "--no-onnx"]))
     output = capsys.readouterr().out
     assert "[/red]x [bold]" in output
     assert "\x1b" not in output

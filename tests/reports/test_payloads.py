@@ -115,8 +115,8 @@ def readers(study, data_file, space):
 
     runs = ["--storage", str(study.parent), "--name", study.name, "--data", str(data_file)]
     return {
-        "report": lambda: report(report_parser().parse_args([str(study), "--no-submission"])),
-        "report with its final training": lambda: report(report_parser().parse_args([str(study)])),
+        "report": lambda: report(report_parser().parse_args([str(study), "--no-submission", "--no-onnx"])),
+        "report with its final training": lambda: report(report_parser().parse_args([str(study), "--no-onnx"])),
         "--status": lambda: run_study_command(parse(["--storage", str(study.parent), "--status"])),
         "--status NAME": lambda: run_study_command(parse(["--storage", str(study.parent), "--status", study.name])),
         "--start-from": lambda: starting_points(str(study), space, study.parent / "new"),
@@ -185,5 +185,5 @@ def test_a_report_writes_behind_no_link(name, study, tmp_path):
     (study / name).symlink_to(precious)
     before = precious.read_bytes()
     with pytest.raises(ValueError, match=f"{name}: is a symbolic link"):
-        report(report_parser().parse_args([str(study), "--no-submission"]))
+        report(report_parser().parse_args([str(study), "--no-submission", "--no-onnx"]))
     assert precious.read_bytes() == before

@@ -33,15 +33,16 @@ WRITTEN = ("report.html", "leaderboard.csv", "leaderboard.parquet")
 INTERVAL = r"{} 0\.\d{{3}} \(0\.\d{{3}} to [01]\.\d{{3}}\)"
 
 
-def report(*arguments):
-    run(parser().parse_args([str(argument) for argument in arguments]))
+def report(*arguments, onnx=False):
+    """Run the command; the export of the ONNX file takes long."""
+    run(parser().parse_args([*map(str, arguments), *([] if onnx else ["--no-onnx"])]))
 
 
 def test_the_whole_report(study, capsys, monkeypatch):
     report(study)
     output = capsys.readouterr().out
     files = {path.name for path in (study / "report").iterdir()}
-    assert files == {*WRITTEN, "predictor.json", "submission.csv", "retrain"}
+    assert files == {*WRITTEN, "predictor.json", "submission.csv", "retrain", "model"}
     check_submission(study / "report" / "submission.csv", rows=70, pixels=16 * 24, classes=5, refused=0)
     assert re.search(INTERVAL.format("held-out test: mean IoU"), output)
     assert "data set tiny, split 80/10/10 with seed 0" in output
@@ -129,7 +130,7 @@ def test_a_time_budget_is_spent(study, capsys, monkeypatch):
 
 def test_a_report_without_a_submission(study):
     report(study, "--no-submission")
-    assert {path.name for path in (study / "report").iterdir()} == {*WRITTEN}
+    assert {path.name for path in (study / "report").iterdir()} == {*WRITTEN, "model"}
 
 
 def test_data_without_a_test_set_gets_its_final_model_but_no_submission(study, capsys, monkeypatch):

@@ -46,7 +46,7 @@ def test_a_search_gets_over_a_killed_server_and_every_command_finds_the_study(
     assert not (folder / FILE).exists()
     assert not any(PASSWORD.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
-    done = command("reports/run.py", "runs/study", "--no-retrain")
+    done = command("reports/run.py", "runs/study", "--no-retrain", "--no-onnx")
     assert done.returncode == 0, done.stderr
     assert "submission: 5 rows of 384 pixels, checked" in done.stdout
     done = command("search/run.py", "--status", "study")

@@ -61,12 +61,12 @@ def test_a_damaged_marker_is_named(content, facts, tmp_path):
 def test_a_folder_that_cannot_be_written_names_the_option(study, monkeypatch):
     for output in ("/proc/none", "/dev/null/x"):
         with pytest.raises(ValueError, match=rf"^{output}: cannot be used \(.+\); give another folder with --output$"):
-            run(parser().parse_args([str(study), "--no-submission", "--output", output]))
+            run(parser().parse_args([str(study), "--no-submission", "--no-onnx", "--output", output]))
 
 
 def test_a_study_that_is_not_written_to_has_its_whole_report_elsewhere(study, tmp_path, capsys):
     before = {path: path.stat().st_mtime_ns for path in study.rglob("*")}
-    run(parser().parse_args([str(study), "--output", str(tmp_path / "out")]))
+    run(parser().parse_args([str(study), "--no-onnx", "--output", str(tmp_path / "out")]))
     assert {path: path.stat().st_mtime_ns for path in study.rglob("*")} == before
     assert {"report.html", "leaderboard.csv", "submission.csv", "predictor.json", "retrain", "study.json"} <= {
         path.name for path in (tmp_path / "out").iterdir()
