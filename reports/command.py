@@ -44,7 +44,6 @@ from trainables.config import TrialConfig
 from trainables.device import default_device
 from trainables.errors import StorageError
 
-
 ONNX_SECONDS, ONNX_PART = 60.0, 0.1
 """Seconds of a time budget that are kept for the ONNX file, and the largest part of the budget that they may be."""
 

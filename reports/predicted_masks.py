@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from search.views.pictures.prediction_panels import class_colours
-from trainables.atomic_write import atomic_write
+from trainables.atomic_write import atomic_write, clear_leftovers
 from trainables.data import DataDescription
 
 FOLDER = "masks"
@@ -47,19 +48,23 @@ def write_masks(
         OSError: if a file cannot be written.
     """
     folder.mkdir(exist_ok=True)
+    clear_leftovers(folder)
     counts = np.zeros(description.num_classes, np.int64)
     files = iter(file_names(names))
     for batch in batches:
         counts += np.bincount(batch.ravel(), minlength=description.num_classes)
         for labels in batch:
-            with atomic_write(folder / next(files)) as new:
+            with atomic_write(folder / next(files), clears=False) as new:
                 new.write_bytes(encoded(labels, description))
     assert next(files, None) is None
     return counts
 
 
-def encoded(labels: np.ndarray, description: DataDescription) -> bytes:
-    """Return labels (H, W) as a PNG file: of colours if the masks of the data hold colours, else of their values."""
+def encoded(labels: np.ndarray, description: DataDescription, texts: Mapping[str, str] | None = None) -> bytes:
+    """Return labels (H, W) as a PNG file: of colours if the masks of the data hold colours, else of their values.
+
+    `texts` are stored in the file: text by keyword.
+    """
     mask = description.masks(labels)
     if description.colour_masks:
         picture = Image.fromarray(mask)
@@ -68,7 +73,10 @@ def encoded(labels: np.ndarray, description: DataDescription) -> bytes:
     else:
         picture = _with_palette(Image.fromarray(mask), np.array(description.mask_values), class_colours(description))
     stream = io.BytesIO()
-    picture.save(stream, "png")
+    info = PngInfo()
+    for keyword, text in (texts or {}).items():
+        info.add_text(keyword, text)
+    picture.save(stream, "png", pnginfo=info)
     return stream.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""The command `mars-search run|report|replay|status`: the project's scripts under one name, once it is installed."""
+"""The command `mars-search run|report|predict|replay|status`: the project's scripts under one name, once it is installed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ usage: mars-search COMMAND ...
 commands:
   run        search for the best U-Net (same as python search/run.py)
   report     report on a study, train its best configuration, predict (same as python reports/run.py)
+  predict    predict new images with a study's model (same as python reports/predict.py)
   replay     find better search settings from recorded learning curves (same as python search/replay.py)
   status     list the studies, or show one (same as python search/run.py --status)
 
@@ -22,6 +23,7 @@ mars-search COMMAND --help lists the options of a command.
 COMMANDS = {
     "run": ("search/run.py", ()),
     "report": ("reports/run.py", ()),
+    "predict": ("reports/predict.py", ()),
     "replay": ("search/replay.py", ()),
     "status": ("search/run.py", ("--status",)),
 }

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import reports.new_images.options
 import reports.options
 import search.cli.options.replay_parser
 import search.cli.options.search_parser
@@ -22,6 +23,7 @@ PARSERS = {
     "search/run.py": search.cli.options.search_parser.parser,
     "search/replay.py": search.cli.options.replay_parser.parser,
     "reports/run.py": reports.options.parser,
+    "reports/predict.py": reports.new_images.options.parser,
 }
 
 
@@ -29,7 +31,7 @@ def commands(page: Path) -> list[tuple[str, list[str]]]:
     """The scripts that a page's blocks of code start, with their arguments."""
     found = []
     for line in page.read_text().replace("\\\n", " ").splitlines():
-        started = re.match(r"\s*python (search/run\.py|search/replay\.py|reports/run\.py)\b(.*)", line)
+        started = re.match(r"\s*python (search/run\.py|search/replay\.py|reports/run\.py|reports/predict\.py)\b(.*)", line)
         if started is not None and not re.search(r"\.\.\.|`|--help", started[2]):
             found.append((started[1], shlex.split(started[2], comments=True)))
     return found

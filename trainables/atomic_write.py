@@ -26,16 +26,22 @@ _TEMPORARY = re.compile(r".+\.([0-9a-f]{16})([0-9a-f]{8})[0-9a-f]{8}")
 
 
 @contextmanager
-def atomic_write(target: Path) -> Iterator[Path]:
+def atomic_write(target: Path, *, clears: bool = True) -> Iterator[Path]:
     """Context that yields a path beside the target. What is written there replaces the target when the context ends.
 
     If the context ends with an exception, what was written is deleted and the target stays as it was. What an earlier
     process left behind when it was killed is deleted first. A folder can only be replaced if it is empty.
 
+    Args:
+        target: the path.
+        clears: whether to look for what was left behind, which lists the folder of the target: whoever writes thousands
+            of files calls `clear_leftovers` once instead.
+
     Raises:
         OSError: if the target cannot be written or replaced; it names the target.
     """
-    clear_leftovers(target.parent, target.name)
+    if clears:
+        clear_leftovers(target.parent, target.name)
     new = temporary(target)
     try:
         yield new

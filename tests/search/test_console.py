@@ -29,6 +29,7 @@ def started(monkeypatch):
     [
         ("run", "search/run.py", []),
         ("report", "reports/run.py", []),
+        ("predict", "reports/predict.py", []),
         ("replay", "search/replay.py", []),
         ("status", "search/run.py", ["--status"]),
     ],

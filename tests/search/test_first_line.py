@@ -45,6 +45,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
         ("search/run.py --address http://h:1", "asking the cluster at http://h:1"),
         ("search/replay.py runs/one runs/two", "reading the learning curves of runs/one, runs/two"),
         ("reports/run.py runs/one", "reading the study in runs/one"),
+        ("reports/predict.py runs/one a.png -o out", "loading the model of runs/one"),
     ],
 )
 def test_the_first_line_comes_before_the_imports_that_take_seconds(command, line, tmp_path):

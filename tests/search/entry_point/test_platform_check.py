@@ -8,7 +8,7 @@ import pytest
 from search import ROOT
 from search.entry_point.platform_check import check_platform
 
-SCRIPTS = ("search/run.py", "search/replay.py", "reports/run.py")
+SCRIPTS = ("search/run.py", "search/replay.py", "reports/run.py", "reports/predict.py")
 ENTRY = ("search/entry_point/__init__.py", "search/entry_point/platform_check.py")
 
 

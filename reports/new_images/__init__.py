@@ -1,0 +1,1 @@
+"""Predicts new images with a model: the command `python reports/predict.py`."""
