@@ -16,6 +16,7 @@ from rich.console import Console
 
 from reports.bundle.onnx_file import check_libraries
 from reports.bundle.write import Trained, write_bundle
+from reports.final_model.expected_time import plan_lines
 from reports.final_model.retrain_and_predict import FinalModel, FinalOptions, finish
 from reports.final_model.training_choice import Clock, spend
 from reports.inputs import StudyFacts, read_study
@@ -44,6 +45,8 @@ from trainables.config import TrialConfig
 from trainables.device import default_device
 from trainables.errors import StorageError
 
+MEMBERS = 3
+"""Number of the best trials whose weights a predictor may have, by default: a search keeps those of so many."""
 ONNX_SECONDS, ONNX_PART = 60.0, 0.1
 """Seconds of a time budget that are kept for the ONNX file, and the largest part of the budget that they may be."""
 
@@ -60,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
     console = Terminal()
     place = options.study
     try:
-        facts = read_study(options.study, options.data, options.checkpoints, options.output)
+        facts = read_study(options.study, options.data, options.checkpoints, options.output, options.trial)
         place = facts.output
         console.print(facts.data.report.summary(), markup=False, soft_wrap=True)
         make_output(facts)
@@ -98,12 +101,22 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     clear_leftovers(facts.output)
     device, clock = default_device(), Clock(_budget(options))
     recorded = facts
-    facts, models = searched_models(facts, options.members, device)
+    facts, models = searched_models(facts, options.members or MEMBERS, device)
     console.print(leaderboard(facts.records, metric=facts.metric, width=console.width))
     for line in saved_lines(recorded, facts):
         console.print(line, style="yellow", markup=False, soft_wrap=True)
     if facts.unfinished:
         console.print(f"the study is not finished; trials: {', '.join(facts.unfinished)}", style="yellow")
+    for line in plan_lines(
+        facts,
+        list(models),
+        submits=not options.no_submission,
+        retrains=not options.no_retrain,
+        checks=options.check_retrain,
+        onnx=not options.no_onnx,
+        budget=options.time_budget,
+    ):
+        console.print(line, markup=False, soft_wrap=True)
     suppressed = None if options.allow_ignored else facts.data.description.ignored_label
     score = functools.partial(
         score_models, facts, suppressed=suppressed, device=device, calibrate=not options.plain_labels

@@ -14,6 +14,7 @@ from search.ledger.records import UNFINISHED, TrialRecord
 from search.study.settings import StudySettings, data_changed
 from search.study.space import Space
 from trainables.data import PreparedData, prepare
+from trainables.errors import listed
 from trainables.prediction.metric import Metric
 
 
@@ -32,15 +33,24 @@ class StudyFacts:
     """The study's identity, independent of its name and folder; None if no driver has set it yet."""
     elsewhere: Path | None = None
     """The folder of the report's files, if it is not in the study's."""
+    chosen: int | None = None
+    """Number of the trial that the user wants a report on; None: on the best ones."""
 
     @property
     def output(self) -> Path:
-        """Folder of the report's files."""
-        return self.folder / "report" if self.elsewhere is None else self.elsewhere
+        """Folder of the report's files. The report on a chosen trial has its own, so that it replaces no other's."""
+        if self.elsewhere is not None:
+            return self.elsewhere
+        return self.folder / "report" / ("" if self.chosen is None else f"trial-{self.chosen:04d}")
 
     @property
     def best(self) -> TrialRecord:
-        return ranked(self.records)[0]
+        """The best trial, or the one that the user has chosen."""
+        return self.candidates(1)[0]
+
+    def candidates(self, count: int) -> list[TrialRecord]:
+        """Return the trials whose weights the predictor may have: the best `count`, or the one that was chosen."""
+        return ranked(self.records)[:count] if self.chosen is None else [self.record(self.chosen)]
 
     def record(self, number: int) -> TrialRecord:
         """Return the trial of that number; trials that other programs added to the ledger are not among `records`."""
@@ -78,7 +88,11 @@ class StudyFacts:
 
 
 def read_study(
-    folder: Path, data: str | None, checkpoints: str | None = None, output: Path | None = None
+    folder: Path,
+    data: str | None,
+    checkpoints: str | None = None,
+    output: Path | None = None,
+    trial: int | None = None,
 ) -> StudyFacts:
     """Read a study, and memory-map its data.
 
@@ -87,14 +101,18 @@ def read_study(
         data: where the data is now, if it is not where the study recorded it.
         checkpoints: where the checkpoints are now, if they are not where the study recorded them.
         output: folder for the report's files; default: `report` in the study's folder.
+        trial: number of the trial to report on; None: the best ones.
 
     Raises:
-        ValueError: if the folder holds no study, if no trial has a score yet, or if the data is not the study's.
+        ValueError: if the folder holds no study, if no trial (or not the chosen one) has a score yet, or if the data is
+            not the study's.
     """
     ledger = Ledger.open(folder)
     records = ledger.records()
     if not ranked(records):
         raise ValueError(f"{folder}: no trial of this study has a score yet; run the search until one has")
+    if trial is not None:
+        _check_chosen(records, trial, folder)
     settings = StudySettings.recorded(ledger.settings, folder)
     if checkpoints is not None and "://" not in checkpoints:
         checkpoints = str(Path(checkpoints).resolve())
@@ -121,4 +139,14 @@ def read_study(
         begun_with=begun_with,
         identity=ledger.identity,
         elsewhere=output,
+        chosen=trial,
     )
+
+
+def _check_chosen(records: list[TrialRecord], trial: int, folder: Path) -> None:
+    numbers = [record.number for record in records]
+    if trial not in numbers:
+        raise ValueError(f"{folder}: has no trial {trial}; its trials are {min(numbers)} to {max(numbers)}")
+    if trial not in {record.number for record in ranked(records)}:
+        best = listed([record.number for record in ranked(records)])
+        raise ValueError(f"{folder}: trial {trial} has no score; trials with one, the best first: {best}")

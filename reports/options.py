@@ -20,6 +20,8 @@ def check_together(options: argparse.Namespace) -> None:
     Raises:
         ValueError: for two such options; names both.
     """
+    if options.trial is not None and options.members is not None:
+        raise ValueError("--members chooses among the best trials, and --trial takes one: give only one of them")
     for switch, off in (("--no-submission", options.no_submission), ("--no-retrain", options.no_retrain)):
         for name, given in (("--check-retrain", options.check_retrain), ("--time-budget", options.time_budget)):
             if off and given:
@@ -43,6 +45,13 @@ def parser() -> argparse.ArgumentParser:
         help="where the study's checkpoints are now, if they have moved: the folder that holds the trials' folders",
     )
     top.add_argument(
+        "--trial",
+        type=int_at_least(0),
+        metavar="N",
+        help="report on trial N alone, whose weights must be there, and export its model (default: the best trials); "
+        "everything is written to RUN/report/trial-000N",
+    )
+    top.add_argument(
         "--output",
         type=folder,
         metavar="FOLDER",
@@ -53,7 +62,6 @@ def parser() -> argparse.ArgumentParser:
     final.add_argument(
         "--members",
         type=int_at_least(1),
-        default=3,
         metavar="N",
         help="average the probabilities of up to N of the best trials, if that improves the validation score by more "
         "than its noise (default: 3, the number whose weights a search keeps; 1: the best trial alone)",

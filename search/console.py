@@ -1,4 +1,4 @@
-"""The command `mars-search run|report|predict|replay|status`: the project's scripts under one name, once it is installed."""
+"""The command `mars-search run|report|predict|replay|status`: the scripts under one name, once they are installed."""
 
 from __future__ import annotations
 

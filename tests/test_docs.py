@@ -31,7 +31,7 @@ def commands(page: Path) -> list[tuple[str, list[str]]]:
     """The scripts that a page's blocks of code start, with their arguments."""
     found = []
     for line in page.read_text().replace("\\\n", " ").splitlines():
-        started = re.match(r"\s*python (search/run\.py|search/replay\.py|reports/run\.py|reports/predict\.py)\b(.*)", line)
+        started = re.match(r"\s*python ((?:search|reports)/\w+\.py)\b(.*)", line)
         if started is not None and not re.search(r"\.\.\.|`|--help", started[2]):
             found.append((started[1], shlex.split(started[2], comments=True)))
     return found

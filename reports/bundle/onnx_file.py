@@ -13,10 +13,9 @@ import importlib.util
 import io
 import logging
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from torch import nn
 from torch.export import Dim
 
 from trainables.data.pixel_format import PixelFormat
+from trainables.models import BackgroundPair, UNet
 from trainables.prediction.ignored_class import suppress
 from trainables.prediction.predictor import Predictor
 
@@ -100,7 +100,7 @@ def scaled_pixels(images: np.ndarray, pixels: PixelFormat) -> np.ndarray:
     return np.ascontiguousarray(scaled[:, None] if images.ndim == 3 else np.moveaxis(scaled, -1, 1))
 
 
-def write_onnx(path: Path, predictor: Predictor, images: np.ndarray, strides: Sequence[int]) -> OnnxFacts | str:
+def write_onnx(path: Path, predictor: Predictor, images: np.ndarray) -> OnnxFacts | str:
     """Export a predictor, and compare the file with PyTorch in fp32.
 
     Height and width are dynamic if the networks allow it: pyramid pooling does not, and padding, which images need
@@ -110,12 +110,11 @@ def write_onnx(path: Path, predictor: Predictor, images: np.ndarray, strides: Se
         path: the file to write.
         predictor: the predictor, in fp32, with its models on the CPU.
         images: stored pixels of real images of the size that it was trained on, at least one.
-        strides: stride of each network.
 
     Returns: what was found; or, without a file, why there is none: the export failed, or the file differs from PyTorch
         by more than the tolerance.
     """
-    images, stride = images[:CHECKED], max(strides)
+    images, stride = images[:CHECKED], max(_stride(model) for model in predictor.models)
     scaled, graph = scaled_pixels(images, predictor.pixels), Graph(predictor).eval()
     fitting = all(size % stride == 0 and size > stride for size in scaled.shape[-2:])
     why = ""
@@ -124,7 +123,8 @@ def write_onnx(path: Path, predictor: Predictor, images: np.ndarray, strides: Se
             try:
                 _export(path, graph, scaled, multiple_of)
             except Exception as error:  # the exporter raises errors of many kinds
-                why = f"the export failed ({type(error).__name__}: {str(error).strip().splitlines()[:1]})"
+                said = str(error).strip().partition("\n")[0]
+                why = f"the export failed ({type(error).__name__}: {said})"
                 continue
         others = [] if multiple_of is None else [_other_size(images, stride)]
         found = [_compared(path, predictor, batch) for batch in (images, *others)]
@@ -140,6 +140,12 @@ def write_onnx(path: Path, predictor: Predictor, images: np.ndarray, strides: Se
             )
     path.unlink(missing_ok=True)
     return why
+
+
+def _stride(model: nn.Module) -> int:
+    """Return what the size of images must be a multiple of, so that the network pads none."""
+    network = model.terrain if isinstance(model, BackgroundPair) else model
+    return cast("UNet", network).stride
 
 
 def _export(path: Path, graph: Graph, scaled: np.ndarray, multiple_of: int | None) -> None:

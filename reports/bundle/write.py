@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +27,6 @@ from reports.prediction.scoring import Scored
 from trainables.atomic_write import atomic_folder
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
-from trainables.models import BackgroundPair, UNet
 from trainables.prediction.predictor import FLIPS, Predictor
 from trainables.uris import without_keys
 
@@ -96,9 +95,7 @@ def write_bundle(facts: StudyFacts, scored: Scored, trained: Trained, *, onnx: b
         (new / WEIGHTS).write_bytes(_weights(contents, trained.models))
         if onnx:
             networks = [_on_cpu(trained.models[member.trial]) for member in contents.members]
-            found = write_onnx(
-                new / ONNX, _fp32(contents, networks), _examples(facts.data), [_stride(each) for each in networks]
-            )
+            found = write_onnx(new / ONNX, _fp32(contents, networks), _examples(facts.data))
         facts_of_onnx = dataclasses.asdict(found) if isinstance(found, OnnxFacts) else None
         files = {name: digest(new / name) for name in (WEIGHTS, ONNX) if (new / name).exists()}
         contents = dataclasses.replace(contents, files=files, onnx=facts_of_onnx)
@@ -133,11 +130,6 @@ def _weights(contents: Contents, models: Mapping[int, nn.Module]) -> bytes:
 
 def _on_cpu(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model).to("cpu").to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-
-
-def _stride(model: nn.Module) -> int:
-    network = model.terrain if isinstance(model, BackgroundPair) else model
-    return cast("UNet", network).stride
 
 
 def _fp32(contents: Contents, networks: list[nn.Module]) -> Predictor:

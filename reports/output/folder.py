@@ -23,7 +23,7 @@ def make_output(facts: StudyFacts) -> None:
     """
     if facts.elsewhere is None:
         refuse_links(facts.folder)
-        facts.output.mkdir(exist_ok=True)
+        facts.output.mkdir(parents=facts.chosen is not None, exist_ok=True)
         check_writable(facts.output)
         return
     facts.output.mkdir(parents=True, exist_ok=True)

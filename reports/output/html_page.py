@@ -104,6 +104,7 @@ def _scores_content(facts: StudyFacts, scored: Scored) -> dict[str, Any]:
     confusion, shown = scored.test.counts.sum(0), (scored.example_indices, scored.example_predictions)
     return {
         "scored": scored,
+        "never": scored.never,
         "validation": scored.validation.interval(),
         "test": scored.test.interval(),
         "classes": _class_rows(scored),

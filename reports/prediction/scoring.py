@@ -23,7 +23,7 @@ from trainables.errors import listed
 from trainables.messages import EpochReport
 from trainables.prediction.decision import PLAIN
 from trainables.prediction.metric import MEAN_IOU
-from trainables.training.checkpoint_store import checkpoint_store
+from trainables.training.checkpoint_store import checkpoint_store, stored_trials
 from trainables.training.resumable_training import load_best, read_best
 
 EXAMPLES = 8
@@ -93,19 +93,25 @@ def searched_models(facts: StudyFacts, count: int, device: torch.device) -> tupl
     """
     models: dict[int, nn.Module] = {}
     root, tried = facts.settings.checkpoint_root(facts.folder), set[int]()
-    while untried := [record for record in ranked(facts.records)[:count] if record.number not in tried]:
+    while untried := [record for record in facts.candidates(count) if record.number not in tried]:
         record = untried[0]
         tried.add(record.number)
         try:
             saved = read_best(checkpoint_store(root, record.number), facts.data, device)
-        except ValueError:
+        except ValueError as error:
+            if record.number == facts.chosen:
+                with_weights = sorted(stored_trials(root) - {record.number})
+                raise ValueError(
+                    f"{error}: a search keeps the weights of the best trials only. Trials with weights: "
+                    f"{listed(with_weights) or 'none'}"
+                ) from error
             if record.number == facts.best.number:
                 raise
             continue
         models[record.number] = saved.model
         if saved.reports and _held(saved.reports[-1]) != _held(record.best):
             facts = facts.with_record(dataclasses.replace(record, reports=saved.reports))
-    best = ranked(facts.records)[:count]
+    best = facts.candidates(count)
     return facts, {record.number: models[record.number] for record in best if record.number in models}
 
 
@@ -144,12 +150,11 @@ def score_models(
         calibrate: whether a decision other than the most probable class may be fitted.
     """
     data, bf16 = facts.data, uses_bf16(facts.settings.precision, device)
-    augmentations = TrialConfig.from_flat(facts.best.config).augmentation.name.split("+")
     started = time.perf_counter()
     choice = choose_predictor(
         data,
         models,
-        flips=4 if VERTICAL_FLIPS in augmentations else 2,
+        flips=suitable_flips(facts),
         suppressed=suppressed,
         device=device,
         bf16=bf16,
@@ -181,6 +186,11 @@ def score_models(
             [np.empty((0, *data.masks.shape[1:]), np.uint8), *predictor.labels(data.images[shown])]
         ),
     )
+
+
+def suitable_flips(facts: StudyFacts) -> int:
+    """Return the number of `FLIPS` that suit the images: 4 if the training saw images upside down, else 2."""
+    return 4 if VERTICAL_FLIPS in TrialConfig.from_flat(facts.best.config).augmentation.name.split("+") else 2
 
 
 def _begun(facts: StudyFacts, predictor: PredictorSettings, test: Confusions, device: torch.device) -> Begun | None:

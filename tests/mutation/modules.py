@@ -35,6 +35,7 @@ MODULES: dict[str, list[str]] = {
         "tests/reports/output/test_systems_output.py",
         "tests/reports/output/test_system_scores.py",
     ],
+    "reports/final_model/expected_time.py": ["tests/reports/final_model/test_expected_time.py"],
     "reports/final_model/training_choice.py": ["tests/reports/final_model/test_finalist_training.py"],
     "search/scheduling/expected_epochs.py": ["tests/search/scheduling/test_expected_epochs.py"],
     "search/scheduling/false_stops.py": ["tests/search/scheduling/test_false_stops.py"],

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from reports import load_model
 from reports.command import run
 from reports.final_model.retrain_and_predict import finish
 from reports.inputs import read_study
@@ -26,6 +27,7 @@ from search.ledger.ledger import Ledger
 from tests.processes.scripts import HANGS_AFTER, run_script
 from trainables.atomic_write import is_temporary
 from trainables.data import MARS, DataDescription, PreparedData
+from trainables.prediction.predictor import Predictor
 from trainables.training.checkpoint_store import checkpoint_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -326,3 +328,65 @@ def test_a_full_disk_ends_the_report_with_one_line_and_the_same_command_continue
     assert not [name for name in left if is_temporary(name)]
     report(*arguments)
     assert (study / "report" / "submission.csv").exists()
+
+
+def test_any_trial_with_weights_is_reported_and_exported(study, capsys):
+    other = 1 - read_study(study, None).best.number
+    report(study, "--trial", other, "--no-retrain")
+    output = capsys.readouterr().out
+    folder = study / "report" / f"trial-{other:04d}"
+    assert {path.name for path in folder.iterdir()} == {*WRITTEN, "predictor.json", "submission.csv", "model"}
+    assert f"weights of trial {other:04d}\n" in output
+    assert [member.trial for member in load_model(folder, device="cpu").contents.members] == [other]
+    assert f"The model of trial {other:04d} on held-out images" in (folder / "report.html").read_text()
+    assert not (study / "report" / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("trial", "message"),
+    [
+        (77, "has no trial 77; its trials are 0 to 4"),
+        (3, "trial 3 has no score; trials with one, the best first: "),
+        (2, r"holds no best.pt: a search keeps .* Trials with weights: 0, 1"),
+    ],
+)
+def test_a_trial_that_cannot_be_reported_on_is_refused(trial, message, study):
+    with pytest.raises(ValueError, match=message):
+        report(study, "--trial", trial, "--no-submission")
+
+
+def test_the_report_says_first_what_it_will_do(study, capsys):
+    report(study, "--no-submission")
+    lines = capsys.readouterr().out.splitlines()
+    start = lines.index("this report will:")
+    assert re.fullmatch(
+        r"  choose members, flips and decision with the weights of trial 000\d, 000\d on 2 images, and score on 2: "
+        r"about \d+ s",
+        lines[start + 1],
+    )
+    assert lines[start + 2].endswith("report/model")
+    assert re.fullmatch(r"  in all about \d+ s, at the speed of the search", lines[start + 3])
+    assert lines.index("choosing the predictor on 2 validation images") == start + 4
+
+
+def test_a_class_that_is_never_predicted_is_warned_about(study, capsys, monkeypatch):
+    monkeypatch.setattr(Predictor, "labels", lambda self, images: iter([np.full((len(images), 16, 24), 1, np.uint8)]))
+    report(study, "--no-submission")
+    said = (
+        "the final model never predicts bedrock, sand, big rock on the held-out test part, so that the IoU there is 0"
+    )
+    assert f"warning: {said}" in capsys.readouterr().out
+    assert said in (study / "report" / "report.html").read_text()
+    assert said in (study / "report" / "model" / "README.md").read_text()
+    report(study, "--no-retrain")
+    assert "never predicts bedrock, sand, big rock on the 70 images to predict" in capsys.readouterr().out
+    assert "on the 70 images to predict" in (study / "report" / "report.html").read_text()
+
+
+def test_a_missing_library_for_onnx_is_told_before_anything_starts(study, monkeypatch):
+    monkeypatch.setattr("reports.bundle.onnx_file.LIBRARIES", ("onnx", "nowhere_to_be_found"))
+    with pytest.raises(
+        ValueError, match=r"the ONNX file needs nowhere_to_be_found: .* leave the file out with --no-onnx"
+    ):
+        report(study, onnx=True)
+    assert not (study / "report").exists()

@@ -39,7 +39,11 @@ def test_it_holds_all_that_is_known_of_the_model(made):
     assert contents.flips == scored.choice.predictor.flips
     assert contents.decision == scored.choice.predictor.decision
     assert TrialConfig.from_flat(member.configuration).to_flat() == TrialConfig.from_flat(facts.best.config).to_flat()
-    assert (member.trial, member.weight, member.trained_on) == (facts.best.number, len(scored.choice.predictor.members), "train part")
+    assert (member.trial, member.weight, member.trained_on) == (
+        facts.best.number,
+        len(scored.choice.predictor.members),
+        "train part",
+    )
     about = contents.about
     assert about["data"]["fingerprint"] == facts.data.fingerprint
     assert about["data"]["images"] == {"train": 20, "val": 2, "test": 2}
