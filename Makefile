@@ -51,7 +51,7 @@ bench: $(VENV)/.dev ## every benchmark, each with its baseline
 	$(BIN)/python -m tests.benchmarks.throughput
 	$(BIN)/python -m tests.benchmarks.augmentation
 	$(BIN)/python -m tests.benchmarks.submission
-	$(BIN)/python -m tests.benchmarks.onnx_throughput
+	$(BIN)/python -m tests.benchmarks.prediction.onnx_throughput
 	$(BIN)/python -m tests.benchmarks.scale
 	$(BIN)/python -m tests.benchmarks.cluster
 

@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from trainables.augmentation.transforms import AugmentationConfig
-from trainables.flat_form import from_flat_fields, takes
 from trainables.losses.config import LossConfig
 from trainables.models.config import ModelConfig
 from trainables.optim.optimizers import OptimizerConfig
 from trainables.optim.schedules import ScheduleConfig
-from trainables.validation import check, check_name, check_positive, resolve
+from trainables.validation import check, check_name, check_positive, from_flat_fields, resolve, takes
 
 
 @dataclass(frozen=True, kw_only=True)

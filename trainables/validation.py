@@ -1,12 +1,18 @@
-"""Checks of configuration fields. A violated rule raises a ValueError that names the field, the value and the rule."""
+"""Checks of configuration fields, and their flat form, in which the parameters of components lie beside the fields.
+
+A violated rule raises a ValueError that names the field, the value and the rule.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from trainables.registry import Component, parameter_owners
+
+Settings = TypeVar("Settings")
 
 PLUS = "+"
 """Separator of names where several can be combined: "focal+dice", "flips+crop"."""
@@ -81,3 +87,33 @@ def resolve_parameters(config: Any, registry: Mapping[str, Component[Any]]) -> N
             if value is not None and not parameter.allows(value):
                 raise ValueError(f"{kind}.{key} = {value!r}: {parameter.rule}")
     object.__setattr__(config, "parameters", resolved)
+
+
+def takes(kind: type[Any], name: str) -> bool:
+    """Return whether the flat form of these settings may hold a field or parameter of that name."""
+    fields = {field.name for field in dataclasses.fields(kind)} - {"parameters"}
+    return name in fields or name in _parameters(kind)
+
+
+def from_flat_fields(kind: type[Settings], flat: Mapping[str, Any]) -> Settings:
+    """Build the settings of a part from their flat form, `{"depth": 3, ...}`. Absent keys take their defaults.
+
+    Raises:
+        ValueError: if a value violates the rule of its field.
+    """
+    values: dict[str, Any] = {}
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for name, value in flat.items():
+        if name in _parameters(kind):
+            values.setdefault("parameters", {})[name] = value
+            continue
+        separator, part = fields[name].metadata.get("flat", ("", str))
+        if separator and isinstance(value, str):
+            value = tuple(part(each) for each in value.split(separator))
+        values[name] = value
+    return kind(**values)
+
+
+def _parameters(kind: type[Any]) -> Mapping[str, list[str]]:
+    """Return the parameters of the components that the settings may name."""
+    return parameter_owners(getattr(kind, "REGISTRY", {}))

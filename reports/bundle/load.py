@@ -12,9 +12,9 @@ from torch import nn
 from reports.bundle.contents import CONTENTS, WEIGHTS, Contents, Member, digest, read_contents
 from reports.bundle.model import Model
 from trainables.device import default_device, place
-from trainables.flat_form import from_flat_fields, takes
 from trainables.models.build import build_model
 from trainables.models.config import ModelConfig
+from trainables.validation import from_flat_fields, takes
 
 PLACES = ("", "model", "report/model")
 """Where the bundle of a folder is looked for: the folder may be the bundle itself, a report, or a study."""

@@ -316,7 +316,6 @@ MODULES: dict[str, list[str]] = {
     ],
     "trainables/prediction/decision.py": ["tests/trainables/prediction/test_decision.py"],
     "trainables/prediction/regions.py": ["tests/trainables/prediction/test_regions.py"],
-    "trainables/flat_form.py": ["tests/trainables/test_config_flat.py", "tests/trainables/test_config.py"],
     "trainables/training/resumable_training.py": [
         "tests/trainables/training/resumable_training/test_epochs_scripted.py",
         "tests/trainables/training/resumable_training/test_epochs_checkpoints.py",

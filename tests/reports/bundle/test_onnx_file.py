@@ -54,7 +54,7 @@ def largest_difference(path, predictor, given):
     theirs, labels = run_onnx(path, scaled_pixels(given, predictor.pixels))
     expected = Decision(offsets=DECISION.offsets, prior=DECISION.prior).labels(ours).numpy()
     assert (labels != expected).mean() <= 1e-3
-    assert len(np.unique(labels)) > 1
+    assert np.ptp(ours.numpy(), axis=(2, 3)).max() > 0.01  # they depend on the pixels
     return np.abs(theirs - ours.numpy()).max()
 
 

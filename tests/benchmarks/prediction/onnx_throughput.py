@@ -1,7 +1,7 @@
 """ONNX Runtime against PyTorch, both in fp32 on the CPU: images per second, and whether their masks are equal.
 
-    python -m tests.benchmarks.onnx_throughput                                   # windows of the built-in sample
-    python -m tests.benchmarks.onnx_throughput --data mars.npz --bundle runs/mars/report/model
+    python -m tests.benchmarks.prediction.onnx_throughput                   # windows of the built-in sample
+    python -m tests.benchmarks.prediction.onnx_throughput --data mars.npz --bundle runs/mars/report/model
 
 Without `--bundle`, a network of the search is trained for an epoch on the data first. The parts alternate, and each is
 stated as the median of its rounds.
