@@ -29,7 +29,6 @@ from trainables.prediction.predictor import FLIPS, Predictor
 from trainables.training.trainer import Training
 
 BATCH = 64
-ROUNDS = 3
 
 
 def main() -> None:
@@ -37,6 +36,7 @@ def main() -> None:
     parser.add_argument("--data", default="sample", help="data set whose images are predicted (default: the sample)")
     parser.add_argument("--bundle", type=Path, help="default: depth 3, width 16, trained for an epoch")
     parser.add_argument("--windows", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     data = prepare(DataSource(uri=options.data))
     labelled = np.asarray(data.images)
@@ -57,7 +57,7 @@ def main() -> None:
             f"{len(images):,} windows of {options.data}, {torch.get_num_threads()} threads; export in "
             f"{time.perf_counter() - started:.1f} s, opset {found.opset}"
         )
-        _compare(path, predictor, images)
+        _compare(path, predictor, images, options.rounds)
 
 
 def _trained(data: PreparedData) -> Predictor:
@@ -74,7 +74,7 @@ def _trained(data: PreparedData) -> Predictor:
     )
 
 
-def _compare(path: Path, predictor: Predictor, images: np.ndarray) -> None:
+def _compare(path: Path, predictor: Predictor, images: np.ndarray, rounds: int) -> None:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -94,7 +94,7 @@ def _compare(path: Path, predictor: Predictor, images: np.ndarray) -> None:
     parts: dict[str, Callable[[], np.ndarray]] = {"PyTorch": with_torch, "ONNX Runtime": with_onnx}
     masks: dict[str, np.ndarray] = {}
     seconds: dict[str, list[float]] = {name: [] for name in parts}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, predict in parts.items():
             started = time.perf_counter()
             masks[name] = predict()
