@@ -13,6 +13,7 @@ from typing import Any
 from trainables.data.description import DataDescription
 from trainables.data.pixel_format import PixelFormat
 from trainables.prediction.decision import Decision
+from trainables.prediction.metric import MEAN_IOU, Metric
 
 FORMAT = 1
 """Version of `model.json` and of the names in the file of weights."""
@@ -56,6 +57,8 @@ class Contents:
     """Label that is never predicted; None: each label may be."""
     precision: str
     """bf16, fp32 or auto, as the study computed."""
+    metric: Metric = MEAN_IOU
+    """What the study maximised, and what new images are scored by."""
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of the other files of the bundle, by name."""
     onnx: Mapping[str, Any] | None = None
@@ -69,7 +72,9 @@ class Contents:
     @property
     def identity(self) -> str:
         """Identifies the model: it is the same for the same predictions, and changes with weights and settings."""
-        settings = dataclasses.replace(self, onnx=None, about={}, files={WEIGHTS: self.files.get(WEIGHTS, "")})
+        settings = dataclasses.replace(
+            self, onnx=None, about={}, metric=MEAN_IOU, files={WEIGHTS: self.files.get(WEIGHTS, "")}
+        )
         return hashlib.sha256(settings.to_json().encode()).hexdigest()[:16]
 
 
@@ -100,7 +105,8 @@ def _parts(found: dict[str, Any]) -> dict[str, Any]:
     kinds = {"description": DataDescription, "pixels": PixelFormat, "decision": Decision}
     parts = {name: kind(**_with_tuples(found[name])) for name, kind in kinds.items()}
     members = tuple(Member(**member) for member in found["members"])
-    return found | parts | {"members": members, "tile": tuple(found["tile"])}
+    metric = Metric.from_dict(found["metric"])
+    return found | parts | {"members": members, "metric": metric, "tile": tuple(found["tile"])}
 
 
 def _checked(contents: Contents) -> Contents:

@@ -64,7 +64,7 @@ def model_card(contents: Contents, name: str) -> str:
         height=contents.tile[0],
         width=contents.tile[1],
         scores_of=_scores_of(about),
-        scores=_score_table(about["scores"]),
+        scores=_score_table(about["scores"], contents.metric.title),
         never=f"\n**Warning:** {_plain(about['never_predicted'])}.\n" if about["never_predicted"] else "",
         class_table=_class_table(contents),
         predictor="\n".join(f"- {_plain(line)}" for line in about["predictor"]),
@@ -88,12 +88,12 @@ def _scores_of(about: Mapping[str, Any]) -> str:
     )
 
 
-def _score_table(scores: Mapping[str, Any]) -> str:
+def _score_table(scores: Mapping[str, Any], metric: str) -> str:
     parts = list(scores)
     names = list(dict.fromkeys(name for part in parts for name in scores[part]["classes"]))
     heads = [f"{part} ({scores[part]['images']} images)" for part in parts]
     lines = [f"| | {' | '.join(heads)} |", f"|---|{'---|' * len(parts)}"]
-    lines.append(f"| **mean IoU** | {' | '.join(_interval(scores[part]['mean IoU']) for part in parts)} |")
+    lines.append(f"| **{_plain(metric)}** | {' | '.join(_interval(scores[part]['score']) for part in parts)} |")
     for name in names:
         cells = [_interval(scores[part]["classes"].get(name)) for part in parts]
         lines.append(f"| {_plain(name)} | {' | '.join(cells)} |")

@@ -88,6 +88,7 @@ def write_bundle(facts: StudyFacts, scored: Scored, trained: Trained, *, onnx: b
         decision=settings.decision,
         suppressed=settings.suppressed,
         precision=facts.settings.precision,
+        metric=facts.metric,
         about=_about(facts, scored, trained),
     )
     found: OnnxFacts | str | None = None
@@ -181,7 +182,7 @@ def _about(facts: StudyFacts, scored: Scored, trained: Trained) -> dict[str, Any
 def _scores(confusions: Confusions) -> dict[str, Any]:
     return {
         "images": len(confusions.counts),
-        "mean IoU": _numbers(confusions.interval()),
+        "score": _numbers(confusions.interval()),
         "classes": {name: _numbers(interval) for name, interval in confusions.class_intervals().items()},
     }
 

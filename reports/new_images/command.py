@@ -105,4 +105,4 @@ def _score(console: Terminal, results: Results, truth: TrueMasks, path: Path) ->
     write_scores(path, results.contents, found)
     for table in score_tables(found):
         console.print(table)
-    console.print(f"mean IoU {found.interval()} on {len(counts):,} images; wrote {path}", soft_wrap=True)
+    console.print(f"{found.metric.title} {found.interval()} on {len(counts):,} images; wrote {path}", soft_wrap=True)

@@ -105,17 +105,22 @@ def confusions_of(contents: Contents, counts: list[np.ndarray]) -> Confusions:
     if described.ignored_label is not None and contents.suppressed != described.ignored_label:
         labels = (described.ignored_label, *labels)
     return Confusions(
-        counts=np.stack(counts), names=described.class_names, scored=labels, ignored=described.ignored_label
+        counts=np.stack(counts),
+        names=described.class_names,
+        scored=labels,
+        ignored=described.ignored_label,
+        metric=contents.metric,
     )
 
 
 def write_scores(path: Path, contents: Contents, found: Confusions) -> None:
-    """Write mean IoU and IoU of each class with 95 % intervals, and the confusion matrix."""
+    """Write the score and the IoU of each class with 95 % intervals, and the confusion matrix."""
     images, classes = found.images_with(), found.class_intervals()
     content = {
         "model": contents.identity,
         "images": len(found.counts),
-        "mean IoU": _numbers(found.interval()),
+        "metric": found.metric.title,
+        "score": _numbers(found.interval()),
         "classes": {name: _numbers(interval) | {"images": images[name]} for name, interval in classes.items()},
         "confusion": {"rows": "truth", "columns": "prediction", "classes": found.names, "pixels": _total(found)},
     }
@@ -142,7 +147,7 @@ def score_tables(found: Confusions) -> list[Table]:
     images = found.images_with()
     for name, interval in found.class_intervals().items():
         table.add_row(clean(name), str(images[name]), str(interval))
-    table.add_row("mean", str(len(found.counts)), str(found.interval()))
+    table.add_row(found.metric.title, str(len(found.counts)), str(found.interval()))
     shown = [label for label in range(len(found.names)) if found.counts.sum(0)[label].sum()]
     return [table] if len(shown) > MOST_IN_THE_TABLE else [table, _confusion_table(found, shown)]
 

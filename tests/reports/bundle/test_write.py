@@ -49,7 +49,7 @@ def test_it_holds_all_that_is_known_of_the_model(made):
     assert about["data"]["images"] == {"train": 20, "val": 2, "test": 2}
     assert about["study"]["identity"] == facts.identity
     assert about["study"]["settings"]["max_epochs"] == 5
-    assert about["scores"]["held-out test"]["mean IoU"][0] == pytest.approx(scored.test.mean_iou())
+    assert about["scores"]["held-out test"]["score"][0] == pytest.approx(scored.test.mean_iou())
     assert about["software"]["torch"] == torch.__version__
     assert about["never_predicted"] is None
 
@@ -106,7 +106,7 @@ def test_the_card_shows_scores_classes_and_warnings(bundle):
 
 def test_a_null_score_is_none_in_the_card(bundle):
     contents = json.loads((bundle / CONTENTS).read_text())
-    contents["about"]["scores"]["validation"]["mean IoU"] = [None, None, None]
+    contents["about"]["scores"]["validation"]["score"] = [None, None, None]
     (bundle / CONTENTS).write_text(json.dumps(contents))
     from reports.bundle.model_card import model_card
 

@@ -156,8 +156,8 @@ def test_masks_are_scored(bundle, photos, tmp_path, capsys):
     predict(bundle, photos, "-o", out, "--masks", truth, "--device", "cpu")
     scores = json.loads((out / "scores.json").read_text())
     assert scores["images"] == 4
-    assert scores["mean IoU"]["value"] == pytest.approx(float(mean_iou(total, 0)))
-    assert scores["mean IoU"]["low"] <= scores["mean IoU"]["value"] <= scores["mean IoU"]["high"]
+    assert scores["score"]["value"] == pytest.approx(float(mean_iou(total, 0)))
+    assert scores["score"]["low"] <= scores["score"]["value"] <= scores["score"]["high"]
     assert scores["confusion"]["pixels"] == total.tolist()
     assert list(scores["classes"]) == ["soil", "bedrock", "sand", "big rock"]
     assert scores["classes"]["sand"]["images"] == 4
