@@ -14,7 +14,7 @@ from search.study.profiles import Profile
 from search.study.settings import StudySettings
 from search.study.space import Space
 from search.tuning.search_plan import SearchPlan
-from trainables.data.summary.proposal import Proposal
+from trainables.data.describe.proposal import Proposal
 from trainables.launching.launchers import Launcher
 
 

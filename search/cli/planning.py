@@ -29,8 +29,8 @@ from search.study.systems import MAX_EPOCHS, PATIENCE, runs_of
 from search.tuning.search_plan import SearchPlan
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
-from trainables.data.summary.facts import summarise
-from trainables.data.summary.proposal import propose
+from trainables.data.describe.facts import summarise
+from trainables.data.describe.proposal import propose
 from trainables.launching.launchers import InlineLauncher, Launcher
 from trainables.prediction.metric import Metric
 from trainables.profiling.footprint import footprint

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trainables.data.summary.proposal import Proposal
+    from trainables.data.describe.proposal import Proposal
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -244,9 +244,9 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/data/test_prepared_values.py",
         "tests/trainables/data/test_prepare.py",
     ],
-    "trainables/data/summary/facts.py": ["tests/trainables/data/summary/test_facts.py"],
-    "trainables/data/summary/proposal.py": ["tests/trainables/data/summary/test_proposal.py"],
-    "trainables/data/describe.py": ["tests/trainables/data/summary/test_facts.py"],
+    "trainables/data/describe/facts.py": ["tests/trainables/data/describe/test_facts.py"],
+    "trainables/data/describe/proposal.py": ["tests/trainables/data/describe/test_proposal.py"],
+    "trainables/data/describe/__main__.py": ["tests/trainables/data/describe/test_facts.py"],
     "trainables/data/readers/foreign_content.py": ["tests/trainables/data/readers/test_refusals.py"],
     "trainables/data/readers/ai4mars.py": [
         "tests/trainables/data/readers/test_layouts.py",

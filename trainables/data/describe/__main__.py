@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from trainables.data.describe.facts import summarise
+from trainables.data.describe.proposal import propose
 from trainables.data.prepare import prepare
 from trainables.data.source import SAMPLE, DataSource
-from trainables.data.summary.facts import summarise
-from trainables.data.summary.proposal import propose
 from trainables.errors import clean
 
 

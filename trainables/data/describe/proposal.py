@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.data.summary.facts import DataSummary
+from trainables.data.describe.facts import DataSummary
 
 LONGEST = 256
 """Longest side of a proposed crop; images of one size with as many pixels as a square of it are not cropped."""

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.study.profiles import PROFILES
-from trainables.data.summary.facts import DataSummary
-from trainables.data.summary.proposal import (
+from trainables.data.describe.facts import DataSummary
+from trainables.data.describe.proposal import (
     LONGEST,
     crop_size,
     propose,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from trainables.data import DataSource, prepare
-from trainables.data.describe import main
-from trainables.data.summary.facts import MOST_IMAGES, object_areas, summarise
+from trainables.data.describe.__main__ import main
+from trainables.data.describe.facts import MOST_IMAGES, object_areas, summarise
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, 16, 24, 3)).astype(np.uint8)
 MASKS = np.ones((30, 16, 24), np.uint8)
