@@ -21,6 +21,8 @@ def prepared_data(options: SearchOptions) -> PreparedData:
         images=options.images,
         masks=options.masks,
         ignored_label=options.ignored_label,
+        split=options.split,
+        group_pattern=options.group_pattern,
     )
     try:
         data = prepare(source)

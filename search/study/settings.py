@@ -15,14 +15,14 @@ from search.study.space import Space
 from search.study.systems import systems_space
 from search.study.unet_space import unet_space
 from trainables.config import TrialConfig
-from trainables.data import DataSource
+from trainables.data import SPLITS, DataSource
 from trainables.errors import listed
 from trainables.prediction.metric import Metric
 from trainables.uris import without_keys
 
 CHECKPOINTS = "checkpoints"
 """Name of the folder, in the study's folder, that holds the checkpoint folders of the trials."""
-PREPARING = {"seed", "keep_outliers", "drop_list", "images", "masks", "ignored_label"}
+PREPARING = {"seed", "keep_outliers", "drop_list", "images", "masks", "ignored_label", "split", "group_pattern"}
 """Settings, besides the data itself, that the fingerprint of the prepared data follows from."""
 
 
@@ -56,6 +56,10 @@ class StudySettings:
     """Key, column or sub-folder of the masks, if the user named it."""
     ignored_label: int | None
     """Value of unlabelled pixels in the masks, if the user gave it."""
+    split: str | None = None
+    """Kind of the split, if it is another than the default of the data."""
+    group_pattern: str | None = None
+    """Regular expression that finds the group of an image in its name, if the user gave it."""
     keep_outliers: bool
     """Whether the rules about unusable images drop none."""
     drop_list: list[int]
@@ -124,6 +128,8 @@ class StudySettings:
         for name in ("depths", "batch_sizes"):
             if (sizes := getattr(self, name)) is not None and (not sizes or min(sizes) < 1):
                 raise ValueError(f"{name} is {sizes}")
+        if self.split not in (None, *SPLITS):
+            raise ValueError(f"split {self.split!r} is not one of {', '.join(SPLITS)}")
         if not 0 < self.train_fraction <= 1:
             raise ValueError(f"train_fraction is {self.train_fraction}")
         if "://" not in self.checkpoints and self.checkpoints != CHECKPOINTS:
@@ -154,6 +160,8 @@ class StudySettings:
             images=self.images,
             masks=self.masks,
             ignored_label=self.ignored_label,
+            split=self.split,
+            group_pattern=self.group_pattern,
         )
 
     @property

@@ -8,10 +8,12 @@ from trainables.data.description import MARS, DataDescription
 from trainables.data.prepare import PreparedData, prepare
 from trainables.data.report import DataReport
 from trainables.data.source import SAMPLE, DataSource
+from trainables.data.split import SPLITS
 
 __all__ = [
     "MARS",
     "SAMPLE",
+    "SPLITS",
     "DataDescription",
     "DataReport",
     "DataSource",

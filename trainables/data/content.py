@@ -55,9 +55,11 @@ class Content:
         if self._reader is None:
             with damage_named(self.source.uri), self._opened() as stream:
                 return hashlib.file_digest(stream, "sha256").hexdigest()
-        # Of names, pixels, masks, classes and the user's split.
+        # Of names, pixels, masks, classes, and the user's split and groups.
         declared, parts = self._reader.declared, sorted((self._reader.parts() or {}).items())
         whole = f"{self._survey.digest.hexdigest()} {declared} {parts}"
+        if (groups := self._reader.groups()) is not None:
+            whole += f" {sorted(groups.items())}"
         return hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()
 
     def read(self, folder: Path) -> RawData:

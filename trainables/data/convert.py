@@ -17,8 +17,8 @@ from trainables.errors import clean
 
 EPILOG = """\
 The file has the layout of docs/sources/arrays.md: images, masks with labels 0, 1, ..., class_names, ignored_label, and,
-where the source has them, test_images, names and the split. Pixels are those that a search of the source would store:
-whole numbers up to 255 as they are, others as floats in 0 to 1.
+where the source has them, test_images, names, the split and groups. Pixels are those that a search of the source would
+store: whole numbers up to 255 as they are, others as floats in 0 to 1.
 """
 
 
@@ -62,6 +62,8 @@ def convert(source: DataSource, out: Path) -> RawData:
         if raw.parts and raw.names is not None:
             # Images without a part are in the train part, unless they are drawn for a part that the split lacks.
             arrays["split"] = np.array([raw.parts.get(name, "train") for name in raw.names])
+        if raw.groups is not None:
+            arrays["groups"] = np.array([group or "" for group in raw.groups])
         with atomic_write(out) as new, new.open("wb") as stream:
             np.savez_compressed(stream, allow_pickle=False, **arrays)
     return raw

@@ -1,6 +1,7 @@
 """Reads and checks an npz file in the competition's layout.
 
 `training_set` (N, 2, H, W): image, then mask. Optional `test_set` (M, H, W): images without masks. Optional
+Optional `groups` (N,): equal strings or whole numbers for images that belong together. Optional
 `class_names` (C,) strings and `ignored_label` (an integer) describe the labels; without `class_names` the masks do, see
 `described_by`.
 """
@@ -26,6 +27,7 @@ from trainables.data.readers.classes import (
     checked_names,
     mask_values,
 )
+from trainables.data.readers.npz_arrays import checked_groups
 from trainables.errors import listed
 
 APART = "For any other layout or range of values save the arrays images, masks and test_images (docs/sources/arrays.md)"
@@ -58,6 +60,9 @@ def read_npz(stream: BinaryIO, name: str, *, ignored: int | None = None) -> RawD
             given = _describe(archive, name, ignored)
             _check_training_shape(training, name)
             images = training[:, 0]
+            groups = None
+            if "groups" in archive:
+                groups = tuple(checked_groups(_read(archive, "groups", name), len(images), name))
             masks, classes = _labels(training[:, 1], given, name, ignored)
             test = None
             if "test_set" in archive:
@@ -79,6 +84,7 @@ def read_npz(stream: BinaryIO, name: str, *, ignored: int | None = None) -> RawD
         masks=masks,
         unlabelled=stored_test,
         pixels=plain_format(stored.dtype),
+        groups=groups,
         announcements=() if classes.announcement is None else (classes.announcement,),
     )
 

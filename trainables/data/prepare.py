@@ -21,10 +21,11 @@ from trainables.data.cleaning.clean import Cleaned, clean
 from trainables.data.cleaning.unusable_pairs import Flagged
 from trainables.data.content import Content
 from trainables.data.description import DataDescription
+from trainables.data.grouping.groups import Groups, groups_of, size_of_groups
 from trainables.data.pixel_format import PixelFormat
 from trainables.data.report import DataReport, warnings_of
 from trainables.data.source import SAMPLE, DataSource
-from trainables.data.split import given_split, split, stratified_part
+from trainables.data.split import GIVEN, GROUPED, RANDOM, given_split, grouped_split, split, stratified_part
 
 FORMAT = "4"
 """Version of the prepared files and of the cleaning. Data of different versions has different fingerprints."""
@@ -57,7 +58,31 @@ class PreparedData:
     @property
     def fingerprint(self) -> str:
         """Identifies the content of the data, its cleaning and its split."""
-        return f"{self.folder.name}-{self.source.seed}"
+        parts = [self.folder.name, str(self.source.seed)]
+        if self.split_kind == GROUPED:
+            parts.append(_hash(str(self._groups.tolist())))  # they may have been found, by code that may change
+        elif self.split_kind != self.default_split:
+            parts.append(self.split_kind)
+        return "-".join(parts)
+
+    @property
+    def chosen_split(self) -> str | None:
+        """The kind of the split if it is another than without the user's choice."""
+        return None if self.split_kind == self.default_split else self.split_kind
+
+    @property
+    def _has_own_split(self) -> bool:
+        return bool(self._meta["parts"])
+
+    @property
+    def split_kind(self) -> str:
+        """One of `SPLITS`: the one that the user chose, or else given where the source has a split of its own."""
+        return self.source.split or self.default_split
+
+    @property
+    def default_split(self) -> str:
+        """The kind of the split unless the user chooses one."""
+        return GIVEN if self._has_own_split else RANDOM
 
     @cached_property
     def description(self) -> DataDescription:
@@ -98,9 +123,22 @@ class PreparedData:
     def split(self) -> dict[str, np.ndarray]:
         """Sorted indices (int64) of the images by part: "train", "val" and "test"."""
         counts = self._counts[:, list(self.description.scored_labels)]
-        if parts := self._meta["parts"]:
-            return given_split(counts, [parts.get(name) for name in self.names or ()], self.source.seed)
-        return split(counts, self.source.seed)
+        if self.split_kind == GROUPED:
+            return grouped_split(counts, self._groups, self.source.seed)
+        if self.split_kind == RANDOM:
+            return split(counts, self.source.seed)
+        if not self._has_own_split:
+            raise ValueError(
+                "--split given: the data has no split of its own (see docs/splits.md for how it can have one); give "
+                "--split random or --split grouped"
+            )
+        parts = self._meta["parts"]
+        return given_split(counts, [parts.get(name) for name in self.names or ()], self.source.seed)
+
+    @cached_property
+    def _groups(self) -> np.ndarray:
+        """Number of each image's group, for a grouped split: (N,) int64."""
+        return np.array(self._meta["groups"]["numbers"], np.int64)
 
     @cached_property
     def present_labels(self) -> tuple[int, ...]:
@@ -183,8 +221,8 @@ class PreparedData:
             unlabelled=0 if self.unlabelled is None else len(self.unlabelled),
             size=self.masks.shape[1:],
             channels=self.pixels.channels,
-            given_split=bool(self._meta["parts"]),
-            announcements=tuple(self._meta["announcements"]),
+            split=self.split_kind,
+            announcements=(*self._meta["announcements"], *self._about_split),
             dropped=self.dropped,
             doubtful=self.doubtful,
             doubtful_list=str(self.folder / DOUBTFUL) if self.doubtful else None,
@@ -192,8 +230,28 @@ class PreparedData:
             named=self._meta["named"],
             class_shares=dict(zip(self.description.class_names, map(float, shares), strict=True)),
             parts={part: len(indices) for part, indices in self.split.items()},
-            warnings=tuple(warnings_of(self.description, self._counts, self.split)),
+            warnings=tuple(
+                warnings_of(
+                    self.description,
+                    self._counts,
+                    self.split,
+                    groups=self._groups if self.split_kind == GROUPED else None,
+                )
+            ),
         )
+
+    @property
+    def _about_split(self) -> list[str]:
+        """Sentences about a split that is not the data's default."""
+        said = []
+        if self.split_kind == GROUPED:
+            count, largest = size_of_groups(self._groups)
+            said.append(
+                f"split by groups ({self._meta['groups']['origin']}): {count} groups, the largest of {largest} images"
+            )
+        if self.split_kind != GIVEN and self._has_own_split:
+            said.append(f"the data's own split is ignored (--split {self.split_kind})")
+        return said
 
     @cached_property
     def _counts(self) -> np.ndarray:
@@ -255,14 +313,14 @@ def _prepared_folder(source: DataSource, cache: Path) -> Path:
     if source.uri == SAMPLE:
         from trainables.data.sample import sample  # OpenCV draws it
 
-        return _build(cache, f"{SAMPLE}-{FORMAT}{choices}", lambda _: clean(sample(), source))
+        return _build(cache, f"{SAMPLE}-{FORMAT}{choices}", lambda _: clean(sample(), source), source)
     content = Content(source)
     # The folder is named by content and choices. This small file stores the first by URI and version.
-    known = cache / f"{_hash(f'{content.version} {source.images} {source.masks} {FORMAT}')}.known"
+    known = cache / f"{_hash(f'{content.version} {source.images} {source.masks} {FORMAT} groups')}.known"
     if known.exists() and _is_whole(folder := cache / (known.read_text(encoding="utf-8") + choices)):
         return folder
     identity = f"{content.identity[:DIGITS]}-{FORMAT}"
-    folder = _build(cache, f"{identity}{choices}", lambda scratch: clean(content.read(scratch), source))
+    folder = _build(cache, f"{identity}{choices}", lambda scratch: clean(content.read(scratch), source), source)
     with atomic_write(known) as new:
         new.write_text(identity, encoding="utf-8")
     return folder
@@ -272,7 +330,7 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:DIGITS]
 
 
-def _build(cache: Path, key: str, read: Callable[[Path], Cleaned]) -> Path:
+def _build(cache: Path, key: str, read: Callable[[Path], Cleaned], source: DataSource) -> Path:
     """Return the prepared folder of a key. The first process that needs it creates it, the others wait.
 
     `read` is given a folder for files that it needs until the data set is written.
@@ -288,7 +346,8 @@ def _build(cache: Path, key: str, read: Callable[[Path], Cleaned]) -> Path:
             with atomic_write(folder) as new:
                 new.mkdir()
                 (scratch := new / "scratch").mkdir()
-                _write(new, read(scratch))
+                cleaned = read(scratch)
+                _write(new, cleaned, groups_of(cleaned.raw, source) if source.split == GROUPED else None)
                 shutil.rmtree(scratch)
     return folder
 
@@ -302,8 +361,8 @@ def _is_whole(folder: Path) -> bool:
         return False
 
 
-def _write(folder: Path, cleaned: Cleaned) -> None:
-    """Write a data set to an empty folder."""
+def _write(folder: Path, cleaned: Cleaned, groups: Groups | None) -> None:
+    """Write a data set, and its groups if the split is grouped, to an empty folder."""
     raw = cleaned.raw
     classes = range(raw.description.num_classes)
     counts = np.stack([(raw.masks == label).sum(axis=(1, 2), dtype=np.int64) for label in classes], axis=1)
@@ -330,6 +389,7 @@ def _write(folder: Path, cleaned: Cleaned) -> None:
         "names": raw.names,
         "unlabelled_names": raw.unlabelled_names,
         "parts": raw.parts,
+        "groups": None if groups is None else dataclasses.asdict(groups),
         "announcements": raw.announcements,
         "dropped": [(pairs.reason, pairs.indices) for pairs in cleaned.dropped],
         "doubtful": [(pairs.reason, pairs.indices) for pairs in cleaned.doubtful],

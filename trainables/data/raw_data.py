@@ -31,5 +31,8 @@ class RawData:
     """Name of each image to predict; None: they are only numbered."""
     parts: dict[str, str] = field(default_factory=dict)
     """The user's own split: the part ("train", "val" or "test") of labelled images, by name."""
+    groups: tuple[str | None, ...] | None = None
+    """The user's own groups: the key of each labelled image's group, None for an image that is a group of its own; None
+    if the data has no groups."""
     announcements: tuple[str, ...] = ()
     """Sentences for the user about choices that were made for them."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from trainables.data.cleaning.unusable_pairs import Flagged
 from trainables.data.description import DataDescription
+from trainables.data.split import GIVEN, GROUPED, RANDOM
 from trainables.errors import listed
 
 SHOWN_INDICES, SHOWN_CLASSES = 5, 20
@@ -35,8 +36,8 @@ class DataReport:
     size: tuple[int, int]
     """(height, width)."""
     channels: int = 1
-    given_split: bool = False
-    """Whether the user gave the split."""
+    split: str = RANDOM
+    """Kind of the split, one of `SPLITS`."""
     announcements: tuple[str, ...] = ()
     """Sentences about choices that were made for the user."""
     dropped: tuple[Flagged, ...]
@@ -76,7 +77,8 @@ class DataReport:
     @property
     def split_name(self) -> str:
         """The kind of the split, in words."""
-        return "given split" if self.given_split else "split 80/10/10"
+        names = {GIVEN: "given split", GROUPED: "split 80/10/10 by groups", RANDOM: "split 80/10/10"}
+        return names[self.split]
 
     @property
     def _kind(self) -> str:
@@ -88,14 +90,26 @@ def _images(pairs: Flagged) -> str:
     return f"{len(pairs.indices)} images that {pairs.reason} (indices {listed(pairs.indices, most=SHOWN_INDICES)})"
 
 
-def warnings_of(description: DataDescription, pixel_counts: np.ndarray, parts: dict[str, np.ndarray]) -> list[str]:
+def warnings_of(
+    description: DataDescription,
+    pixel_counts: np.ndarray,
+    parts: dict[str, np.ndarray],
+    groups: np.ndarray | None = None,
+) -> list[str]:
     """Return warnings about classes that are absent from the masks, or from a part of the split.
 
     Args:
         description: the classes.
         pixel_counts: (N, num_classes) pixels of each class in each image.
         parts: indices of the images, by part of the split.
+        groups: (N,) number of each image's group; None: they are split one by one.
     """
+
+    def too_few(label: int) -> str:
+        if groups is None:
+            return "too rare"
+        return f"in too few groups ({len(np.unique(groups[pixel_counts[:, label] > 0]))})"
+
     found = []
     for label in description.scored_labels:
         name = description.class_names[label]
@@ -103,5 +117,7 @@ def warnings_of(description: DataDescription, pixel_counts: np.ndarray, parts: d
         if not sum(holding.values()):
             found.append(f"no mask holds class {label} ({name}): it is left out of the mean IoU")
         elif missing := [part for part, count in holding.items() if not count]:
-            found.append(f"class {label} ({name}) is too rare to be in every part: none in {', '.join(missing)}")
+            found.append(
+                f"class {label} ({name}) is {too_few(label)} to be in every part: none in {', '.join(missing)}"
+            )
     return found

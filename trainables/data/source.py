@@ -33,6 +33,10 @@ class DataSource:
     """Key, column or sub-folder of the masks; None: the usual names."""
     ignored_label: int | None = None
     """Value of unlabelled pixels in the masks; None: as the source says."""
+    split: str | None = None
+    """"random", "grouped" or "given"; None: given if the source has a split of its own, else random."""
+    group_pattern: str | None = None
+    """Regular expression of which the first group, or else the whole, names the group of an image in its name."""
 
     @property
     def name(self) -> str:
@@ -41,9 +45,11 @@ class DataSource:
 
     @property
     def choices(self) -> dict[str, Any]:
-        """What the user chose about the data, but for its location and split: fields other than their defaults."""
+        """What the user chose about the data and its groups, but for its location: fields other than their defaults."""
         about = ("keep_outliers", "drop_list", "images", "masks", "ignored_label")
         chosen = {name: getattr(self, name) for name in about}
+        if self.split == "grouped":
+            chosen |= {"split": self.split, "group_pattern": self.group_pattern}
         return {name: value for name, value in chosen.items() if value not in (None, False, ())}
 
     @property

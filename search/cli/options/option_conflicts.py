@@ -25,6 +25,8 @@ def check_conflicts(options: SearchOptions) -> None:
         )
     if options.score_classes is not None and options.metric.startswith("class_iou:"):
         raise ValueError(f"--score-classes cannot be combined with --metric {options.metric}, which scores one class")
+    if options.group_pattern is not None and options.split != "grouped":
+        raise ValueError("--group-pattern can only be used with --split grouped")
     if options.max_epochs is not None and options.grace_epochs is not None:
         check_grace(options.grace_epochs, options.max_epochs)
     if options.systems is None and not options.list_systems:

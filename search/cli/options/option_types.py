@@ -164,6 +164,14 @@ def folder(text: str) -> Path:
     return Path(text)
 
 
+def regular_expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a regular expression ({error})") from None
+    return text
+
+
 def fraction(text: str) -> float:
     return number(text, low=0, high=1, open_low=True)
 

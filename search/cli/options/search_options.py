@@ -26,6 +26,8 @@ class SearchOptions:
     images: str | None
     masks: str | None
     ignored_label: int | None
+    split: Literal["random", "grouped", "given"] | None
+    group_pattern: str | None
     keep_outliers: bool
     drop_list: str | None
     """Path of a drop list."""

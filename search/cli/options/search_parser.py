@@ -20,6 +20,7 @@ from search.cli.options.option_types import (
     metric,
     override,
     positive,
+    regular_expression,
     seed,
     share,
     study_name,
@@ -85,6 +86,20 @@ def parser() -> argparse.ArgumentParser:
         metavar="VALUE",
         help="value of unlabelled pixels in the masks, which neither train nor score (default: as the data says; 255 "
         "beside at least two other values)",
+    )
+    study.add_argument(
+        "--split",
+        choices=("random", "grouped", "given"),
+        help="which images are in the train, validation and test part: random 80/10/10; grouped, which never separates "
+        "images that belong together; or the split that the data has (default: given if it has one, else random)",
+    )
+    study.add_argument(
+        "--group-pattern",
+        type=regular_expression,
+        metavar="REGEX",
+        help="with --split grouped: images belong together whose names agree in what the first group of a regular "
+        "expression, or else all of it, matches (default: the groups that the data has, else those found: overlapping "
+        "and nearly equal images)",
     )
     study.add_argument(
         "--keep-outliers",

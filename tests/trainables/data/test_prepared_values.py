@@ -214,6 +214,7 @@ def test_its_files_are_listed_with_their_sizes(make):
         "names": None,
         "unlabelled_names": None,
         "parts": {},
+        "groups": None,
         "announcements": [],
         "dropped": [],
         "doubtful": [],

@@ -77,7 +77,8 @@ def _only(raw: RawData, indices: np.ndarray) -> RawData:
     if len(indices) == len(raw.images):
         return raw
     names = None if raw.names is None else tuple(raw.names[index] for index in indices)
-    return dataclasses.replace(raw, images=raw.images[indices], masks=raw.masks[indices], names=names)
+    groups = None if raw.groups is None else tuple(raw.groups[index] for index in indices)
+    return dataclasses.replace(raw, images=raw.images[indices], masks=raw.masks[indices], names=names, groups=groups)
 
 
 def _renumbered(pairs: Flagged, indices: np.ndarray) -> Flagged:

@@ -39,6 +39,7 @@ def gather(reader: Reader, found: Survey, folder: Path, *, ignored: int | None =
         unlabelled = _array(folder / "unlabelled.npy", pixels.dtype, (len(found.unlabelled), *shape))
         for index, image in enumerate(reader.unlabelled()):
             unlabelled[index] = pixels.stored(with_channels(image.image, channels))
+    groups = reader.groups()
     return RawData(
         description=classes.description,
         images=images,
@@ -48,6 +49,7 @@ def gather(reader: Reader, found: Survey, folder: Path, *, ignored: int | None =
         names=tuple(found.names),
         unlabelled_names=tuple(found.unlabelled) or None,
         parts=reader.parts() or {},
+        groups=None if groups is None else tuple(groups.get(name) for name in found.names),
         announcements=() if classes.announcement is None else (classes.announcement,),
     )
 

@@ -63,6 +63,9 @@ class AI4Mars:
             return None
         return test
 
+    def groups(self) -> dict[str, str | None] | None:
+        return None
+
     @cached_property
     def _paired(self) -> list[tuple[str, str]]:
         """Paths of each labelled image and its mask. Images without labels, most of the release, are left out."""

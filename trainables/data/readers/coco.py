@@ -18,7 +18,7 @@ from trainables.data.readers.place import Place
 from trainables.data.readers.reader import Pair, Unlabelled
 from trainables.errors import listed
 
-BACKGROUND = "background"
+BACKGROUND, GROUP = "background", "group"
 KEYS = {"images", "annotations", "categories"}
 
 
@@ -26,7 +26,8 @@ class Coco:
     """Reads one or more annotation files and the images that they name.
 
     Every pixel without an object is of the class "background", with value 0 in the masks; the categories follow in the
-    order of their ids. Where objects overlap, the smaller one is on top.
+    order of their ids. Where objects overlap, the smaller one is on top. Images with the same value in a field `group`
+    belong together.
 
     Args:
         uri: path or URI of an annotation file, or of a folder that holds annotation files and images.
@@ -79,6 +80,13 @@ class Coco:
             for image in content["images"]
         }
         return parts or None
+
+    def groups(self) -> dict[str, str | None] | None:
+        images = [image for content in self._contents.values() for image in content["images"]]
+        if not any(GROUP in image for image in images):
+            return None
+        found = {self._path(image): image.get(GROUP) for image in images}
+        return {path: None if key in (None, "") else str(key) for path, key in found.items()}
 
     @cached_property
     def _contents(self) -> dict[str, dict[str, Any]]:

@@ -53,6 +53,10 @@ class Guarded:
         with damage_named(self.uri):
             return self._reader.parts()
 
+    def groups(self) -> dict[str, str | None] | None:
+        with damage_named(self.uri):
+            return self._reader.groups()
+
     def _each(self, begin: Callable[[], Iterator[Item]]) -> Iterator[Item]:
         with damage_named(self.uri):
             items = begin()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 from trainables.data.readers.classes import DeclaredClass, read_classes
 from trainables.data.readers.image_files import SUFFIXES, read_image, read_mask
@@ -22,7 +23,10 @@ MASK_ENDINGS = ("_mask", "-mask", "_masks", "_label", "_labels", "_labelids", "_
 PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Names of the sub-folders of a split, and the part that each is."""
 CLASSES = ("classes.yaml", "classes.yml")
-SPLIT = "split.csv"
+SPLIT, GROUPS = "split.csv", "groups.csv"
+
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,9 @@ class ImageFolder:
     """Reads a folder with sub-folders of images and masks, such as `images/a.png` and `masks/a.png`.
 
     Sub-folders `train`, `val` and `test`, above or below those, or a `split.csv` with the columns `name` and `part`,
-    are the user's own split. Images of a `test` folder without any mask are those to predict. A `classes.yaml` names
-    the classes.
+    are the user's own split. A `groups.csv` with the columns `name` and `group`, or a column `group` of the
+    `split.csv`, says which images belong together. Images of a `test` folder without any mask are those to predict. A
+    `classes.yaml` names the classes.
 
     Args:
         uri: path or URI of the folder.
@@ -58,7 +63,7 @@ class ImageFolder:
     @property
     def used(self) -> list[str]:
         """Paths of the files that make the data set, in the folder."""
-        others = [path for path in (*CLASSES, SPLIT) if path in self._place.files]
+        others = [path for path in (*CLASSES, SPLIT, GROUPS) if path in self._place.files]
         return sorted(
             [path for pair in self._paired for path in pair] + [found.path for found in self._to_predict] + others
         )
@@ -89,6 +94,15 @@ class ImageFolder:
             return self._listed_parts()
         parts = {image: part_of(image) for image, _ in self._paired}
         return {name: part for name, part in parts.items() if part is not None} if any(parts.values()) else None
+
+    def groups(self) -> dict[str, str | None] | None:
+        if GROUPS in self._place.files:
+            table = GROUPS
+        elif SPLIT in self._place.files and "group" in self._columns(SPLIT):
+            table = SPLIT
+        else:
+            return None
+        return self._table(table, "group", lambda value, _: value or None)
 
     @cached_property
     def _paired(self) -> list[tuple[str, str]]:
@@ -142,24 +156,39 @@ class ImageFolder:
         )
 
     def _listed_parts(self) -> dict[str, str]:
-        what = f"{self.uri}/{SPLIT}"
-        rows = list(csv.DictReader(self._place.text(SPLIT).splitlines()))
-        if not rows or not {"name", "part"} <= set(rows[0]):
-            raise ValueError(f"{what}: must begin with the line `name,part`, then hold one line for each image")
+        def part_named(value: str, line: int) -> str:
+            if (part := PARTS.get(value.lower())) is None:
+                raise ValueError(f"{self.uri}/{SPLIT}: line {line} has part {value!r}, must be train, val or test")
+            return part
+
+        return self._table(SPLIT, "part", part_named)
+
+    def _columns(self, file: str) -> list[str]:
+        """Return the names of the columns of a table in the folder."""
+        return list(csv.DictReader(self._place.text(file).splitlines()).fieldnames or ())
+
+    def _table(self, file: str, column: str, read: Callable[[str, int], Value]) -> dict[str, Value]:
+        """Return what `read` makes of each image's value and line, in a table with the columns `name` and `column`.
+
+        Raises:
+            ValueError: if the table lacks a column or an image, or names something else; also what `read` raises.
+        """
+        what = f"{self.uri}/{file}"
+        rows = list(csv.DictReader(self._place.text(file).splitlines()))
+        if not rows or not {"name", column} <= set(rows[0]):
+            raise ValueError(f"{what}: must begin with the line `name,{column}`, then hold one line for each image")
         images: dict[str, str] = {}
         for image, _ in self._paired:
             for name in (image, PurePosixPath(image).name, PurePosixPath(image).stem):
                 images.setdefault(name, image)
-        parts = {}
+        values: dict[str, Value] = {}
         for line, row in enumerate(rows, start=2):
-            if (part := PARTS.get(str(row["part"]).strip().lower())) is None:
-                raise ValueError(f"{what}: line {line} has part {row['part']!r}, must be train, val or test")
-            if (listed_image := images.get(str(row["name"]).strip())) is None:
+            if (named := images.get(str(row["name"]).strip())) is None:
                 raise ValueError(f"{what}: line {line} names {row['name']!r}, which is no image of the folder")
-            parts[listed_image] = part
-        if lacking := [image for image, _ in self._paired if image not in parts]:
-            raise ValueError(f"{what}: says no part for {len(lacking)} images: {listed(lacking)}")
-        return parts
+            values[named] = read((row[column] or "").strip(), line)
+        if lacking := [image for image, _ in self._paired if image not in values]:
+            raise ValueError(f"{what}: says no {column} for {len(lacking)} images: {listed(lacking)}")
+        return values
 
 
 def read_pair(place: Place, image: str, mask: str) -> Pair:

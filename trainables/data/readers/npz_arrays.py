@@ -25,7 +25,8 @@ class NpzArrays:
     """Reads `images` and `masks` of an npz file: (N, H, W), (N, H, W, C) or (N, C, H, W) images, masks likewise.
 
     Optional keys: `test_images`, the images to predict; `class_names` (C,) strings and `ignored_label`, an integer;
-    `split` (N,) strings train, val and test; `names` and `test_names`, the names of the images.
+    `split` (N,) strings train, val and test; `groups` (N,) strings or whole numbers, equal for images that belong
+    together; `names` and `test_names`, the names of the images.
 
     Args:
         stream: the content of the file, seekable.
@@ -87,6 +88,11 @@ class NpzArrays:
         if wrong := sorted({str(part) for part in split} - set(PARTS)):
             raise ValueError(f"{self.uri}: split holds {listed(wrong)}: its values are train, val and test")
         return {name: PARTS[str(part)] for name, part in zip(self._names, split, strict=True)}
+
+    def groups(self) -> dict[str, str | None] | None:
+        if "groups" not in self.keys:
+            return None
+        return dict(zip(self._names, checked_groups(self._small("groups"), self._count, self.uri), strict=True))
 
     @cached_property
     def _names(self) -> list[str]:
@@ -184,6 +190,20 @@ class NpzArrays:
                 if len(content) < count * entry:
                     raise ValueError(f"{self.uri}: {key} ends early: the file is not complete")
                 yield from np.frombuffer(content, dtype).reshape(count, *shape[1:])
+
+
+def checked_groups(groups: np.ndarray, count: int, uri: str) -> list[str | None]:
+    """Return the key of each image's group, from the array of a file; None for an empty string.
+
+    Raises:
+        ValueError: if it is no array of one string or whole number for each image.
+    """
+    if groups.shape != (count,) or groups.dtype.kind not in "Uui":
+        raise ValueError(
+            f"{uri}: groups must be {count} strings or whole numbers, one for each image, has shape {groups.shape} and "
+            f"type {groups.dtype}"
+        )
+    return [str(group) or None for group in groups.tolist()]
 
 
 def _read_header(stream: IO[bytes], what: str) -> tuple[tuple[int, ...], bool, np.dtype]:

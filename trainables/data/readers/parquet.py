@@ -20,6 +20,7 @@ from trainables.errors import listed
 
 IMAGES = ("image", "images", "pixel_values", "img")
 MASKS = ("mask", "masks", "annotation", "annotations", "label", "labels", "segmentation", "segmentation_mask")
+GROUP = "group"
 ROWS = 16
 """Rows that are read at a time."""
 
@@ -27,7 +28,8 @@ ROWS = 16
 class Parquet:
     """Reads one Parquet file, or all in a folder: columns of encoded images, as bytes or as struct of bytes and path.
 
-    Files named train-*, validation-* and test-* are the user's own split. Rows without a mask are to predict.
+    Files named train-*, validation-* and test-* are the user's own split. A column `group` says which images belong
+    together. Rows without a mask are to predict.
 
     Args:
         uri: path or URI of a file or folder.
@@ -78,6 +80,16 @@ class Parquet:
             if mask is not None and part is not None:
                 parts[name] = part
         return parts or None
+
+    def groups(self) -> dict[str, str | None] | None:
+        if GROUP not in self._schema.names:
+            return None
+        found: dict[str, str | None] = {}
+        for file in self._files:
+            with self._open(file) as opened:
+                column = opened.read(columns=[GROUP]).column(GROUP).to_pylist()
+            found |= {f"{file}[{row}]": None if key in (None, "") else str(key) for row, key in enumerate(column)}
+        return found
 
     @cached_property
     def _schema(self) -> Any:

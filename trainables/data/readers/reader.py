@@ -57,3 +57,6 @@ class Reader(Protocol):
 
     def parts(self) -> dict[str, str] | None:
         """Return the part ("train", "val" or "test") of each pair by its name, if the source gives a split."""
+
+    def groups(self) -> dict[str, str | None] | None:
+        """Return the key of each pair's group by its name, if the source gives groups; None: a group of its own."""
