@@ -1,9 +1,9 @@
 """Measure how well overlapping tiles are found: `python tests/benchmarks/found_groups.py [--data mars.npz]`.
 
-Two tiles are cut from each frame so that they share a stated part of their area. Frames are made, or, with `--data`, the
-images of a data set. A pair of tiles is found if both are in one group. Recall is the share of the frames whose pair is
-found; precision is the share of the pairs found that are of one frame. Frames of real data may overlap themselves, so
-the pairs of different frames are also counted without those whose whole frames are in one group.
+Two tiles are cut from each frame so that they share a stated part of their area. Frames are made, or, with `--data`,
+the images of a data set. A pair of tiles is found if both are in one group. Recall is the share of the frames whose
+pair is found; precision is the share of the pairs found that are of one frame. Frames of real data may overlap
+themselves, so the pairs of different frames are also counted without those whose whole frames are in one group.
 """
 
 from __future__ import annotations
@@ -124,12 +124,19 @@ def main() -> None:
         f"{len(frames)} frames of {FRAME[0]}x{FRAME[1]}, in {len(np.unique(alike))} groups themselves, found in "
         f"{time.perf_counter() - began:.1f} s; two tiles of {TILE[0]}x{TILE[1]} of each"
     )
-    table = Table("tiles share", "change", "recall", "precision", "pairs across frames", "of these unexplained", "seconds")
+    table = Table(
+        "tiles share", "change", "recall", "precision", "pairs across frames", "of these unexplained", "seconds"
+    )
     for change, function in CHANGES.items():
         for share in SHARES:
             recall, precision, across, unexplained, seconds = measured(frames, alike, share, function)
             table.add_row(
-                f"{share:.0%}", change, f"{recall:.3f}", f"{precision:.3f}", *map(str, (across, unexplained)), f"{seconds:.1f}"
+                f"{share:.0%}",
+                change,
+                f"{recall:.3f}",
+                f"{precision:.3f}",
+                *map(str, (across, unexplained)),
+                f"{seconds:.1f}",
             )
     console.print(table)
 

@@ -14,7 +14,7 @@ SIDE = 32
 LEVELS = 127
 """Largest absolute value in them: sums of SIDE**2 products are below 2**24, and so exact in float32."""
 LEAST_CORRELATION = 0.9
-ROWS = 1024
+ROWS = 256
 """Images that are compared with all later ones at a time."""
 
 
@@ -34,13 +34,10 @@ def copies(images: Sequence[np.ndarray] | np.ndarray) -> Iterator[tuple[int, int
 
 def fingerprint(image: np.ndarray) -> np.ndarray:
     """Return the high-pass response of the image's small version: (SIDE**2,) int16 in -LEVELS to LEVELS."""
-    grey = reduced(image, 1)
-    small = np.stack([_means(column) for column in np.stack([_means(row) for row in grey.astype(np.int64)]).T]).T
+    small = reduced(image, 1)
+    for axis in (0, 1):
+        edges = np.arange(SIDE) * small.shape[axis] // SIDE
+        counts = np.maximum(np.diff([*edges, small.shape[axis]]), 1)
+        small = np.add.reduceat(small, edges, axis=axis) * 16 // np.expand_dims(counts, 1 - axis)
     values = small.astype(np.float64)
     return scaled(9 * values - cv2.boxFilter(values, -1, (3, 3), normalize=False), LEVELS).ravel()
-
-
-def _means(values: np.ndarray) -> np.ndarray:
-    edges = np.arange(SIDE) * len(values) // SIDE
-    counts = np.diff([*edges, len(values)])
-    return np.add.reduceat(values, edges) * 16 // np.maximum(counts, 1)
