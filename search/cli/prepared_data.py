@@ -27,6 +27,6 @@ def prepared_data(options: SearchOptions) -> PreparedData:
     try:
         data = prepare(source)
     except NoSuchImageError as error:
-        raise ValueError(f"{options.drop_list}, line {lines[error.index]}: {error}") from None
+        raise ValueError(f"{options.drop_list}, line {lines[error.entry]}: {error}") from None
     data.check_scored()
     return data

@@ -62,8 +62,8 @@ class StudySettings:
     """Regular expression that finds the group of an image in its name, if the user gave it."""
     keep_outliers: bool
     """Whether the rules about unusable images drop none."""
-    drop_list: list[int]
-    """Ascending indices of the images that the user has dropped."""
+    drop_list: list[int | str]
+    """The images that the user has dropped: ascending indices, and then sorted names."""
     seed: int
     """Seed of the split, the sampler, and every trial's weights, batches and augmentations."""
     profile: str

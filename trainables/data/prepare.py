@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -202,12 +202,12 @@ class PreparedData:
     @cached_property
     def dropped(self) -> tuple[Flagged, ...]:
         """The training pairs of the file that were dropped."""
-        return tuple(Flagged(reason=reason, indices=tuple(found)) for reason, found in self._meta["dropped"])
+        return tuple(_flagged(*stored) for stored in self._meta["dropped"])
 
     @cached_property
     def doubtful(self) -> tuple[Flagged, ...]:
         """Training pairs that a rule finds unusable, but that are kept."""
-        return tuple(Flagged(reason=reason, indices=tuple(found)) for reason, found in self._meta["doubtful"])
+        return tuple(_flagged(*stored) for stored in self._meta["doubtful"])
 
     @cached_property
     def report(self) -> DataReport:
@@ -391,11 +391,21 @@ def _write(folder: Path, cleaned: Cleaned, groups: Groups | None) -> None:
         "parts": raw.parts,
         "groups": None if groups is None else dataclasses.asdict(groups),
         "announcements": raw.announcements,
-        "dropped": [(pairs.reason, pairs.indices) for pairs in cleaned.dropped],
-        "doubtful": [(pairs.reason, pairs.indices) for pairs in cleaned.doubtful],
+        "dropped": [_stored(pairs, cleaned.names) for pairs in cleaned.dropped],
+        "doubtful": [_stored(pairs, cleaned.names) for pairs in cleaned.doubtful],
         "sizes": sizes,
     }
     (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+
+
+def _stored(pairs: Flagged, names: Sequence[str] | None) -> tuple[Any, ...]:
+    """Return what `_flagged` makes the same pairs of, with the names that the file gives them."""
+    named = () if names is None else ([names[index] for index in pairs.indices],)
+    return pairs.reason, pairs.indices, *named
+
+
+def _flagged(reason: str, indices: list[int], names: Sequence[str] = ()) -> Flagged:
+    return Flagged(reason=reason, indices=tuple(indices), names=tuple(names))
 
 
 def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:

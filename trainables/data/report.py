@@ -87,7 +87,12 @@ class DataReport:
 
 
 def _images(pairs: Flagged) -> str:
-    return f"{len(pairs.indices)} images that {pairs.reason} (indices {listed(pairs.indices, most=SHOWN_INDICES)})"
+    which = (
+        listed(pairs.names, most=SHOWN_INDICES)
+        if pairs.names
+        else f"indices {listed(pairs.indices, most=SHOWN_INDICES)}"
+    )
+    return f"{len(pairs.indices)} images that {pairs.reason} ({which})"
 
 
 def warnings_of(

@@ -24,8 +24,8 @@ class DataSource:
     """Seed of the split."""
     keep_outliers: bool = False
     """Whether the rules about unusable images only warn, and drop nothing."""
-    drop_list: tuple[int, ...] = ()
-    """Ascending indices into the `training_set` of the images that the user has dropped."""
+    drop_list: tuple[int | str, ...] = ()
+    """The images that the user has dropped: ascending indices in the order of the data, and then sorted names."""
     images: str | None = None
     """Key, column or sub-folder of the images, or for COCO annotations the folder of the images; None: the usual
     names."""

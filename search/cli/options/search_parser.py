@@ -111,8 +111,8 @@ def parser() -> argparse.ArgumentParser:
         "--drop-list",
         type=location,
         metavar="FILE",
-        help="drop the images that a text file lists, with the index of an image in training_set on each line; # "
-        "begins a comment; the rules look at the others (default: none)",
+        help="drop the images that a text file lists, with the name or the index of an image on each line; # begins a "
+        "comment; the rules look at the others (default: none)",
     )
     study.add_argument(
         "--name",

@@ -24,7 +24,9 @@ class Flagged:
     reason: str
     """A verb phrase that completes "images that ..."."""
     indices: tuple[int, ...]
-    """Indices into the `training_set` of the file."""
+    """Indices of the images in the order of the data."""
+    names: tuple[str, ...] = ()
+    """Their names, for messages; empty: they have none, or they are not asked for."""
 
 
 def unusable_pairs(images: np.ndarray, masks: np.ndarray, description: DataDescription) -> list[Flagged]:

@@ -8,7 +8,8 @@ import pytest
 
 from tests.made.competition import MARS_KEYS
 from trainables.data import MARS, DataDescription, DataSource, NoSuchImageError, prepare, read_drop_list
-from trainables.data.cleaning.clean import clean
+from trainables.data.cleaning.clean import LISTED, clean
+from trainables.data.cleaning.unusable_pairs import Flagged
 from trainables.data.pixel_format import plain_format
 from trainables.data.raw_data import RawData
 
@@ -83,7 +84,7 @@ def test_the_limits_are_those_of_what_the_list_leaves():
 def test_an_image_that_does_not_exist_is_named(wrong):
     with pytest.raises(NoSuchImageError) as refused:
         cleaned(drop_list=(3, wrong))
-    assert refused.value.index == wrong
+    assert refused.value.entry == wrong
     assert str(refused.value) == f"image {wrong} cannot be dropped: d.npz has the images 0 to 299"
 
 
@@ -125,3 +126,58 @@ def test_the_summary_leads_to_a_list_that_drops_the_doubtful_images_too(file, tm
     longer = prepare(dataclasses.replace(source, drop_list=listed), cache=tmp_path / "cache")
     assert len(longer.images) == 294
     assert longer.report.doubtful_list is None
+
+
+@pytest.fixture
+def named(tmp_path):
+    """Returns the data of 40 named images, one of which is bright, without those that are listed."""
+
+    def prepared(*listed: int | str):
+        rng = np.random.default_rng(0)
+        images, masks = rng.integers(100, 110, (40, 4, 4)), rng.integers(0, 2, (40, 4, 4))
+        images[[5, 6]] = 250
+        names = [f"sol {index}.png" for index in range(38)] + ["3", "a # b"]
+        np.savez(tmp_path / "named.npz", images=images.astype(np.uint8), masks=masks, names=names)
+        source = DataSource(uri=str(tmp_path / "named.npz"), drop_list=listed)
+        return prepare(source, cache=tmp_path / "cache")
+
+    return prepared
+
+
+def test_images_are_dropped_by_name(named):
+    data = named(4, "sol 2.png", "a # b")
+    assert data.dropped == (Flagged(reason=LISTED, indices=(2, 4, 39), names=("sol 2.png", "sol 4.png", "a # b")),)
+    assert len(data.images) == 37
+    assert "sol 2.png" not in (data.names or ())
+    assert "  dropped 3 images that are in the drop list (sol 2.png, sol 4.png, a # b)" in data.report.summary()
+    assert named(3).dropped[0].names == ("3",)  # a name, and not the index of another image
+    assert named("03", 2).dropped[0].indices == (2, 3)
+
+
+def test_the_longer_list_has_names(named):
+    report = named("a # b").report
+    assert "(sol 5.png, sol 6.png)" in report.summary()
+    listed = read_drop_list(report.doubtful_list)
+    assert list(listed) == ["a # b", "sol 5.png", "sol 6.png"]
+    assert named(*listed).dropped[0].indices == (5, 6, 39)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        ("sol 04.png", r"named\.npz has no image of this name; did you mean sol \d+\.png\?$"),
+        ("nothing like it", r"named\.npz has no image of this name$"),
+        (40, r"named\.npz has the images 0 to 39$"),
+        ("040", r"named\.npz has the images 0 to 39$"),
+        (-1, r"named\.npz has the images 0 to 39$"),
+    ],
+)
+def test_a_name_that_no_image_has_is_refused(wrong, rule, named):
+    with pytest.raises(NoSuchImageError, match=rf"^image {wrong} cannot be dropped: .*{rule}") as refused:
+        named(3, wrong)
+    assert refused.value.entry == wrong
+
+
+def test_images_without_names_have_indices():
+    with pytest.raises(NoSuchImageError, match=r"the images of .* have no names; list them by their indices, 0 to 299"):
+        cleaned(drop_list=("a.png",))
