@@ -23,12 +23,12 @@ TRIED = 3
 LEAST_PIXELS = 100
 """Pixels in which images must overlap, without their margins."""
 MANY_PIXELS = 400
-LEAST_CORRELATION, OF_FEW_PIXELS = 0.8, 0.93
+LEAST_CORRELATION, OF_FEW_PIXELS = 0.85, 0.95
 """Correlations from which an overlap is one, the second if it has fewer than MANY_PIXELS."""
 
 RING = [(row, column) for row in range(-4, 5) for column in range(-4, 5) if 16 <= row * row + column * column <= 20]
 """Shifts by about four pixels in all directions."""
-MOST_RESIDUAL = 0.4
+MOST_RESIDUAL = 0.3
 """Largest part that remains of what is missing to a correlation of 1 after the best of the RING."""
 
 
