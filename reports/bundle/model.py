@@ -13,7 +13,7 @@ from torch import nn
 from reports.bundle.contents import Contents
 from reports.bundle.pixels import stored_pixels
 from trainables.device import uses_bf16
-from trainables.prediction.predictor import EVALUATION_BATCH, FLIPS, TILE_PIXELS, Predictor
+from trainables.prediction.predictor import FLIPS, Predictor, at_once
 from trainables.prediction.tiling import Tiling
 
 
@@ -93,8 +93,7 @@ class Model:
         Args:
             images: stored pixels of images of any size.
         """
-        height, width = self.contents.tile
-        most = max(1, EVALUATION_BATCH * TILE_PIXELS // max(TILE_PIXELS, height * width))
+        most = at_once(self.contents.tile)
         batch: list[np.ndarray] = []
         for image in images:
             if image.shape[:2] == self.contents.tile:

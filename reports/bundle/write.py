@@ -28,6 +28,7 @@ from trainables.atomic_write import atomic_folder
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
 from trainables.prediction.predictor import FLIPS, Predictor
+from trainables.prediction.tiling import Tiling
 from trainables.uris import without_keys
 
 FOLDER = "model"
@@ -60,12 +61,6 @@ class Bundle:
     """Why there is no ONNX file; None if there is one, or if none was asked for."""
 
 
-def training_size(data: PreparedData) -> tuple[int, int]:
-    """Return (height, width) of the images that a model of this data is trained on."""
-    height, width = data.images.shape[1:3]
-    return height, width
-
-
 def write_bundle(facts: StudyFacts, scored: Scored, trained: Trained, *, onnx: bool) -> Bundle:
     """Write the bundle of a predictor, in place of an earlier one.
 
@@ -82,7 +77,7 @@ def write_bundle(facts: StudyFacts, scored: Scored, trained: Trained, *, onnx: b
     contents = Contents(
         description=facts.data.description,
         pixels=facts.data.pixels,
-        tile=training_size(facts.data),
+        tile=facts.data.crop,
         members=tuple(_member(facts, trained, number, count) for number, count in Counter(settings.members).items()),
         flips=settings.flips,
         decision=settings.decision,
@@ -147,9 +142,11 @@ def _fp32(contents: Contents, networks: list[nn.Module]) -> Predictor:
 
 
 def _examples(data: PreparedData) -> np.ndarray:
-    """Return images of the test part; if that is small, of the other parts as well."""
+    """Return images of the test part, or crops from them; if it is small, of the other parts as well."""
     indices = np.concatenate([data.split[part] for part in ("test", "val", "train")])
-    return np.array([data.images[index] for index in indices[:CHECKED]])
+    height, width = data.crop
+    tiling = Tiling(height=height, width=width)
+    return np.stack([tiling.padded(data.images[index])[:height, :width] for index in indices[:CHECKED]])
 
 
 def _about(facts: StudyFacts, scored: Scored, trained: Trained) -> dict[str, Any]:

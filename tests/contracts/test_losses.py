@@ -58,6 +58,16 @@ def test_an_ignored_pixel_has_exactly_zero_gradient_and_others_have_some(name):
 
 
 @every_loss
+def test_pixels_that_do_not_count_are_left_out_where_no_label_is_ignored(name):
+    logits, target = logits_and_target()
+    other = logits + 50 * torch.randn_like(logits) * (target == 0).unsqueeze(1)
+    left_out = target.where(target != 0, COUNTING_ALL.ignore_index)
+    loss = make(name, COUNTING_ALL)
+    assert loss(other, left_out).item() == pytest.approx(loss(logits, left_out).item(), rel=1e-6)
+    assert loss(logits, torch.full_like(target, COUNTING_ALL.ignore_index)).item() == pytest.approx(0, abs=1e-5)
+
+
+@every_loss
 def test_what_is_predicted_on_ignored_pixels_changes_nothing(name):
     logits, target = logits_and_target()
     other = logits + 50 * torch.randn_like(logits) * (target == 0).unsqueeze(1)

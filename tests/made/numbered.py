@@ -8,6 +8,8 @@ import numpy as np
 
 from trainables.data import DataDescription
 from trainables.data.pixel_format import plain_format
+from trainables.data.sizes.crops import crops_in
+from trainables.data.sizes.images import sizes_of
 
 
 class HandMade:
@@ -19,6 +21,7 @@ class HandMade:
         ignored_label, classes: ignored label and number of classes of the description.
         present: the scored labels that count as held by the data; default: all of them.
         rarest: the label of the rarest class.
+        crop: (height, width) of crops; default: whole images.
     """
 
     def __init__(
@@ -30,6 +33,7 @@ class HandMade:
         classes: int = 4,
         present: Sequence[int] | None = None,
         rarest: int = 1,
+        crop: tuple[int, int] | None = None,
     ):
         self.masks = np.array(masks, dtype=np.uint8)
         numbers = np.arange(len(self.masks), dtype=np.uint8)[:, None, None]
@@ -41,6 +45,12 @@ class HandMade:
         self.rarest_label = rarest
         for array in (self.masks, self.images):
             array.flags.writeable = False  # like the memory maps of prepared data
+        self.crop = crop or self.masks.shape[1:]
+        self.sizes = sizes_of(self.masks)
+        self.whole = self.crop == self.masks.shape[1:]
+
+    def crops(self, indices: np.ndarray) -> np.ndarray:
+        return crops_in(self.sizes[indices], self.crop)
 
     def holds(self, indices: np.ndarray, label: int) -> np.ndarray:
         return (self.masks[indices] == label).any(axis=(1, 2))

@@ -182,7 +182,12 @@ MODULES: dict[str, list[str]] = {
         "tests/contracts/test_augmentations.py",
         "tests/trainables/test_config_parts.py",
     ],
+    "trainables/data/sizes/images.py": ["tests/trainables/data/sizes/test_images.py"],
+    "trainables/data/sizes/npy_files.py": ["tests/trainables/data/sizes/test_images.py"],
+    "trainables/data/sizes/crop_size.py": ["tests/trainables/data/sizes/test_crops.py"],
+    "trainables/data/sizes/crops.py": ["tests/trainables/data/sizes/test_crops.py"],
     "trainables/data/batches.py": [
+        "tests/trainables/data/sizes/test_different_sizes.py",
         "tests/trainables/data/batches/test_batches_counted.py",
         "tests/trainables/data/batches/test_batches_rare.py",
         "tests/trainables/data/batches/test_batches.py",

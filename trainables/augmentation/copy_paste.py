@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from trainables.data.sizes.crops import tiles_of
+
 if TYPE_CHECKING:
     from trainables.data import PreparedData
 
@@ -16,6 +18,8 @@ MOST_PASTED = 3
 """Maximum number of regions to paste into an image."""
 SMALLEST = 1 / 2048
 """Minimum area of a region to paste, as a fraction of the image area: 4 pixels of 64x128."""
+MOST_PIXELS = 2**26
+"""Most pixels of the images whose regions are copied, and kept in memory; of larger data, some images are chosen."""
 SCALES = (3 / 4, 4 / 3)
 """Range of the resize factor, drawn log-uniformly."""
 MARGIN = 2
@@ -48,12 +52,16 @@ class CopyPaste:
 
     def __init__(self, data: PreparedData, indices: np.ndarray):
         self.label = data.rarest_label
-        holding = indices[data.holds(indices, self.label)]
-        found = [regions(data.images[index], data.masks[index] == self.label) for index in holding]
-        least = SMALLEST * math.prod(data.masks.shape[1:])
-        large = [[region for region in image if region.belongs.sum() >= least] for image in found]
-        self.donors = [image for image in large if image] or [image for image in found if image]
-        """Regions by image. Small regions are included only if there are no larger ones in any image."""
+        found = [
+            regions(data.images[tile.index][tile.box], data.masks[tile.index][tile.box] == self.label)
+            for index in some_of(data, indices[data.holds(indices, self.label)]).tolist()
+            for tile in tiles_of(index, data.sizes[index].tolist(), data.crop)
+        ]
+        least = SMALLEST * math.prod(data.crop)
+        large = [[region for region in tile if region.belongs.sum() >= least] for tile in found]
+        self.donors = [tile for tile in large if tile] or [tile for tile in found if tile]
+        """Regions by image, or by tile of images that are cropped.
+        Small regions are included only if there are no larger ones in any image."""
 
     def __call__(self, image_hw: np.ndarray, mask_hw: np.ndarray, rng: np.random.Generator) -> None:
         """Paste into image (H, W) or (H, W, C), uint8 or float32, and mask (H, W) uint8, in place."""
@@ -77,6 +85,15 @@ class CopyPaste:
         blended = there + (opaque if there.ndim == 2 else opaque[..., None]) * (region.pixels - there)
         image_hw[place] = blended if image_hw.dtype == np.float32 else np.rint(blended)
         mask_hw[place][region.belongs] = self.label
+
+
+def some_of(data: PreparedData, indices: np.ndarray) -> np.ndarray:
+    """Return those of these images (K,) to copy from: all, or a seeded choice of as many as have MOST_PIXELS."""
+    pixels = data.sizes[indices].prod(axis=1)
+    if pixels.sum() <= MOST_PIXELS:
+        return indices
+    order = np.random.default_rng(0).permutation(len(indices))
+    return np.sort(indices[order[: max(1, np.searchsorted(pixels[order].cumsum(), MOST_PIXELS, side="right"))]])
 
 
 def regions(image_hw: np.ndarray, belongs_hw: np.ndarray) -> list[Region]:

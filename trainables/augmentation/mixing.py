@@ -8,6 +8,7 @@ import numpy as np
 
 from trainables.augmentation.copy_paste import CopyPaste
 from trainables.augmentation.transforms import AugmentationConfig
+from trainables.data.sizes.crops import random_crop
 
 if TYPE_CHECKING:
     from trainables.data import PreparedData
@@ -17,7 +18,8 @@ class Mixing:
     """A pure function of (image, mask, seed): CutMix, then copy-paste of the rarest class.
 
     CutMix (Yun et al. 2019, section 3.1) replaces a box, with an area fraction drawn uniformly from [0, 1], by the same
-    box of another training image. Without a training image of the rarest class, nothing is pasted.
+    box of another training image, or of a random crop of it. Without a training image of the rarest class, nothing is
+    pasted.
 
     Args:
         config: `cutmix` and `copy_paste` are the probabilities of each change to an image.
@@ -49,8 +51,8 @@ class Mixing:
             extent = round(side * length)
             start = rng.integers(length - extent + 1)
             box.append(slice(start, start + extent))
-        image_hw[tuple(box)] = self.data.images[other][tuple(box)]
-        mask_hw[tuple(box)] = self.data.masks[other][tuple(box)]
+        image, mask = random_crop(self.data, int(other), rng)
+        image_hw[tuple(box)], mask_hw[tuple(box)] = image[tuple(box)], mask[tuple(box)]
 
 
 def build_mixing(config: AugmentationConfig, data: PreparedData, indices: np.ndarray) -> Mixing | None:

@@ -6,12 +6,14 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from trainables.atomic_write import atomic_write
 from trainables.data.content import read_source
 from trainables.data.raw_data import RawData
+from trainables.data.sizes.images import range_of, sizes_of
 from trainables.data.source import DataSource
 from trainables.errors import clean
 
@@ -42,7 +44,7 @@ def convert(source: DataSource, out: Path) -> RawData:
     """Write a data set as an npz file; returns what was written, but for its arrays, which are gone.
 
     Raises:
-        ValueError: if the source cannot be read, or the file exists.
+        ValueError: if the source cannot be read, its images have different sizes, or the file exists.
     """
     if out.suffix != ".npz":
         raise ValueError(f"{out}: must end in .npz")
@@ -50,7 +52,14 @@ def convert(source: DataSource, out: Path) -> RawData:
         raise ValueError(f"{out}: exists; give another name, or delete it")
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f"{out.name}.") as folder:
         raw = read_source(source, Path(folder))
-        arrays = {"images": raw.images, "masks": raw.masks, "class_names": np.array(raw.description.class_names)}
+        for images in (raw.images, raw.unlabelled):
+            if images is not None and not isinstance(images, np.ndarray):
+                raise ValueError(
+                    f"{source.uri}: images are {range_of(sizes_of(images))}: an array of images holds one size; give "
+                    "the source itself as --data, which may have images of different sizes"
+                )
+        arrays: dict[str, Any] = {"images": raw.images, "masks": raw.masks}
+        arrays["class_names"] = np.array(raw.description.class_names)
         if raw.description.ignored_label is not None:
             arrays["ignored_label"] = np.array(raw.description.ignored_label)
         if raw.unlabelled is not None:
@@ -79,7 +88,7 @@ def main() -> int:
     except (ValueError, OSError) as error:
         print(clean(f"error: {error}"), file=sys.stderr)
         return 2
-    size = "x".join(map(str, raw.masks.shape[1:]))
+    size = range_of(sizes_of(raw.masks))
     classes = raw.description.num_classes
     print(clean(f"wrote {options.out}: {len(raw.masks)} images of {size} with masks of {classes} classes"))
     for announcement in raw.announcements:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,10 @@ from trainables.data.description import DataDescription
 from trainables.data.grouping.groups import Groups, groups_of, size_of_groups
 from trainables.data.pixel_format import PixelFormat
 from trainables.data.report import DataReport, warnings_of
+from trainables.data.sizes.crop_size import CropSize, proposed_crop
+from trainables.data.sizes.crops import crops_in
+from trainables.data.sizes.images import Images, Size, by, range_of, sizes_of
+from trainables.data.sizes.npy_files import one_size, read_images, write_array, write_images
 from trainables.data.source import SAMPLE, DataSource
 from trainables.data.split import GIVEN, GROUPED, RANDOM, given_split, grouped_split, split, stratified_part
 
@@ -41,7 +44,8 @@ CACHE_VARIABLE = "MARS_SEARCH_CACHE"
 class PreparedData:
     """A cleaned and split data set. Pickled as a path, so that all processes on a node map the same files.
 
-    Pixels of one channel have no channel axis, others have it last. `pixels` turns them into the input of a network.
+    Images may have different sizes; a training sees crops of one size. Pixels of one channel have no channel axis,
+    others have it last. `pixels` turns them into the input of a network.
     """
 
     folder: Path
@@ -100,9 +104,9 @@ class PreparedData:
         return None if self._meta["names"] is None else tuple(self._meta["names"])
 
     @cached_property
-    def images(self) -> np.ndarray:
-        """(N, H, W) or (N, H, W, C), uint8 or float32, read-only."""
-        return self._map("images")
+    def images(self) -> Images:
+        """N images (H, W) or (H, W, C), uint8 or float32, read-only: one array if all have one size."""
+        return self._map("images", "sizes")
 
     @cached_property
     def unlabelled_names(self) -> tuple[str, ...] | None:
@@ -110,14 +114,40 @@ class PreparedData:
         return None if self._meta["unlabelled_names"] is None else tuple(self._meta["unlabelled_names"])
 
     @cached_property
-    def masks(self) -> np.ndarray:
-        """(N, H, W) uint8, read-only."""
-        return self._map("masks")
+    def masks(self) -> Images:
+        """N masks (H, W) uint8, read-only: one array if all have one size."""
+        return self._map("masks", "sizes")
 
     @cached_property
-    def unlabelled(self) -> np.ndarray | None:
-        """(M, H, W) or (M, H, W, C) in the dtype of the images, read-only; None if there is no test set."""
-        return self._map("unlabelled") if (self.folder / "unlabelled.npy").exists() else None
+    def unlabelled(self) -> Images | None:
+        """M images in the dtype and with the channels of the others, read-only; None if there is no test set."""
+        exists = (self.folder / "unlabelled.npy").exists()
+        return self._map("unlabelled", "unlabelled_sizes") if exists else None
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Height and width of each labelled image: (N, 2) int64."""
+        return sizes_of(self.masks)
+
+    @property
+    def crop(self) -> Size:
+        """(height, width) of the crops that a training sees."""
+        return self._crop.size
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether every labelled image has the size of a crop, so that none is cropped."""
+        return bool((self.sizes == self.crop).all())
+
+    def crops(self, indices: np.ndarray) -> np.ndarray:
+        """Return how many crops of each of the given images (K,) an epoch trains on: (K,) int64, at least 1."""
+        return crops_in(self.sizes[indices], self.crop)
+
+    @cached_property
+    def _crop(self) -> CropSize:
+        if self.source.crop is not None:
+            return CropSize(size=self.source.crop, why="as asked")
+        return proposed_crop(self.sizes)
 
     @cached_property
     def split(self) -> dict[str, np.ndarray]:
@@ -195,6 +225,10 @@ class PreparedData:
         holds = np.stack([self.holds(train, label) for label in self.present_labels], axis=1)
         return stratified_part(train, holds, self.holds(train, self.rarest_label), fraction, self.source.seed)
 
+    def class_pixels(self, indices: np.ndarray) -> np.ndarray:
+        """Return the pixels of each class in each of the given images (K,): (K, num_classes) int64."""
+        return self._counts[indices]
+
     def holds(self, indices: np.ndarray, label: int) -> np.ndarray:
         """Return whether the masks of the given images (K,) have pixels of a label: (K,) bool."""
         return self._counts[indices, label] > 0
@@ -219,7 +253,8 @@ class PreparedData:
             synthetic=self.source.uri == SAMPLE,
             labelled=len(self.images),
             unlabelled=0 if self.unlabelled is None else len(self.unlabelled),
-            size=self.masks.shape[1:],
+            sizes=range_of(self.sizes),
+            crops=None if self.whole else f"{by(self.crop)} ({self._crop.why})",
             channels=self.pixels.channels,
             split=self.split_kind,
             announcements=(*self._meta["announcements"], *self._about_split),
@@ -258,8 +293,10 @@ class PreparedData:
         """Pixels of each class in each image: (N, num_classes) int64."""
         return np.load(self.folder / "counts.npy", allow_pickle=False)
 
-    def _map(self, name: str) -> np.ndarray:
-        return np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    def _map(self, name: str, sizes: str) -> Images:
+        path = self.folder / f"{sizes}.npy"
+        several = np.load(path, allow_pickle=False) if path.exists() else None
+        return read_images(self.folder / f"{name}.npy", several)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return PreparedData, (self.folder, self.source)
@@ -364,21 +401,22 @@ def _is_whole(folder: Path) -> bool:
 def _write(folder: Path, cleaned: Cleaned, groups: Groups | None) -> None:
     """Write a data set, and its groups if the split is grouped, to an empty folder."""
     raw = cleaned.raw
-    classes = range(raw.description.num_classes)
-    counts = np.stack([(raw.masks == label).sum(axis=(1, 2), dtype=np.int64) for label in classes], axis=1)
-    arrays = {"images": raw.images, "masks": raw.masks, "unlabelled": raw.unlabelled, "counts": counts}
     sizes = {}
-    for name, array in arrays.items():
-        if array is not None:
-            path = folder / f"{name}.npy"
-            try:
-                np.save(path, array)
-            except OSError as error:
-                # NumPy counts the bytes that are missing, and drops the cause.
-                if error.errno is None and "requested and" in str(error):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
-                raise
-            sizes[path.name] = path.stat().st_size
+
+    def save(name: str, write: Callable[[Path], None]) -> None:
+        write(path := folder / f"{name}.npy")
+        sizes[path.name] = path.stat().st_size
+
+    classes = raw.description.num_classes
+    counted = [np.bincount(mask.ravel(), minlength=classes) for mask in raw.masks]
+    save("counts", lambda path: write_array(path, np.array(counted, np.int64).reshape(-1, classes)))
+    labelled = {"images": raw.images, "masks": raw.masks}
+    to_predict = {} if raw.unlabelled is None else {"unlabelled": raw.unlabelled}
+    for group, sizes_name in ((labelled, "sizes"), (to_predict, "unlabelled_sizes")):
+        for name, images in group.items():
+            save(name, partial(write_images, images=images))
+            if not one_size(several := sizes_of(images)) and f"{sizes_name}.npy" not in sizes:
+                save(sizes_name, partial(write_array, array=several))
     if cleaned.doubtful:
         (path := folder / DOUBTFUL).write_text(cleaned.longer_list, encoding="utf-8")
         sizes[path.name] = path.stat().st_size

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from trainables.data.description import DataDescription
 from trainables.data.pixel_format import PixelFormat
+from trainables.data.sizes.images import Images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,12 +16,12 @@ class RawData:
     description: DataDescription
     named: bool = True
     """False if its classes are called by their labels, because it has no names for them."""
-    images: np.ndarray
-    """(N, H, W), or (N, H, W, C) with several channels: uint8, or float32 in [0, 1]."""
-    masks: np.ndarray
-    """(N, H, W) uint8."""
-    unlabelled: np.ndarray | None
-    """(M, H, W) or (M, H, W, C) in the dtype of the images; None if there is no test set."""
+    images: Images
+    """N images (H, W), or (H, W, C) with several channels: uint8, or float32 in [0, 1]."""
+    masks: Images
+    """N masks (H, W) uint8, of the sizes of the images."""
+    unlabelled: Images | None
+    """M images in the dtype and with the channels of the labelled ones; None if there is no test set."""
     pixels: PixelFormat
     """How pixels of the source were stored, and how they become the input of a network."""
     names: tuple[str, ...] | None = None

@@ -33,8 +33,10 @@ class DataReport:
     """Number of images with masks, without the dropped ones."""
     unlabelled: int
     """Number of test images, to predict."""
-    size: tuple[int, int]
-    """(height, width)."""
+    sizes: str
+    """Sizes of the labelled images in words: "64x128" or "200x300 to 1200x1600"."""
+    crops: str | None = None
+    """Size of the crops, and the reason for it, in words; None: images are not cropped."""
     channels: int = 1
     split: str = RANDOM
     """Kind of the split, one of `SPLITS`."""
@@ -65,6 +67,8 @@ class DataReport:
             f"  {self.labelled} labelled {self._kind} images ({parts}), {self.unlabelled} to predict",
             f"  pixels: {shares}",
         ]
+        if self.crops is not None:
+            lines.append(f"  trained on crops of {self.crops}, predicted in overlapping tiles of this size")
         lines += [f"  {announcement}" for announcement in self.announcements]
         lines += [] if self.named else [f"  {UNNAMED}"]
         lines += [f"  dropped {_images(pairs)}" for pairs in self.dropped]
@@ -82,8 +86,7 @@ class DataReport:
 
     @property
     def _kind(self) -> str:
-        size = f"{self.size[0]}x{self.size[1]}"
-        return size if self.channels == 1 else f"{size} {self.channels}-channel"
+        return self.sizes if self.channels == 1 else f"{self.sizes} {self.channels}-channel"
 
 
 def _images(pairs: Flagged) -> str:

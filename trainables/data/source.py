@@ -16,7 +16,7 @@ SAMPLE = "sample"
 
 @dataclass(frozen=True, kw_only=True)
 class DataSource:
-    """The location of a data set, what is dropped from it, and the seed of its split."""
+    """The location of a data set, what is dropped from it, the seed of its split, and the size of its crops."""
 
     uri: str
     """A path, a URI that `pyarrow.fs` opens (`s3://`, `gs://`, `file://`), or "sample" for the built-in one."""
@@ -37,6 +37,8 @@ class DataSource:
     """"random", "grouped" or "given"; None: given if the source has a split of its own, else random."""
     group_pattern: str | None = None
     """Regular expression of which the first group, or else the whole, names the group of an image in its name."""
+    crop: tuple[int, int] | None = None
+    """(height, width) of the crops that a training sees; None: chosen from the sizes of the images."""
 
     @property
     def name(self) -> str:

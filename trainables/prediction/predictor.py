@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from trainables.data.pixel_format import PixelFormat
+from trainables.data.sizes.images import Images
 from trainables.memory_errors import ForwardInParts
 from trainables.prediction.decision import PLAIN, Decision
 from trainables.prediction.ignored_class import suppress
@@ -21,7 +22,12 @@ FLIPS: Flips = ((), (-1,), (-2,), (-2, -1))
 EVALUATION_BATCH = 64
 """Images per batch in evaluation and prediction, on each rank."""
 TILE_PIXELS = 64 * 128
-"""A batch of tiles has at most as many pixels as EVALUATION_BATCH images of this size, or it is a single tile."""
+"""A batch has at most as many pixels as EVALUATION_BATCH images of this size, or it is a single image or tile."""
+
+
+def at_once(shape: Sequence[int]) -> int:
+    """Return how many images or tiles (H, W, ...) are evaluated at once: EVALUATION_BATCH, fewer if they are large."""
+    return max(1, min(EVALUATION_BATCH, EVALUATION_BATCH * TILE_PIXELS // (shape[0] * shape[1])))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,25 +50,38 @@ class Predictor:
     decision: Decision = PLAIN
     """Chooses the labels."""
     tiling: Tiling | None = None
-    """Tiles that images are predicted in; None: images have one size, and are predicted whole."""
+    """Tiles in which images are predicted that are not all of their size; None: images have one size, and are predicted
+    whole."""
 
-    def probabilities(self, images: np.ndarray | Sequence[np.ndarray]) -> Iterator[torch.Tensor]:
+    def probabilities(self, images: Images | Sequence[np.ndarray]) -> Iterator[torch.Tensor]:
         """Yield class probabilities of the images in order, batch by batch: (B, C, H, W) fp32 on the device, in [0, 1].
 
-        With a tiling, each image is a batch of its own.
+        Where images are predicted in tiles, each is a batch of its own.
 
         Args:
-            images: (N, H, W) or (N, H, W, channels) stored pixels, a memory map is read batch by batch; with a tiling
-                also a sequence of images of different sizes, (H, W) or (H, W, channels).
+            images: stored pixels of images (H, W) or (H, W, channels), which are read batch by batch; with a tiling,
+                they may have different sizes.
         """
         forwards = self._forwards()
-        if self.tiling is None:
-            for start in range(0, len(images), EVALUATION_BATCH):
-                yield self._averaged(forwards, np.array(images[start : start + EVALUATION_BATCH]))
+        if not self._tiled(images):
+            batch = at_once(images[0].shape) if len(images) else 1
+            for start in range(0, len(images), batch):
+                yield self._averaged(forwards, np.array(images[start : start + batch]))
             return
-        tiles = max(1, EVALUATION_BATCH * TILE_PIXELS // (self.tiling.height * self.tiling.width))
+        assert self.tiling is not None
+        tiles = at_once((self.tiling.height, self.tiling.width))
         for image in images:
             yield blended(lambda batch: self._averaged(forwards, batch), image, self.tiling, batch=tiles)[None]
+
+    def batches(self, images: Images | Sequence[np.ndarray]) -> int:
+        """Return the number of batches of `probabilities` and `labels`."""
+        return len(images) if self._tiled(images) or not len(images) else -(-len(images) // at_once(images[0].shape))
+
+    def _tiled(self, images: Images | Sequence[np.ndarray]) -> bool:
+        """Return whether an image has another size than a tile."""
+        if self.tiling is None:
+            return False
+        return any(image.shape[:2] != (self.tiling.height, self.tiling.width) for image in images)
 
     def _forwards(self) -> list[tuple[ForwardInParts, float]]:
         """Return each model with its share of the average."""
@@ -83,7 +102,7 @@ class Predictor:
                     total = total + logits.softmax(1).flip(dims) * (part / len(self.flips))
         return total
 
-    def labels(self, images: np.ndarray | Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    def labels(self, images: Images) -> Iterator[np.ndarray]:
         """Yield the labels of the images, stored pixels, in order, batch by batch: (B, H, W) uint8."""
         for probabilities in self.probabilities(images):
             yield self.decision.labels(probabilities).to(torch.uint8).cpu().numpy()

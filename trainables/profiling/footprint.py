@@ -33,11 +33,11 @@ class Footprint:
 
 
 def footprint(config: TrialConfig, data: PreparedData) -> Footprint:
-    """Return the footprint of a configuration for the images of a data set."""
+    """Return the footprint of a configuration for the images, or crops, of a data set."""
     described = data.description
     return _footprint(
         config.model,
-        (data.pixels.channels, *data.images.shape[1:3]),
+        (data.pixels.channels, *data.crop),
         described.num_classes,
         described.ignored_label,
     )

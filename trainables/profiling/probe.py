@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from trainables.config import TrialConfig
@@ -103,12 +104,14 @@ class Probe:
 
     def _epochs(self, config: TrialConfig, micro_batches: int) -> Iterator[EpochReport]:
         training = dataclasses.replace(config.training, max_epochs=ENDLESS, patience=ENDLESS)
-        fraction = STEPS * training.batch_size / len(self._data.split["train"])
+        train, validation = self._data.split["train"], self._data.split["val"]
+        fraction = STEPS * training.batch_size / int(self._data.crops(train).sum())
+        few = np.searchsorted(self._data.crops(validation).cumsum(), EVALUATION_BATCH)  # images with about that many
         while True:  # a training that diverges ends, and is started again
             yield from epochs(
                 dataclasses.replace(config, training=training),
                 self._data,
                 train=self._data.train_part(min(1.0, fraction)),
-                validation=self._data.split["val"][:EVALUATION_BATCH],
+                validation=validation[: few + 1],
                 micro_batches=micro_batches,
             )

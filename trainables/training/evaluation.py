@@ -10,13 +10,13 @@ from torch import nn
 
 from trainables import distributed
 from trainables.data import PreparedData
-from trainables.data.batches import Batches
+from trainables.data.batches import NOT_COUNTED, Batches
 from trainables.losses import TrainingLoss
 from trainables.memory_errors import ForwardInParts
 from trainables.prediction.ignored_class import suppress
 from trainables.prediction.iou import class_iou, mean_iou
 from trainables.prediction.metric import MEAN_IOU, Metric
-from trainables.prediction.predictor import EVALUATION_BATCH
+from trainables.prediction.predictor import at_once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,8 @@ def evaluate(
 ) -> Scores:
     """Score a model on labelled images, split among all ranks. It stays in evaluation mode afterwards.
 
-    A rank may have no image, if there are fewer images than ranks.
+    Images that are not as large as a crop are evaluated in tiles that count each of their pixels once. A rank may have
+    no image, if there are fewer images than ranks.
 
     Args:
         model: maps images (N, channels, H, W) to logits (N, num_classes, H, W).
@@ -71,17 +72,22 @@ def evaluate(
     counts = torch.zeros(classes, classes, device=device, dtype=torch.int64)
     loss_sum_and_pixels = torch.zeros(2, device=device, dtype=torch.float64)
     forward = ForwardInParts(model, device, bf16=bf16)
-    batches = Batches(data, indices, batch_size=EVALUATION_BATCH, device=device, rank=rank, world=world)
+    batches = Batches(data, indices, batch_size=at_once(data.crop), device=device, rank=rank, world=world)
     with torch.inference_mode():
         for images, masks in batches.in_order():
             logits = forward(images)
             if loss is not None:
-                pixels = loss.pixels(masks)
-                loss_sum_and_pixels += torch.stack([loss(logits, masks) * pixels, pixels])
+                counted = masks if data.whole else masks.where(masks != NOT_COUNTED, loss.ignore_index)
+                pixels = loss.pixels(counted)
+                loss_sum_and_pixels += torch.stack([loss(logits, counted) * pixels, pixels])
             if suppressed:
                 logits = suppress(logits, described.ignored_label)
+            ignored = described.ignored_label
+            if not data.whole:
+                ignored = described.ignore_index
+                masks = masks.where(masks != NOT_COUNTED, ignored)
             counts += multiclass_confusion_matrix(
-                logits.argmax(1), masks, classes, ignore_index=described.ignored_label, validate_args=False
+                logits.argmax(1), masks, classes, ignore_index=ignored, validate_args=False
             )
         loss_sum, total = distributed.all_sum(loss_sum_and_pixels).tolist()
         confusion = distributed.all_sum(counts).cpu().numpy()

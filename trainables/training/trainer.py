@@ -84,7 +84,7 @@ class Training:
         )
         self.model = place(distributed.synchronised(model, device), device)
         mixing = build_mixing(config.augmentation, data, indices)
-        augmentation = build_augmentation(config.augmentation, size=data.images.shape[1:3])
+        augmentation = build_augmentation(config.augmentation, size=data.crop)
         self.changes = [change for change in (mixing, augmentation) if change is not None]
         self.batches = Batches(
             data,

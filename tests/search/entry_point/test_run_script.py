@@ -11,6 +11,7 @@ from search.entry_point import run_script as script
 from search.entry_point.run_script import run_script, usual_places
 from search.interrupts import Interrupted
 from trainables.data import DataSource, prepare
+from trainables.data.sizes.npy_files import NpyWriter
 
 
 @pytest.fixture(autouse=True)
@@ -118,12 +119,10 @@ def test_lost_output_is_told_at_the_end(run, monkeypatch):
 
 
 def test_data_that_a_full_disk_cuts_short_is_an_outage(run, tmp_path, monkeypatch):
-    """NumPy tells how many bytes are missing, but not why."""
+    def cut_short(writer, values):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(writer.path))
 
-    def cut_short(path, array):
-        raise OSError("24576 requested and 0 written")
-
-    monkeypatch.setattr("numpy.save", cut_short)
+    monkeypatch.setattr(NpyWriter, "write", cut_short)
     code, error = run(lambda: prepare(DataSource(uri="sample"), cache=tmp_path))
     assert code == 1
     assert error == (

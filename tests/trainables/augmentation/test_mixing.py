@@ -32,6 +32,7 @@ def test_labels_come_along_with_their_pixels(dtype, data):
 
     class SeesLabels:
         rarest_label, holds, masks = data.rarest_label, staticmethod(data.holds), data.masks
+        sizes, crop, whole = data.sizes, data.crop, data.whole
         images = data.masks if dtype == np.uint8 else data.masks / dtype(4)
 
     change = build_mixing(AugmentationConfig(cutmix=0.7), SeesLabels(), data.split["train"])
@@ -73,6 +74,7 @@ def test_only_training_images_are_donors(kind, data):
 
     class Guarding:
         rarest_label, holds = data.rarest_label, staticmethod(data.holds)
+        sizes, crop, whole = data.sizes, data.crop, data.whole
         images, masks = (Guarded(array, data.split["train"]) for array in (data.images, data.masks))
 
     change = build_mixing(AugmentationConfig(**{kind: 1.0}), Guarding(), data.split["train"])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from trainables.data import DataSource, PreparedData, prepare
+from trainables.data.sizes.npy_files import NpyWriter
 from trainables.data.source import SourceFile
 
 MODULE = sys.modules[prepare.__module__]
@@ -106,14 +107,14 @@ def test_what_was_left_behind_and_cannot_be_removed_is_left_alone(source, cache,
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 @pytest.mark.parametrize("broken", ["counts.npy", "meta.json", ".known"])
 def test_a_write_that_is_cut_short_leaves_nothing(error, broken, source, cache, monkeypatch):
-    save, write_text = np.save, Path.write_text
+    close, write_text = NpyWriter.__exit__, Path.write_text
 
-    def cut_short(path: Path, write: Any, *content: Any) -> None:
+    def cut_short(path: Any, write: Any, *content: Any) -> None:
         write(path, *content)
-        if broken in str(path):
+        if broken in str(getattr(path, "path", path)):
             raise error
 
-    monkeypatch.setattr(np, "save", lambda path, array: cut_short(path, save, array))
+    monkeypatch.setattr(NpyWriter, "__exit__", lambda writer, *raised: cut_short(writer, close, *raised))
     monkeypatch.setattr(Path, "write_text", lambda path, text, encoding: cut_short(path, write_text, text, encoding))
     with pytest.raises(ValueError if isinstance(error, OSError) else KeyboardInterrupt) as raised:
         prepare(source, cache=cache)
@@ -131,7 +132,7 @@ def test_an_error_without_a_number_is_told_in_its_own_words(source, cache, monke
     def refuse(*_: Any) -> None:
         raise OSError("the disk is on fire")
 
-    monkeypatch.setattr(np, "save", refuse)
+    monkeypatch.setattr(NpyWriter, "write", refuse)
     with pytest.raises(
         ValueError, match=r"cannot be kept there \(the disk is on fire\); set MARS_SEARCH_CACHE to another"
     ):

@@ -126,7 +126,7 @@ def test_the_report_counts_what_was_kept(make, tmp_path):
         synthetic=False,
         labelled=11,
         unlabelled=4,
-        size=(2, 3),
+        sizes="2x3",
         dropped=data.dropped,
         doubtful=data.doubtful,
         doubtful_list=str(data.folder / "doubtful.txt"),

@@ -56,7 +56,7 @@ def constant(value: float, ignore_index: int = 0) -> TrainingLoss:
 
 @pytest.mark.parametrize("batch", [1, 2, 64])
 def test_intersection_over_union_is_that_of_all_batches_together(batch, monkeypatch):
-    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", batch)
+    monkeypatch.setattr(evaluation, "at_once", lambda size: batch)
     model = Shown()
     scores = score(HandMade(TRUTH, PREDICTED), model=model)
     assert [asked["images"] for asked in model.asked] == {1: [1, 1, 1], 2: [2, 1], 64: [3]}[batch]
@@ -132,7 +132,7 @@ def test_where_no_label_is_ignored_every_pixel_counts(suppressed):
 
 def test_the_loss_of_a_batch_counts_by_its_labelled_pixels(monkeypatch):
     """3, 2 and 1 labelled pixels; a float of 32 bits does not hold the sum."""
-    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 1)
+    monkeypatch.setattr(evaluation, "at_once", lambda size: 1)
     losses, seen = iter([2.0**24, 1.0, 4.0]), []
 
     def loss(logits, masks):
@@ -148,7 +148,7 @@ def test_the_loss_of_a_batch_counts_by_its_labelled_pixels(monkeypatch):
 
 def test_a_loss_that_learns_the_ignored_label_counts_by_all_pixels(monkeypatch):
     """4 pixels a batch, of which 3, 2 and 1 are labelled."""
-    monkeypatch.setattr(evaluation, "EVALUATION_BATCH", 1)
+    monkeypatch.setattr(evaluation, "at_once", lambda size: 1)
     losses = iter([1.0, 2.0, 6.0])
     learnt = TrainingLoss(function=lambda *_: torch.tensor(next(losses)), ignore_index=-100)
     assert score(HandMade(TRUTH, PREDICTED), loss=learnt).loss == 3.0
@@ -189,3 +189,29 @@ def test_fewer_images_than_ranks_score_one_each_and_the_others_none(world, rank,
     scores = score(HandMade(TRUTH, PREDICTED), model=model, loss=constant(3.0))
     assert [asked["images"] for asked in model.asked] == images
     assert scores.confusion.sum() == len(images)
+
+
+@pytest.mark.parametrize("crop", [(1, 4), (1, 3), (1, 1), (1, 2), (2, 4), (3, 7)])
+@pytest.mark.parametrize("batch", [1, 64])
+def test_each_pixel_of_a_tiled_image_counts_once(crop, batch, monkeypatch):
+    monkeypatch.setattr(evaluation, "at_once", lambda size: batch)
+    scores = score(HandMade(TRUTH, PREDICTED, crop=crop), loss=constant(2.0))
+    assert scores.confusion.tolist() == CONFUSION
+    assert scores.loss == 2.0
+
+
+@pytest.mark.parametrize("crop", [(1, 3), (2, 5)])
+def test_padding_counts_nowhere_also_if_no_label_is_ignored(crop):
+    data = HandMade(TRUTH, PREDICTED, ignored_label=None, crop=crop)
+    assert score(data).confusion.tolist() == score(HandMade(TRUTH, PREDICTED, ignored_label=None)).confusion.tolist()
+    pixels = TrainingLoss(function=lambda _, masks: (masks >= 0).sum() / (masks >= 0).sum(), ignore_index=-100)
+    assert score(data, loss=pixels).loss == 1.0
+
+
+def test_the_loss_of_tiles_is_weighted_by_the_pixels_that_count():
+    # The loss of a pixel is its label: (1 + 1 + 2 + 2 + 2 + 1) / 6 over those that are labelled.
+    def mean_label(_: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        return masks[masks != 0].double().mean().nan_to_num()
+
+    loss = TrainingLoss(function=mean_label, ignore_index=0)
+    assert score(HandMade(TRUTH, PREDICTED, crop=(1, 3)), loss=loss).loss == pytest.approx(1.5)

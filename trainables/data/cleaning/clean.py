@@ -13,6 +13,7 @@ from trainables.data.cleaning.drop_limits import within_limits
 from trainables.data.cleaning.drop_list import drop_list_of, nearest_name
 from trainables.data.cleaning.unusable_pairs import Flagged, unusable_pairs
 from trainables.data.raw_data import RawData
+from trainables.data.sizes.images import Chosen
 from trainables.data.source import DataSource
 from trainables.errors import listed
 
@@ -102,12 +103,13 @@ def _without(indices: np.ndarray, dropped: Sequence[Flagged]) -> np.ndarray:
 
 
 def _only(raw: RawData, indices: np.ndarray) -> RawData:
-    """Return the data set with only these of its labelled images; uncopied if they are all."""
+    """Return the data set with only these of its labelled images, uncopied."""
     if len(indices) == len(raw.images):
         return raw
     names = None if raw.names is None else tuple(raw.names[index] for index in indices)
     groups = None if raw.groups is None else tuple(raw.groups[index] for index in indices)
-    return dataclasses.replace(raw, images=raw.images[indices], masks=raw.masks[indices], names=names, groups=groups)
+    images, masks = Chosen(raw.images, indices), Chosen(raw.masks, indices)
+    return dataclasses.replace(raw, images=images, masks=masks, names=names, groups=groups)
 
 
 def _renumbered(pairs: Flagged, indices: np.ndarray) -> Flagged:

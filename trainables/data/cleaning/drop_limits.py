@@ -8,6 +8,7 @@ import numpy as np
 
 from trainables.data.cleaning.unusable_pairs import SHARED_MASK, Flagged
 from trainables.data.description import DataDescription
+from trainables.data.sizes.images import Images
 
 MOST_OF_IMAGES = 0.01
 """Maximum fraction of the images that a rule drops."""
@@ -16,7 +17,7 @@ MOST_OF_CLASS = 0.5
 
 
 def within_limits(
-    found: Sequence[Flagged], masks: np.ndarray, description: DataDescription
+    found: Sequence[Flagged], masks: Images, description: DataDescription
 ) -> tuple[list[Flagged], list[Flagged]]:
     """Split the pairs that the rules found into those to drop, and those that are kept with a warning.
 
@@ -26,10 +27,10 @@ def within_limits(
 
     Args:
         found: what `unusable_pairs` returned.
-        masks: (N, H, W) labels.
+        masks: N masks (H, W) of labels.
         description: the meaning of the labels.
     """
-    holds = np.stack([(masks == label).any(axis=(1, 2)) for label in description.scored_labels], axis=1)
+    holds = np.stack([np.isin(description.scored_labels, np.unique(mask)) for mask in masks])
     dropped: list[Flagged] = []
     kept: list[Flagged] = []
     for pairs in found:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainables.data.description import DataDescription
+from trainables.data.sizes.images import Images
 
 SHARED_BY = 3
 """A mask of several classes that at least this many images share is not a real labelling."""
@@ -29,8 +30,8 @@ class Flagged:
     """Their names, for messages; empty: they have none, or they are not asked for."""
 
 
-def unusable_pairs(images: np.ndarray, masks: np.ndarray, description: DataDescription) -> list[Flagged]:
-    """Return the training pairs that are probably unusable, by reason. Images are (N, H, W) or (N, H, W, C).
+def unusable_pairs(images: Images, masks: Images, description: DataDescription) -> list[Flagged]:
+    """Return the training pairs that are probably unusable, by reason. Images are (H, W) or (H, W, C).
 
     Shared masks: three or more images with pixel-identical masks of two or more scored classes cannot be a real
     labelling (the competition data contains 110 such "aliens"). Masks of a single class, with or without unlabelled
@@ -41,10 +42,10 @@ def unusable_pairs(images: np.ndarray, masks: np.ndarray, description: DataDescr
     return [dropped for dropped in (_shared_masks(masks, description), _odd_brightness(images)) if dropped.indices]
 
 
-def _shared_masks(masks: np.ndarray, description: DataDescription) -> Flagged:
-    images_of: dict[bytes, list[int]] = defaultdict(list)
+def _shared_masks(masks: Images, description: DataDescription) -> Flagged:
+    images_of: dict[tuple[tuple[int, ...], bytes], list[int]] = defaultdict(list)
     for index, mask in enumerate(masks):
-        images_of[hashlib.blake2b(mask.tobytes(), digest_size=16).digest()].append(index)
+        images_of[mask.shape, hashlib.blake2b(mask.tobytes(), digest_size=16).digest()].append(index)
     scored = description.scored_labels
     indices = [
         index
@@ -55,8 +56,8 @@ def _shared_masks(masks: np.ndarray, description: DataDescription) -> Flagged:
     return Flagged(reason=SHARED_MASK, indices=tuple(sorted(indices)))
 
 
-def _odd_brightness(images: np.ndarray) -> Flagged:
-    means = images.reshape(len(images), -1).mean(axis=1, dtype=np.float64)
+def _odd_brightness(images: Images) -> Flagged:
+    means = np.array([image.mean(dtype=np.float64) for image in images])
     distances = np.abs(means - np.median(means))
     # At least half a grey level, so that rounding errors do not become outliers.
     grey_level = 1 / 255 if images.dtype.kind == "f" else 1.0

@@ -11,6 +11,7 @@ from trainables.data.gathering.survey import Survey
 from trainables.data.raw_data import RawData
 from trainables.data.readers.classes import mask_values
 from trainables.data.readers.reader import Reader
+from trainables.data.sizes.npy_files import NpyWriter, read_images, shape_of
 
 
 def gather(reader: Reader, found: Survey, folder: Path, *, ignored: int | None = None) -> RawData:
@@ -25,26 +26,30 @@ def gather(reader: Reader, found: Survey, folder: Path, *, ignored: int | None =
     Raises:
         ValueError: naming the image and the rule, if the data set cannot be read or used.
     """
-    size, channels, pixels = found.size, found.channels, found.pixel_format
+    channels, pixels = found.channels, found.pixel_format
     classes = mask_values(reader.declared, found.values, ignored=ignored, colours=found.colours, uri=reader.uri)
-    shape = size if channels == 1 else (*size, channels)
-    images = _array(folder / "images.npy", pixels.dtype, (len(found.names), *shape))
-    masks = _array(folder / "masks.npy", "uint8", (len(found.names), *size))
-    for index, pair in enumerate(reader.pairs()):
-        images[index] = pixels.stored(with_channels(pair.image, channels))
-        mask = pair.mask if not found.colours or pair.mask.ndim == 3 else np.repeat(pair.mask[..., None], 3, axis=-1)
-        masks[index] = classes.to_labels(mask, f"{reader.uri}: the mask of {pair.name}")
-    unlabelled = None
+    sizes, to_predict = np.array(found.sizes, np.int64), np.array(found.unlabelled_sizes, np.int64)
+    places = {name: folder / f"{name}.npy" for name in ("images", "masks", "unlabelled")}
+
+    def writer(name: str, dtype: str, sizes: np.ndarray, channels: int) -> NpyWriter:
+        return NpyWriter(places[name], dtype, shape_of(sizes, () if channels == 1 else (channels,)))
+
+    with writer("images", pixels.dtype, sizes, channels) as images, writer("masks", "uint8", sizes, 1) as masks:
+        for pair in reader.pairs():
+            images.write(pixels.stored(with_channels(pair.image, channels)))
+            grey = found.colours and pair.mask.ndim == 2
+            mask = np.repeat(pair.mask[..., None], 3, axis=-1) if grey else pair.mask
+            masks.write(classes.to_labels(mask, f"{reader.uri}: the mask of {pair.name}"))
     if found.unlabelled:
-        unlabelled = _array(folder / "unlabelled.npy", pixels.dtype, (len(found.unlabelled), *shape))
-        for index, image in enumerate(reader.unlabelled()):
-            unlabelled[index] = pixels.stored(with_channels(image.image, channels))
+        with writer("unlabelled", pixels.dtype, to_predict, channels) as unlabelled:
+            for image in reader.unlabelled():
+                unlabelled.write(pixels.stored(with_channels(image.image, channels)))
     groups = reader.groups()
     return RawData(
         description=classes.description,
-        images=images,
-        masks=masks,
-        unlabelled=unlabelled,
+        images=read_images(places["images"], sizes),
+        masks=read_images(places["masks"], sizes),
+        unlabelled=read_images(places["unlabelled"], to_predict) if found.unlabelled else None,
         pixels=pixels,
         names=tuple(found.names),
         unlabelled_names=tuple(found.unlabelled) or None,
@@ -52,7 +57,3 @@ def gather(reader: Reader, found: Survey, folder: Path, *, ignored: int | None =
         groups=None if groups is None else tuple(groups.get(name) for name in found.names),
         announcements=() if classes.announcement is None else (classes.announcement,),
     )
-
-
-def _array(path: Path, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)

@@ -12,6 +12,7 @@ from trainables.data.gathering.channel_moments import ChannelMoments
 from trainables.data.pixel_format import PixelFormat
 from trainables.data.readers.classes import packed
 from trainables.data.readers.reader import Pair, Reader, Unlabelled
+from trainables.data.sizes.images import by
 from trainables.errors import listed
 
 MOST_VALUES = 4096
@@ -58,7 +59,7 @@ class Survey:
         if pair.mask.shape[:2] != size:
             turned = pair.mask.shape[1::-1] == size
             raise ValueError(
-                f"{self.uri}: {pair.name} is {_by(size)}, its mask {_by(pair.mask.shape)}: they must have the same "
+                f"{self.uri}: {pair.name} is {by(size)}, its mask {by(pair.mask.shape)}: they must have the same "
                 f"height and width{' (the image may carry an orientation in its EXIF data)' if turned else ''}"
             )
         self.names.append(pair.name)
@@ -135,24 +136,6 @@ class Survey:
         each = [moments.with_channels(self.channels) for moments in self.moments.values()]
         return functools.reduce(ChannelMoments.joined, each).pixel_format(whole=self.whole)
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of all images.
-
-        Raises:
-            ValueError: if they have several sizes.
-        """
-        first: dict[tuple[int, int], str] = {}
-        for size, name in zip(self.sizes + self.unlabelled_sizes, self.names + self.unlabelled, strict=True):
-            first.setdefault(size, name)
-        if len(first) > 1:
-            shown = listed([f"{name} {_by(size)}" for size, name in first.items()])
-            raise ValueError(
-                f"{self.uri}: images have {len(first)} different sizes ({shown}): crop or resize images and masks to "
-                "one size first"
-            )
-        return self.sizes[0]
-
 
 def survey(reader: Reader) -> Survey:
     """Look at all pairs and all images to predict of a data set once.
@@ -168,10 +151,6 @@ def survey(reader: Reader) -> Survey:
     for image in reader.unlabelled():
         found.add_unlabelled(image)
     return found
-
-
-def _by(shape: tuple[int, ...]) -> str:
-    return f"{shape[0]}x{shape[1]}"
 
 
 def _content(array: np.ndarray) -> tuple[bytes, memoryview]:

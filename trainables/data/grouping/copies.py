@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from trainables.data.grouping.details import reduced, scaled
+from trainables.data.sizes.images import Images
 
 SIDE = 32
 """Height and width of the small versions that are compared."""
@@ -18,7 +19,7 @@ ROWS = 256
 """Images that are compared with all later ones at a time."""
 
 
-def copies(images: Sequence[np.ndarray] | np.ndarray) -> Iterator[tuple[int, int]]:
+def copies(images: Sequence[np.ndarray] | Images) -> Iterator[tuple[int, int]]:
     """Yield pairs of images whose small versions, without their light, correlate: first the earlier image."""
     small = np.stack([fingerprint(image) for image in images]).astype(np.float32)
     norms = (small.astype(np.float64) ** 2).sum(axis=1)

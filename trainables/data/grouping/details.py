@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from trainables.data.sizes.images import Images
+
 WORKING_AREA = 2**14
 """Pixels to which larger images are reduced."""
 CODE = 128
@@ -45,7 +47,7 @@ class Details:
     """(K, CODE / 8) uint8."""
 
 
-def factor_for(images: Sequence[np.ndarray] | np.ndarray) -> int:
+def factor_for(images: Sequence[np.ndarray] | Images) -> int:
     """Return the factor by which images are reduced, the same for all, so that tiles of one frame keep one scale."""
     areas = sorted(image.shape[0] * image.shape[1] for image in images)
     typical = areas[len(areas) // 2]

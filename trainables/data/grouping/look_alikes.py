@@ -12,9 +12,10 @@ import numpy as np
 from trainables.data.grouping.copies import copies
 from trainables.data.grouping.details import Details, details_of, factor_for
 from trainables.data.grouping.overlaps import Shift, overlap, shifts
+from trainables.data.sizes.images import Images
 
 
-def look_alikes(images: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+def look_alikes(images: Sequence[np.ndarray] | Images) -> np.ndarray:
     """Group images that are nearly the same, or overlap as tiles of one frame do.
 
     Two images are linked if their small versions correlate, or if a shift makes them correlate where they overlap
