@@ -70,13 +70,14 @@ def timed(facts: StudyFacts, config: TrialConfig, micro_batches: int, device: to
     If memory runs out, batches are split into more micro-batches. Returns None if even single images do not fit.
     """
     data = facts.data
-    train = data.train_part(facts.settings.train_fraction)
-    batch = min(config.training.batch_size, len(train))
+    train, everything = data.train_part(facts.settings.train_fraction), np.arange(len(data.images))
+    crops = int(data.crops(train).sum())  # one of each image that is not cropped
+    batch = min(config.training.batch_size, crops)
 
     def trained(steps: int) -> float:
-        part = np.resize(train, batch * steps)
+        part = np.resize(train, max(1, batch * steps * len(train) // crops))
         training = Training(config, data, part, device, micro_batches=micro_batches)
-        return training.train_epoch(1).seconds / steps
+        return training.train_epoch(1).seconds / training.batches.steps
 
     a_step = None
     while a_step is None:
@@ -90,15 +91,16 @@ def timed(facts: StudyFacts, config: TrialConfig, micro_batches: int, device: to
                 return None
             micro_batches *= 2
     validation = data.split["val"]
-    few = validation[: max(1, min(len(validation), batch * TIMED_STEPS))]
+    each = data.crops(validation)
+    few = validation[: 1 + int((each.cumsum()[:-1] < batch * TIMED_STEPS).sum())]
     training = Training(config, data, train[:batch], device)
     started = time.perf_counter()
     evaluate(training.model, data, few, device=device, bf16=uses_bf16(config.training.precision, device))
-    an_image = (time.perf_counter() - started) / len(few)
+    a_crop = (time.perf_counter() - started) / each[: len(few)].sum()
     return EpochSeconds(
-        train=a_step * steps_of(len(train), batch),
-        validation=an_image * len(validation),
-        every=a_step * steps_of(len(data.images), batch),
+        train=a_step * steps_of(crops, batch),
+        validation=a_crop * each.sum(),
+        every=a_step * steps_of(int(data.crops(everything).sum()), batch),
     )
 
 
@@ -147,8 +149,8 @@ class Finalist:
 
     def plan(self, facts: StudyFacts, trial: TrialRecord) -> RetrainPlan:
         """Return the plan of the final training, which repeats this one on all labelled images."""
-        images = len(facts.data.train_part(facts.settings.train_fraction))
-        return repeating(trial, self.config, self.reports, images=images)
+        crops = facts.data.crops(facts.data.train_part(facts.settings.train_fraction)).sum()
+        return repeating(trial, self.config, self.reports, images=int(crops))
 
 
 def recorded(facts: StudyFacts, trial: TrialRecord) -> TrialConfig | None:

@@ -21,8 +21,8 @@ from reports.prediction.scoring import Scored, never_sentence
 from reports.progress import TimeLeft, tracked
 from reports.submission_csv import check_submission, write_submission
 from search.formatting import duration
+from trainables.data.sizes.images import Chosen
 from trainables.device import uses_bf16
-from trainables.prediction.predictor import EVALUATION_BATCH
 from trainables.training.checkpoint_store import CheckpointStore
 from trainables.training.resumable_training import load_best
 
@@ -93,9 +93,12 @@ def finish(
         return final
     console.print(f"predicting {len(facts.data.unlabelled)} images")
     bf16 = uses_bf16(facts.settings.precision, device)
-    batches = predictor.with_models(models, facts.data, device, bf16=bf16).labels(facts.data.unlabelled)
-    if facts.data.unlabelled_names is not None:
-        path, counts = facts.output / FOLDER, _write_masks(console, facts, batches)
+    ready = predictor.with_models(models, facts.data, device, bf16=bf16)
+    count = ready.batches(facts.data.unlabelled)
+    batches = tracked(console, ready.labels(facts.data.unlabelled), count, "predicting")
+    if (named := facts.data.unlabelled_names) is not None:
+        path = facts.output / FOLDER
+        counts = write_masks(path, named, batches, facts.data.description)
     else:
         path = facts.output / "submission.csv"
         counts = _submit(console, facts, path, batches, predictor.suppressed)
@@ -107,14 +110,6 @@ def finish(
     )
 
 
-def _write_masks(console: Console, facts: StudyFacts, batches: Iterable[np.ndarray]) -> np.ndarray:
-    """Write the predicted masks of named images; returns the number of pixels of each class."""
-    names = facts.data.unlabelled_names
-    assert names is not None
-    tracked_batches = tracked(console, batches, -(-len(names) // EVALUATION_BATCH), "predicting")
-    return write_masks(facts.output / FOLDER, names, tracked_batches, facts.data.description)
-
-
 def _submit(
     console: Console, facts: StudyFacts, path: Path, batches: Iterable[np.ndarray], suppressed: int | None
 ) -> np.ndarray:
@@ -122,8 +117,7 @@ def _submit(
     images = facts.data.unlabelled
     assert images is not None
     names, pixels = facts.data.description.class_names, images[0].size
-    total = -(-len(images) // EVALUATION_BATCH)
-    write_submission(path, tracked(console, batches, total, "predicting"), pixels)
+    write_submission(path, batches, pixels)
     try:
         counts = check_submission(path, rows=len(images), pixels=pixels, classes=len(names), refused=suppressed)
     except ValueError:
@@ -140,7 +134,7 @@ def _check(console: Console, facts: StudyFacts, scored: Scored, plan: RetrainPla
     model = _trained(console, facts, plan, check_store(facts, plan), both, device, "shadow retraining on")
     predictor, test = scored.choice.predictor, data.split["test"]
     models, bf16 = {**scored.models, plan.number: model}, uses_bf16(facts.settings.precision, device)
-    predicted = predictor.with_models(models, data, device, bf16=bf16).labels(data.images[test])
+    predicted = predictor.with_models(models, data, device, bf16=bf16).labels(Chosen(data.images, test))
     shadow = Confusions.of(data, test, predicted, suppressed=predictor.suppressed, metric=facts.metric)
     gain = shadow.gain_over(scored.test)
     console.print(

@@ -60,8 +60,8 @@ def retrain_plan(facts: StudyFacts, number: int) -> RetrainPlan:
         ValueError: if an epoch is of a stage that its configuration does not have.
     """
     trial = facts.record(number)
-    images = len(facts.data.train_part(facts.settings.train_fraction))
-    return repeating(trial, TrialConfig.from_flat(trial.config), trial.reports, images=images)
+    crops = facts.data.crops(facts.data.train_part(facts.settings.train_fraction)).sum()
+    return repeating(trial, TrialConfig.from_flat(trial.config), trial.reports, images=int(crops))
 
 
 def repeating(trial: TrialRecord, config: TrialConfig, reports: Sequence[EpochReport], *, images: int) -> RetrainPlan:
@@ -71,7 +71,7 @@ def repeating(trial: TrialRecord, config: TrialConfig, reports: Sequence[EpochRe
         trial: the trial whose configuration was trained.
         config: the configuration as it was trained.
         reports: reports of the training, one per epoch.
-        images: number of images that it was trained on.
+        images: number of images, or crops, of an epoch.
     """
     steps = steps_of(images, config.training.batch_size)
     repeated = []

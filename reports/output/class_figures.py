@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 
 import cv2
 import matplotlib as mpl
@@ -13,6 +14,7 @@ from reports.inputs import StudyFacts
 from reports.output.figure_style import BLUE, SKY, STYLE, svg
 from search.foreign_text import distinct_names
 from search.views.pictures.prediction_panels import class_colours, needs_numbers, prediction_panel
+from trainables.data.sizes.images import Chosen
 
 MOST_LETTERS = 24
 """Most letters of a class name in a figure; the tables of the page have the whole name."""
@@ -103,29 +105,30 @@ def matrix_caption(facts: StudyFacts, confusion: np.ndarray) -> str:
     return f"Held-out test: predictions for the pixels of each true class.{some}"
 
 
-def examples(facts: StudyFacts, indices: np.ndarray, predicted: np.ndarray) -> str:
+def examples(facts: StudyFacts, indices: np.ndarray, predicted: Sequence[np.ndarray]) -> str:
     """Draw input, truth, prediction and errors of some images, as a PNG data URI.
 
     Args:
         indices: (N,) indices of the images.
-        predicted: (N, H, W) predicted labels.
+        predicted: N masks (H, W) of predicted labels.
     """
     data = facts.data
-    pictures = data.pixels.pictures(data.images[indices])
-    panel = prediction_panel(pictures, data.masks[indices], predicted, data.description)
+    pictures = [data.pixels.pictures(image[None])[0] for image in Chosen(data.images, indices)]
+    panel = prediction_panel(pictures, Chosen(data.masks, indices), predicted, data.description)
     encoded, content = cv2.imencode(".png", panel[..., ::-1])
     assert encoded
     return f"data:image/png;base64,{base64.b64encode(content.tobytes()).decode()}"
 
 
-def legend(facts: StudyFacts, indices: np.ndarray, predicted: np.ndarray) -> list[tuple[str, str]]:
+def legend(facts: StudyFacts, indices: np.ndarray, predicted: Sequence[np.ndarray]) -> list[tuple[str, str]]:
     """Return (class name, CSS colour) of each class in the pictures that `examples` draws of the same images.
 
     Names are preceded by the number of the class if the pictures hold such numbers.
     """
     described = facts.data.description
     colours, numbered = class_colours(described), needs_numbers(described)
-    labels = np.union1d(facts.data.masks[indices], predicted).astype(int).tolist()
+    shown = [np.unique(mask) for mask in (*Chosen(facts.data.masks, indices), *predicted)]
+    labels = np.unique(np.concatenate(shown)).astype(int).tolist()
     return [
         (
             f"{label} {described.class_names[label]}" if numbered else described.class_names[label],

@@ -9,17 +9,21 @@ more, on all validation images.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from reports.prediction.scores_with_intervals import Confusions, Interval, confusion
+from trainables.data.sizes.images import Images
 from trainables.prediction.decision import LEAST, PLAIN, Decision
 from trainables.prediction.iou import Tallies
 from trainables.prediction.metric import Metric
 
+BLOCK = 64
+"""Most images of one size whose labels are decided at once."""
 FOLDS = 5
 FEWEST = 20
 """Fewest validation images on which a decision is fitted."""
@@ -28,7 +32,7 @@ CERTAINTY = 0.8
 OFFSETS = np.round(np.arange(-2.0, 2.05, 0.1), 1)
 PRIORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 AREAS = (0, 1 / 1024, 1 / 512, 1 / 256, 1 / 128)
-"""Candidates for the smallest region, as parts of an image's area."""
+"""Candidates for the smallest region, as parts of the area of an image of median size."""
 ROUNDS = 3
 """Rounds of coordinate ascent over the classes' offsets."""
 MOST_FITTED = 16
@@ -42,10 +46,10 @@ second, third, ... row and column is used."""
 class ValidationPredictions:
     """Class probabilities of labelled images."""
 
-    probabilities: torch.Tensor
-    """(V, C, H, W) fp16 or fp32 on the CPU; 0 for a suppressed class."""
-    masks: np.ndarray
-    """(V, H, W) uint8 labels."""
+    probabilities: Sequence[torch.Tensor]
+    """V images (C, H, W), fp16 or fp32 on the CPU; 0 for a suppressed class."""
+    masks: Images
+    """V masks (H, W) of uint8 labels."""
     rare: np.ndarray
     """(V,) bool: which images hold the rarest class."""
     names: tuple[str, ...]
@@ -54,13 +58,28 @@ class ValidationPredictions:
     metric: Metric
     """The score."""
 
+    @property
+    def classes(self) -> int:
+        return len(self.probabilities[0])
+
     def decided(self, decision: Decision) -> Confusions:
-        return self.confusions([decision.labels(block.float()).numpy() for block in self.probabilities.split(64)])
+        return self.confusions([decision.labels(block.float()).numpy() for block in self._blocks()])
+
+    def _blocks(self) -> Iterator[torch.Tensor]:
+        """Yield the probabilities of up to BLOCK consecutive images of one size: (B, C, H, W)."""
+        block: list[torch.Tensor] = []
+        for image in self.probabilities:
+            if block and (len(block) == BLOCK or image.shape != block[0].shape):
+                yield torch.stack(block)
+                block = []
+            block.append(image)
+        if block:
+            yield torch.stack(block)
 
     def confusions(self, labels: list[np.ndarray]) -> Confusions:
-        """Compare predicted labels (V, H, W), in blocks, with the masks."""
-        classes = self.probabilities.shape[1]
-        pairs = zip(self.masks, np.concatenate(labels), strict=True)
+        """Compare predicted labels, in blocks (B, H, W), with the masks."""
+        classes = self.classes
+        pairs = zip(self.masks, itertools.chain.from_iterable(labels), strict=True)
         counts = np.stack([confusion(mask, found, classes) for mask, found in pairs])
         if self.ignored is not None:
             counts[:, self.ignored] = 0
@@ -77,7 +96,7 @@ class ValidationPredictions:
     def some(self, chosen: np.ndarray) -> ValidationPredictions:
         return dataclasses.replace(
             self,
-            probabilities=self.probabilities[torch.from_numpy(chosen)],
+            probabilities=[self.probabilities[index] for index in chosen],
             masks=self.masks[chosen],
             rare=self.rare[chosen],
         )
@@ -100,7 +119,7 @@ def with_offsets_and_prior(pixels: Pixels) -> Decision:
 def with_all(pixels: Pixels) -> Decision:
     """Fit offsets and prior, then the smallest region."""
     fitted, found = pixels.fit(PRIORS), pixels.found
-    area = found.masks[0].size
+    area = float(np.median([mask.size for mask in found.masks]))
     tried = [dataclasses.replace(fitted, smallest=round(part * area)) for part in AREAS]
     return max(tried, key=lambda decision: found.decided(decision).score())
 
@@ -152,7 +171,7 @@ def choose_decision(found: ValidationPredictions) -> ChosenDecision:
 def cross_fitted(found: ValidationPredictions) -> dict[str, Confusions]:
     """Return the confusions of each kind of decision on images that it was not fitted on."""
     folds = folds_of(found.rare)
-    classes = found.probabilities.shape[1]
+    classes = found.classes
     counts = {kind: np.zeros((len(folds), classes, classes), np.int64) for kind in FITS}
     for fold in range(FOLDS):
         pixels, own = Pixels(found.some(np.flatnonzero(folds != fold))), np.flatnonzero(folds == fold)
@@ -175,19 +194,21 @@ class Pixels:
 
     def __init__(self, found: ValidationPredictions):
         self.found = found
-        count, classes, height, width = found.probabilities.shape
-        step = max(1, int(np.ceil(np.sqrt(count * classes * height * width / MOST_VALUES))))
+        self.classes = found.classes
+        step = max(1, int(np.ceil(np.sqrt(sum(image.numel() for image in found.probabilities) / MOST_VALUES))))
         self._fitted: dict[tuple[float, ...], Decision] = {}
-        probabilities = found.probabilities.float()
-        self.classes = classes
-        self.suppressed = (probabilities.amax((0, 2, 3)) == 0).numpy()
-        masks = found.masks[:, ::step, ::step]
-        labelled = np.ones_like(masks, bool) if found.ignored is None else masks != found.ignored
-        logs = probabilities[:, :, ::step, ::step].clamp(min=LEAST).log().movedim(1, -1).numpy()
-        shares = probabilities.mean((2, 3)).clamp(min=LEAST).log().numpy()
-        image = np.broadcast_to(np.arange(count)[:, None, None], masks.shape)[labelled]
-        self.truth, self.logs, self.shares = masks[labelled].astype(np.int64), logs[labelled], shares[image]
-        pixels = np.bincount(self.truth, minlength=classes)
+        truth, logs, shares, seen = [], [], [], torch.zeros(self.classes)
+        for image, whole_mask in zip(found.probabilities, found.masks, strict=True):
+            probabilities, mask = image.float(), whole_mask[::step, ::step]
+            labelled = np.ones_like(mask, bool) if found.ignored is None else mask != found.ignored
+            seen = seen.maximum(probabilities.amax((1, 2)))
+            truth.append(mask[labelled].astype(np.int64))
+            logs.append(probabilities[:, ::step, ::step].clamp(min=LEAST).log().movedim(0, -1).numpy()[labelled])
+            share = probabilities.mean((1, 2)).clamp(min=LEAST).log().numpy()
+            shares.append(np.broadcast_to(share, logs[-1].shape))
+        self.suppressed = (seen == 0).numpy()
+        self.truth, self.logs, self.shares = np.concatenate(truth), np.concatenate(logs), np.concatenate(shares)
+        pixels = np.bincount(self.truth, minlength=self.classes)
         held = [label for label in found.scored if pixels[label] or label == found.ignored]
         rarest = sorted(held, key=lambda label: int(pixels[label]))[:MOST_FITTED]
         self.fitted = tuple(label for label in held if label in rarest)

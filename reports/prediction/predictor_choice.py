@@ -17,9 +17,11 @@ from reports.prediction.decision_choice import CERTAINTY, ValidationPredictions,
 from reports.prediction.scores_with_intervals import Confusions, Interval, scored_labels
 from trainables.atomic_write import atomic_write
 from trainables.data import PreparedData
+from trainables.data.sizes.images import Chosen
 from trainables.prediction.decision import PLAIN, Decision
 from trainables.prediction.metric import Metric
 from trainables.prediction.predictor import FLIPS, Predictor
+from trainables.prediction.tiling import Tiling
 
 MOST_BYTES = 2**30
 """Largest size of one member's validation probabilities. Of a larger validation part, a seeded sample is used."""
@@ -58,6 +60,7 @@ class PredictorSettings:
             flips=FLIPS[: self.flips],
             weights=list(weights.values()),
             decision=self.decision,
+            tiling=Tiling(height=data.crop[0], width=data.crop[1]),
         )
 
     def describe(self, names: tuple[str, ...]) -> list[str]:
@@ -130,9 +133,10 @@ def choose_predictor(
 
     def found(number: int, count: int) -> ValidationPredictions:
         alone = PredictorSettings(members=(number,), flips=count, decision=PLAIN, suppressed=suppressed)
-        blocks = alone.with_models(models, data, device, bf16=bf16).probabilities(data.images[indices])
+        predictor = alone.with_models(models, data, device, bf16=bf16)
+        blocks = predictor.probabilities(Chosen(data.images, indices))
         return ValidationPredictions(
-            probabilities=torch.cat([block.half().cpu() for block in blocks]),
+            probabilities=[image for block in blocks for image in block.half().cpu()],
             masks=data.masks[indices],
             rare=data.holds(indices, data.rarest_label),
             names=tuple(data.description.class_names),
@@ -178,14 +182,16 @@ def greedy_members(found: Mapping[int, ValidationPredictions]) -> tuple[tuple[in
 
     Returns: the members, and their mean probabilities.
     """
-    total: torch.Tensor | None = None
+    total: list[torch.Tensor] | None = None
     drawn: list[int] = []
     best: tuple[float, tuple[int, ...], ValidationPredictions] | None = None
     for _ in range(MOST_MEMBERS):
         candidates = []
         for number, own in found.items():
-            added = own.probabilities.float() if total is None else total + own.probabilities
-            mixed = dataclasses.replace(own, probabilities=(added / (len(drawn) + 1)).half())
+            added = [image.float() for image in own.probabilities]
+            if total is not None:
+                added = [before + image for before, image in zip(total, added, strict=True)]
+            mixed = dataclasses.replace(own, probabilities=[(image / (len(drawn) + 1)).half() for image in added])
             candidates.append((mixed.decided(PLAIN).score(), number, mixed, added))
         score, number, mixed, total = max(candidates, key=lambda candidate: candidate[0])
         drawn.append(number)
@@ -198,8 +204,10 @@ def greedy_members(found: Mapping[int, ValidationPredictions]) -> tuple[tuple[in
 def _images(data: PreparedData) -> np.ndarray:
     """Return indices of the validation images to choose on: all, or a seeded sample of at most MOST_BYTES."""
     indices = data.split["val"]
-    image = 2 * data.description.num_classes * data.masks[0].size
-    most = max(1, MOST_BYTES // image)
-    if len(indices) <= most:
+    each = 2 * data.description.num_classes * data.sizes[indices].prod(axis=1)
+    if each.sum() <= MOST_BYTES:
         return indices
-    return np.sort(np.random.default_rng(0).choice(indices, most, replace=False))
+    if (each == each[0]).all():
+        return np.sort(np.random.default_rng(0).choice(indices, max(1, MOST_BYTES // int(each[0])), replace=False))
+    order = np.random.default_rng(0).permutation(len(indices))
+    return np.sort(indices[order[: max(1, np.searchsorted(each[order].cumsum(), MOST_BYTES, side="right"))]])

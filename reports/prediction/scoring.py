@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from search.ledger.ranking import ranked
 from search.views.pictures.prediction_panels import telling_images
 from trainables.config import TrialConfig
 from trainables.data import PreparedData
+from trainables.data.sizes.images import Chosen
 from trainables.device import uses_bf16
 from trainables.errors import listed
 from trainables.messages import EpochReport
@@ -69,8 +70,8 @@ class Scored:
     """The best trial that the search began with; None if there is none, or if its weights are gone."""
     example_indices: np.ndarray
     """(N,) indices of test images."""
-    example_predictions: np.ndarray
-    """(N, H, W) predicted labels of these images."""
+    example_predictions: Sequence[np.ndarray]
+    """N predicted masks (H, W) of these images."""
 
     never: str | None
     """A warning about classes that are never predicted on the test part; None if there are none."""
@@ -167,12 +168,16 @@ def score_models(
     predictor = choice.predictor.with_models(models, data, device, bf16=bf16)
     test, shown = data.split["test"], telling_images(data, "test", EXAMPLES)
     before = time.perf_counter()
-    predicted = list(predictor.labels(data.images[test]))
-    seconds = time.perf_counter() - before
-    confusions = Confusions.of(data, test, predicted, suppressed=suppressed, metric=facts.metric)
     pixels = np.zeros(data.description.num_classes, np.int64)
-    for labels in predicted:
-        pixels += np.bincount(labels.ravel(), minlength=len(pixels))
+
+    def counted(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for labels in batches:
+            pixels[:] += np.bincount(labels.ravel(), minlength=len(pixels))
+            yield labels
+
+    predicted = counted(predictor.labels(Chosen(data.images, test)))
+    confusions = Confusions.of(data, test, predicted, suppressed=suppressed, metric=facts.metric)
+    seconds = time.perf_counter() - before
     return Scored(
         never=never_sentence(data, pixels, "the held-out test part"),
         begun=_begun(facts, choice.predictor, confusions, device),
@@ -182,9 +187,7 @@ def score_models(
         seconds_to_choose=chosen - started,
         seconds_per_image=seconds / max(1, len(test)),
         example_indices=shown,
-        example_predictions=np.concatenate(
-            [np.empty((0, *data.masks.shape[1:]), np.uint8), *predictor.labels(data.images[shown])]
-        ),
+        example_predictions=[labels for batch in predictor.labels(Chosen(data.images, shown)) for labels in batch],
     )
 
 
@@ -207,7 +210,7 @@ def _begun(facts: StudyFacts, predictor: PredictorSettings, test: Confusions, de
         return None
     indices = data.split["test"]
     bf16 = uses_bf16(facts.settings.precision, device)
-    predicted = alone.with_models(models, data, device, bf16=bf16).labels(data.images[indices])
+    predicted = alone.with_models(models, data, device, bf16=bf16).labels(Chosen(data.images, indices))
     other = Confusions.of(data, indices, predicted, suppressed=suppressed, metric=facts.metric)
     return Begun(number=number, gain=test.gain_over(other))
 

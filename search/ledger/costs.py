@@ -6,9 +6,12 @@ import itertools
 import statistics
 from collections.abc import Mapping
 
+import numpy as np
+
 from search.ledger.ranking import ranked
 from search.ledger.records import TrialRecord
 from trainables.data import PreparedData
+from trainables.data.sizes.images import sizes_of
 from trainables.messages import EpochReport
 
 LONGEST = 4.0
@@ -108,7 +111,8 @@ def final_training_seconds(records: list[TrialRecord], data: PreparedData) -> fl
     best = scored[0].best
     assert best is not None
     seconds = sum(report.train_seconds for report in scored[0].reports if report.epoch <= best.epoch)
-    return seconds * len(data.images) / max(1, len(data.split["train"]))
+    everything = data.crops(np.arange(len(data.images)))
+    return seconds * int(everything.sum()) / max(1, int(everything[data.split["train"]].sum()))
 
 
 def longest_training_seconds(report: EpochReport, data: PreparedData, max_epochs: int) -> float:
@@ -119,6 +123,9 @@ def longest_training_seconds(report: EpochReport, data: PreparedData, max_epochs
         data: the study's data.
         max_epochs: maximum number of epochs of a trial.
     """
-    images = 0 if data.unlabelled is None else len(data.unlabelled)
-    predicting = VIEWS * images * report.val_seconds / max(1, len(data.split["val"]))
+    from trainables.prediction.tiling import Tiling  # it imports torch, which this module does without otherwise
+
+    tiling = Tiling(height=data.crop[0], width=data.crop[1])
+    tiles = 0 if data.unlabelled is None else sum(tiling.count(size) for size in sizes_of(data.unlabelled).tolist())
+    predicting = VIEWS * tiles * report.val_seconds / max(1, int(data.crops(data.split["val"]).sum()))
     return LONGEST * max_epochs * worked_seconds(report) + predicting

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,10 @@ class Tiling:
         for top in starts(height, self.height, self.overlap):
             for left in starts(width, self.width, self.overlap):
                 yield slice(top, top + self.height), slice(left, left + self.width)
+
+    def count(self, size: Sequence[int]) -> int:
+        """Return the number of tiles of an image (height, width)."""
+        return len(starts(size[0], self.height, self.overlap)) * len(starts(size[1], self.width, self.overlap))
 
     def weights(self) -> torch.Tensor:
         """Return the weight of each pixel of a tile in the average, above 0: (height, width) fp32.

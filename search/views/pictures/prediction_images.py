@@ -8,8 +8,10 @@ from search.checkpoints.retention import KEPT
 from search.ledger.records import TrialRecord
 from search.views.pictures.prediction_panels import prediction_panel, telling_images
 from trainables.data import PreparedData
+from trainables.data.sizes.images import Chosen
 from trainables.device import default_device, uses_bf16
 from trainables.prediction.predictor import Predictor
+from trainables.prediction.tiling import Tiling
 from trainables.training.checkpoint_store import checkpoint_store
 from trainables.training.resumable_training import load_best
 
@@ -34,17 +36,18 @@ class Painter:
         self._scores = sorted([*self._scores, record.score])[-KEPT:]
         device = default_device()
         model = load_best(checkpoint_store(self.checkpoints, record.number), self.data, device)
-        images = np.asarray(self.data.images[self.indices])
+        images = Chosen(self.data.images, self.indices)
         predictor = Predictor(
             models=[model],
             pixels=self.data.pixels,
             device=device,
             bf16=uses_bf16(record.config["training.precision"], device),
             suppressed=self.data.description.ignored_label,
+            tiling=Tiling(height=self.data.crop[0], width=self.data.crop[1]),
         )
         return prediction_panel(
-            self.data.pixels.pictures(images),
-            self.data.masks[self.indices],
-            np.concatenate(list(predictor.labels(images))),
+            [self.data.pixels.pictures(image[None])[0] for image in images],
+            Chosen(self.data.masks, self.indices),
+            [labels for batch in predictor.labels(images) for labels in batch],
             self.data.description,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 
@@ -11,6 +13,8 @@ from trainables.data import DataDescription, PreparedData
 GAP = 2
 READABLE = 256
 """Least width of a picture, in pixels, on which class numbers are written."""
+LONGEST = 512
+"""Longest side of a picture, in pixels, but for those with class numbers."""
 _UNLABELLED = np.array((60, 60, 60), dtype=np.uint8)
 _ERROR = np.array((220, 30, 30), dtype=np.uint8)
 
@@ -31,42 +35,67 @@ def needs_numbers(description: DataDescription) -> bool:
 
 
 def prediction_panel(
-    images: np.ndarray, truth: np.ndarray, prediction: np.ndarray, description: DataDescription
+    images: Iterable[np.ndarray],
+    truth: Iterable[np.ndarray],
+    prediction: Iterable[np.ndarray],
+    description: DataDescription,
 ) -> np.ndarray:
     """Draw one row per image: input, ground truth, prediction, errors (red; unlabelled pixels dark).
 
-    If the classes need numbers (`needs_numbers`), small images are enlarged S times, so that each region can hold the
-    number of its class; otherwise S is 1.
+    Images with a side above LONGEST pixels are shrunk to it. If the classes need numbers (`needs_numbers`), small
+    images are enlarged S times, so that each region can hold the number of its class; otherwise S is 1.
 
     Args:
-        images: (N, H, W, 3) uint8 RGB.
-        truth: (N, H, W) labels.
-        prediction: (N, H, W) labels.
+        images: N images (H, W, 3) uint8 RGB, which may have different sizes.
+        truth: N masks (H, W) of labels.
+        prediction: N masks (H, W) of labels.
 
     Returns:
-        (N * (S * H + GAP) - GAP, 4 * (S * W + GAP) - GAP, 3) uint8 RGB.
+        (N * (S * H + GAP) - GAP, 4 * (S * W + GAP) - GAP, 3) uint8 RGB; W is the largest width, and smaller images
+        leave the rest of their row white.
     """
-    colours = class_colours(description)
-    labelled = (
-        truth != description.ignored_label if description.ignored_label is not None else np.ones_like(truth, bool)
+    rows = [_row(*each, description) for each in zip(images, truth, prediction, strict=True)]
+    width = max(picture.shape[1] for row in rows for picture in row)
+    height = sum(row[0].shape[0] + GAP for row in rows) - GAP
+    panel = np.full((height, 4 * (width + GAP) - GAP, 3), 255, np.uint8)
+    top = 0
+    for row in rows:
+        for column, picture in enumerate(row):
+            left = column * (width + GAP)
+            panel[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+        top += row[0].shape[0] + GAP
+    return panel
+
+
+def _row(
+    image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, description: DataDescription
+) -> list[np.ndarray]:
+    """Return the pictures of an image: input, ground truth, prediction and errors, (S * H, S * W, 3) uint8 RGB each."""
+    image, truth, prediction = (
+        _shrunk(image, cv2.INTER_AREA),
+        *(_shrunk(labels, cv2.INTER_NEAREST) for labels in (truth, prediction)),
     )
-    errors = images // 2
+    colours, ignored = class_colours(description), description.ignored_label
+    labelled = truth != ignored if ignored is not None else np.ones_like(truth, bool)
+    errors = image // 2
     errors[labelled & (prediction != truth)] = _ERROR
     errors[~labelled] = _UNLABELLED
-    columns = [images, colours[truth], colours[prediction], errors]
+    pictures = [image, colours[truth], colours[prediction], errors]
     if needs_numbers(description):
-        times = max(1, -(-READABLE // images.shape[2]))
-        columns = [each.repeat(times, axis=1).repeat(times, axis=2) for each in columns]
-        for pictures, labels in zip(columns[1:3], (truth, prediction), strict=True):
-            for picture, mask in zip(pictures, labels, strict=True):
-                _write_numbers(picture, mask, times)
-    count, height, width = columns[0].shape[:3]
-    panel = np.full((count * (height + GAP) - GAP, 4 * (width + GAP) - GAP, 3), 255, np.uint8)
-    for column, pictures in enumerate(columns):
-        for row, picture in enumerate(pictures):
-            top, left = row * (height + GAP), column * (width + GAP)
-            panel[top : top + height, left : left + width] = picture
-    return panel
+        times = max(1, -(-READABLE // image.shape[1]))
+        pictures = [each.repeat(times, axis=0).repeat(times, axis=1) for each in pictures]
+        for picture, labels in zip(pictures[1:3], (truth, prediction), strict=True):
+            _write_numbers(picture, labels, times)
+    return pictures
+
+
+def _shrunk(image: np.ndarray, interpolation: int) -> np.ndarray:
+    """Return an image (H, W[, C]) whose sides have at most LONGEST pixels."""
+    factor = LONGEST / max(image.shape[:2])
+    if factor >= 1:
+        return image
+    height, width = (max(1, round(factor * length)) for length in image.shape[:2])
+    return cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=interpolation)
 
 
 def _write_numbers(picture: np.ndarray, mask: np.ndarray, times: int) -> None:
@@ -97,8 +126,7 @@ def telling_images(data: PreparedData, part: str, count: int = 6) -> np.ndarray:
     For each class, rarest first, the images with the most pixels of the class are chosen.
     """
     indices = data.split[part]
-    masks = np.asarray(data.masks[indices])
-    pixels = np.stack([(masks == label).sum(axis=(1, 2)) for label in data.present_labels], axis=1)
+    pixels = data.class_pixels(indices)[:, list(data.present_labels)]
     chosen: list[int] = []
     for column in np.argsort(pixels.sum(axis=0)):
         ranked = [

@@ -38,6 +38,7 @@ def facts_of(folder, *, epochs, best, train, config=None, stages=None, max_epoch
         images=np.zeros((10, 4, 4)),
         split={"train": np.arange(train), "val": np.arange(2), "test": np.arange(1)},
         train_part=lambda fraction: np.arange(parts[fraction]),
+        crops=np.ones_like,
     )
     return made_facts(folder, records, data, train_fraction=fraction)
 

@@ -150,7 +150,7 @@ def test_no_image_is_decided_by_what_was_fitted_on_it(monkeypatch):
 
     def fit(pixels):
         noted = Noted()
-        object.__setattr__(noted, "others", set(pixels.found.probabilities[:, 0, 0, 0].int().tolist()))
+        object.__setattr__(noted, "others", {int(image[0, 0, 0]) for image in pixels.found.probabilities})
         return noted
 
     monkeypatch.setattr(decision_choice, "FITS", {"noted": fit})

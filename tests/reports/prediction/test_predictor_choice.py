@@ -130,7 +130,7 @@ def test_greedy_selection_draws_with_replacement_up_to_the_best():
     assert drawn[0] == 0
     assert 2 not in drawn
     expected = sum(drawn.count(number) * found.probabilities.float() for number, found in ((0, good), (1, other)))
-    torch.testing.assert_close(mixed.probabilities.float(), expected / len(drawn), atol=2e-3, rtol=0)
+    torch.testing.assert_close(torch.stack(list(mixed.probabilities)).float(), expected / len(drawn), atol=2e-3, rtol=0)
     assert mixed.decided(PLAIN).score() >= good.decided(PLAIN).score()
 
 
