@@ -15,6 +15,7 @@ from search.study.settings import StudySettings
 from search.study.space import Space
 from search.tuning.search_plan import SearchPlan
 from trainables.data.describe.proposal import Proposal
+from trainables.data.sizes.images import by
 from trainables.launching.launchers import Launcher
 
 
@@ -64,6 +65,8 @@ def show_plan(
         table.add_row("search", f"{_proposals(plan)}; {_stopping(settings)}")
     if not (metric := settings.chosen_metric).is_mean_iou:
         table.add_row("score", metric.sentence())
+    if settings.crop is not None:
+        table.add_row("crops", f"{by(settings.crop)} pixels, as many an epoch as cover the images")
     if settings.keep_outliers or settings.drop_list:
         rules = "outliers are kept" if settings.keep_outliers else "outliers are dropped"
         table.add_row("cleaning", f"{rules}; the drop list names {len(settings.drop_list)} images")

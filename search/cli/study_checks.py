@@ -69,7 +69,7 @@ def check_workers(workers: Workers, settings: StudySettings, data: PreparedData)
         batches = [{**SYSTEMS[name].config, **settings.overrides}["training.batch_size"] for name in settings.systems]
     else:
         batches = list(settings.sizes.batch_sizes)
-    smallest = min(*batches, len(data.train_part(settings.train_fraction)))
+    smallest = min(*batches, int(data.crops(data.train_part(settings.train_fraction)).sum()))
     if smallest < workers.most:
         raise ValueError(
             f"--workers-per-trial: the smallest batch has {smallest} images, too few for {workers.most} workers: give "

@@ -60,6 +60,8 @@ class StudySettings:
     """Kind of the split, if it is another than the default of the data."""
     group_pattern: str | None = None
     """Regular expression that finds the group of an image in its name, if the user gave it."""
+    crop: list[int] | None = None
+    """Height and width of the crops that trials train on; None: whole images, as the user gave no size."""
     keep_outliers: bool
     """Whether the rules about unusable images drop none."""
     drop_list: list[int | str]
@@ -130,6 +132,8 @@ class StudySettings:
                 raise ValueError(f"{name} is {sizes}")
         if self.split not in (None, *SPLITS):
             raise ValueError(f"split {self.split!r} is not one of {', '.join(SPLITS)}")
+        if self.crop is not None and (len(self.crop) != 2 or min(self.crop) < 1):
+            raise ValueError(f"crop is {self.crop}, must be a height and a width")
         if not 0 < self.train_fraction <= 1:
             raise ValueError(f"train_fraction is {self.train_fraction}")
         if "://" not in self.checkpoints and self.checkpoints != CHECKPOINTS:
@@ -162,6 +166,7 @@ class StudySettings:
             ignored_label=self.ignored_label,
             split=self.split,
             group_pattern=self.group_pattern,
+            crop=None if self.crop is None else (self.crop[0], self.crop[1]),
         )
 
     @property

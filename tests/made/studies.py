@@ -22,6 +22,7 @@ def study_settings(**changes: Any) -> StudySettings:
         "images": None,
         "masks": None,
         "ignored_label": None,
+        "crop": None,
         "keep_outliers": False,
         "drop_list": [],
         "seed": 0,

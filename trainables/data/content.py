@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from io import BufferedReader, BytesIO
+from io import BufferedReader
 from pathlib import Path
 
 from trainables.data.gathering.gather import gather
@@ -84,6 +84,6 @@ class Content:
         assert self._reader is not None
         return survey(self._reader)
 
-    def _opened(self) -> BufferedReader | BytesIO:
+    def _opened(self) -> BufferedReader:
         assert self._file is not None
         return self._file.open()

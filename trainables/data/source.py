@@ -10,6 +10,8 @@ from typing import Any
 
 from trainables.uris import quoted
 
+BUFFER = 2**23
+"""Bytes that are fetched from a remote file at a time."""
 SAMPLE = "sample"
 """URI of the built-in sample."""
 
@@ -73,7 +75,7 @@ class SourceFile:
     version: str
     """Size and modification time: they change with the content."""
 
-    def open(self) -> io.BufferedReader | io.BytesIO:
+    def open(self) -> io.BufferedReader:
         """Open the file as a seekable binary stream.
 
         Raises:
@@ -83,8 +85,7 @@ class SourceFile:
             if "://" not in self.uri:
                 return Path(self.uri).open("rb")
             filesystem, path = _filesystem(self.uri)
-            with filesystem.open_input_stream(path) as stream:
-                return io.BytesIO(stream.read())
+            return io.BufferedReader(filesystem.open_input_file(path), BUFFER)  # what is read is fetched, a part a time
         except OSError as error:
             raise ValueError(f"{self.uri}: cannot be read ({error})") from error
 

@@ -16,6 +16,8 @@ from search.ledger.study_names import check_name
 from search.storage.location import database_url
 from trainables.uris import check_keyless
 
+AUTO = "auto"
+
 
 def int_at_least(minimum: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
@@ -73,15 +75,28 @@ def number(text: str, *, low: float, high: float, open_low: bool) -> float:
     return value
 
 
+LEAST_CROP = 16
+"""Shortest side of a crop that the user may ask for, in pixels: networks halve images several times."""
+
+
+def crop(text: str) -> tuple[int, int] | None:
+    """Parse HxW into height and width; None for `auto`."""
+    if text == AUTO:
+        return None
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None or min(int(match[1]), int(match[2])) < LEAST_CROP:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither {AUTO} nor a height and a width of at least {LEAST_CROP} pixels, such as 256x256"
+        )
+    return int(match[1]), int(match[2])
+
+
 def positive(text: str) -> float:
     return number(text, low=0, high=float("inf"), open_low=True)
 
 
 def not_negative(text: str) -> float:
     return number(text, low=0, high=float("inf"), open_low=False)
-
-
-AUTO = "auto"
 
 
 def gpu_share(text: str) -> float | str:

@@ -28,6 +28,8 @@ class SearchOptions:
     ignored_label: int | None
     split: Literal["random", "grouped", "given"] | None
     group_pattern: str | None
+    crop: tuple[int, int] | None
+    """(height, width); None: chosen from the sizes of the images."""
     keep_outliers: bool
     drop_list: str | None
     """Path of a drop list."""

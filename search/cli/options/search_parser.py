@@ -10,6 +10,7 @@ from search.cli.options.option_conflicts import check_conflicts
 from search.cli.options.option_types import (
     Workers,
     class_names,
+    crop,
     database,
     decay,
     duration,
@@ -100,6 +101,14 @@ def parser() -> argparse.ArgumentParser:
         help="with --split grouped: images belong together whose names agree in what the first group of a regular "
         "expression, or else all of it, matches (default: the groups that the data has, else those found: overlapping "
         "and nearly equal images)",
+    )
+    study.add_argument(
+        "--crop",
+        type=crop,
+        metavar="HxW|auto",
+        help="height and width of the random crops that trials train on, and of the tiles that predictions are put "
+        "together from (default: auto, whole images if all have one size of at most 256x256 pixels, else crops of at "
+        "most that size)",
     )
     study.add_argument(
         "--keep-outliers",

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from search import ROOT
@@ -54,7 +55,7 @@ def test_a_submitted_search_makes_no_report_here(arguments):
 
 
 def test_the_final_training_is_reckoned_from_the_best_trial():
-    data = SimpleNamespace(images=range(50), split={"train": range(40)})
+    data = SimpleNamespace(images=range(50), split={"train": np.arange(40)}, crops=np.ones_like)
     reports = tuple(epoch_report(epoch, score, train_seconds=10.0) for epoch, score in enumerate([0.1, 0.6, 0.5], 1))
     records = [trial_record(0, [0.3]), trial_record(1, reports=reports)]
     assert final_training_seconds(records, data) == 2 * 10.0 * 50 / 40
