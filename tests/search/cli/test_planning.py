@@ -110,6 +110,17 @@ def test_a_new_search_begins_with_the_portfolio(plan):
     assert plan("--start-from", "systems").first != plan().first
 
 
+def test_the_plan_says_what_is_cropped(plan):
+    out = io.StringIO()
+    settings = plan("--crop", "32x64", "--dry-run", console=Console(file=out, width=200)).settings
+    assert settings.crop == [32, 64]
+    assert settings.data_source.crop == (32, 64)
+    assert re.search(r"^crops +32x64 pixels, as many an epoch as cover the images *$", out.getvalue(), re.MULTILINE)
+    whole = plan(console=Console(file=(plain := io.StringIO()), width=200)).settings
+    assert (whole.crop, whole.data_source.crop) == (None, None)
+    assert "crops" not in plain.getvalue()
+
+
 def test_the_plan_says_how_the_data_is_cleaned(plan, tmp_path):
     (tmp_path / "drop.txt").write_text("9\n3\n")
     out = io.StringIO()

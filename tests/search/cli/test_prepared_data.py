@@ -35,6 +35,24 @@ def test_the_options_are_the_source(prepared):
     assert (source.keep_outliers, source.drop_list) == (False, ())
 
 
+def test_crops_are_no_larger_than_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pairs = np.random.default_rng(0).integers(0, 2, (20, 2, 40, 60)).astype(np.uint8)
+    np.savez("d.npz", training_set=pairs)
+    for given, crop, whole in (("16x60", (16, 60), False), ("40x60", (40, 60), True), ("auto", (40, 60), True)):
+        data = prepared_data(parse(["--data", "d.npz", "--crop", given]))
+        assert (data.crop, data.whole) == (crop, whole)
+    with pytest.raises(ValueError, match=r"^--crop 41x60: the images of d\.npz have at most 40x60 pixels"):
+        prepared_data(parse(["--data", "d.npz", "--crop", "41x60"]))
+
+
+@pytest.mark.parametrize("wrong", ["256", "15x64", "64x15", "64*64", "-64x64", "64x64x3", ""])
+def test_a_size_of_crops_is_a_height_and_a_width(wrong, capsys):
+    with pytest.raises(SystemExit):
+        parse([f"--crop={wrong}"])
+    assert "is neither auto nor a height and a width of at least 16 pixels, such as 256x256" in capsys.readouterr().err
+
+
 def test_an_image_that_the_data_does_not_have_is_named_with_its_line(prepared):
     with pytest.raises(ValueError) as refused:
         prepared(listed="# mistakes\n3\n40 # the last one?\n")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def test_a_file_is_found_with_its_size_and_its_time_of_change(file, monkeypatch)
 @pytest.mark.parametrize("local", [True, False])
 def test_what_was_found_is_opened_at_its_beginning_and_may_be_searched(local, file):
     with find(str(file) if local else file.as_uri()).open() as stream:
+        assert isinstance(stream, io.BufferedReader)  # which reads a part at a time
         assert stream.read() == b"12345"
         stream.seek(3)
         assert stream.read() == b"45"

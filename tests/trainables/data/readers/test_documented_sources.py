@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from search.cli.options.search_parser import parse
@@ -20,6 +21,7 @@ CLASSES = {
     "arrays": ("soil", "wheat", "maize"),
     "coco": ("background", "red box", "green box"),
     "parquet": ("0", "1", "2"),
+    "sizes": ("0", "1", "2"),
     "ai4mars": ("soil", "bedrock", "sand", "big rock", "unlabelled"),
 }
 
@@ -41,6 +43,9 @@ def test_the_example(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert all(len(indices) for indices in data.split.values())
     if page.stem == "ai4mars":
         assert len(data.split["test"]) == 10
+    if page.stem == "sizes":
+        assert data.crop == (64, 96)
+        assert len(np.unique(data.sizes, axis=0)) > 30
     if page.stem == "folder":
         assert data.unlabelled is not None
         assert data.unlabelled.shape == (4, 48, 64, 3)
