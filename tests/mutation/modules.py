@@ -4,7 +4,10 @@ from __future__ import annotations
 
 MODULES: dict[str, list[str]] = {
     "reports/prediction/scores_with_intervals.py": ["tests/reports/prediction/test_scores_with_intervals.py"],
-    "reports/prediction/decision_choice.py": ["tests/reports/prediction/test_decision_choice.py"],
+    "reports/prediction/decision_choice.py": [
+        "tests/reports/prediction/test_decision_choice.py",
+        "tests/reports/prediction/test_different_sizes.py",
+    ],
     "reports/final_model/retrain_and_predict.py": ["tests/reports/final_model/test_retrain_and_predict.py"],
     "reports/final_model/finalist_training.py": ["tests/reports/final_model/test_finalist_training.py"],
     "reports/bundle/contents.py": ["tests/reports/bundle/test_load.py"],
@@ -20,7 +23,10 @@ MODULES: dict[str, list[str]] = {
     "search/foreign_text.py": ["tests/search/test_foreign_text.py"],
     "search/views/pictures/class_palette.py": ["tests/search/views/pictures/test_class_palette.py"],
     "reports/output/leaderboard_files.py": ["tests/reports/output/test_leaderboard_rows.py"],
-    "reports/prediction/predictor_choice.py": ["tests/reports/prediction/test_predictor_choice.py"],
+    "reports/prediction/predictor_choice.py": [
+        "tests/reports/prediction/test_predictor_choice.py",
+        "tests/reports/prediction/test_different_sizes.py",
+    ],
     "reports/final_model/retrain_plan.py": [
         "tests/reports/final_model/test_retrain_plan.py",
         "tests/reports/final_model/test_retraining.py",
