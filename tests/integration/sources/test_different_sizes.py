@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_photographs_of_different_sizes_from_search_to_masks(command: Command, folder: Path, tmp_path: Path) -> None:
     searched = command(
-        *("search/run.py", "--data", folder, "--name", "study", "--budget", "2", "--max-epochs", "1", *ONE),
+        *("search/run.py", "--data", folder, "--name", "study", "--budget", "1", "--max-epochs", "1", *ONE),
         *("--crop", "96x128"),
     )
     assert searched.returncode == 0, searched.stderr
@@ -62,7 +62,3 @@ def test_photographs_of_different_sizes_from_search_to_masks(command: Command, f
             assert mask.size == size[::-1]
             assert set(np.unique(np.array(mask))) <= {0, 1, 2}
     assert json.loads((report / "predictor.json").read_text())["members"]
-
-    again = command("search/run.py", "--data", folder, "--name", "study", "--budget", "2", "--max-epochs", "1")
-    assert again.returncode == 2
-    assert "crop was [96, 128], is now [224, 256]" in again.stderr
