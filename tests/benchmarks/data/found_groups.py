@@ -121,7 +121,7 @@ def main() -> None:
         f"{time.process_time() - began:.1f} s of one core; two tiles of {TILE[0]}x{TILE[1]} of each"
     )
     table = Table(
-        "tiles share", "change", "recall", "precision", "pairs across frames", "of these unexplained", "seconds"
+        "tiles share", "change", "recall", "precision", "pairs across frames", "of these unexplained", "CPU seconds"
     )
     for change, function in CHANGES.items():
         for share in SHARES:
