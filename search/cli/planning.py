@@ -99,7 +99,8 @@ def make_plan(
     folder, existing = study.folder, study.ledger
     profile, proposal = sized(choose_profile(options.profile, size.total("GPU")), existing), None
     if options.profile == AUTO and not options.systems and (existing is None or not existing.settings):
-        proposal = propose(summarise(data), depths=profile.depths, batch_sizes=profile.batch_sizes)
+        summary, crop = summarise(data), data.chosen_crop
+        proposal = propose(summary, crop=crop, depths=profile.depths, batch_sizes=profile.batch_sizes)
         profile = suited(profile, proposal)
     launcher = make_launcher(options, size.total("GPU"))
     if options.gpu_hours is not None and launcher.demand()["GPU"] == 0:

@@ -190,7 +190,7 @@ MODULES: dict[str, list[str]] = {
     ],
     "trainables/data/sizes/images.py": ["tests/trainables/data/sizes/test_images.py"],
     "trainables/data/sizes/npy_files.py": ["tests/trainables/data/sizes/test_images.py"],
-    "trainables/data/sizes/crop_size.py": ["tests/trainables/data/sizes/test_crops.py"],
+    "trainables/data/sizes/crop_size.py": ["tests/trainables/data/sizes/test_crop_size.py"],
     "trainables/data/sizes/crops.py": ["tests/trainables/data/sizes/test_crops.py"],
     "trainables/data/batches.py": [
         "tests/trainables/data/sizes/test_different_sizes.py",

@@ -132,22 +132,24 @@ class PreparedData:
     @property
     def crop(self) -> Size:
         """(height, width) of the crops that a training sees."""
-        return self._crop.size
+        return self.chosen_crop.size
 
     @cached_property
     def whole(self) -> bool:
         """Whether every labelled image has the size of a crop, so that none is cropped."""
-        return bool((self.sizes == self.crop).all())
+        return self.chosen_crop.whole
 
     def crops(self, indices: np.ndarray) -> np.ndarray:
         """Return how many crops of each of the given images (K,) an epoch trains on: (K,) int64, at least 1."""
         return crops_in(self.sizes[indices], self.crop)
 
     @cached_property
-    def _crop(self) -> CropSize:
-        if self.source.crop is not None:
-            return CropSize(size=self.source.crop, why="as asked")
-        return proposed_crop(self.sizes)
+    def chosen_crop(self) -> CropSize:
+        """The size of crops that the user gave, else the one that suits the images."""
+        if self.source.crop is None:
+            return proposed_crop(self.sizes)
+        whole = bool((self.sizes == self.source.crop).all())
+        return CropSize(size=self.source.crop, whole=whole, why="as asked")
 
     @cached_property
     def split(self) -> dict[str, np.ndarray]:
@@ -254,7 +256,7 @@ class PreparedData:
             labelled=len(self.images),
             unlabelled=0 if self.unlabelled is None else len(self.unlabelled),
             sizes=range_of(self.sizes),
-            crops=None if self.whole else f"{by(self.crop)} ({self._crop.why})",
+            crops=None if self.whole else f"{by(self.crop)} ({self.chosen_crop.why})",
             channels=self.pixels.channels,
             split=self.split_kind,
             announcements=(*self._meta["announcements"], *self._about_split),

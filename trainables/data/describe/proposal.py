@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from trainables.data.describe.facts import DataSummary
+from trainables.data.sizes.crop_size import CropSize, proposed_crop
+from trainables.data.sizes.images import by
 
-LONGEST = 256
-"""Longest side of a proposed crop; images of one size with as many pixels as a square of it are not cropped."""
-MULTIPLE = 32
-"""Sides of a crop are multiples of this: networks halve images up to five times."""
 LEAST_AT_BOTTOM = 2
 """Fewest pixels of an image's shorter side that the deepest step of a network sees."""
 STEP_PIXELS = 4 * 64 * 128
@@ -27,59 +23,47 @@ BATCHES = (16, 32, 64)
 class Proposal:
     """Sizes that suit a data set, and a sentence about each that says why."""
 
-    crop: tuple[int, int] | None
-    """(height, width) of the crops to train on; None: whole images."""
+    crop: CropSize
+    """The crops to train on."""
     depths: tuple[int, ...]
     batch_sizes: tuple[int, ...]
-    why_crop: str
     why_depths: str
     why_batch_sizes: str
 
     def lines(self) -> list[str]:
-        crop = "whole images" if self.crop is None else f"crops of {self.crop[0]}x{self.crop[1]}"
+        crop = "whole images" if self.crop.whole else f"crops of {by(self.crop.size)}"
         return [
-            f"{crop}: {self.why_crop}",
+            f"{crop}: {self.crop.why}",
             f"depths {'/'.join(map(str, self.depths))}: {self.why_depths}",
             f"batch sizes {'/'.join(map(str, self.batch_sizes))}: {self.why_batch_sizes}",
         ]
 
 
-def propose(summary: DataSummary, *, depths: Sequence[int] = DEPTHS, batch_sizes: Sequence[int] = BATCHES) -> Proposal:
+def propose(
+    summary: DataSummary,
+    *,
+    crop: CropSize | None = None,
+    depths: Sequence[int] = DEPTHS,
+    batch_sizes: Sequence[int] = BATCHES,
+) -> Proposal:
     """Propose sizes for a data set.
 
     Args:
         summary: the data set.
+        crop: the crops, if the user gave their size.
         depths, batch_sizes: what the hardware allows, in ascending order.
     """
-    crop, why_crop = crop_size(summary.sizes)
-    height, width = crop or summary.sizes.max(0).tolist()
+    crop = crop or proposed_crop(summary.sizes)
+    height, width = crop.size
     chosen_depths, why_depths = suitable_depths(depths, min(height, width))
     chosen_batches, why_batches = suitable_batch_sizes(batch_sizes, height * width, summary.train_images)
     return Proposal(
         crop=crop,
         depths=chosen_depths,
         batch_sizes=chosen_batches,
-        why_crop=why_crop,
         why_depths=why_depths,
         why_batch_sizes=why_batches,
     )
-
-
-def crop_size(sizes: np.ndarray) -> tuple[tuple[int, int] | None, str]:
-    """Return (height, width) of the crops to train on, None for whole images, and why.
-
-    Each side is the median of the images' sides, at most LONGEST, rounded down to a multiple of MULTIPLE.
-
-    Args:
-        sizes: (N, 2) int64: height and width of each image.
-    """
-    largest = sizes.max(0)
-    if (sizes == largest).all() and int(largest.prod()) <= LONGEST**2:
-        return None, f"all images are {largest[0]}x{largest[1]}, which is small enough to train on"
-    middle = [min(LONGEST, int(np.median(sizes[:, side]))) for side in (0, 1)]
-    height, width = (length - length % MULTIPLE if length >= MULTIPLE else length for length in middle)
-    differ = "images differ in size" if not (sizes == largest).all() else "images are large"
-    return (height, width), f"{differ}, and at least half of them fill such a crop"
 
 
 def suitable_depths(depths: Sequence[int], side: int) -> tuple[tuple[int, ...], str]:

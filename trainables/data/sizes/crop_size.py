@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.data.sizes.images import Size, range_of
+from trainables.data.sizes.images import Size, by
 
 LONGEST = 256
 """Longest side of a crop that is chosen, in pixels; images of one size with as many pixels as a square of it, or
@@ -20,8 +20,10 @@ class CropSize:
     """A size of crops, and the reason for it."""
 
     size: Size
+    whole: bool
+    """Whether all images have this size, so that none is cropped."""
     why: str
-    """Completes "crops of 256x256, because ..."."""
+    """Completes "whole images: ..." or "crops of 256x256: ..."."""
 
 
 def proposed_crop(sizes: np.ndarray) -> CropSize:
@@ -33,7 +35,9 @@ def proposed_crop(sizes: np.ndarray) -> CropSize:
     """
     largest = sizes.max(axis=0)
     if (sizes == largest).all() and int(largest.prod()) <= LONGEST**2:
-        return CropSize(size=(int(largest[0]), int(largest[1])), why="all images have this size")
+        size = (int(largest[0]), int(largest[1]))
+        return CropSize(size=size, whole=True, why=f"all images are {by(size)}, which is small enough to train on")
     middle = [min(LONGEST, int(np.median(sizes[:, side]))) for side in (0, 1)]
     height, width = (length - length % MULTIPLE if length >= MULTIPLE else length for length in middle)
-    return CropSize(size=(height, width), why=f"chosen for images of {range_of(sizes)}")
+    differ = "images are large" if (sizes == largest).all() else "images differ in size"
+    return CropSize(size=(height, width), whole=False, why=f"{differ}, and at least half of them fill such a crop")

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from search.study.profiles import PROFILES
 from trainables.data.describe.facts import DataSummary
 from trainables.data.describe.proposal import (
-    LONGEST,
-    crop_size,
     propose,
     suitable_batch_sizes,
     suitable_depths,
@@ -33,36 +29,7 @@ def of_sizes(*sizes: tuple[int, int], train: int = 2000) -> DataSummary:
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
 def test_the_sizes_of_the_profiles_are_those_for_the_images_they_were_made_on(profile):
     found = propose(of_sizes((64, 128), (64, 128)), depths=profile.depths, batch_sizes=profile.batch_sizes)
-    assert (found.crop, found.depths, found.batch_sizes) == (None, profile.depths, profile.batch_sizes)
-
-
-@pytest.mark.parametrize(
-    ("sizes", "crop", "why"),
-    [
-        ([(64, 128)], None, "all images are 64x128, which is small enough"),
-        ([(128, 512)], None, "small enough"),
-        ([(257, 256)], (256, 256), "images are large"),
-        ([(1024, 1024)] * 3, (256, 256), "images are large"),
-        ([(200, 300), (1200, 1600)], (256, 256), "images differ in size"),
-        ([(100, 300), (100, 300), (90, 20)], (96, 256), "differ in size"),
-        ([(20, 40), (30, 40)], (25, 32), "differ in size"),
-    ],
-)
-def test_crops(sizes, crop, why):
-    found, said = crop_size(np.array(sizes))
-    assert found == crop
-    assert why in said
-
-
-@given(st.lists(st.tuples(st.integers(1, 4000), st.integers(1, 4000)), min_size=1, max_size=9))
-def test_half_of_the_images_fill_a_crop_and_it_is_never_large(sizes):
-    found, _ = crop_size(np.array(sizes))
-    if found is None:
-        assert len(set(sizes)) == 1
-        return
-    for side, length in enumerate(found):
-        assert 1 <= length <= LONGEST
-        assert 2 * sum(size[side] >= length for size in sizes) >= len(sizes)
+    assert (found.crop.whole, found.depths, found.batch_sizes) == (True, profile.depths, profile.batch_sizes)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.made.numbered import HandMade
-from trainables.data.sizes.crop_size import proposed_crop
 from trainables.data.sizes.crops import crops_in, filled, random_crop, tiles_of
 
 sides = st.integers(1, 40)
@@ -69,21 +67,3 @@ def test_a_small_image_is_continued_by_its_mirror_image():
 def test_an_epoch_has_as_many_crops_as_cover_the_images():
     sizes = np.array([[64, 128], [128, 256], [10, 10], [100, 128]])
     assert crops_in(sizes, (64, 128)).tolist() == [1, 4, 1, 2]
-
-
-@pytest.mark.parametrize(
-    ("sizes", "expected"),
-    [
-        ([(64, 128)] * 3, (64, 128)),
-        ([(1, 65536)], (1, 65536)),
-        ([(256, 256)] * 2, (256, 256)),
-        ([(257, 256)] * 2, (256, 256)),
-        ([(16, 4096)], (16, 4096)),
-        ([(1024, 1024)], (256, 256)),
-        ([(200, 300), (1200, 1600), (700, 900)], (256, 256)),
-        ([(200, 300), (100, 150), (100, 500)], (96, 256)),
-        ([(20, 300), (30, 300), (31, 150)], (30, 256)),
-    ],
-)
-def test_the_proposed_size(sizes, expected):
-    assert proposed_crop(np.array(sizes)).size == expected
