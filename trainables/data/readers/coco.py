@@ -20,6 +20,8 @@ from trainables.errors import listed
 
 BACKGROUND, GROUP = "background", "group"
 KEYS = {"images", "annotations", "categories"}
+LARGEST = 2**16 - 1
+"""Largest value of a pixel of a mask."""
 
 
 class Coco:
@@ -49,11 +51,10 @@ class Coco:
 
     @cached_property
     def declared(self) -> tuple[DeclaredClass, ...]:
-        names = [BACKGROUND, *self._categories.values()]
-        return tuple(DeclaredClass(name=name, value=value) for value, name in enumerate(names))
+        classes = [DeclaredClass(name=name, value=self._values[id_]) for id_, name in self._categories.items()]
+        return (DeclaredClass(name=BACKGROUND, value=0), *classes)
 
     def pairs(self) -> Iterator[Pair]:
-        values = {category: value for value, category in enumerate(self._categories, start=1)}
         for file, content in self._contents.items():
             objects: dict[int, list[dict[str, Any]]] = defaultdict(list)
             for annotation in content["annotations"]:
@@ -64,7 +65,7 @@ class Coco:
                 mask = self._painted(
                     objects[image["id"]],
                     pixels.shape[:2],
-                    values,
+                    self._values,
                     f"{self._annotated.uri}/{file}: {image['file_name']}",
                 )
                 yield Pair(name=path, image=pixels, mask=mask)
@@ -124,6 +125,13 @@ class Coco:
                 f"{self.uri}: annotations use categories that are not declared: {listed([*map(str, unknown)])}"
             )
         return {number: names[number] for number in sorted(names) if number in used}
+
+    @cached_property
+    def _values(self) -> dict[int, int]:
+        """Value in the masks of each category, by id: its id, or its position from 1 if an id cannot be a value."""
+        if all(type(id_) is int and 0 < id_ <= LARGEST for id_ in self._categories):
+            return {id_: id_ for id_ in self._categories}
+        return {id_: place for place, id_ in enumerate(self._categories, start=1)}
 
     @cached_property
     def _by_name(self) -> dict[str, str]:

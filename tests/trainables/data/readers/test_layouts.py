@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.made.layouts import LAYOUTS, npy, tiff, write_files
+from tests.made.layouts import LAYOUTS, npy, tiff, write_coco, write_files
 from trainables.data.gathering.gather import gather
 from trainables.data.gathering.survey import survey
 from trainables.data.raw_data import RawData
@@ -71,3 +72,20 @@ def test_16_bits_are_scaled_by_their_range(pairs: tuple[np.ndarray, np.ndarray],
     low, high = images.min(), images.max()
     np.testing.assert_allclose(raw.images, (images - low) / (high - low), atol=1e-6)
     assert (raw.pixels.low, raw.pixels.high) == ((low,), (high,))
+
+
+@pytest.mark.parametrize(("ids", "values"), [((7, 90), (0, 7, 90)), ((0, 90), (0, 1, 2)), ((7, 70_000), (0, 1, 2))])
+def test_categories_of_coco_have_their_ids_as_values_where_these_can_be_values(ids, values, tmp_path):
+    images, masks = np.zeros((1, 4, 6), np.uint8), np.array([[[0] * 6, [1] * 6, [2] * 6, [2] * 6]], np.uint8)
+    path = Path(write_coco(tmp_path, images, masks)) / "annotations.json"
+    content = json.loads(path.read_text())
+    for entries, key in ((content["categories"], "id"), (content["annotations"], "category_id")):
+        for entry in entries:
+            entry[key] = ids[entry[key] - 1]
+    path.write_text(json.dumps(content))
+    reader = folder_reader(str(tmp_path), None, None)
+    assert [declared.value for declared in reader.declared or ()] == list(values)
+    np.testing.assert_array_equal(next(reader.pairs()).mask, np.array(values)[masks[0]])
+    (tmp_path / "arrays").mkdir()
+    raw = gather(reader, survey(reader), tmp_path / "arrays", ignored=values[1])
+    assert raw.description.scored_labels == (0, 2)
