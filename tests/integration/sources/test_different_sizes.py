@@ -54,7 +54,7 @@ def test_photographs_of_different_sizes_from_search_to_masks(command: Command, f
     scores = [record.score for record in ledger.records()]
     assert all(score is not None and 0 < score <= 1 for score in scores)
 
-    reported = command("reports/run.py", "runs/study", "--no-retrain")
+    reported = command("reports/run.py", "runs/study", "--no-retrain", "--no-onnx")
     assert reported.returncode == 0, reported.stderr
     report = tmp_path / "runs" / "study" / "report"
     for name, size in TO_PREDICT.items():
