@@ -17,7 +17,7 @@ from reports.prediction.decision_choice import CERTAINTY, ValidationPredictions,
 from reports.prediction.scores_with_intervals import Confusions, Interval, scored_labels
 from trainables.atomic_write import atomic_write
 from trainables.data import PreparedData
-from trainables.data.sizes.images import Chosen
+from trainables.data.sizes.images import Chosen, sample_within
 from trainables.prediction.decision import PLAIN, Decision
 from trainables.prediction.metric import Metric
 from trainables.prediction.predictor import FLIPS, Predictor
@@ -204,10 +204,4 @@ def greedy_members(found: Mapping[int, ValidationPredictions]) -> tuple[tuple[in
 def _images(data: PreparedData) -> np.ndarray:
     """Return indices of the validation images to choose on: all, or a seeded sample of at most MOST_BYTES."""
     indices = data.split["val"]
-    each = 2 * data.description.num_classes * data.sizes[indices].prod(axis=1)
-    if each.sum() <= MOST_BYTES:
-        return indices
-    if (each == each[0]).all():
-        return np.sort(np.random.default_rng(0).choice(indices, max(1, MOST_BYTES // int(each[0])), replace=False))
-    order = np.random.default_rng(0).permutation(len(indices))
-    return np.sort(indices[order[: max(1, np.searchsorted(each[order].cumsum(), MOST_BYTES, side="right"))]])
+    return sample_within(indices, 2 * data.description.num_classes * data.sizes[indices].prod(axis=1), MOST_BYTES)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from trainables.data.sizes.crops import tiles_of
+from trainables.data.sizes.images import sample_within
 
 if TYPE_CHECKING:
     from trainables.data import PreparedData
@@ -52,9 +53,10 @@ class CopyPaste:
 
     def __init__(self, data: PreparedData, indices: np.ndarray):
         self.label = data.rarest_label
+        holding = indices[data.holds(indices, self.label)]
         found = [
             regions(data.images[tile.index][tile.box], data.masks[tile.index][tile.box] == self.label)
-            for index in some_of(data, indices[data.holds(indices, self.label)]).tolist()
+            for index in sample_within(holding, data.sizes[holding].prod(axis=1), MOST_PIXELS).tolist()
             for tile in tiles_of(index, data.sizes[index].tolist(), data.crop)
         ]
         least = SMALLEST * math.prod(data.crop)
@@ -85,15 +87,6 @@ class CopyPaste:
         blended = there + (opaque if there.ndim == 2 else opaque[..., None]) * (region.pixels - there)
         image_hw[place] = blended if image_hw.dtype == np.float32 else np.rint(blended)
         mask_hw[place][region.belongs] = self.label
-
-
-def some_of(data: PreparedData, indices: np.ndarray) -> np.ndarray:
-    """Return those of these images (K,) to copy from: all, or a seeded choice of as many as have MOST_PIXELS."""
-    pixels = data.sizes[indices].prod(axis=1)
-    if pixels.sum() <= MOST_PIXELS:
-        return indices
-    order = np.random.default_rng(0).permutation(len(indices))
-    return np.sort(indices[order[: max(1, np.searchsorted(pixels[order].cumsum(), MOST_PIXELS, side="right"))]])
 
 
 def regions(image_hw: np.ndarray, belongs_hw: np.ndarray) -> list[Region]:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from trainables.data.description import NOTHING_IGNORED
-from trainables.data.sizes.crops import filled, random_crop, tiles_of
+from trainables.data.sizes.crops import mirror_padded, random_crop, tiles_of
 
 if TYPE_CHECKING:
     from trainables.data import PreparedData
@@ -228,7 +228,7 @@ class Batches:
         def make(start: int) -> tuple[np.ndarray, np.ndarray]:
             images, masks = [], []
             for tile in tiles[start : start + self.batch_size]:
-                images.append(filled(self.data.images[tile.index][tile.box], self.data.crop))
+                images.append(mirror_padded(self.data.images[tile.index][tile.box], self.data.crop))
                 masks.append(mask := np.full(self.data.crop, NOT_COUNTED, np.int64))
                 mask[tile.counted] = self.data.masks[tile.index][tile.box][tile.counted]
             return np.stack(images), np.stack(masks)

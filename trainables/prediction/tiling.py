@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-Box = tuple[slice, slice]
-"""Rows and columns of a part of an image."""
+from trainables.data.sizes.crops import Box, mirror_padded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +43,9 @@ class Tiling:
 
     def padded(self, image: np.ndarray) -> np.ndarray:
         """Return an image (H, W[, C]) with its own mirror image below and to the right, at least as large as a tile."""
-        missing = (max(0, self.height - image.shape[0]), max(0, self.width - image.shape[1]))
-        if not any(missing):
+        if image.shape[0] >= self.height and image.shape[1] >= self.width:
             return image
-        return np.pad(image, [(0, size) for size in missing] + [(0, 0)] * (image.ndim - 2), mode="symmetric")
+        return mirror_padded(image, (self.height, self.width))
 
 
 def starts(length: int, tile: int, overlap: float) -> list[int]:

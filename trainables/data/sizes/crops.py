@@ -53,10 +53,10 @@ def random_crop(
             first, last = max(first, pixel[axis] - part + 1), min(last, pixel[axis])
         start = int(rng.integers(first, last + 1))
         box.append(slice(start, start + part))
-    return filled(image[tuple(box)], data.crop), filled(mask[tuple(box)], data.crop)
+    return mirror_padded(image[tuple(box)], data.crop), mirror_padded(mask[tuple(box)], data.crop)
 
 
-def filled(image: np.ndarray, size: Size) -> np.ndarray:
+def mirror_padded(image: np.ndarray, size: Size) -> np.ndarray:
     """Return a copy of an image (H, W[, C]), continued by its mirror image below and to the right up to a size."""
     missing = [(0, max(0, part - length)) for length, part in zip(image.shape, size, strict=False)]
     return np.pad(image, missing + [(0, 0)] * (image.ndim - 2), mode="symmetric")

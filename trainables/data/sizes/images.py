@@ -99,6 +99,21 @@ def sizes_of(images: Images) -> np.ndarray:
     return np.tile(np.array(images.shape[1:3], np.int64), (len(images), 1))
 
 
+def sample_within(indices: np.ndarray, costs: np.ndarray, most: int) -> np.ndarray:
+    """Return the images to work on within a limit: all, or a seeded sample, sorted; at least one.
+
+    Args:
+        indices: (K,) indices of the images.
+        costs: (K,) what each adds to the total, such as its bytes.
+        most: largest total.
+    """
+    if costs.sum() <= most:
+        return indices
+    order = np.random.default_rng(0).permutation(len(indices))
+    count = int(np.searchsorted(costs[order].cumsum(), most, side="right"))
+    return np.sort(indices[order[: max(1, count)]])
+
+
 def by(size: Sequence[int] | np.ndarray) -> str:
     """Return a size as people write it: "64x128"."""
     return f"{size[0]}x{size[1]}"

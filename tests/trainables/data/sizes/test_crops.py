@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.made.numbered import HandMade
-from trainables.data.sizes.crops import crops_in, filled, random_crop, tiles_of
+from trainables.data.sizes.crops import crops_in, mirror_padded, random_crop, tiles_of
 
 sides = st.integers(1, 40)
 
@@ -60,8 +60,12 @@ def test_whole_images_draw_nothing_and_are_not_copied():
 
 
 def test_a_small_image_is_continued_by_its_mirror_image():
-    assert filled(np.array([[1, 2], [3, 4]]), (3, 5)).tolist() == [[1, 2, 2, 1, 1], [3, 4, 4, 3, 3], [3, 4, 4, 3, 3]]
-    assert filled(np.zeros((2, 3, 4)), (5, 3)).shape == (5, 3, 4)
+    assert mirror_padded(np.array([[1, 2], [3, 4]]), (3, 5)).tolist() == [
+        [1, 2, 2, 1, 1],
+        [3, 4, 4, 3, 3],
+        [3, 4, 4, 3, 3],
+    ]
+    assert mirror_padded(np.zeros((2, 3, 4)), (5, 3)).shape == (5, 3, 4)
 
 
 def test_an_epoch_has_as_many_crops_as_cover_the_images():

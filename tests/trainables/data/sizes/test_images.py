@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from trainables.data.sizes.images import Chosen, ImageList, range_of, sizes_of
+from trainables.data.sizes.images import Chosen, ImageList, range_of, sample_within, sizes_of
 from trainables.data.sizes.npy_files import NpyWriter, read_images, write_images
 
 shapes = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=6)
@@ -79,3 +79,19 @@ def test_a_file_that_is_cut_short_is_named(tmp_path):
     with pytest.raises(OSError, match=r"No space.*a\.npy") as raised, NpyWriter(tmp_path / "a.npy", "u1", (1,)) as out:
         out._named(lambda: (_ for _ in ()).throw(full))
     assert raised.value.errno == 28
+
+
+@given(costs=st.lists(st.integers(1, 9), min_size=1, max_size=20), most=st.integers(0, 60))
+def test_a_sample_is_within_its_limit_and_as_large_as_it_allows(costs, most):
+    indices = np.arange(len(costs)) * 3
+    chosen = sample_within(indices, np.array(costs), most)
+    of = dict(zip(indices.tolist(), costs, strict=True))
+    total = sum(of[index] for index in chosen.tolist())
+    assert chosen.tolist() == sorted(set(chosen.tolist()))
+    assert set(chosen.tolist()) <= set(of)
+    assert total <= most or len(chosen) == 1
+    if sum(costs) <= most:
+        assert chosen.tolist() == indices.tolist()
+    else:
+        assert total + max(costs) > most
+    assert chosen.tolist() == sample_within(indices, np.array(costs), most).tolist()
