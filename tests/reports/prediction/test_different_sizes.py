@@ -13,6 +13,7 @@ from reports.prediction.scores_with_intervals import Confusions
 from search.views.pictures.prediction_panels import GAP, LONGEST, prediction_panel
 from tests.made.layouts import write_files
 from trainables.data import MARS, DataSource, PreparedData, prepare
+from trainables.prediction.metric import MEAN_IOU
 
 SIZES = [(20, 33), (41, 17), (16, 16), (30, 50), (64, 20), (25, 25), (40, 40), (18, 70), (33, 20), (50, 31), (22, 22)]
 CPU = torch.device("cpu")
@@ -42,9 +43,9 @@ class Shown(nn.Module):
 
 def test_the_best_members_are_chosen_and_score_every_pixel_once(data):
     models = {3: Shown(data), 5: Shown(data, right=False)}
-    choice = choose_predictor(data, models, flips=2, suppressed=None, device=CPU, bf16=False)
+    choice = choose_predictor(data, models, flips=2, suppressed=None, device=CPU, bf16=False, metric=MEAN_IOU)
     assert choice.predictor.members == (3,)
-    assert choice.validation.mean_iou() == choice.single.mean_iou() == 1.0
+    assert choice.validation.score() == choice.single.score() == 1.0
     counts = data.class_pixels(data.split["val"])
     assert np.array_equal(choice.validation.counts.sum(2), counts)
     predictor = choice.predictor.with_models(models, data, CPU, bf16=False)
@@ -52,8 +53,8 @@ def test_the_best_members_are_chosen_and_score_every_pixel_once(data):
     found = [labels for batch in predictor.labels(data.images) for labels in batch]
     assert [labels.shape for labels in found] == SIZES
     assert predictor.batches(data.images) == len(SIZES)
-    scores = Confusions.of(data, everything, (labels[None] for labels in found), suppressed=None)
-    assert scores.mean_iou() == 1.0
+    scores = Confusions.of(data, everything, (labels[None] for labels in found), suppressed=None, metric=MEAN_IOU)
+    assert scores.score() == 1.0
     assert scores.counts.sum() == sum(height * width for height, width in SIZES)
 
 
@@ -68,6 +69,7 @@ def predictions(sizes: list[tuple[int, int]]) -> ValidationPredictions:
         names=("a", "b", "c"),
         scored=(0, 1, 2),
         ignored=None,
+        metric=MEAN_IOU,
     )
 
 
