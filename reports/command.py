@@ -153,7 +153,8 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
             configs[plan.number] = plan.config
         page.write(scored, final, submits=True)
     written.append(page.path)
-    written.append(_write_bundle(console, facts, scored, final, configs, onnx=not options.no_onnx))
+    bundle = _write_bundle(console, facts, scored, final, configs, onnx=not options.no_onnx)
+    written.append(bundle)
     console.print(
         f"{facts.metric.title} {scored.test.interval()} on the held-out test part, "
         f"{scored.validation.interval()} on validation; {facts.origin}",
@@ -162,6 +163,7 @@ def _report(console: Console, facts: StudyFacts, options: argparse.Namespace) ->
     )
     for path in written:
         console.print(f"wrote {path}", markup=False, soft_wrap=True)
+    console.print(f"predict new images:  python reports/predict.py {bundle} INPUT -o OUT", markup=False, soft_wrap=True)
 
 
 def _write_bundle(

@@ -48,7 +48,8 @@ def parser() -> argparse.ArgumentParser:
         "--trial",
         type=int_at_least(0),
         metavar="N",
-        help="report on trial N alone, whose weights must be there, and export its model (default: the best trials); "
+        help="report on trial N alone, and export its model; its weights must exist: a search keeps those of the best "
+        "trials (default: the best trials); "
         "everything is written to RUN/report/trial-000N",
     )
     top.add_argument(

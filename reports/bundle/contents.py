@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainables.data.description import DataDescription
+from trainables.data.description import DataDescription, with_tuples
 from trainables.data.pixel_format import PixelFormat
 from trainables.prediction.decision import Decision
 from trainables.prediction.metric import MEAN_IOU, Metric
@@ -103,7 +103,7 @@ def read_contents(path: Path) -> Contents:
 
 def _parts(found: dict[str, Any]) -> dict[str, Any]:
     kinds = {"description": DataDescription, "pixels": PixelFormat, "decision": Decision}
-    parts = {name: kind(**_with_tuples(found[name])) for name, kind in kinds.items()}
+    parts = {name: kind(**with_tuples(found[name])) for name, kind in kinds.items()}
     members = tuple(Member(**member) for member in found["members"])
     metric = Metric.from_dict(found["metric"])
     return found | parts | {"members": members, "metric": metric, "tile": tuple(found["tile"])}
@@ -129,11 +129,6 @@ def _checked(contents: Contents) -> Contents:
 
 def _above_0(number: Any) -> bool:
     return isinstance(number, int) and number > 0
-
-
-def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """Return values as they were before JSON made lists of their tuples."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def digest(path: Path) -> str:

@@ -21,7 +21,7 @@ PLACES = ("", "model", "report/model")
 
 
 def load_model(folder: str | Path, device: str | torch.device | None = None) -> Model:
-    """Load a model that a report has left. Nothing that its files name is imported or run.
+    """Load a model that a report wrote. Nothing that its files name is imported or run.
 
     Args:
         folder: the folder of a study (`runs/NAME`), of its report, or the bundle itself, wherever it was copied to.
@@ -48,10 +48,10 @@ def bundle_folder(folder: Path) -> Path:
     if "://" in str(folder) or str(folder).startswith(("s3:/", "gs:/", "file:/")):
         raise ValueError(f"{folder}: copy the model to this machine first, it is a folder of a few files")
     if not folder.exists():
-        raise ValueError(f"{folder}: there is no such folder")
+        raise ValueError(f"{folder}: there is no such folder: give that of a study (runs/NAME) or of its model")
     looked_for = ", ".join(f"{inside}/{CONTENTS}".lstrip("/") for inside in PLACES)
     raise ValueError(
-        f"{folder}: holds no model (looked for {looked_for}); a report leaves one: python reports/run.py RUN"
+        f"{folder}: contains no model (looked for {looked_for}); a report writes one: python reports/run.py RUN"
     )
 
 

@@ -12,8 +12,8 @@ from trainables.errors import clean
 CARD = """\
 # {name}
 
-A segmentation model with {classes} classes{channels}, trained on {height}x{width} images. It predicts images of any
-size, larger ones in overlapping tiles.
+This model segments {kind} images into {classes} classes. It was trained on images, or crops of images, of
+{height}x{width} pixels (height x width). It predicts images of any size, larger ones in overlapping tiles.
 
     from reports import load_model
 
@@ -24,7 +24,7 @@ size, larger ones in overlapping tiles.
 
 ## Scores
 
-Mean IoU and IoU by class, with 95 % intervals over images. {scores_of}
+{score} and the IoU of each class, with 95 % bootstrap intervals over the images. {scores_of}
 
 {scores}
 {never}
@@ -60,7 +60,8 @@ def model_card(contents: Contents, name: str) -> str:
     return CARD.format(
         name=_plain(name),
         classes=described.num_classes,
-        channels="" if channels == 1 else f" and {channels} channels",
+        kind="grey" if channels == 1 else f"{channels}-channel",
+        score=_plain(contents.metric.title[:1].upper() + contents.metric.title[1:]),
         height=contents.tile[0],
         width=contents.tile[1],
         scores_of=_scores_of(about),
@@ -83,8 +84,8 @@ def _scores_of(about: Mapping[str, Any]) -> str:
     if about["retrained"] is None:
         return "The held-out test images neither trained nor chose anything."
     return (
-        f"They are those of the search's weights: trial {about['retrained']:04d} was then trained on all labelled "
-        "images, so that no image is left on which the new weights could be scored."
+        f"The scores are those of the search's weights: trial {about['retrained']:04d} was then trained on all "
+        "labelled images, so that no image is left on which the new weights could be scored."
     )
 
 
@@ -124,7 +125,11 @@ def _onnx(contents: Contents) -> str:
         return "There is no ONNX file."
     any_size = f"any multiples of {facts['multiple_of']}" if facts["multiple_of"] else "those of the training images"
     smallest = contents.decision.smallest
-    labels = f" It keeps regions below {smallest} pixels, which the mask of PyTorch does not." if smallest > 1 else ""
+    labels = (
+        f" Its labels contain regions of fewer than {smallest} pixels, which `model.predict` relabels."
+        if smallest > 1
+        else ""
+    )
     return (
         f"`{ONNX}` (opset {facts['opset']}): input `pixels` (N, {contents.pixels.channels}, H, W) float32 from 0 to 1, "
         f"{_scaling(contents)}; any N; H and W are {any_size}. Outputs: `probabilities` "

@@ -197,7 +197,7 @@ def run_onnx(path: Path, scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @contextlib.contextmanager
 def _quiet() -> Any:
-    """Context in which the exporter says nothing: its warnings are about its own internals."""
+    """Context in which the exporter prints and warns nothing: its messages are about its own internals."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -41,11 +41,11 @@ def plan_lines(
     """
     each, parts = seconds_per_image(facts), {part: len(indices) for part, indices in facts.data.split.items()}
     flips, labelled = suitable_flips(facts), len(facts.data.images)
-    named = listed([f"{number:04d}" for number in members])
+    trials = f"trial{'s' * (len(members) > 1)} {listed([f'{number:04d}' for number in members])}"
     choosing = each.prediction * (parts["val"] * (1 + flips) * len(members) + parts["test"] * flips)
     what = "flips and decision" if len(members) == 1 else "members, flips and decision"
     where = f"on {parts['val']:,} images, and score on {parts['test']:,}"
-    steps = [(f"choose {what} with the weights of trial {named} {where}", choosing)]
+    steps = [(f"choose {what} with the weights of {trials} {where}", choosing)]
     if submits and retrains and budget is None:
         plan = retrain_plan(facts, facts.best.number)
         training = each.training * plan.epochs
@@ -59,7 +59,7 @@ def plan_lines(
     lines = ["this report will:", *(f"  {what}: about {duration(seconds)}" for what, seconds in steps)]
     total = sum(seconds for _, seconds in steps)
     if submits and retrains and budget is not None:
-        lines.insert(2, "  train within the time budget, a longer finalist and the final training as far as they fit")
+        lines.insert(2, "  train within the time budget: a longer finalist, and the final training if there is time")
         total = max(total, budget)
     lines.append(f"  write {facts.output / 'model'}{', with its ONNX file: up to a few minutes' if onnx else ''}")
     lines.append(f"  in all about {duration(total)}, at the speed of the search")

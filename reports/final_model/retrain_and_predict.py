@@ -89,7 +89,7 @@ def finish(
             )
     predictor.write(facts.output / "predictor.json")
     if facts.data.unlabelled is None:
-        console.print("the data has no test set: nothing to submit", style="yellow")
+        console.print("the data has no images to predict: nothing to submit", style="yellow")
         return final
     console.print(f"predicting {len(facts.data.unlabelled)} images")
     bf16 = uses_bf16(facts.settings.precision, device)

@@ -48,9 +48,10 @@ def _run(options: argparse.Namespace) -> None:
     missing = results.missing()
     console.print(_announcement(model, len(found.images), len(missing)), soft_wrap=True)
     if found.masks:
-        console.print(f"{found.masks:,} files in folders of masks are left out", soft_wrap=True)
+        console.print(f"files left out because they are in folders of masks: {found.masks:,}", soft_wrap=True)
     unreadable = _predict(console, model, results, missing)
-    console.print(f"wrote {options.output / 'masks'}", soft_wrap=True)
+    for folder in results.folders:
+        console.print(f"{'wrote' if missing else 'complete:'} {folder}", soft_wrap=True)
     if unreadable:
         raise ValueError(
             f"{len(unreadable)} of {len(found.images)} images could not be predicted: "
@@ -64,9 +65,10 @@ def _run(options: argparse.Namespace) -> None:
 
 def _announcement(model: Model, images: int, missing: int) -> str:
     there = images - missing
-    already = f"; {there:,} are there already, from this model" if there else ""
-    members = listed([f"{member.trial:04d}" for member in model.contents.members])
-    return f"predicting {missing:,} of {images:,} images with the weights of trial {members} on {model.device}{already}"
+    already = f"; masks of this model that exist already: {there:,}" if there else ""
+    members = model.contents.members
+    trials = f"trial{'s' * (len(members) > 1)} {listed([f'{member.trial:04d}' for member in members])}"
+    return f"predicting {missing:,} of {images:,} images with the weights of {trials} on {model.device}{already}"
 
 
 def _predict(console: Terminal, model: Model, results: Results, missing: list[int]) -> list[str]:

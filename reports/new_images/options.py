@@ -7,15 +7,15 @@ import argparse
 from search.cli.options.option_types import folder, location
 
 EPILOG = """\
-Masks are PNG files in OUT/masks, with the values that the masks of the training had. A command that was stopped
-continues: images whose mask is there already, from the same model, are left out. See docs/models.md.
+Masks are PNG files in OUT/masks, with the values of the masks that the model was trained on. A command that was stopped
+continues: images that already have a mask of the same model are left out. See docs/models.md.
 """
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python reports/predict.py",
-        description="Predict the masks of new images with the model that a report has left. The training data is not "
+        description="Predict the masks of new images with the model that a report wrote. The training data is not "
         "needed.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -31,7 +31,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="INPUT",
         help="an image file, a folder of images, an npz file with an array of images, or a URI of one of these",
     )
-    top.add_argument("-o", "--output", type=folder, required=True, metavar="OUT", help="folder for what is written")
+    top.add_argument(
+        "-o", "--output", type=folder, required=True, metavar="OUT", help="folder for the masks and other results"
+    )
     top.add_argument(
         "--images",
         metavar="KEY",

@@ -59,10 +59,12 @@ class Results:
         self.overlays, self.probabilities = overlays, probabilities
         self.masks = [folder / FOLDER / name for name in file_names([image.name for image in images])]
         """The mask of each image."""
-        inside = [FOLDER, *([OVERLAYS] if overlays else []), *([PROBABILITIES] if probabilities else [])]
-        for name in inside:
-            (folder / name).mkdir(parents=True, exist_ok=True)
-            clear_leftovers(folder / name)
+        names = [FOLDER, *([OVERLAYS] if overlays else []), *([PROBABILITIES] if probabilities else [])]
+        self.folders = [folder / name for name in names]
+        """The folders of all that is written for each image."""
+        for each in self.folders:
+            each.mkdir(parents=True, exist_ok=True)
+            clear_leftovers(each)
 
     def missing(self) -> list[int]:
         """Return the places of the images whose results are not there yet, from this model and this version.
@@ -77,9 +79,7 @@ class Results:
             return False
         wanted, found = self._marks(image), _marks_of(mask)
         if found.get("Software") != SOFTWARE:
-            raise ValueError(
-                f"{mask}: is there already, and is no mask that this command has written: give another folder with -o"
-            )
+            raise ValueError(f"{mask}: exists, and was not written by this command: give another folder with -o")
         if found.get("Image") != wanted["Image"]:
             raise ValueError(f"{mask}: is the mask of another image of this name: give another folder with -o")
         wanted_too = [path for path, asked in self._beside(mask) if asked]

@@ -19,6 +19,7 @@ from trainables.atomic_write import atomic_write
 from trainables.data.readers.image_files import SUFFIXES, read_mask
 from trainables.data.readers.image_folder import MASK_ENDINGS
 from trainables.data.readers.place import Place
+from trainables.data.sizes.images import by
 from trainables.errors import listed
 
 SCORES = "scores.json"
@@ -61,8 +62,8 @@ class TrueMasks:
                 lonely.append(image.name)
         if lonely:
             raise ValueError(
-                f"{uri}: holds no mask for {len(lonely)} of {len(images)} images: {listed(lonely)}; a mask is called "
-                "like its image"
+                f"{uri}: holds no mask for {len(lonely)} of {len(images)} images: {listed(lonely)}; a mask has "
+                "the name of its image"
             )
 
     def read(self, place: int) -> tuple[np.ndarray, str]:
@@ -86,9 +87,7 @@ def scored(results: Results, place: int, masks: TrueMasks) -> np.ndarray:
     described, predicted = results.contents.description, results.labels(place)
     mask, name = masks.read(place)
     if mask.shape[:2] != predicted.shape:
-        raise ValueError(
-            f"{name}: is {mask.shape[0]}x{mask.shape[1]}, its image {predicted.shape[0]}x{predicted.shape[1]}"
-        )
+        raise ValueError(f"{name}: is {by(mask.shape)}, its image {by(predicted.shape)}: they must have the same size")
     if described.colour_masks and mask.ndim == 2:
         mask = np.repeat(mask[..., None], 3, axis=-1)
     truth = mask_values(described).to_labels(mask, name)
@@ -139,21 +138,20 @@ def _numbers(interval: Interval) -> dict[str, Any]:
 
 
 def score_tables(found: Confusions) -> list[Table]:
-    """Return the tables of the terminal: scores, and of few classes the confusion matrix."""
-    table = Table(title=f"scores of {len(found.counts)} images, with 95 % intervals", title_justify="left")
+    """Return the tables of the terminal: the IoU of each class and, if they are few, the confusion matrix."""
+    table = Table(title=f"IoU on {len(found.counts)} images, with 95 % intervals", title_justify="left")
     table.add_column("class")
     table.add_column("images", justify="right")
     table.add_column("IoU")
     images = found.images_with()
     for name, interval in found.class_intervals().items():
         table.add_row(clean(name), str(images[name]), str(interval))
-    table.add_row(found.metric.title, str(len(found.counts)), str(found.interval()))
     shown = [label for label in range(len(found.names)) if found.counts.sum(0)[label].sum()]
     return [table] if len(shown) > MOST_IN_THE_TABLE else [table, _confusion_table(found, shown)]
 
 
 def _confusion_table(found: Confusions, shown: list[int]) -> Table:
-    table = Table(title="how the pixels of each class were predicted", title_justify="left")
+    table = Table(title="confusion matrix", title_justify="left")
     table.add_column("truth")
     total = found.counts.sum(0)
     columns = [label for label in range(len(found.names)) if total[:, label].any() or label in shown]

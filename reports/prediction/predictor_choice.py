@@ -70,7 +70,7 @@ class PredictorSettings:
             f"{number:04d}" + (f" ({count} of {len(self.members)})" if len(weights) > 1 else "")
             for number, count in weights.items()
         )
-        lines = [f"weights of trial {members}", f"flips averaged: {FLIP_NAMES[self.flips]}"]
+        lines = [f"weights of trial{'s' * (len(weights) > 1)} {members}", f"flips averaged: {FLIP_NAMES[self.flips]}"]
         if any(self.decision.offsets):
             offsets = zip(names, self.decision.offsets, strict=True)
             moved = ", ".join(f"{name} {offset:+.1f}" for name, offset in offsets if offset)

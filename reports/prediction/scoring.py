@@ -246,8 +246,8 @@ def never_sentence(data: PreparedData, pixels: np.ndarray, images: str) -> str |
     if not never:
         return None
     return (
-        f"the final model never predicts {listed(never, most=MOST_LISTED)} on {images}, so that the IoU there is 0: "
-        "label more images that hold it, or search for longer"
+        f"the final model never predicts {listed(never, most=MOST_LISTED)} on {images}: the IoU of a class "
+        "that is never predicted is 0. Label more images that show it, or search for longer"
     )
 
 

@@ -66,7 +66,7 @@ def show_plan(
     if not (metric := settings.chosen_metric).is_mean_iou:
         table.add_row("score", metric.sentence())
     if settings.crop is not None:
-        table.add_row("crops", f"{by(settings.crop)} pixels, as many an epoch as cover the images")
+        table.add_row("crops", f"{by(settings.crop)} pixels; those of an epoch have about as many pixels as the images")
     if settings.keep_outliers or settings.drop_list:
         rules = "outliers are kept" if settings.keep_outliers else "outliers are dropped"
         table.add_row("cleaning", f"{rules}; the drop list names {len(settings.drop_list)} images")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -112,3 +113,8 @@ def described_by(masks: np.ndarray) -> DataDescription:
             "number the labels 0, 1, 2, ..., or add class_names with a name for each label"
         )
     return DataDescription(class_names=tuple(map(str, range(classes))), ignored_label=None)
+
+
+def with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a dataclass as they were before JSON made lists of their tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -19,7 +19,7 @@ from trainables.atomic_write import atomic_write
 from trainables.data.cleaning.clean import Cleaned, clean
 from trainables.data.cleaning.unusable_pairs import Flagged
 from trainables.data.content import Content
-from trainables.data.description import DataDescription
+from trainables.data.description import DataDescription, with_tuples
 from trainables.data.grouping.groups import Groups, groups_of, size_of_groups
 from trainables.data.pixel_format import PixelFormat
 from trainables.data.report import DataReport, warnings_of
@@ -91,12 +91,12 @@ class PreparedData:
     @cached_property
     def description(self) -> DataDescription:
         described = self._meta["description"]
-        return DataDescription(**_with_tuples(described))
+        return DataDescription(**with_tuples(described))
 
     @cached_property
     def pixels(self) -> PixelFormat:
         """How pixels are stored, and how they become the input of a network."""
-        return PixelFormat(**_with_tuples(self._meta["pixels"]))
+        return PixelFormat(**with_tuples(self._meta["pixels"]))
 
     @cached_property
     def names(self) -> tuple[str, ...] | None:
@@ -149,7 +149,7 @@ class PreparedData:
         if self.source.crop is None:
             return proposed_crop(self.sizes)
         whole = bool((self.sizes == self.source.crop).all())
-        return CropSize(size=self.source.crop, whole=whole, why="as asked")
+        return CropSize(size=self.source.crop, whole=whole, why="the size that was chosen for the study")
 
     @cached_property
     def split(self) -> dict[str, np.ndarray]:
@@ -283,9 +283,8 @@ class PreparedData:
         said = []
         if self.split_kind == GROUPED:
             count, largest = size_of_groups(self._groups)
-            said.append(
-                f"split by groups ({self._meta['groups']['origin']}): {count} groups, the largest of {largest} images"
-            )
+            sizes = f"the largest of {largest} images" if largest > 1 else "each of one image, so the split is random"
+            said.append(f"split by groups ({self._meta['groups']['origin']}): {count} groups, {sizes}")
         if self.split_kind != GIVEN and self._has_own_split:
             said.append(f"the data's own split is ignored (--split {self.split_kind})")
         return said
@@ -446,8 +445,3 @@ def _stored(pairs: Flagged, names: Sequence[str] | None) -> tuple[Any, ...]:
 
 def _flagged(reason: str, indices: list[int], names: Sequence[str] = ()) -> Flagged:
     return Flagged(reason=reason, indices=tuple(indices), names=tuple(names))
-
-
-def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """Return values as they were before JSON made lists of their tuples."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

@@ -60,11 +60,13 @@ class DataReport:
     def summary(self) -> str:
         """Return a few lines for the terminal."""
         kind = "built-in synthetic sample, not real terrain" if self.synthetic else self.uri
+        channels = "" if self.channels == 1 else f", {self.channels} channels"
         parts = ", ".join(f"{count} {part}" for part, count in self.parts.items())
         shares = listed([f"{name} {share:.2%}" for name, share in self.class_shares.items()], most=SHOWN_CLASSES)
         lines = [
-            f"data: {self.name} ({kind})",
-            f"  {self.labelled} labelled {self._kind} images ({parts}), {self.unlabelled} to predict",
+            f"data: {self.name}" if kind == self.name else f"data: {self.name} ({kind})",
+            f"  {self.labelled} labelled images of {self.sizes} pixels{channels} ({parts}), "
+            f"{self.unlabelled} to predict",
             f"  pixels: {shares}",
         ]
         if self.crops is not None:
@@ -83,10 +85,6 @@ class DataReport:
         """The kind of the split, in words."""
         names = {GIVEN: "given split", GROUPED: "split 80/10/10 by groups", RANDOM: "split 80/10/10"}
         return names[self.split]
-
-    @property
-    def _kind(self) -> str:
-        return self.sizes if self.channels == 1 else f"{self.sizes} {self.channels}-channel"
 
 
 def _images(pairs: Flagged) -> str:

@@ -98,17 +98,17 @@ def parser() -> argparse.ArgumentParser:
         "--group-pattern",
         type=regular_expression,
         metavar="REGEX",
-        help="with --split grouped: images belong together whose names agree in what the first group of a regular "
-        "expression, or else all of it, matches (default: the groups that the data has, else those found: overlapping "
-        "and nearly equal images)",
+        help="with --split grouped: a regular expression that is searched for in the names of the images; those in "
+        "which its first parenthesised group, or without one all of it, matches the same text belong together "
+        "(default: the groups that the data has, else images that overlap or are nearly the same)",
     )
     study.add_argument(
         "--crop",
         type=crop,
         metavar="HxW|auto",
-        help="height and width of the random crops that trials train on, and of the tiles that predictions are put "
-        "together from (default: auto, whole images if all have one size of at most 256x256 pixels, else crops of at "
-        "most that size)",
+        help="height and width of the random crops that trials train on, and of the tiles in which images are "
+        "predicted (default: auto, which is whole images if all have one size of at most 256x256 pixels, else crops "
+        "of at most that size)",
     )
     study.add_argument(
         "--keep-outliers",

@@ -47,8 +47,8 @@ def test_photographs_of_different_sizes_from_search_to_masks(command: Command, f
         *("--crop", "96x128"),
     )
     assert searched.returncode == 0, searched.stderr
-    assert "8 labelled 200x200 to 1200x1600 3-channel images" in searched.stdout
-    assert "trained on crops of 96x128 (as asked)" in searched.stdout
+    assert "8 labelled images of 200x200 to 1200x1600 pixels, 3 channels (" in searched.stdout
+    assert "trained on crops of 96x128 (the size that was chosen for the study)" in searched.stdout
     ledger = Ledger.open(tmp_path / "runs" / "study")
     assert ledger.settings["crop"] == [96, 128]
     scores = [record.score for record in ledger.records()]

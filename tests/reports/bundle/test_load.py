@@ -157,7 +157,7 @@ def test_damaged_weights_are_refused(bundle):
 
 
 def test_a_folder_without_a_model_is_refused_with_what_to_do(tmp_path):
-    with pytest.raises(ValueError, match=r"holds no model \(looked for model.json, .*python reports/run.py RUN"):
+    with pytest.raises(ValueError, match=r"contains no model \(looked for model.json, .*python reports/run.py RUN"):
         load_model(tmp_path)
     with pytest.raises(ValueError, match="no such folder"):
         load_model(tmp_path / "nowhere")

@@ -49,7 +49,7 @@ def test_it_holds_all_that_is_known_of_the_model(made):
     assert about["data"]["images"] == {"train": 20, "val": 2, "test": 2}
     assert about["study"]["identity"] == facts.identity
     assert about["study"]["settings"]["max_epochs"] == 5
-    assert about["scores"]["held-out test"]["score"][0] == pytest.approx(scored.test.mean_iou())
+    assert about["scores"]["held-out test"]["score"][0] == pytest.approx(scored.test.score())
     assert about["software"]["torch"] == torch.__version__
     assert about["never_predicted"] is None
 

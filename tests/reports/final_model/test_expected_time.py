@@ -31,7 +31,7 @@ def test_each_step_has_its_time_and_the_sum_is_that_of_all(timed):
     choosing, predicting = 3 * (2 * (1 + flips) * 2 + 2 * flips), 3 * 70 * flips
     assert lines == [
         "this report will:",
-        "  choose members, flips and decision with the weights of trial 0000, 0001 on 2 images, and score on 2: about "
+        "  choose members, flips and decision with the weights of trials 0000, 0001 on 2 images, and score on 2: about "
         + duration(choosing),
         f"  shadow retraining: {epochs} epochs on 22 images: about {duration(10 * 22 * epochs)}",
         f"  final training: {epochs} epochs on all 24 labelled images: about {duration(10 * 24 * epochs)}",
@@ -43,7 +43,7 @@ def test_each_step_has_its_time_and_the_sum_is_that_of_all(timed):
 
 def test_a_time_budget_is_the_time_of_the_trainings(timed):
     lines = plan_lines(timed, [0], **DEFAULTS | {"budget": 7200.0})
-    assert lines[2] == "  train within the time budget, a longer finalist and the final training as far as they fit"
+    assert lines[2] == "  train within the time budget: a longer finalist, and the final training if there is time"
     assert lines[-1].startswith("  in all about 2 h 00 min")
 
 

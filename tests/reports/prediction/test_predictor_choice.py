@@ -141,7 +141,7 @@ def test_it_is_described_and_written(tmp_path):
     decision = Decision(offsets=(0.0, 0.5, -1.0), prior=0.5, smallest=16)
     other = PredictorSettings(members=(3, 7, 3), flips=2, decision=decision, suppressed=0)
     assert other.describe(names) == [
-        "weights of trial 0003 (2 of 3), 0007 (1 of 3)",
+        "weights of trials 0003 (2 of 3), 0007 (1 of 3)",
         "flips averaged: none, horizontal",
         "log-odds offsets: a +0.5, b -1.0",
         "the image's own class shares as a prior, to the power 0.5",

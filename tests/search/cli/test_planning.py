@@ -115,7 +115,7 @@ def test_the_plan_says_what_is_cropped(plan):
     settings = plan("--crop", "32x64", "--dry-run", console=Console(file=out, width=200)).settings
     assert settings.crop == [32, 64]
     assert settings.data_source.crop == (32, 64)
-    assert re.search(r"^crops +32x64 pixels, as many an epoch as cover the images *$", out.getvalue(), re.MULTILINE)
+    assert re.search(r"^crops +32x64 pixels; those of an epoch have about as many pixels as the images *$", out.getvalue(), re.MULTILINE)
     whole = plan(console=Console(file=(plain := io.StringIO()), width=200)).settings
     assert (whole.crop, whole.data_source.crop) == (None, None)
     assert "crops" not in plain.getvalue()
@@ -174,5 +174,5 @@ def test_a_dry_run_says_why_the_sizes_suit_the_data(plan, study_of):
     console = Console(file=io.StringIO(), width=200)
     plan("--data", study_of((16, 24), 30), "--dry-run", console=console)
     said = console.file.getvalue()
-    assert "depths 2/3: more halvings would leave less than 2 pixels of the 16 of the shorter side" in said
-    assert "batch sizes 4/8/16: the train part has 24" in said
+    assert "depths 2/3: more halvings of the shorter side, 16 pixels, would leave less than 2" in said
+    assert "batch sizes 4/8/16: the train part has 24 images" in said

@@ -32,7 +32,7 @@ PARTS = {"train": np.array([0, 3]), "val": np.array([1]), "test": np.array([2])}
 def test_the_summary_tells_sizes_parts_and_shares():
     assert REPORT.summary() == (
         "data: mars (s3://b/mars.npz)\n"
-        "  37 labelled 64x128 images (30 train, 4 val, 3 test), 7 to predict\n"
+        "  37 labelled images of 64x128 pixels (30 train, 4 val, 3 test), 7 to predict\n"
         "  pixels: soil 98.77%, rock 1.23%"
     )
 

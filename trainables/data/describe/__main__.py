@@ -16,8 +16,8 @@ from trainables.errors import clean
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m trainables.data.describe",
-        description="Print sizes, intensities, classes and objects of a data set, and the sizes of crops, networks and "
-        "batches that suit it. A search with --profile auto uses them.",
+        description="Print the sizes, intensities, classes and objects of a data set, and the sizes of crops, networks "
+        "and batches that suit it. A search uses them by default.",
         allow_abbrev=False,
     )
     top.add_argument(

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from trainables.data.prepare import PreparedData
+from trainables.data.sizes.images import range_of
 
 MOST_IMAGES = 256
 """Largest number of images whose pixels are looked at; of more, a seeded sample."""
@@ -46,12 +47,11 @@ class DataSummary:
 
     def lines(self) -> list[str]:
         """Describe it, a line a fact."""
-        low, high = self.sizes.min(0), self.sizes.max(0)
-        one = bool((low == high).all())
-        sizes = f"{low[0]}x{low[1]}" if one else f"{low[0]}x{low[1]} to {high[0]}x{high[1]}"
-        lines = [f"{self.images} labelled images of {sizes}, {self.train_images} to train on"]
+        lines = [f"{self.images} labelled images of {range_of(self.sizes)} pixels, {self.train_images} to train on"]
         for channel, (least, most, mean, deviation) in enumerate(self.intensities):
-            lines.append(f"channel {channel}: {least:.4g} to {most:.4g}, mean {mean:.4g}, deviation {deviation:.4g}")
+            lines.append(
+                f"channel {channel}: {least:.4g} to {most:.4g}, mean {mean:.4g}, standard deviation {deviation:.4g}"
+            )
         for name, share in list(self.class_shares.items())[:SHOWN_CLASSES]:
             line = f"class {name}: {share:.2%} of the pixels"
             if (found := self.objects.get(name)) is not None:
@@ -77,7 +77,7 @@ def summarise(data: PreparedData) -> DataSummary:
     return DataSummary(
         images=count,
         train_images=len(data.split["train"]),
-        sizes=np.array([mask.shape[:2] for mask in data.masks], np.int64),
+        sizes=data.sizes,
         intensities=_intensities([data.images[int(index)] for index in chosen]),
         class_shares=dict(data.report.class_shares),
         objects={

@@ -71,8 +71,8 @@ def suitable_depths(depths: Sequence[int], side: int) -> tuple[tuple[int, ...], 
     fit = tuple(depth for depth in depths if side >= LEAST_AT_BOTTOM * 2**depth) or tuple(depths[:1])
     left = side // 2 ** fit[-1]
     if fit == tuple(depths):
-        return fit, f"{fit[-1]} halvings leave {left} pixels of the {side} of the shorter side"
-    return fit, f"more halvings would leave less than {LEAST_AT_BOTTOM} pixels of the {side} of the shorter side"
+        return fit, f"{fit[-1]} halvings of the shorter side, {side} pixels, leave {left}"
+    return fit, f"more halvings of the shorter side, {side} pixels, would leave less than {LEAST_AT_BOTTOM}"
 
 
 def suitable_batch_sizes(batch_sizes: Sequence[int], area: int, images: int) -> tuple[tuple[int, ...], str]:
@@ -91,5 +91,5 @@ def suitable_batch_sizes(batch_sizes: Sequence[int], area: int, images: int) -> 
     if fit == tuple(batch_sizes):
         return fit, f"images of {area:,} pixels are small enough for these"
     if images < min(by_memory, batch_sizes[-1]):
-        return fit, f"the train part has {images}"
+        return fit, f"the train part has {images} images"
     return fit, f"images of {area:,} pixels take much memory and time"

@@ -28,12 +28,12 @@ KINDS: tuple[tuple[bytes, str], ...] = (
     (b"\x80", f"is a pickle, which is never loaded: {ARRAYS}"),
     (b"%PDF", "is a PDF document, not a data set"),
 )
-"""First bytes of what people give as a data set by mistake, and what to say."""
+"""First bytes of files that users give as a data set by mistake, and the message for each."""
 TAR = slice(257, 262)
 
 
 def refuse_other_than_data(head: bytes, name: str) -> None:
-    """Refuse what stands in the place of a file that was not fetched, whatever the file should be.
+    """Refuse what a failed download leaves instead of a file, whatever kind of file was expected.
 
     Args:
         head: at least the first HEAD bytes of the file, or all.
@@ -54,13 +54,13 @@ def refuse_other_than_data(head: bytes, name: str) -> None:
 
 
 def what_it_is(head: bytes) -> str:
-    """Say what a single file is that is no zip archive, and what to do about it."""
+    """Return what a file that is no zip archive is, and what to do about it, for a message."""
     if head[TAR] == b"ustar":
         return f"is a tar archive: {UNPACK}"
     for signature, said in KINDS:
         if head.startswith(signature):
             return said
     return (
-        "not an npz file (it is not a zip archive), nor another file that is read: those are npz, Parquet (.parquet) "
-        "and COCO annotations (.json), see docs/data.md"
+        "not an npz file (it is not a zip archive), nor of another known kind: Parquet (.parquet) or COCO annotations "
+        "(.json), see docs/data.md"
     )

@@ -1,4 +1,4 @@
-"""The size of the crops that a training sees, where the user gives none."""
+"""The size of the crops that trials train on, unless the user gives one."""
 
 from __future__ import annotations
 
@@ -31,13 +31,16 @@ def proposed_crop(sizes: np.ndarray) -> CropSize:
 
     Images of one size of at most 256x256 pixels, or as many in another shape, are trained on whole. Otherwise, each
     side is the median of the images', at most 256, rounded down to a multiple of 32 (below 32 it is not rounded):
-    at least half of the images then fill a crop, and a batch takes little memory.
+    at least half of the images are then as high as a crop, at least half as wide, and a batch takes little memory.
     """
     largest = sizes.max(axis=0)
     if (sizes == largest).all() and int(largest.prod()) <= LONGEST**2:
         size = (int(largest[0]), int(largest[1]))
-        return CropSize(size=size, whole=True, why=f"all images are {by(size)}, which is small enough to train on")
+        return CropSize(size=size, whole=True, why=f"all images are {by(size)}, small enough to train on whole")
     middle = [min(LONGEST, int(np.median(sizes[:, side]))) for side in (0, 1)]
     height, width = (length - length % MULTIPLE if length >= MULTIPLE else length for length in middle)
-    differ = "images are large" if (sizes == largest).all() else "images differ in size"
-    return CropSize(size=(height, width), whole=False, why=f"{differ}, and at least half of them fill such a crop")
+    if (sizes == largest).all():
+        why = "images are large"
+    else:
+        why = "images differ in size: at least half are this high, and at least half this wide"
+    return CropSize(size=(height, width), whole=False, why=why)

@@ -61,9 +61,9 @@ def test_the_command_prints_facts_and_proposal(file, capsys):
     said = capsys.readouterr().out
     assert "30 labelled images of 16x24" in said
     assert "class rock: 5.22% of the pixels, 31 objects, the smallest of 1 pixels, median 20" in said
-    assert "depths 2/3: more halvings would leave less than 2 pixels of the 16 of the shorter side" in said
+    assert "depths 2/3: more halvings of the shorter side, 16 pixels, would leave less than 2" in said
     assert "batch sizes 8/16: " not in said
-    assert "the train part has 24" in said
+    assert "the train part has 24 images" in said
 
 
 def test_the_command_refuses_in_a_line(tmp_path, capsys):

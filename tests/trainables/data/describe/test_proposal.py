@@ -35,8 +35,8 @@ def test_the_sizes_of_the_profiles_are_those_for_the_images_they_were_made_on(pr
 @pytest.mark.parametrize(
     ("side", "depths", "why"),
     [
-        (64, (2, 3, 4, 5), "5 halvings leave 2 pixels of the 64"),
-        (63, (2, 3, 4), "more halvings would leave less than 2 pixels of the 63"),
+        (64, (2, 3, 4, 5), "5 halvings of the shorter side, 64 pixels, leave 2"),
+        (63, (2, 3, 4), "more halvings of the shorter side, 63 pixels, would leave less than 2"),
         (16, (2, 3), "more halvings"),
         (3, (2,), "more halvings"),
     ],

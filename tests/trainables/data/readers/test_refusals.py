@@ -280,7 +280,7 @@ def read_file(file: Path) -> None:
         (single_array(), r"is a single NumPy array \(\.npy\): save images and masks together with np\.savez"),
         (npz(images=IMAGES, masks=MASKS)[:-40], r"is a truncated zip archive.*fetch it again"),
         (b"\x1f\x8b\x08", r"is a compressed archive: unpack it"),
-        (b"what", r"not an npz file.*those are npz, Parquet \(\.parquet\) and COCO annotations \(\.json\)"),
+        (b"what", r"not an npz file.*Parquet \(\.parquet\) or COCO annotations \(\.json\)"),
         (zip_of_pictures(), r"is a zip archive of images/000000.png, images/000001.png and 1,998 more: unpack it"),
         (b"MATLAB 5.0 MAT-file", r"is a MATLAB file: save its arrays with np\.savez"),
         (b"\x89HDF\r\n", r"is an HDF5 file: save its arrays"),

@@ -13,7 +13,7 @@ from trainables.data.sizes.crop_size import LONGEST, proposed_crop
 @pytest.mark.parametrize(
     ("sizes", "crop", "why"),
     [
-        ([(64, 128)] * 3, (64, 128), "all images are 64x128, which is small enough"),
+        ([(64, 128)] * 3, (64, 128), "all images are 64x128, small enough to train on whole"),
         ([(1, 65536)], (1, 65536), "small enough"),
         ([(256, 256)] * 2, (256, 256), "small enough"),
         ([(257, 256)] * 2, (256, 256), "images are large"),

@@ -73,8 +73,8 @@ def test_the_crop_is_no_part_of_the_prepared_data(data, folder):
 
 
 def test_the_report_tells_sizes_and_crops(data):
-    assert "11 labelled 16x16 to 70x90 3-channel images" in data.report.summary()
-    assert "trained on crops of 32x32 (as asked)" in data.report.summary()
+    assert "11 labelled images of 16x16 to 70x90 pixels, 3 channels (" in data.report.summary()
+    assert "trained on crops of 32x32 (the size that was chosen for the study)" in data.report.summary()
 
 
 def test_dropped_images_take_their_sizes_along(folder):
