@@ -44,7 +44,7 @@ class NewImage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class FoundImages:
     """The images of all inputs, in order."""
 
     images: list[NewImage]
@@ -52,7 +52,7 @@ class Found:
     """Number of files that were left out because they are in folders of masks."""
 
 
-def find_images(inputs: list[str], *, key: str | None, output: Path) -> Found:
+def find_images(inputs: list[str], *, key: str | None, output: Path) -> FoundImages:
     """Find the images of the inputs; they are read later.
 
     Args:
@@ -78,7 +78,7 @@ def find_images(inputs: list[str], *, key: str | None, output: Path) -> Found:
             images.append(_of_file(file, uri))
         else:
             raise ValueError(f"{uri}: is no image ({', '.join(SUFFIXES)}), npz file or folder")
-    return Found(images=images, masks=masks)
+    return FoundImages(images=images, masks=masks)
 
 
 def _of_file(file: SourceFile, uri: str) -> NewImage:

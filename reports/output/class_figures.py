@@ -127,8 +127,8 @@ def legend(facts: StudyFacts, indices: np.ndarray, predicted: Sequence[np.ndarra
     """
     described = facts.data.description
     colours, numbered = class_colours(described), needs_numbers(described)
-    shown = [np.unique(mask) for mask in (*Chosen(facts.data.masks, indices), *predicted)]
-    labels = np.unique(np.concatenate(shown)).astype(int).tolist()
+    masks = (*Chosen(facts.data.masks, indices), *predicted)  # none, if no test image has a labelled pixel
+    labels = sorted({label for mask in masks for label in np.unique(mask).tolist()})
     return [
         (
             f"{label} {described.class_names[label]}" if numbered else described.class_names[label],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -224,10 +225,11 @@ def score_lines(facts: StudyFacts, scored: Scored) -> list[str]:
         each = "; ".join(f"{name} {interval}" for name, interval in confusions.class_intervals().items())
         also = "" if facts.metric.is_mean_iou else f"; mean IoU {confusions.scored_by(MEAN_IOU).interval()}"
         lines.append(f"{part}: {facts.metric.title} {confusions.interval()}{also}: {each}")
+    differ = 100 * (validation.value - test.value)
     lines.append(
         f"the validation part was used to choose among {chosen} trials, their epochs and the predictor, so its score "
-        "is too optimistic: expect the test score. "
-        f"The two differ by {100 * (validation.value - test.value):+.1f} points"
+        "is too optimistic: expect the test score"
+        + ("" if math.isnan(differ) else f". The two differ by {differ:+.1f} points")
     )
     lines += [scored.begun.sentence()] if scored.begun is not None else []
     return lines + rare_lines(scored)

@@ -154,10 +154,13 @@ def test_a_wrong_submission_is_not_left_behind(study, monkeypatch):
     assert not (study / "report" / "submission.csv").exists()
 
 
-def test_a_test_part_without_labels_is_said(study, monkeypatch):
+def test_a_test_part_without_labels_is_said(study, monkeypatch, capsys):
     data = read_study(study, None).data
+    nothing = np.zeros_like(data.class_pixels(np.arange(len(data.images))))
     monkeypatch.setattr(type(data), "masks", np.zeros_like(data.masks))
+    monkeypatch.setattr(type(data), "class_pixels", lambda _, indices: nothing[indices])
     report(study, "--no-submission")
+    assert "nan" not in capsys.readouterr().out
     page = (study / "report" / "report.html").read_text()
     assert "<b>none</b>" in page
     assert "Errors are red" not in page

@@ -115,7 +115,10 @@ def test_the_plan_says_what_is_cropped(plan):
     settings = plan("--crop", "32x64", "--dry-run", console=Console(file=out, width=200)).settings
     assert settings.crop == [32, 64]
     assert settings.data_source.crop == (32, 64)
-    assert re.search(r"^crops +32x64 pixels; those of an epoch have about as many pixels as the images *$", out.getvalue(), re.MULTILINE)
+    said = out.getvalue()
+    assert re.search(
+        r"^crops +32x64 pixels; those of an epoch have about as many pixels as the images *$", said, re.MULTILINE
+    )
     whole = plan(console=Console(file=(plain := io.StringIO()), width=200)).settings
     assert (whole.crop, whole.data_source.crop) == (None, None)
     assert "crops" not in plain.getvalue()
