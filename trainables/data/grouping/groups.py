@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainables.data.grouping.look_alikes import look_alikes
 from trainables.data.raw_data import RawData
 from trainables.data.source import DataSource
 from trainables.errors import listed
@@ -40,6 +39,8 @@ def groups_of(raw: RawData, source: DataSource) -> Groups:
         return _by_pattern(raw, source.group_pattern, source.uri)
     if raw.groups is not None:
         return Groups(numbers=_numbered(raw.groups), origin="given by the data")
+    from trainables.data.grouping.look_alikes import look_alikes  # it imports OpenCV: not where a model only predicts
+
     return Groups(
         numbers=tuple(look_alikes(raw.images).tolist()), origin="found: images that overlap, or are nearly the same"
     )
