@@ -11,7 +11,7 @@ from search.ledger.ledger import Ledger
 from search.ledger.named_places import followed, name_store
 from search.ledger.ranking import ranked
 from search.ledger.records import UNFINISHED, TrialRecord
-from search.study.settings import StudySettings, data_changed
+from search.study.settings import StudySettings, data_as_recorded, data_changed
 from search.study.space import Space
 from trainables.data import PreparedData, prepare
 from trainables.errors import listed
@@ -123,7 +123,7 @@ def read_study(
         data=data or followed(settings.data, folder, "--data"),
         checkpoints=checkpoints or followed(settings.checkpoints, folder, "--checkpoints"),
     )
-    prepared = prepare(settings.data_source)
+    prepared = data_as_recorded(prepare(settings.data_source), settings.to_dict())
     if prepared.fingerprint != settings.fingerprint:
         raise ValueError(
             f"{prepared.source.uri}: is not the data of this study "

@@ -26,8 +26,9 @@ def run(options: SearchOptions, data: PreparedData) -> int:
     """
     quiet_optuna()
     console = terminal(options)
-    console.print(data.report.summary(), markup=False, soft_wrap=True)
     study = find_study(options, data)
+    data = study.data
+    console.print(data.report.summary(), markup=False, soft_wrap=True)
     if study.remark is not None:
         console.print(study.remark, style="yellow", markup=False, soft_wrap=True)
     address = options.address or os.environ.get("RAY_ADDRESS")
@@ -37,7 +38,7 @@ def run(options: SearchOptions, data: PreparedData) -> int:
     else:
         console.print(f"joining the Ray cluster at {address}", markup=False, soft_wrap=True)
         size = _size_of_cluster(options.address)
-    plan = make_plan(console, options, data, size, study)
+    plan = make_plan(console, options, size, study)
     show_space(console, plan.space)
     if options.gpus_per_trial == AUTO and (study.ledger is None or study.ledger.placement is None):
         show_probe_plan(console, probe_plan(plan.settings, data), data)

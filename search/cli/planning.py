@@ -24,7 +24,7 @@ from search.sampling.warm_start import starting_points
 from search.storage.location import refuse_links
 from search.study.gpu_share import Placement
 from search.study.profiles import PROFILES, Profile, choose_profile, suited
-from search.study.settings import CHECKPOINTS, StudySettings
+from search.study.settings import CHECKPOINTS, StudySettings, data_as_recorded
 from search.study.systems import MAX_EPOCHS, PATIENCE, runs_of
 from search.tuning.search_plan import SearchPlan
 from trainables.config import TrialConfig
@@ -44,9 +44,11 @@ BUDGET = 50
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyPlace:
-    """The locations of a study."""
+    """A study's locations, and its data."""
 
     folder: Path
+    data: PreparedData
+    """The data with the size that the study's trainings see, which an existing study has recorded."""
     checkpoints: str
     """Location of the checkpoints, in the form of `StudySettings.checkpoints`."""
     ledger: Ledger | None
@@ -56,7 +58,7 @@ class StudyPlace:
 
 
 def find_study(options: SearchOptions, data: PreparedData) -> StudyPlace:
-    """Return the locations of the study, whether it exists or not.
+    """Return the locations and the data of the study, whether it exists or not.
 
     Raises:
         ValueError: if they cannot be read or written, or no valid study name follows from the name of the data.
@@ -75,7 +77,9 @@ def find_study(options: SearchOptions, data: PreparedData) -> StudyPlace:
     refuse_links(folder)
     name_store(options.data)
     name_store(checkpoints)
-    return StudyPlace(folder=folder, checkpoints=checkpoints, ledger=ledger, remark=remark)
+    if options.crop is None and ledger is not None and ledger.settings:
+        data = data_as_recorded(data, ledger.settings)
+    return StudyPlace(folder=folder, data=data, checkpoints=checkpoints, ledger=ledger, remark=remark)
 
 
 def _remote_root(storage: str, name: str, ledger: Ledger | None) -> str:
@@ -88,15 +92,13 @@ def _remote_root(storage: str, name: str, ledger: Ledger | None) -> str:
     return join_uri(storage, name, CHECKPOINTS)
 
 
-def make_plan(
-    console: Console, options: SearchOptions, data: PreparedData, size: ClusterSize, study: StudyPlace
-) -> SearchPlan:
+def make_plan(console: Console, options: SearchOptions, size: ClusterSize, study: StudyPlace) -> SearchPlan:
     """Make, check and show the plan of a run on a cluster of the given size.
 
     Raises:
         ValueError: if the user must change something; nothing has been written at that point.
     """
-    folder, existing = study.folder, study.ledger
+    folder, existing, data = study.folder, study.ledger, study.data
     profile, proposal = sized(choose_profile(options.profile, size.total("GPU")), existing), None
     if options.profile == AUTO and not options.systems and (existing is None or not existing.settings):
         summary, crop = summarise(data), data.chosen_crop
@@ -239,7 +241,7 @@ def make_settings(options: SearchOptions, data: PreparedData, profile: Profile, 
         ignored_label=data.source.ignored_label,
         split=data.chosen_split,
         group_pattern=data.source.group_pattern,
-        crop=None if data.whole and data.source.crop is None else list(data.crop),
+        crop=None if data.whole else list(data.crop),
         keep_outliers=data.source.keep_outliers,
         drop_list=list(data.source.drop_list),
         seed=options.seed,

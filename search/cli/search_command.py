@@ -79,7 +79,6 @@ def run(options: SearchOptions, data: PreparedData) -> int:
     quiet_optuna()
     console = terminal(options)
     tell = functools.partial(console.print, style="yellow", markup=False, soft_wrap=True)
-    console.print(data.report.summary(), markup=False, soft_wrap=True)
     with ExitStack() as stack:
         stack.enter_context(dead_nodes_silenced())
         stack.callback(ray.shutdown)
@@ -105,6 +104,8 @@ def _prepare(stack: ExitStack, console: Console, tell: Tell, options: SearchOpti
         ValueError: if the user must change something.
     """
     study = find_study(options, data)
+    data = study.data
+    console.print(data.report.summary(), markup=False, soft_wrap=True)
     if study.remark is not None:
         tell(study.remark)
     address = options.address or os.environ.get("RAY_ADDRESS")
@@ -115,7 +116,7 @@ def _prepare(stack: ExitStack, console: Console, tell: Tell, options: SearchOpti
     server, patience = ray.get_runtime_context().gcs_address, CLUSTER_PATIENCE if joined else LOCAL_PATIENCE
     stack.enter_context(control_server_watched(server, patience, functools.partial(_end_without_ray, console, tell)))
     size = cluster_size(joined=joined)
-    plan = make_plan(console, options, data, size, study)
+    plan = make_plan(console, options, size, study)
     checkpoints, source = plan.settings.checkpoint_root(study.folder), data.source.anywhere
     # The shared location is locked first, so that a driver that is refused there leaves nothing in the local folder.
     shared = checkpoints if "://" in checkpoints else str(study.folder)

@@ -15,7 +15,8 @@ from search.study.space import Space
 from search.study.systems import systems_space
 from search.study.unet_space import unet_space
 from trainables.config import TrialConfig
-from trainables.data import SPLITS, DataSource
+from trainables.data import SPLITS, DataSource, PreparedData
+from trainables.data.sizes.npy_files import one_size
 from trainables.errors import listed
 from trainables.prediction.metric import Metric
 from trainables.uris import without_keys
@@ -61,7 +62,7 @@ class StudySettings:
     group_pattern: str | None = None
     """Regular expression that finds the group of an image in its name, if the user gave it."""
     crop: list[int] | None = None
-    """Height and width of the crops that trials train on; None: whole images, as the user gave no size."""
+    """Height and width of the crops that trials train on; None: whole images."""
     keep_outliers: bool
     """Whether the rules about unusable images drop none."""
     drop_list: list[int | str]
@@ -229,6 +230,18 @@ class StudySettings:
                 f"study {name!r} exists with other settings ({listed(differing, separator='; ', most=len(fields))}): "
                 "repeat them to continue it, or give another --name"
             )
+
+
+def data_as_recorded(data: PreparedData, recorded: Mapping[str, Any]) -> PreparedData:
+    """Return the data of a study with the size that its trainings see, by its recorded settings.
+
+    Settings without a crop mean whole images. Studies of earlier versions have none, however large their images are,
+    for which a new study would choose crops.
+    """
+    if recorded.get("crop") is not None or data.whole or not one_size(data.sizes):
+        return data
+    height, width = (int(length) for length in data.sizes[0])
+    return dataclasses.replace(data, source=dataclasses.replace(data.source, crop=(height, width)))
 
 
 LATER = {

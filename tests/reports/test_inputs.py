@@ -30,6 +30,22 @@ def test_data_that_moved_is_found_by_name(study, tiny_file, tmp_path):
     assert read_study(study, str(moved)).data.name == "moved"
 
 
+@pytest.mark.parametrize(("recorded", "size"), [(None, (260, 270)), ([64, 64], (64, 64))])
+def test_a_study_without_a_crop_is_reported_on_whole_images(recorded, size, tmp_path):
+    """Earlier versions trained on whole images, however large."""
+    masks = np.random.default_rng(0).integers(3, size=(12, 260, 270)).astype(np.uint8)
+    np.savez(tmp_path / "large.npz", images=80 * masks, masks=masks)
+    source = DataSource(uri=str(tmp_path / "large.npz"), keep_outliers=True)
+    data = prepare(source)
+    assert data.crop == (256, 256)
+    ledger = Ledger.create(tmp_path / "study")
+    settings = study_settings(data=source.uri, keep_outliers=True, fingerprint=data.fingerprint, crop=recorded)
+    ledger.settings = settings.to_dict()
+    ledger.add_epoch(begin(ledger, unet_space(PROFILES["cpu"])).number, epoch_report(1, 0.5))
+    found = read_study(tmp_path / "study", None).data
+    assert (found.crop, found.whole) == (size, recorded is None)
+
+
 def test_a_study_may_move_as_a_whole(study, tmp_path):
     moved = read_study(study.rename(tmp_path / "moved"), None)
     assert Path(moved.settings.checkpoint_root(moved.folder)) == tmp_path / "moved" / "checkpoints"

@@ -26,7 +26,7 @@ def plan(tmp_path, monkeypatch):
     def make(*arguments):
         options = parse(["--name", "study", *arguments])
         console = Console(file=io.StringIO(), width=200)
-        found = make_plan(console, options, data, ClusterSize(fixed=[{"CPU": 2.0}]), find_study(options, data))
+        found = make_plan(console, options, ClusterSize(fixed=[{"CPU": 2.0}]), find_study(options, data))
         return found, console.file.getvalue()
 
     return make

@@ -16,6 +16,7 @@ from search.cli.prepared_data import prepared_data
 from search.ledger.ledger import Ledger
 from search.ray_cluster.capacity import ClusterSize
 from search.sampling.portfolio import portfolio_points
+from search.study.space_record import described
 
 QUIET = Console(quiet=True)
 HERE = ClusterSize(fixed=[{"CPU": 2.0}])
@@ -29,7 +30,7 @@ def plan(tmp_path, monkeypatch):
     def make(*arguments, size=HERE, console=QUIET):
         options = parse(arguments)
         data = prepared_data(options)
-        return make_plan(console, options, data, size, find_study(options, data))
+        return make_plan(console, options, size, find_study(options, data))
 
     return make
 
@@ -122,6 +123,25 @@ def test_the_plan_says_what_is_cropped(plan):
     whole = plan(console=Console(file=(plain := io.StringIO()), width=200)).settings
     assert (whole.crop, whole.data_source.crop) == (None, None)
     assert "crops" not in plain.getvalue()
+
+
+def test_a_study_that_began_before_there_were_crops_continues_on_whole_images(plan, study_of, tmp_path):
+    old = ("--data", study_of((260, 270), 12), "--keep-outliers")
+    assert plan(*old).settings.crop == [256, 256]
+    began = plan(*old, "--crop", "260x270").settings
+    assert began.crop is None
+    ledger = Ledger.create(tmp_path / "runs" / "made")
+    ledger.settings = began.to_dict()
+    ledger.space = described(plan(*old).space)
+    ledger.close()
+    assert "crop" not in began.to_dict()  # as earlier versions recorded it
+    options = parse(old)
+    study = find_study(options, prepared_data(options))
+    assert study.data.whole
+    assert study.data.crop == (260, 270)
+    assert plan(*old).settings == began
+    with pytest.raises(ValueError, match=r"crop was None, is now \[64, 64\]"):
+        plan(*old, "--crop", "64x64")
 
 
 def test_the_plan_says_how_the_data_is_cleaned(plan, tmp_path):

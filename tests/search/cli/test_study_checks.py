@@ -38,7 +38,7 @@ def planned(tmp_path, monkeypatch):
         options = parse(["--name", "mars", *arguments])
         data = prepare(DataSource(uri="sample"))
         study = find_study(options, data)
-        return make_plan(Console(quiet=True), options, data, ClusterSize(fixed=[{"CPU": 2.0}]), study)
+        return make_plan(Console(quiet=True), options, ClusterSize(fixed=[{"CPU": 2.0}]), study)
 
     return make
 
