@@ -34,10 +34,11 @@ class Place:
     def files(self) -> dict[str, tuple[int, int]]:
         """Size in bytes and modification time in nanoseconds of every file, by its path in the folder, sorted.
 
-        Hidden files and folders, whose names begin with a dot, and those of macOS archives are left out.
+        Hidden files and folders, whose names begin with a dot, and those of macOS archives are left out, and so are the
+        copies of all files that are seen through a symbolic link to a folder above it.
 
         Raises:
-            ValueError: if the folder cannot be listed.
+            ValueError: if the folder cannot be listed, or a name in it is not UTF-8.
         """
         from pyarrow import fs
 
@@ -46,11 +47,22 @@ class Place:
             found = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
         except OSError as error:
             raise ValueError(f"{self.uri}: cannot be listed ({error})") from error
-        paths = {
-            info.path[len(root) :].lstrip("/"): (info.size or 0, info.mtime_ns or 0)
-            for info in found
-            if info.type == fs.FileType.File
-        }
+        try:
+            loops = tuple(
+                f"{info.path}/"
+                for info in found
+                if info.type == fs.FileType.Directory
+                and isinstance(filesystem, fs.LocalFileSystem)
+                and _loops(info.path)
+            )
+            paths = {
+                info.path[len(root) :].lstrip("/"): (info.size or 0, info.mtime_ns or 0)
+                for info in found
+                if info.type == fs.FileType.File and not info.path.startswith(loops)
+            }
+        except UnicodeDecodeError as error:  # pyarrow has no path for such a file
+            name = error.object.decode(errors="backslashreplace")
+            raise ValueError(f"'{name}': its name is not UTF-8: rename it") from None
         return {
             path: paths[path]
             for path in sorted(paths)
@@ -83,3 +95,8 @@ class Place:
             return self.read(path).decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise ValueError(f"{self.uri}/{path}: is not text in UTF-8 ({error})") from None
+
+
+def _loops(folder: str) -> bool:
+    """Return whether a folder is a symbolic link to one that holds it."""
+    return Path(folder).is_symlink() and Path(folder).parent.resolve().is_relative_to(Path(folder).resolve())
