@@ -144,7 +144,10 @@ def metric(text: str) -> str:
 
 def class_names(text: str) -> list[str]:
     """Parse names separated by commas; one that holds a comma is in double quotes."""
-    names = [name.strip() for row in csv.reader([text], skipinitialspace=True) for name in row]
+    try:
+        names = [name.strip() for row in csv.reader([text], skipinitialspace=True) for name in row]
+    except csv.Error:  # a line break outside of quotes, or a very long name
+        names = []
     if not names or not all(names):
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of class names, such as soil,sand")
     return names

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from search.cli.options.option_types import class_names
 from search.cli.options.search_parser import parse
 from tests.processes.scripts import HANGS_AFTER
 
@@ -92,3 +94,9 @@ def test_help_needs_no_heavy_import():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=HANGS_AFTER)
     assert "loss.class_weight_exponent" in done.stdout
     assert "heavy: set()" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["a\nb", "x" * 200_000, '"', ","])
+def test_what_is_no_list_of_class_names_is_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"is not a list of class names, such as soil,sand$"):
+        class_names(text)
