@@ -111,12 +111,17 @@ def _parts(found: dict[str, Any]) -> dict[str, Any]:
 
 def _checked(contents: Contents) -> Contents:
     """Check what building the model does not check."""
-    classes, label = contents.description.num_classes, contents.suppressed
+    classes, label, metric = contents.description.num_classes, contents.suppressed, contents.metric
     numbers = [member.trial for member in contents.members]
+    known = set(contents.description.class_names)
     rules = {
         "tile must be two whole numbers above 0": len(contents.tile) == 2 and all(_above_0(n) for n in contents.tile),
         "flips must be 1, 2 or 4": contents.flips in (1, 2, 4),
         "there must be members, each once": bool(numbers) and len(set(numbers)) == len(numbers),
+        "trials must be numbers": all(isinstance(number, int) and number >= 0 for number in numbers),
+        "configurations must be objects": all(isinstance(member.configuration, dict) for member in contents.members),
+        "files must be an object": isinstance(contents.files, dict),
+        "the metric must be of classes of the model": metric.classes is None or known.issuperset(metric.classes),
         "weights of members must be above 0": all(_above_0(member.weight) for member in contents.members),
         "suppressed must be a label": label is None or label in range(classes),
         "there must be one offset for each class, or none": len(contents.decision.offsets) in (0, classes),

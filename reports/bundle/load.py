@@ -94,11 +94,12 @@ def _network(
                 num_classes=described.num_classes,
                 ignored_label=described.ignored_label,
             )
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{what}: {error}") from error
+    except (ValueError, TypeError, RuntimeError, MemoryError) as error:  # also of sizes that do not fit in memory
+        raise ValueError(f"{what}: {str(error).splitlines()[0]}") from error
     own = {name.removeprefix(member.prefix): each for name, each in weights.items() if name.startswith(member.prefix)}
     try:
         network.load_state_dict(own)
     except RuntimeError as error:
-        raise ValueError(f"{path}: holds the weights of another model ({error})") from error
+        first = str(error).splitlines()[1:2] or [str(error)]  # of as many lines as there are layers
+        raise ValueError(f"{path}: holds the weights of another model ({first[0].strip()})") from error
     return place(network, device).eval()

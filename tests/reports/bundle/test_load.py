@@ -128,6 +128,11 @@ def changed(bundle, change):
         (lambda c: c["members"][0]["configuration"].update({"model.depth": 2}), "weights of another model"),
         (lambda c: c["description"].update(class_names=["one"]), "class names"),
         (lambda c: c.update(surprise=1), "does not describe a model"),
+        (lambda c: c["members"][0].update(trial=None), "trials must be numbers"),
+        (lambda c: c["members"][0].update(configuration=None), "configurations must be objects"),
+        (lambda c: c["members"][0]["configuration"].update({"model.width": 10**12}), "trial 0: .*memory"),
+        (lambda c: c.update(files=None), "files must be an object"),
+        (lambda c: c["metric"].update(classes=["rock"]), "the metric must be of classes of the model"),
         (lambda c: c["files"].clear(), "damaged, or belongs to another model"),
     ],
 )
@@ -177,3 +182,10 @@ def test_the_identity_is_that_of_the_predictions(bundle):
     assert read_contents(bundle / CONTENTS).identity == before
     changed(bundle, lambda c: c.update(flips=1))
     assert read_contents(bundle / CONTENTS).identity != before
+
+
+def test_weights_of_another_model_are_refused_in_one_line(bundle):
+    changed(bundle, lambda c: c["members"][0]["configuration"].update({"model.width": 3}))
+    with pytest.raises(ValueError, match="weights of another model") as told:
+        load_model(bundle, device="cpu")
+    assert "\n" not in str(told.value)
