@@ -98,6 +98,7 @@ def test_keys_of_a_uri_are_not_in_it(made):
 def test_the_card_shows_scores_classes_and_warnings(bundle):
     card = (bundle / CARD).read_text()
     assert "| **mean IoU** | " in card
+    assert "Mean IoU, and IoU by class" in card
     assert "| 0 | 0 | background (ignored: unlabelled pixels), never predicted |" in card
     assert "| 0000 | 2 | train part |" in card
     assert r"**Warning:** the final model never predicts \|sand\|." in card
@@ -111,3 +112,14 @@ def test_a_null_score_is_none_in_the_card(bundle):
     from reports.bundle.model_card import model_card
 
     assert "| **mean IoU** | none | " in model_card(read_contents(bundle / CONTENTS), "a")
+
+
+def test_the_card_names_the_metric_of_the_study(bundle):
+    contents = json.loads((bundle / CONTENTS).read_text())
+    contents["metric"] = {"measure": "dice", "classes": ["soil", "sand"]}
+    (bundle / CONTENTS).write_text(json.dumps(contents))
+    from reports.bundle.model_card import model_card
+
+    card = model_card(read_contents(bundle / CONTENTS), "a")
+    assert "\nMean Dice of soil, sand, and IoU by class, with" in card
+    assert "mean iou" not in card.lower()
