@@ -18,16 +18,29 @@ from trainables.data import DataDescription
 
 FOLDER = "masks"
 """Name of the folder of the masks, in that of the report."""
+LONGEST_NAME = 200
+"""Bytes of a file's name without suffix: file systems take 255, of which a file that is being written needs 33 more."""
+UNNAMED = "image"
+"""Name of the file of an image whose name has neither letters nor digits."""
 
 
 def file_names(names: Sequence[str]) -> list[str]:
-    """Return the name of the PNG file of each image: that of the image, with its folders where names repeat."""
-    stems = [re.sub(r"[^\w.-]+", "_", PurePosixPath(name).stem).strip("_") for name in names]
+    """Return the name of the PNG file of each image: that of the image, with its folders where names repeat.
+
+    Of a name that is too long, the end is kept.
+    """
+    stems = [_plain(PurePosixPath(name).stem) for name in names]
     often = Counter(stems)
-    whole = [re.sub(r"[^\w.-]+", "_", str(PurePosixPath(name).with_suffix(""))).strip("_") for name in names]
+    whole = [_plain(str(PurePosixPath(name).with_suffix(""))) for name in names]
     chosen = [stem if often[stem] == 1 else path for stem, path in zip(stems, whole, strict=True)]
     again = Counter(chosen)
     return [f"{name}.png" if again[name] == 1 else f"{index:06}_{name}.png" for index, name in enumerate(chosen)]
+
+
+def _plain(name: str) -> str:
+    """Return a name of letters, digits, dots and dashes, of at most LONGEST_NAME bytes."""
+    plain = re.sub(r"[^\w.-]+", "_", name).strip("_")
+    return plain.encode()[-LONGEST_NAME:].decode(errors="ignore") or UNNAMED
 
 
 def write_masks(

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from reports.bundle.contents import Contents
-from reports.new_images.sources import NewImage
+from reports.new_images.sources import OVERLAYS, PROBABILITIES, NewImage
 from reports.predicted_masks import FOLDER, encoded, file_names
 from reports.submission_csv import check_submission, write_submission
 from search.views.pictures.prediction_panels import class_colours
@@ -27,7 +27,7 @@ from trainables.data.readers.image_files import read_mask
 SOFTWARE = "mars-search predict"
 MARKS = ("Software", "Model", "Image", "Version")
 """Keywords of the texts in a mask: SOFTWARE, and the identities of the model, of the image and of its content."""
-OVERLAYS, PROBABILITIES, SUBMISSION = "overlays", "probabilities", "submission.csv"
+SUBMISSION = "submission.csv"
 OPACITY = 0.5
 """Part of the class's colour in an overlay."""
 

@@ -22,6 +22,8 @@ from trainables.errors import listed
 
 KEYS = (TO_PREDICT, "test_set", *IMAGES)
 """Arrays of an npz file that hold images, the first that is there."""
+OVERLAYS, PROBABILITIES = "overlays", "probabilities"
+"""Folders of the results, beside that of the masks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +95,12 @@ def _of_file(file: SourceFile, uri: str) -> NewImage:
 
 def _of_folder(uri: str, output: Path) -> tuple[list[NewImage], int]:
     """Return the images of a folder, and how many of its files are left out as masks."""
-    place, own = Place(uri), ""
+    place = Place(uri)
+    own: tuple[str, ...] = ()
     if "://" not in uri and output.resolve().is_relative_to(Path(uri).resolve()):
         inside = output.resolve().relative_to(Path(uri).resolve()).as_posix()
-        own = "" if inside == "." else f"{inside}/"
-    paths = [path for path in place.files if path.lower().endswith(SUFFIXES) and not (own and path.startswith(own))]
+        own = (f"{OVERLAYS}/", f"{PROBABILITIES}/") if inside == "." else (f"{inside}/",)
+    paths = [path for path in place.files if path.lower().endswith(SUFFIXES) and not path.startswith(own)]
     kept = [path for path in paths if not _is_mask(path)]
     if not kept:
         of_masks = f" outside of folders of masks ({', '.join(MASK_FOLDERS)})" if paths else ""

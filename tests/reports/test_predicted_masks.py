@@ -32,3 +32,15 @@ def test_names_of_files() -> None:
     assert file_names(["a/x.png", "b/y z.tif", "test_images[3]"]) == ["x.png", "y_z.png", "test_images_3.png"]
     assert file_names(["a/x.png", "b/x.png", "c.png"]) == ["a_x.png", "b_x.png", "c.png"]
     assert file_names(["a/x.png", "a_x.jpg", "b/x.png"]) == ["000000_a_x.png", "000001_a_x.png", "b_x.png"]
+
+
+def test_names_of_files_fit_into_a_folder(tmp_path: Path) -> None:
+    """File systems take 255 bytes, and a file that is being written has 33 more."""
+    names = [f"{'n' * 251}.png", f"{'é' * 125}.png", f"a/{'d' * 200}/x.png", f"b/{'d' * 200}/x.png", "???.png"]
+    found = file_names(names)
+    assert found[0] == f"{'n' * 200}.png"
+    assert found[-1] == "image.png"
+    assert len(set(found)) == len(names)
+    description = DataDescription(class_names=("a", "b", "c"), ignored_label=None)
+    write_masks(tmp_path / "masks", names, [LABELS], description)
+    assert {path.name for path in (tmp_path / "masks").iterdir()} == set(found)

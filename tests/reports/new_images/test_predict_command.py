@@ -121,6 +121,24 @@ def test_the_folder_of_the_results_may_lie_in_that_of_the_images(bundle, photos,
     assert "predicting 0 of 4 images" in capsys.readouterr().out
 
 
+def test_results_beside_the_images_are_never_taken_for_images(bundle, photos, capsys):
+    everything = (
+        bundle,
+        photos / "images",
+        "-o",
+        photos / "images",
+        "--overlays",
+        "--probabilities",
+        "--device",
+        "cpu",
+    )
+    predict(*everything)
+    before = written(photos)
+    predict(*everything)
+    assert "predicting 0 of 4 images" in capsys.readouterr().out
+    assert written(photos) == before
+
+
 def test_masks_among_the_images_are_left_out(bundle, photos, tmp_path, capsys):
     (photos / "masks").mkdir()
     Image.fromarray(np.ones((16, 24), np.uint8)).save(photos / "masks" / "a.png")
