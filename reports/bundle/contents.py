@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,11 +114,20 @@ def _checked(contents: Contents) -> Contents:
     """Check what building the model does not check."""
     classes, label, metric = contents.description.num_classes, contents.suppressed, contents.metric
     numbers = [member.trial for member in contents.members]
-    known = set(contents.description.class_names)
+    known, values = set(contents.description.class_names), contents.description.mask_values
+    pixels, decision = contents.pixels, contents.decision
+    by_channel = (pixels.low, pixels.high, pixels.mean, pixels.std)
     rules = {
         "tile must be two whole numbers above 0": len(contents.tile) == 2 and all(_above_0(n) for n in contents.tile),
         "flips must be 1, 2 or 4": contents.flips in (1, 2, 4),
         "there must be members, each once": bool(numbers) and len(set(numbers)) == len(numbers),
+        "values of masks must be whole numbers": all(isinstance(value, int) for value in values),
+        "pixels must be uint8 or float32": pixels.dtype in ("uint8", "float32"),
+        "pixels must have a number for each channel": all(
+            _are_numbers(each) and len(each) == len(pixels.mean) > 0 for each in by_channel
+        ),
+        "the decision must be of numbers": _are_numbers((*decision.offsets, decision.prior))
+        and isinstance(decision.smallest, int),
         "trials must be numbers": all(isinstance(number, int) and number >= 0 for number in numbers),
         "configurations must be objects": all(isinstance(member.configuration, dict) for member in contents.members),
         "files must be an object": isinstance(contents.files, dict),
@@ -134,6 +144,10 @@ def _checked(contents: Contents) -> Contents:
 
 def _above_0(number: Any) -> bool:
     return isinstance(number, int) and number > 0
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, tuple) and all(isinstance(each, int | float) and math.isfinite(each) for each in values)
 
 
 def digest(path: Path) -> str:
