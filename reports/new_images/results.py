@@ -33,10 +33,14 @@ OPACITY = 0.5
 
 
 def mask_values(description: DataDescription) -> MaskValues:
-    """Return the label of each value in predicted and true masks."""
-    colours = description.colour_masks
-    labels = {(value if colours else value % 2**16): label for label, value in enumerate(description.mask_values)}
-    return MaskValues(description=description, labels=labels)
+    """Return the label of each value in predicted and true masks.
+
+    A value of unlabelled pixels below 0 is 65536 more in predicted masks, which are PNG files, see `encoded`.
+    """
+    labels = {value: label for label, value in enumerate(description.mask_values)}
+    return MaskValues(
+        description=description, labels={value % 2**16: labels[value] for value in labels if value < 0} | labels
+    )
 
 
 class Results:

@@ -184,6 +184,20 @@ def test_masks_are_scored(bundle, photos, tmp_path, capsys):
     assert "confusion matrix" in output
 
 
+def test_unlabelled_pixels_of_true_masks_may_be_below_0(bundle, photos, tmp_path):
+    contents = json.loads((bundle / CONTENTS).read_text())
+    contents["description"]["values"] = [-1, 1, 2, 3, 4]
+    (bundle / CONTENTS).write_text(json.dumps(contents))
+    (tmp_path / "truth").mkdir()
+    for name, shape in SHAPES.items():
+        mask = np.resize(np.array([-1, 1, 2], np.int16), shape)
+        np.save(tmp_path / "truth" / f"{Path(name).name}.npy", mask)
+    predict(bundle, photos, "-o", tmp_path / "out", "--masks", tmp_path / "truth", "--device", "cpu")
+    pixels = np.array(json.loads((tmp_path / "out" / "scores.json").read_text())["confusion"]["pixels"])
+    assert pixels.sum(1)[0] == 0
+    assert pixels.sum() == sum(height * width - -(-height * width // 3) for height, width in SHAPES.values())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -14,6 +14,8 @@ from trainables.errors import MOST_LISTED, listed
 UNLABELLED_VALUE = 255
 """The value that marks unlabelled pixels in most data sets (PASCAL VOC, Cityscapes, AI4Mars)."""
 UNLABELLED_NAME = "unlabelled"
+HIGHEST, LOWEST_IGNORED = 2**16 - 1, -(2**15)
+"""The highest value of a class, and the lowest one of unlabelled pixels: predicted masks are PNG files of 16 bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +164,8 @@ def _numbered(declared: Sequence[DeclaredClass], *, colours: bool, uri: str, ann
         )
     if len(names) > MOST_CLASSES:
         raise ValueError(f"{uri}: the masks hold {len(names)} different values, at most {MOST_CLASSES} are classes")
+    if not colours:
+        _check_range(labels, ignored, uri)
     try:
         description = DataDescription(
             class_names=tuple(names), ignored_label=ignored, values=tuple(values), colour_masks=colours
@@ -169,6 +173,17 @@ def _numbered(declared: Sequence[DeclaredClass], *, colours: bool, uri: str, ann
     except ValueError as error:
         raise ValueError(f"{uri}: {error}") from None
     return MaskValues(description=description, labels=labels, announcement=announcement)
+
+
+def _check_range(labels: Mapping[int, int], ignored: int | None, uri: str) -> None:
+    """Raise a ValueError if predicted masks could not hold one of these values."""
+    for value, label in labels.items():
+        if not (LOWEST_IGNORED if label == ignored else 0) <= value <= HIGHEST:
+            unlabelled = f"give --ignored-label {value} if it marks unlabelled pixels, or " if value < 0 else ""
+            raise ValueError(
+                f"{uri}: the masks hold {value}, but a class is a number from 0 to {HIGHEST}: {unlabelled}number the "
+                "classes 0, 1, 2, ... in the masks"
+            )
 
 
 def _colours_without_classes(values: Sequence[int], uri: str) -> str:

@@ -100,6 +100,17 @@ def fractions(folder: Path) -> None:
     (folder / "masks" / "001.tif").write_bytes(tiff(np.full((6, 8), 0.5, np.float32)))
 
 
+def values(*held: int) -> Callable[[Path], None]:
+    """Make all masks hold these values."""
+
+    def change(folder: Path) -> None:
+        for file in (folder / "masks").iterdir():
+            file.with_suffix(".tif").write_bytes(tiff(np.resize(np.array(held, np.int32), (6, 8))))
+            file.unlink()
+
+    return change
+
+
 def same_name(folder: Path) -> None:
     (folder / "images" / "001.tif").write_bytes(tiff(IMAGES[1]))
 
@@ -140,6 +151,8 @@ def split(text: str) -> Callable[[Path], None]:
         (mixed_channels, r"different numbers of channels: 1 in images/000\.png, 5 in images/001\.tif"),
         (not_finite, r"images/001\.tif holds \[nan\] at row 2, column 3: pixels must be finite"),
         (one_class, r"the masks hold 1 scored class \(0\), at least two are needed"),
+        (values(0, 1, 65536), r"masks hold 65536, but a class is a number from 0 to 65535: number the classes 0, 1, 2"),
+        (values(-1, 0, 1), r"masks hold -1, but a class .*: give --ignored-label -1 if it marks unlabelled pixels, or"),
         (fractions, r"masks/001\.tif: the mask holds 0\.5: labels are whole numbers"),
         (same_name, r"images share a name, so that their masks are ambiguous: images/001\.png, images/001\.tif"),
         (colours_alone, r"(?s)no classes\.yaml says which colour.*colour: \"#00ff03\""),
@@ -168,6 +181,11 @@ def test_folders(folder: Path, change: Callable[[Path], None], message: str) -> 
     with pytest.raises(ValueError, match=message) as refused:
         read(folder)
     assert str(folder) in str(refused.value)
+
+
+def test_the_outermost_values_of_masks_are_read(folder: Path) -> None:
+    values(-(2**15), 0, 65535)(folder)
+    read(folder, ignored=-(2**15))
 
 
 def test_binary_masks_have_two_readings(folder: Path) -> None:
