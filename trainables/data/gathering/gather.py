@@ -9,7 +9,7 @@ import numpy as np
 from trainables.data.gathering.channel_moments import with_channels
 from trainables.data.gathering.survey import Survey
 from trainables.data.raw_data import RawData
-from trainables.data.readers.classes import mask_values
+from trainables.data.readers.classes import HIGHEST, mask_values
 from trainables.data.readers.reader import Reader
 from trainables.data.sizes.npy_files import NpyWriter, read_images, shape_of
 
@@ -27,7 +27,9 @@ def gather(reader: Reader, found: Survey, folder: Path, *, ignored: int | None =
         ValueError: naming the image and the rule, if the data set cannot be read or used.
     """
     channels, pixels = found.channels, found.pixel_format
-    classes = mask_values(reader.declared, found.values, ignored=ignored, colours=found.colours, uri=reader.uri)
+    # Colour masks may happen to be black and white: their classes are declared by colours then.
+    colours = found.colours or any(each.value > HIGHEST for each in reader.declared or ())
+    classes = mask_values(reader.declared, found.values, ignored=ignored, colours=colours, uri=reader.uri)
     sizes, to_predict = np.array(found.sizes, np.int64), np.array(found.unlabelled_sizes, np.int64)
     places = {name: folder / f"{name}.npy" for name in ("images", "masks", "unlabelled")}
 
@@ -37,7 +39,7 @@ def gather(reader: Reader, found: Survey, folder: Path, *, ignored: int | None =
     with writer("images", pixels.dtype, sizes, channels) as images, writer("masks", "uint8", sizes, 1) as masks:
         for pair in reader.pairs():
             images.write(pixels.stored(with_channels(pair.image, channels)))
-            grey = found.colours and pair.mask.ndim == 2
+            grey = colours and pair.mask.ndim == 2
             mask = np.repeat(pair.mask[..., None], 3, axis=-1) if grey else pair.mask
             masks.write(classes.to_labels(mask, f"{reader.uri}: the mask of {pair.name}"))
     if found.unlabelled:

@@ -188,6 +188,18 @@ def test_the_outermost_values_of_masks_are_read(folder: Path) -> None:
     read(folder, ignored=-(2**15))
 
 
+def test_colour_masks_may_be_black_and_white(folder: Path) -> None:
+    for file in (folder / "masks").iterdir():
+        file.write_bytes(png(np.repeat(MASKS[0][..., None] * 255, 3, axis=-1)))
+    (folder / "classes.yaml").write_text('[{colour: "#000000", name: a}, {colour: "#ffffff", name: b}]')
+    reader = folder_reader(str(folder), None, None)
+    (folder / "arrays").mkdir()
+    raw = gather(reader, survey(reader), folder / "arrays")
+    np.testing.assert_array_equal(raw.masks, MASKS)
+    assert raw.description.colour_masks
+    np.testing.assert_array_equal(raw.description.masks(MASKS[0])[..., 1], MASKS[0] * 255)
+
+
 def test_binary_masks_have_two_readings(folder: Path) -> None:
     for file in (folder / "masks").iterdir():
         file.write_bytes(png(MASKS[0] * 255))
