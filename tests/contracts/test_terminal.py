@@ -84,7 +84,7 @@ def of_the_data(terminal):
         synthetic=False,
         labelled=2,
         unlabelled=0,
-        size=(4, 4),
+        sizes="4x4",
         dropped=(),
         doubtful=(),
         class_shares=dict.fromkeys(description.class_names, 0.3),

@@ -133,8 +133,13 @@ def study_name(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+MEAN_IOU = "mean_iou"
+
+
 def metric(text: str) -> str:
-    from trainables.prediction.metric import Metric  # `--help` does not load NumPy
+    if text == MEAN_IOU:  # the default, which is parsed before the first line appears
+        return text
+    from trainables.prediction.metric import Metric  # with NumPy, which takes a while
 
     try:
         return Metric.parse(text).text

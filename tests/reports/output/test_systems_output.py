@@ -55,7 +55,7 @@ def test_a_table_for_each_report_with_a_row_a_system(facts):
         assert [str(column.header) for column in table.columns] == headers
         assert [column.justify for column in table.columns] == ["left"] + ["right"] * 7
         assert table.title_justify == "left"
-    assert cells(first) == [("a-ce", "43.89 validation", "70.00", "10.00", "0.0", "1,000", "1", "2")]
+    assert cells(first) == [("a-ce", "43.89 validation", "70.00", "10.00", "none", "1,000", "1", "2")]
     assert cells(second) == [
         # sd of .50, .54: .04 / sqrt(2); of .40, .46: .06 / sqrt(2); big rock: (0 + 25) / 2; 4.5 epochs of 2.5 s
         (
@@ -68,7 +68,7 @@ def test_a_table_for_each_report_with_a_row_a_system(facts):
             "4",
             "11",
         ),
-        ("b-fusion", "-", "61.00", "62.00", "0.0", "1,000", "2", "5"),
+        ("b-fusion", "-", "61.00", "62.00", "none", "1,000", "2", "5"),
     ]
 
 
@@ -85,7 +85,7 @@ def test_the_reports_numbers_are_told_of_the_competition_s_data_only(tmp_path):
     facts.output.mkdir()
     first, _ = terminal_tables(facts, rows_of(RUNS))
     assert [str(column.header) for column in first.columns][:3] == ["system", "ours", "as predicted"]
-    assert cells(first) == [("a-ce", "70.00", "10.00", "0.0", "1,000", "1", "2")]
+    assert cells(first) == [("a-ce", "70.00", "10.00", "none", "1,000", "1", "2")]
     columns = next(csv.reader(write_systems(facts, rows_of(RUNS)).open()))
     assert columns[3:5] == ["variation of", "seeds"]
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
+import ray
 
-from search.ray_cluster import capacity as module
 from search.ray_cluster.capacity import ClusterSize, check_fits, cluster_size, concurrent_trials
 from trainables.launching.launchers import InlineLauncher
 from trainables.launching.worker_groups import WorkersLauncher
@@ -63,7 +63,7 @@ def head(monkeypatch, tmp_path):
         {"Alive": True, "Resources": {"memory": GIBIBYTE, "node:__internal_head__": 1.0}},
         {"Alive": False, "Resources": {"CPU": 48.0, "GPU": 4.0}},
     ]
-    monkeypatch.setattr(module.ray, "nodes", lambda: alive)
+    monkeypatch.setattr(ray, "nodes", lambda: alive)
     path = tmp_path / "config.yaml"
     path.write_text(CONFIG)
     return path
@@ -84,6 +84,6 @@ def test_without_an_autoscaler_the_living_nodes_are_all(head):
 
 
 def test_what_a_started_node_says_of_itself_counts(head, monkeypatch):
-    nodes = [*module.ray.nodes(), {"Alive": True, "Resources": {"CPU": 200.0, "GPU": 8.0}}]
-    monkeypatch.setattr(module.ray, "nodes", lambda: nodes)
+    nodes = [*ray.nodes(), {"Alive": True, "Resources": {"CPU": 200.0, "GPU": 8.0}}]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
     assert cluster_size(joined=True, config=head).total("GPU") == 8 + 4 + 4 + 1 + 1

@@ -8,6 +8,7 @@ import random
 import traceback
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from reports.inputs import StudyFacts
@@ -69,7 +70,11 @@ class Readers:
         settings = StudySettings.recorded(ledger.settings, self.folder)
         described = SimpleNamespace(class_names=("soil", "sand"), ignored_label=None)
         data = SimpleNamespace(
-            description=described, present_labels=(0, 1), train_part=lambda fraction: range(8), images=range(10)
+            description=described,
+            present_labels=(0, 1),
+            train_part=lambda fraction: np.arange(8),
+            images=range(10),
+            crops=np.ones_like,
         )
         facts = StudyFacts(folder=self.folder, settings=settings, records=records, data=data)
         leaderboard_table(facts)

@@ -14,7 +14,7 @@ from tests.made.studies import epoch_report
 
 def data(unlabelled: int = 0) -> Any:
     images = np.zeros((unlabelled, 2, 2), np.uint8) if unlabelled else None
-    return SimpleNamespace(unlabelled=images, split={"val": np.arange(10)})
+    return SimpleNamespace(unlabelled=images, crop=(2, 2), crops=np.ones_like, split={"val": np.arange(10)})
 
 
 def ended(now: float, *epochs: int, speedup: float = 1.0, score: float | None = 0.5, unlabelled: int = 0) -> bool:
