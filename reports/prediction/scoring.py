@@ -248,8 +248,8 @@ def never_sentence(data: PreparedData, pixels: np.ndarray, images: str) -> str |
     if not never:
         return None
     return (
-        f"the final model never predicts {listed(never, most=MOST_LISTED)} on {images}: the IoU of a class "
-        "that is never predicted is 0. Label more images that show it, or search for longer"
+        f"the final model never predicts {listed(never, most=MOST_LISTED)} on {images}: the IoU of such "
+        "a class is 0. Label more images that show it, or search for longer"
     )
 
 

@@ -370,12 +370,15 @@ def test_the_report_says_first_what_it_will_do(study, capsys):
     assert lines[start + 2].endswith("report/model")
     assert re.fullmatch(r"  in all about \d+ s, at the speed of the search", lines[start + 3])
     assert lines.index("choosing the predictor on 2 validation images") == start + 4
+    assert lines[-1] == f"predict new images:  python reports/predict.py {study / 'report' / 'model'} INPUT -o OUT"
 
 
 def test_a_class_that_is_never_predicted_is_warned_about(study, capsys, monkeypatch):
     monkeypatch.setattr(Predictor, "labels", lambda self, images: iter([np.full((len(images), 16, 24), 1, np.uint8)]))
     report(study, "--no-submission")
-    said = "the final model never predicts bedrock, sand, big rock on the held-out test part: the IoU of a class"
+    said = (
+        "the final model never predicts bedrock, sand, big rock on the held-out test part: the IoU of such a class is 0"
+    )
     assert f"warning: {said}" in capsys.readouterr().out
     assert said in (study / "report" / "report.html").read_text()
     assert said in (study / "report" / "model" / "README.md").read_text()

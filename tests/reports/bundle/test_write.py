@@ -98,7 +98,8 @@ def test_keys_of_a_uri_are_not_in_it(made):
 def test_the_card_shows_scores_classes_and_warnings(bundle):
     card = (bundle / CARD).read_text()
     assert "| **mean IoU** | " in card
-    assert "Mean IoU, and IoU by class" in card
+    assert "Mean IoU and the IoU of each class, with 95 % bootstrap intervals" in card
+    assert "segments grey images into 5 classes" in card
     assert "| 0 | 0 | background (ignored: unlabelled pixels), never predicted |" in card
     assert "| 0000 | 2 | train part |" in card
     assert r"**Warning:** the final model never predicts \|sand\|." in card

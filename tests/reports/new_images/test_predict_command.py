@@ -118,7 +118,11 @@ def test_files_that_are_something_else_are_never_replaced(bundle, photos, tmp_pa
 def test_the_folder_of_the_results_may_lie_in_that_of_the_images(bundle, photos, capsys):
     for _ in range(2):
         predict(bundle, photos, "-o", photos / "predicted", "--overlays", "--device", "cpu")
-    assert "predicting 0 of 4 images" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "predicting 0 of 4 images" in output
+    for name in ("masks", "overlays"):
+        assert f"wrote {photos / 'predicted' / name}\n" in output
+        assert f"complete: {photos / 'predicted' / name}\n" in output
 
 
 def test_results_beside_the_images_are_never_taken_for_images(bundle, photos, capsys):

@@ -42,6 +42,10 @@ def test_the_summary_says_that_the_sample_is_no_terrain():
     assert first == "data: mars (built-in synthetic sample, not real terrain)"
 
 
+def test_a_path_that_is_the_name_is_not_repeated():
+    assert dataclasses.replace(REPORT, uri="mars").summary().splitlines()[0] == "data: mars"
+
+
 def test_the_summary_ends_with_what_was_dropped_and_the_warnings():
     dropped = (Flagged(reason="are odd", indices=(1, 2, 3, 5, 8)), Flagged(reason="are even", indices=tuple(range(6))))
     doubtful = (Flagged(reason="are dark", indices=(4, 6)),)

@@ -108,6 +108,11 @@ def test_given_groups_stay_together(kind, make):
     assert (ignored in data.report.summary()) == (kind == "split.csv")
 
 
+def test_groups_of_single_images_are_said_to_be_a_random_split(make):
+    data = make(GIVEN["split.csv"], split="grouped", group_pattern=".+")
+    assert f"{len(data.images)} groups, each of one image, so the split is random" in data.report.summary()
+
+
 def test_groups_follow_a_dropped_image(make):
     data = make(arrays, split="grouped", drop_list=(0, 1, 2, 3, 4))
     assert "5 groups, the largest of 4 images" in data.report.summary()
