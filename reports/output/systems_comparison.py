@@ -75,9 +75,8 @@ class SystemRow:
 
         It is None for a class that the test part does not hold: whether a model finds it cannot be said.
         """
-        if any(name not in run.suppressed.class_iou for run in self.runs):
-            return None
-        return statistics.fmean(run.suppressed.class_iou[name] for run in self.runs)
+        found = [run.suppressed.class_iou[name] for run in self.runs if name in run.suppressed.class_iou]
+        return statistics.fmean(found) if found else None
 
     def class_percent(self, name: str) -> str:
         """Return `class_iou` in percent, or "none"."""

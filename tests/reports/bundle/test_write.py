@@ -122,5 +122,5 @@ def test_the_card_names_the_metric_of_the_study(bundle):
     from reports.bundle.model_card import model_card
 
     card = model_card(read_contents(bundle / CONTENTS), "a")
-    assert "\nMean Dice of soil, sand, and IoU by class, with" in card
+    assert "\nMean Dice of soil, sand and the IoU of each class, with" in card
     assert "mean iou" not in card.lower()
