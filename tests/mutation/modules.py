@@ -301,6 +301,7 @@ MODULES: dict[str, list[str]] = {
         "tests/trainables/data/readers/test_refusals.py",
     ],
     "trainables/data/readers/place.py": [
+        "tests/trainables/data/readers/test_place.py",
         "tests/trainables/data/readers/test_layouts.py",
         "tests/trainables/data/readers/test_refusals.py",
     ],
