@@ -70,7 +70,12 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         yield new
         with suppress(FileNotFoundError):
             target.rename(old)
-        new.rename(target)
+        try:
+            new.rename(target)
+        except OSError:
+            with suppress(OSError):  # another process has written the target meanwhile, or there was none before
+                old.rename(target)
+            raise
     finally:
         _delete(new)
         _delete(old)

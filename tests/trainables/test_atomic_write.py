@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trainables.atomic_write import atomic_write, clear_leftovers, is_temporary, temporary
+from trainables.atomic_write import atomic_folder, atomic_write, clear_leftovers, is_temporary, temporary
 
 
 def test_a_file_is_replaced_when_it_is_complete(tmp_path):
@@ -159,3 +159,20 @@ def test_temporary_names_are_recognised(tmp_path):
     assert is_temporary(temporary(tmp_path / "last.pt").name)
     assert not is_temporary("last.pt")
     assert len({temporary(tmp_path / "last.pt") for _ in range(9)}) == 9
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights").write_text("earlier")
+    rename = Path.rename
+
+    def fail(path, target):
+        if (path / "new").exists():
+            raise OSError(5, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OSError, match="Input/output"), atomic_folder(tmp_path / "model") as new:
+        (new / "new").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert (tmp_path / "model" / "weights").read_text() == "earlier"
