@@ -34,8 +34,8 @@ test: $(VENV)/.test ## the tests that need no system package and no long wait
 
 test-all: $(VENV)/.dev ## every test: also hosts over SSH, PostgreSQL, outages, lost nodes and random kills
 	$(PYTEST) -m "not long"
-	@echo "running the long tests"
-	$(PYTEST) -m long
+	@echo "running the long tests$(if $(LONG_MINUTES), and beginning none after $(LONG_MINUTES) minutes)"
+	$(if $(LONG_MINUTES),TEST_MINUTES=$(LONG_MINUTES)) $(PYTEST) -rs -m long
 
 lint: $(VENV)/.dev ## style, types and the import rule
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,8 @@ if Path("/dev/nvidiactl").exists() and "TEST_GPU" not in os.environ:
 
 quiet_optuna()
 
+BEGUN = time.monotonic()
+
 settings.register_profile("untimed", deadline=None)  # the speed of an example depends on the machine's load
 settings.load_profile("untimed")
 
@@ -38,6 +41,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items[:] = [item for item in items if item.get_closest_marker("gpu")]
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_runtest_setup() -> None:
+    """With TEST_MINUTES, skip the tests that would begin after so many minutes, so that a slow machine ends in time."""
+    minutes = os.environ.get("TEST_MINUTES")
+    if minutes is not None and time.monotonic() - BEGUN > 60 * float(minutes):
+        pytest.skip(f"the {minutes} minutes of TEST_MINUTES are over")
 
 
 def pytest_collection_finish() -> None:

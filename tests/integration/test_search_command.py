@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import os
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -139,30 +137,3 @@ def test_a_machine_whose_memory_others_fill_ends_the_run_and_charges_no_trial(da
     ledger = tmp_path / "runs" / "study"
     assert {record.state for record in Ledger.open(ledger).records()} == {"running"}
     assert sys.executable not in (ledger / FILE).read_text()
-
-
-def test_another_score_is_maximised_shown_and_kept(command, data_file, tmp_path):
-    options = ("--data", data_file, "--budget", 2, *SMALL, *ONE)
-    chosen = ("--metric", "dice", "--score-classes", "big rock,soil")
-    done = command("search/run.py", *options, *chosen, "--then-report")
-    assert done.returncode == 0, done.stderr
-    title = "mean Dice of soil, big rock"
-    assert re.search(f"score +{title} on the validation part", done.stdout)
-    for said in (f"complete  {title} 0.", f"best trials ({title} on", f"{title} 0."):
-        assert said in done.stdout, said
-    study = tmp_path / "runs" / "study"
-    best = ranked(Ledger.open(study).records())[0].best
-    assert best is not None
-    assert best.score != best.mean_iou
-    rows = list(csv.DictReader((study / "report" / "leaderboard.csv").open()))
-    assert (float(rows[0]["score"]), float(rows[0]["mean_iou"])) == pytest.approx((best.score, best.mean_iou))
-    page = (study / "report" / "report.html").read_text()
-    assert f"{title} on" in page
-    assert "The mean IoU of all classes is" in page
-
-    listed = command("search/run.py", "--status")
-    assert title in listed.stdout
-    done = command("search/run.py", *options)
-    assert done.returncode == 2
-    assert "metric was 'dice', is now 'mean_iou'; score_classes was ['soil', 'big rock'], is now None" in done.stderr
-    assert "repeat them to continue it, or give another --name" in done.stderr
