@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,34 +41,12 @@ class Place:
         Raises:
             ValueError: if the folder cannot be listed, or a name in it is not UTF-8.
         """
-        from pyarrow import fs
-
         filesystem, root = self.opened
         try:
-            found = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
+            paths = _remote_files(filesystem, root) if "://" in self.uri else _local_files(root)
         except OSError as error:
-            raise ValueError(f"{self.uri}: cannot be listed ({error})") from error
-        try:
-            loops = tuple(
-                f"{info.path}/"
-                for info in found
-                if info.type == fs.FileType.Directory
-                and isinstance(filesystem, fs.LocalFileSystem)
-                and _loops(info.path)
-            )
-            paths = {
-                info.path[len(root) :].lstrip("/"): (info.size or 0, info.mtime_ns or 0)
-                for info in found
-                if info.type == fs.FileType.File and not info.path.startswith(loops)
-            }
-        except UnicodeDecodeError as error:  # pyarrow has no path for such a file
-            name = error.object.decode(errors="backslashreplace")
-            raise ValueError(f"'{name}': its name is not UTF-8: rename it") from None
-        return {
-            path: paths[path]
-            for path in sorted(paths)
-            if not any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
-        }
+            raise ValueError(f"{self.uri}: cannot be listed ({error.strerror or error})") from error
+        return {path: paths[path] for path in sorted(paths) if not any(map(_hidden, path.split("/")))}
 
     def version(self, paths: list[str]) -> str:
         """Return a hash of names, sizes and times of these files: it changes when one of them does."""
@@ -97,6 +76,43 @@ class Place:
             raise ValueError(f"{self.uri}/{path}: is not text in UTF-8 ({error})") from None
 
 
-def _loops(folder: str) -> bool:
-    """Return whether a folder is a symbolic link to one that holds it."""
-    return Path(folder).is_symlink() and Path(folder).parent.resolve().is_relative_to(Path(folder).resolve())
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def _remote_files(filesystem: Any, root: str) -> dict[str, tuple[int, int]]:
+    from pyarrow import fs
+
+    found = filesystem.get_file_info(fs.FileSelector(root, recursive=True))
+    return {
+        info.path[len(root) :].lstrip("/"): (info.size or 0, info.mtime_ns or 0)
+        for info in found
+        if info.type == fs.FileType.File
+    }
+
+
+def _local_files(root: str) -> dict[str, tuple[int, int]]:
+    """List the files under a folder. PyArrow follows links in circles, and has no path for a name that is not UTF-8."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    paths = {}
+    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
+        folders[:] = [name for name in folders if not _hidden(name) and not _leads_above(Path(folder, name))]
+        for path in (Path(folder, name) for name in names if not _hidden(name)):
+            if not path.is_file():  # also a link to nothing
+                continue
+            try:
+                str(path).encode()
+            except UnicodeEncodeError:
+                shown = os.fsencode(path).decode(errors="backslashreplace")
+                raise ValueError(f"'{shown}': its name is not UTF-8: rename it") from None
+            status = path.stat()
+            paths[path.relative_to(root).as_posix()] = (status.st_size, status.st_mtime_ns)
+    return paths
+
+
+def _leads_above(folder: Path) -> bool:
+    """Return whether a folder is a symbolic link to one that contains it."""
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
