@@ -243,7 +243,7 @@ class TrialRecord:
         """Whether its last failure was final; its driver may have been killed before it could end the trial."""
         return bool(self.failures) and self.failures[-1].final
 
-    @property
+    @functools.cached_property
     def best(self) -> EpochReport | None:
         """The report of the best epoch."""
         return best_report(self.reports)
