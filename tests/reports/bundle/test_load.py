@@ -194,6 +194,6 @@ def test_the_identity_is_that_of_the_predictions(bundle):
 
 def test_weights_of_another_model_are_refused_in_one_line(bundle):
     changed(bundle, lambda c: c["members"][0]["configuration"].update({"model.width": 3}))
-    with pytest.raises(ValueError, match="weights of another model") as told:
+    with pytest.raises(ValueError, match="weights of another model") as refused:
         load_model(bundle, device="cpu")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(refused.value)
